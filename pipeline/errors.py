@@ -1,0 +1,52 @@
+"""The failures Octavo names, and the one boundary that prints them.
+
+A message says what failed, what was got, what is allowed and the next step.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class OctavoError(Exception):
+    """The user's mistake: one clear sentence, exit code 1, no traceback."""
+
+    exit_code = 1
+
+
+class DataError(OctavoError):
+    """The data cannot be used as it is."""
+
+
+class ParamsError(OctavoError):
+    """`params.yaml` asks for something that does not exist or contradicts itself."""
+
+
+class ModelError(OctavoError):
+    """A model file is missing, unreadable or not what its name promises."""
+
+
+class PromotionRefused(OctavoError):
+    """The policy refuses a promotion: exit code 2."""
+
+    exit_code = 2
+
+
+class ServiceUnavailable(OctavoError):
+    """A service (MLflow, a remote) is out of reach: exit code 3."""
+
+    exit_code = 3
+
+
+@contextmanager
+def boundary() -> Iterator[None]:
+    """Turn an `OctavoError` into its sentence on stderr and its exit code.
+
+    Raises:
+        SystemExit: with the error's `exit_code`.
+    """
+    try:
+        yield
+    except OctavoError as error:
+        print(f"octavo: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None

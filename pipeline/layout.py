@@ -1,0 +1,55 @@
+"""Where each artifact lies: the one home of paths, relative to the project's root.
+
+`dvc.yaml` names the same places, since DVC reads nothing else; a test holds the two together.
+"""
+
+from pathlib import Path
+
+ARTIFACTS = Path("artifacts")
+REPORTS = Path("reports")
+
+DATA = ARTIFACTS / "data"
+MANIFEST = DATA / "manifest.json"
+BENCHMARK = ARTIFACTS / "benchmark.json"
+
+SCORECARDS = REPORTS / "scorecards.json"
+DECISION = REPORTS / "decision.json"
+METRICS = REPORTS / "metrics.json"
+TRADEOFF = REPORTS / "tradeoff.csv"
+REPORT = REPORTS / "report.html"
+
+SUFFIXES = {"onnx": ".onnx", "litert": ".tflite"}
+
+
+def split(name: str) -> Path:
+    """Folder of one split: `images.npy` and `labels.npy`."""
+    return DATA / name
+
+
+def network(name: str) -> Path:
+    """Folder of one trained network: `model.weights.h5` and `curve.csv`."""
+    return ARTIFACTS / "networks" / name
+
+
+def weights(name: str) -> Path:
+    return network(name) / "model.weights.h5"
+
+
+def curve(name: str) -> Path:
+    """CSV of one training: a row an epoch, `epoch,loss,accuracy,val_loss,val_accuracy`."""
+    return network(name) / "curve.csv"
+
+
+def exported(source: str) -> Path:
+    """Folder of one exported network: `model.onnx` and `saved_model/`."""
+    return ARTIFACTS / "exported" / source
+
+
+def model(variant: str) -> Path:
+    """The model file of one variant, for example `artifacts/models/onnx_fp32/model.onnx`."""
+    return ARTIFACTS / "models" / variant / f"model{SUFFIXES[variant.split('_')[0]]}"
+
+
+def evaluation(variant: str) -> Path:
+    """Folder of one evaluation: `card.json` (quality, size, proof), `logits.npy`, `predictions.csv`."""
+    return ARTIFACTS / "evaluations" / variant

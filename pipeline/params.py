@@ -1,0 +1,130 @@
+"""`params.yaml` as frozen pydantic models, in the YAML's own shape. Unknown keys are fatal."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+from pipeline.errors import ParamsError
+
+PARAMS = Path("params.yaml")
+NETWORKS = ("fp32", "control", "qat")
+
+VARIANT_NAME = re.compile(r"(?P<format>onnx|litert)_(?P<precision>[a-z]+[0-9]+)(?:_(?P<method>[a-z0-9_]+))?")
+"""`<format>_<precision>[_<method>]`, for example `onnx_fp32` or `litert_int8_static`."""
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(Model):
+    source: Literal["digits", "mnist", "fashion_mnist", "npz", "images"]
+    path: Path | None = None
+    """The archive of `npz`, the folder of `images`; not used by the others."""
+    image_size: tuple[PositiveInt, PositiveInt] | None = None
+    """Height and width that `images` are resized to; without it all must have one size."""
+    test: Share = 0.2
+    """Share of the images held out as the test split, where the source has none of its own."""
+    selection: Share = 0.1
+    """Share of the rest held out for every choice made while building."""
+    calibration: PositiveInt = 500
+    """Images of train that calibration sees."""
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _path_goes_with_source(self) -> "Data":
+        if (self.path is not None) != (self.source in ("npz", "images")):
+            wants = "needs a path" if self.path is None else "takes no path"
+            raise ValueError(f"source '{self.source}' {wants}")
+        return self
+
+
+class Fit(Model):
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    learning_rate: Annotated[float, Field(gt=0)] = 0.001
+
+
+class Train(Fit):
+    network: str
+    """A builder's name, or `module:function` of your own."""
+    seed: int = 0
+    threads: PositiveInt = 1
+    """Part of the result: weights are byte-identical at the same thread count only."""
+
+
+class Variant(Model):
+    source: Literal["fp32", "control", "qat"]
+    recipe: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    options: dict[str, Any] = {}
+
+
+class Benchmark(Model):
+    batches: tuple[PositiveInt, ...] = (1, 64)
+    rounds: Annotated[int, Field(ge=10)] = 30
+    threads: PositiveInt = 1
+
+
+class Policy(Model):
+    """What a variant must meet to be promoted, each figure against the baseline's."""
+
+    max_accuracy_drop: Annotated[float, Field(ge=0, lt=1)]
+    max_size_ratio: Annotated[float, Field(gt=0)]
+    max_latency_ratio: Annotated[float, Field(gt=0)]
+
+
+class Registry(Model):
+    experiment: str
+    model: str
+
+
+class Params(Model):
+    data: Data
+    train: Train
+    qat: Fit
+    baseline: str
+    variants: dict[str, Variant]
+    benchmark: Benchmark
+    policy: Policy
+    registry: Registry
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> "Params":
+        for name in self.variants:
+            if not VARIANT_NAME.fullmatch(name):
+                raise ValueError(f"variant '{name}' is not named <format>_<precision>[_<method>]")
+        if self.baseline not in self.variants:
+            raise ValueError(f"baseline '{self.baseline}' is not among the variants: {', '.join(self.variants)}")
+        return self
+
+    def variant(self, name: str) -> Variant:
+        """The variant called `name`.
+
+        Raises:
+            ParamsError: no such variant; the message lists the known ones.
+        """
+        if name not in self.variants:
+            raise ParamsError(f"Unknown variant '{name}'. Known: {', '.join(self.variants)}. Add it to {PARAMS}.")
+        return self.variants[name]
+
+
+def load_params(path: Path = PARAMS) -> Params:
+    """Read and check `params.yaml`.
+
+    Raises:
+        ParamsError: the file is missing, not YAML, or has a wrong or unknown key.
+    """
+    try:
+        return Params.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise ParamsError(f"No {path} in {Path.cwd()}. Run octavo in the project's root.") from None
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'params'}: {fault['msg']}" for fault in error.errors())
+        raise ParamsError(f"{path}: {faults}.") from None

@@ -1,0 +1,145 @@
+"""The scorecard: everything measured about one variant, as written to `reports/scorecards.json`.
+
+Schema 1. Fields may be added; those here keep their names.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.errors import ModelError
+
+Interval = tuple[float, float]
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Paired(Record):
+    """One variant against the baseline, image by image."""
+
+    delta: float
+    """Top-1 of the variant minus top-1 of the baseline."""
+    ci: Interval
+    broke: int
+    """Images only the baseline got right."""
+    fixed: int
+    """Images only the variant got right."""
+    agreement: float
+    """Share of images with the same top-1 class."""
+
+
+class Quality(Record):
+    top1: float
+    n: int
+    ci95: Interval
+    per_class_recall: list[float]
+    confusion: list[list[int]]
+    """Rows are the actual class, columns the predicted one."""
+    vs_baseline: Paired
+
+
+class Size(Record):
+    file_bytes: int
+    weight_bytes: int
+    ratio: float
+    """File bytes over the baseline's file bytes."""
+    floor_ratio: float
+    """File bytes over one byte a weight and four a bias."""
+
+
+class Latency(Record):
+    """Microseconds a call, over `n` calls; `p99_us` is withheld below 299 calls."""
+
+    n: int
+    p50_us: float
+    p90_us: float
+    p99_us: float | None
+    ratio: float
+    ratio_ci95: Interval
+
+
+class Latencies(Record):
+    threads: int
+    batches: dict[str, Latency]
+
+
+class FloatNode(Record):
+    name: str
+    operator: str
+    why: str
+
+
+class Proof(Record):
+    integer_weight_share: float
+    """Share of weight elements that are stored as integers."""
+    integer_compute_share: float
+    """Share of multiply-accumulates that run in integer kernels."""
+    float_nodes: list[FloatNode]
+
+
+class ModelFile(Record):
+    path: str
+    sha256: str
+
+
+class Lineage(Record):
+    git: str | None
+    dvc_lock: str | None
+    data: str
+    params: str
+
+
+class Scorecard(Record):
+    variant: str
+    source: str
+    recipe: str
+    format: str
+    precision: str
+    method: str | None
+    model: ModelFile
+    quality: Quality
+    size: Size
+    latency: Latencies
+    proof: Proof
+    lineage: Lineage
+    notes: list[str] = []
+
+
+class Scorecards(Record):
+    schema_: int = 1
+    pipeline: str
+    machine: dict[str, Any]
+    data: dict[str, Any]
+    scorecards: list[Scorecard]
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=lambda name: name.rstrip("_"), populate_by_name=True)
+
+    def card(self, variant: str) -> Scorecard:
+        """The scorecard of `variant`.
+
+        Raises:
+            ModelError: it was not measured; the message lists those that were.
+        """
+        for card in self.scorecards:
+            if card.variant == variant:
+                return card
+        known = ", ".join(card.variant for card in self.scorecards)
+        raise ModelError(f"Unknown variant '{variant}'. Measured: {known}. Add it to params.yaml and run dvc repro.")
+
+
+def load_scorecards(path: Path) -> Scorecards:
+    """Read `reports/scorecards.json`.
+
+    Raises:
+        ModelError: the file is missing or not of this schema.
+    """
+    try:
+        return Scorecards.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise ModelError(f"No {path} yet. Run dvc repro (or make repro) first.") from None
+    except (json.JSONDecodeError, ValidationError) as error:
+        raise ModelError(f"{path} is not a scorecard file of schema 1 ({type(error).__name__}). Run dvc repro again.") from None
