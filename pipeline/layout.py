@@ -27,12 +27,12 @@ def split(name: str) -> Path:
 
 
 def network(name: str) -> Path:
-    """Folder of one trained network: `model.weights.h5` and `curve.csv`."""
+    """Folder of one trained network: `weights.h5` and `curve.csv`."""
     return ARTIFACTS / "networks" / name
 
 
 def weights(name: str) -> Path:
-    return network(name) / "model.weights.h5"
+    return network(name) / "weights.h5"
 
 
 def curve(name: str) -> Path:

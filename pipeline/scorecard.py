@@ -3,6 +3,7 @@
 Schema 1. Fields may be added; those here keep their names.
 """
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,13 @@ class Record(BaseModel):
 
 
 class Paired(Record):
-    """One variant against the baseline, image by image."""
+    """One variant against a reference, image by image."""
 
     delta: float
-    """Top-1 of the variant minus top-1 of the baseline."""
+    """Top-1 of the variant minus top-1 of the reference."""
     ci: Interval
     broke: int
-    """Images only the baseline got right."""
+    """Images only the reference got right."""
     fixed: int
     """Images only the variant got right."""
     agreement: float
@@ -40,6 +41,8 @@ class Quality(Record):
     confusion: list[list[int]]
     """Rows are the actual class, columns the predicted one."""
     vs_baseline: Paired
+    vs_control: Paired | None = None
+    """Of a quantization-aware variant: beside the float network that trained on for just as long."""
 
 
 class Size(Record):
@@ -84,6 +87,22 @@ class Proof(Record):
 class ModelFile(Record):
     path: str
     sha256: str
+
+
+    @classmethod
+    def of(cls, path: Path) -> "ModelFile":
+        """The model file at `path` as it is now."""
+        return cls(path=path.as_posix(), sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+class Evaluation(Record):
+    """What `evaluate` writes of one variant."""
+
+    model: ModelFile
+    quality: Quality
+    size: Size
+    proof: Proof
+    notes: list[str] = []
 
 
 class Lineage(Record):

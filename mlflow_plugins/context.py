@@ -1,0 +1,31 @@
+"""Run context: which DVC stage and which commit a run came from.
+
+MLflow loads this module while it is itself being imported, so it stays light and never raises.
+"""
+
+import os
+import subprocess
+
+from mlflow.tracking.context.abstract_context import RunContextProvider
+
+
+class DvcRunContext(RunContextProvider):
+    """Tags `dvc.stage` and `dvc.root`, as DVC sets them for its stages, and `git.commit`."""
+
+    def in_context(self) -> bool:
+        return bool(self.tags())
+
+    def tags(self) -> dict[str, str]:
+        root = os.environ.get("DVC_ROOT")
+        found = {"dvc.stage": os.environ.get("DVC_STAGE"), "dvc.root": root, "git.commit": _commit(root or ".")}
+        return {name: value for name, value in found.items() if value}
+
+
+def _commit(folder: str) -> str | None:
+    """The commit that `folder`'s repository stands at, or None where git cannot tell."""
+    try:
+        command = ["git", "-C", folder, "rev-parse", "--verify", "HEAD"]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()

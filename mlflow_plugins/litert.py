@@ -1,0 +1,148 @@
+"""The LiteRT model flavor: `.tflite` files in MLflow, by MLflow's own conventions.
+
+A model is its bytes, nothing is pickled. This file travels with each model it saves (MLflow's code paths), so that
+`mlflow.pyfunc.load_model` and `mlflow models serve` work where octavo is not installed; hence it imports nothing of it.
+"""
+
+import shutil
+import sys
+import threading
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from mlflow import pyfunc
+from mlflow.artifacts import download_artifacts
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.models.model import ModelInfo
+from mlflow.types import Schema, TensorSpec
+
+FLAVOR_NAME = "litert"
+OWN_CODE = ("__init__.py", "litert.py")
+
+
+class LiteRTModel:
+    """One LiteRT file, opened on one CPU thread; its batch follows the data."""
+
+    def __init__(self, path: Path | str, threads: int = 1) -> None:
+        self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        (self._input,), (self._output,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        self._shape: tuple[int, ...] = ()
+        self._turn = threading.Lock()  # an interpreter holds one call's tensors; a scoring server has many threads
+
+    @property
+    def signature(self) -> ModelSignature:
+        """One tensor in, one out, as the file declares them; the first dimension is the batch."""
+        return ModelSignature(inputs=_schema(self._input), outputs=_schema(self._output))
+
+    def predict(self, data: np.ndarray | Mapping[str, np.ndarray], params: dict[str, Any] | None = None) -> np.ndarray:
+        """The output tensor for an array of the input's dtype, or for a dict that holds just that array.
+
+        Raises:
+            ValueError: several tensors, or a shape or dtype that the model does not take.
+        """
+        if isinstance(data, Mapping) and len(data) != 1:
+            raise ValueError(f"This LiteRT model takes one tensor, got {len(data)}: {', '.join(data)}.")
+        images = np.asarray(next(iter(data.values())) if isinstance(data, Mapping) else data)
+        with self._turn:
+            if images.shape != self._shape:
+                self._interpreter.resize_tensor_input(self._input["index"], images.shape)
+                self._interpreter.allocate_tensors()
+                self._shape = images.shape
+            self._interpreter.set_tensor(self._input["index"], images)
+            self._interpreter.invoke()
+            return np.asarray(self._interpreter.get_tensor(self._output["index"]))
+
+
+def _schema(tensor: Mapping[str, Any]) -> Schema:
+    shape = (-1, *(int(size) for size in tensor["shape_signature"][1:]))
+    return Schema([TensorSpec(np.dtype(tensor["dtype"]), shape)])
+
+
+def get_default_pip_requirements() -> list[str]:
+    """What a model of this flavor needs beside MLflow."""
+    return [f"{package}=={version(package)}" for package in ("ai-edge-litert", "numpy")]
+
+
+def save_model(
+    litert_model: Path | str,
+    path: Path | str,
+    *,
+    mlflow_model: Model | None = None,
+    signature: ModelSignature | None = None,
+    code_paths: list[str] | None = None,
+    conda_env: dict[str, Any] | str | None = None,
+    pip_requirements: list[str] | str | None = None,
+    **options: Any,
+) -> None:
+    """Save the file `litert_model`, byte for byte, as an MLflow model in the new folder `path`.
+
+    Without a `signature` the tensors that the file declares make it. Other arguments, such as `input_example`,
+    `extra_pip_requirements` and `metadata`, are those of `mlflow.pyfunc.save_model`.
+
+    Raises:
+        MlflowException: `litert_model` is no LiteRT file, `path` is not empty, or the arguments contradict each other.
+    """
+    try:
+        declared = LiteRTModel(litert_model).signature
+    except (ValueError, RuntimeError) as error:
+        raise MlflowException.invalid_parameter_value(f"{litert_model} is not a LiteRT model: {error}") from error
+    model = mlflow_model or Model()
+    model.add_flavor(
+        FLAVOR_NAME, litert_version=version("ai-edge-litert"), data=f"data/{Path(litert_model).name}", code="code"
+    )
+    with TemporaryDirectory() as folder:
+        own_code = Path(folder, __name__.partition(".")[0])
+        own_code.mkdir()
+        for name in OWN_CODE:
+            shutil.copy(Path(__file__).with_name(name), own_code)
+        pyfunc.save_model(
+            str(path),
+            loader_module=__name__,
+            data_path=str(litert_model),
+            code_paths=[*(code_paths or []), str(own_code)],
+            conda_env=conda_env,
+            pip_requirements=pip_requirements or (get_default_pip_requirements() if conda_env is None else None),
+            mlflow_model=model,
+            signature=signature or declared,
+            **options,
+        )
+
+
+def log_model(litert_model: Path | str, name: str, **options: Any) -> ModelInfo:
+    """Log the file `litert_model` as the logged model `name` of the active run.
+
+    Takes `save_model`'s arguments and those of `mlflow.models.Model.log`, for example `registered_model_name`.
+
+    Raises:
+        MlflowException: as `save_model`.
+    """
+    info: ModelInfo = Model.log(
+        artifact_path=None, name=name, flavor=sys.modules[__name__], litert_model=str(litert_model), **options
+    )
+    return info
+
+
+def load_model(model_uri: str, dst_path: str | None = None) -> LiteRTModel:
+    """Open a model of this flavor from any of MLflow's URIs, for example `models:/octavo@champion`.
+
+    Raises:
+        MlflowException: there is no such model, or it has no LiteRT flavor.
+    """
+    folder = download_artifacts(model_uri, dst_path=dst_path)
+    flavors = Model.load(folder).flavors
+    if FLAVOR_NAME not in flavors:
+        raise MlflowException.invalid_parameter_value(
+            f"{model_uri} is not a LiteRT model. Its flavors: {', '.join(flavors)}."
+        )
+    return LiteRTModel(Path(folder, flavors[FLAVOR_NAME]["data"]))
+
+
+def _load_pyfunc(path: str) -> LiteRTModel:
+    """Open the model file at `path`: what `mlflow.pyfunc.load_model` calls."""
+    return LiteRTModel(path)

@@ -1,0 +1,57 @@
+"""One scorecard in MLflow's terms: what is measured, what it was made of, and the digest of both."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.scorecard import Scorecard
+
+DIGEST = "octavo.digest"
+SHA256 = "model.sha256"
+VARIANT = "variant"
+
+
+def digest(card: Scorecard) -> str:
+    """Which model and which figures: the key under which a variant stands in MLflow.
+
+    The commit, the lock and the parameters are left out. They say where the figures were taken, and change without
+    any figure changing, when a report's layout is edited for example.
+    """
+    measured = card.model_dump(mode="json", exclude={"lineage": {"git", "dvc_lock", "params"}})
+    return hashlib.sha256(json.dumps(measured, sort_keys=True).encode()).hexdigest()
+
+
+def metrics(card: Scorecard) -> dict[str, float]:
+    """The figures to compare variants by; those of batch 1 have the plain names."""
+    figures: dict[str, float] = {
+        "accuracy": card.quality.top1,
+        "accuracy_delta": card.quality.vs_baseline.delta,
+        "agreement": card.quality.vs_baseline.agreement,
+        "size_bytes": card.size.file_bytes,
+        "size_ratio": card.size.ratio,
+        "integer_weight_share": card.proof.integer_weight_share,
+        "integer_compute_share": card.proof.integer_compute_share,
+    }
+    for batch, latency in card.latency.batches.items():
+        suffix = "" if batch == "1" else f"_batch_{batch}"
+        figures[f"latency_us{suffix}"] = latency.p50_us
+        figures[f"latency_ratio{suffix}"] = latency.ratio
+    return figures
+
+
+def params(card: Scorecard, options: Mapping[str, Any]) -> dict[str, str]:
+    """What the variant was made of; each of the recipe's options is a parameter of its own."""
+    made = {name: getattr(card, name) for name in ("source", "recipe", "format", "precision", "method")}
+    made |= {f"options.{name}": value for name, value in options.items()}
+    return {name: str(value) for name, value in made.items() if value is not None}
+
+
+def tags(card: Scorecard) -> dict[str, str]:
+    """What identifies the variant, on its run as on its version."""
+    return {VARIANT: card.variant, DIGEST: digest(card), SHA256: card.model.sha256}
+
+
+def version_tags(card: Scorecard) -> dict[str, str]:
+    """Identity and figures: open-source MLflow shows a version's tags, but none of its run's metrics."""
+    return tags(card) | {name: str(value) for name, value in metrics(card).items()}

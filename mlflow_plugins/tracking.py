@@ -1,0 +1,130 @@
+"""Where MLflow's tracking store is, and whether it answers."""
+
+import logging
+import os
+import sqlite3
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import LifecycleStage
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from pipeline.errors import ServiceUnavailable
+
+SQLITE = "sqlite:///"
+MANNERS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's own default goes on for four minutes
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+PAUSES = (0.5, 1.0)
+"""Seconds before each further attempt to reach a server."""
+
+
+def root() -> Path:
+    """The project's folder; under `dvc exp run --temp` the one whose experiment it is, not the temporary copy."""
+    return Path(os.environ.get("DVC_ROOT", ".")).absolute()
+
+
+def uri() -> str:
+    """The tracking store: `MLFLOW_TRACKING_URI`, else `mlflow.db` in the project.
+
+    A relative SQLite path starts at the project's folder, wherever the process stands.
+    """
+    given = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db"
+    return f"{SQLITE}{root() / given.removeprefix(SQLITE)}" if given.startswith(SQLITE) else given
+
+
+@contextmanager
+def connected() -> Iterator[MlflowClient]:
+    """A client of the tracking store, known to answer, and the default of MLflow's own functions from here on.
+
+    Raises:
+        ServiceUnavailable: the store does not answer, refuses, or stops answering on the way.
+    """
+    for name, value in MANNERS.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # warns per model where uv left out pip
+    store = uri()
+    try:
+        _knock(store)
+        mlflow.set_tracking_uri(store)
+        yield MlflowClient()
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:
+        why = " ".join(str(getattr(error, "reason", error)).split())[:300]
+        raise ServiceUnavailable(
+            f"MLflow at {_public(store)} cannot be used: {why}. Nothing is lost, the local files are the truth. "
+            "Start the server or mend MLFLOW_TRACKING_URI, then run dvc repro."
+        ) from error
+
+
+def experiment(client: MlflowClient, name: str) -> str:
+    """The id of the experiment called `name`, made or restored where needed.
+
+    With a SQLite store the artifacts lie in the project's `mlruns`; a server has its own place for them.
+    """
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        place = (root() / "mlruns" / name).as_uri() if uri().startswith(SQLITE) else None
+        return client.create_experiment(name, artifact_location=place)
+    if found.lifecycle_stage == LifecycleStage.DELETED:
+        client.restore_experiment(found.experiment_id)
+    return found.experiment_id
+
+
+def how_to_look(experiment_id: str) -> str:
+    """What to type and open to see the runs."""
+    page = f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+    store = _public(uri())
+    if store.startswith("http"):
+        return f"{store.rstrip('/')}{page}"
+    near = store.replace(f"{SQLITE}{Path.cwd()}/", SQLITE)
+    return f"mlflow server --backend-store-uri {near}, then http://127.0.0.1:5000{page}"
+
+
+def _public(store: str) -> str:
+    """The store's address without a password."""
+    parts = urlsplit(store)
+    return store.replace(f"{parts.netloc}", parts.netloc.rpartition("@")[2], 1) if parts.netloc else store
+
+
+def _knock(store: str) -> None:
+    """Ask impatiently whether anyone is there, because MLflow itself would wait for long.
+
+    Raises:
+        OSError, sqlite3.Error: nobody is.
+    """
+    if store.startswith(SQLITE):
+        path = Path(store.removeprefix(SQLITE))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("PRAGMA schema_version")
+    elif store.startswith("http"):
+        silence = _silence(_public(store))
+        for pause in PAUSES:
+            if silence is None:
+                return
+            time.sleep(pause)
+            silence = _silence(_public(store))
+        if silence is not None:
+            raise silence
+
+
+def _silence(server: str) -> OSError | None:
+    """Why `server` does not answer; any answer will do, what it thinks of us is for MLflow to say."""
+    try:
+        urllib.request.urlopen(server, timeout=5).close()  # noqa: S310 - the caller has seen that it is http
+    except HTTPError:
+        return None
+    except OSError as error:
+        return error
+    return None

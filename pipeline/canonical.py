@@ -1,0 +1,153 @@
+"""One ONNX graph, one sequence of bytes: short names in graph order, nothing that does not compute.
+
+Converters number values from counters that change from run to run, and onnxruntime's quantizer spends a third of a
+small file on names. Everything here keeps to the standard: the checker passes, and the graph computes the same.
+"""
+
+import itertools
+import string
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+from onnx import numpy_helper
+
+from pipeline import files
+
+IR_VERSION = 10
+
+
+def rename_ends(model: onnx.ModelProto, names: dict[str, str]) -> onnx.ModelProto:
+    """Rename graph inputs and outputs in place."""
+    for value in (*model.graph.input, *model.graph.output):
+        value.name = names.get(value.name, value.name)
+    _rename_values(model.graph, names)
+    return model
+
+
+def canonical(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same computation under short canonical names, without documentation, default attributes or shape notes.
+
+    Graph inputs and outputs keep their names; equal initializers are shared; nodes nobody reads are dropped.
+
+    Raises:
+        onnx.checker.ValidationError: the result is not valid ONNX.
+    """
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    graph = result.graph
+    _constants_to_initializers(graph)
+    _drop_unread(graph)
+    _share_initializers(graph)
+    for node in graph.node:
+        _trim_node(node)
+    _rename(graph)
+    graph.name = "g"
+    for field in ("doc_string",):
+        graph.ClearField(field)
+        result.ClearField(field)
+    del graph.value_info[:], result.metadata_props[:], graph.metadata_props[:]
+    for field in ("producer_name", "producer_version", "domain", "model_version"):
+        result.ClearField(field)
+    used = {node.domain for node in graph.node}
+    kept = [opset for opset in result.opset_import if opset.domain in used or not opset.domain]
+    del result.opset_import[:]
+    result.opset_import.extend(sorted(kept, key=lambda opset: opset.domain))
+    result.ir_version = min(result.ir_version, IR_VERSION)
+    onnx.checker.check_model(result, full_check=True)
+    return result
+
+
+def save(model: onnx.ModelProto, path: Path) -> None:
+    """Write `model` in canonical form."""
+    files.write_bytes(path, canonical(model).SerializeToString(deterministic=True))
+
+
+def _constants_to_initializers(graph: onnx.GraphProto) -> None:
+    for node in [node for node in graph.node if node.op_type == "Constant"]:
+        attribute = node.attribute[0]
+        if attribute.name != "value":
+            continue
+        tensor = graph.initializer.add()
+        tensor.CopyFrom(attribute.t)
+        tensor.name = node.output[0]
+        graph.node.remove(node)
+
+
+def _drop_unread(graph: onnx.GraphProto) -> None:
+    read = {value.name for value in graph.output}
+    for node in reversed(list(graph.node)):
+        if read.isdisjoint(node.output):
+            graph.node.remove(node)
+        else:
+            read.update(node.input)
+    _keep(graph.initializer, [tensor for tensor in graph.initializer if tensor.name in read])
+
+
+def _share_initializers(graph: onnx.GraphProto) -> None:
+    first: dict[tuple[object, ...], str] = {}
+    names: dict[str, str] = {}
+    for tensor in graph.initializer:
+        array = numpy_helper.to_array(tensor)
+        key = (tensor.data_type, array.shape, array.tobytes())
+        names[tensor.name] = first.setdefault(key, tensor.name)
+    _keep(graph.initializer, [tensor for tensor in graph.initializer if names[tensor.name] == tensor.name])
+    _rename_values(graph, names)
+
+
+def _trim_node(node: onnx.NodeProto) -> None:
+    node.ClearField("doc_string")
+    del node.metadata_props[:]
+    schema = onnx.defs.get_schema(node.op_type, domain=node.domain) if onnx.defs.has(node.op_type, node.domain) else None
+    defaults = {name: item.default_value for name, item in schema.attributes.items()} if schema else {}
+    kept = sorted(
+        (item for item in node.attribute if not _same_value(item, defaults.get(item.name))), key=lambda item: item.name
+    )
+    kept = [onnx.AttributeProto.FromString(item.SerializeToString()) for item in kept]
+    del node.attribute[:]
+    node.attribute.extend(kept)
+
+
+def _same_value(attribute: onnx.AttributeProto, default: onnx.AttributeProto | None) -> bool:
+    return (
+        default is not None
+        and default.type == attribute.type
+        and onnx.helper.get_attribute_value(default) == onnx.helper.get_attribute_value(attribute)
+    )
+
+
+def _rename(graph: onnx.GraphProto) -> None:
+    ends = [value.name for value in (*graph.input, *graph.output)]
+    fresh = (name for name in _short_names() if name not in ends)
+    names = {name: name for name in ends} | {"": ""}
+    for node in graph.node:
+        for name in (*node.input, *node.output):
+            if name not in names:
+                names[name] = next(fresh)
+        node.name = names[node.output[0]]
+    for tensor in graph.initializer:
+        raw = numpy_helper.from_array(numpy_helper.to_array(tensor), tensor.name)
+        tensor.CopyFrom(raw)
+    order = {name: place for place, name in enumerate(names)}
+    _keep(graph.initializer, sorted(graph.initializer, key=lambda tensor: order[tensor.name]))
+    _rename_values(graph, names)
+
+
+def _rename_values(graph: onnx.GraphProto, names: dict[str, str]) -> None:
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    for tensor in graph.initializer:
+        tensor.name = names.get(tensor.name, tensor.name)
+
+
+def _short_names() -> Iterator[str]:
+    for length in itertools.count(1):
+        for letters in itertools.product(string.ascii_lowercase, repeat=length):
+            yield "".join(letters)
+
+
+def _keep(field: object, messages: list[onnx.TensorProto]) -> None:
+    copies = [onnx.TensorProto.FromString(message.SerializeToString()) for message in messages]
+    del field[:]  # type: ignore[attr-defined]
+    field.extend(copies)  # type: ignore[attr-defined]

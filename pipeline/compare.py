@@ -1,0 +1,88 @@
+"""`octavo compare`: the variants table on a terminal, as JSON or as Markdown."""
+
+import json
+import sys
+from collections.abc import Sequence
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from pipeline import layout
+from pipeline.decision import Decision, load_decision
+from pipeline.scorecard import load_scorecards
+from pipeline.table import HEADERS, Row, cells, table
+
+STYLES = {"pass": "green", "fail": "red", "underpowered": "yellow", "baseline": "dim"}
+UNBOUNDED = 1000
+"""Columns that no table needs."""
+
+
+@click.command()
+@click.option("--json", "form", flag_value="json", help="Print JSON, with every figure unrounded.")
+@click.option("--markdown", "form", flag_value="markdown", help="Print a Markdown table.")
+def command(form: str | None) -> None:
+    """Show every variant's accuracy, size, latency and verdict."""
+    scorecards, decision = load_scorecards(layout.SCORECARDS), load_decision(layout.DECISION)
+    rows = table(scorecards, decision)
+    if form == "json":
+        click.echo(as_json(rows, decision))
+    elif form == "markdown":
+        click.echo(as_markdown(rows))
+    else:
+        show(rows, decision)
+
+
+def as_json(rows: Sequence[Row], decision: Decision) -> str:
+    """The winner, the baseline and the rows, unrounded."""
+    variants = [row.model_dump(mode="json") for row in rows]
+    return json.dumps({"winner": decision.winner, "baseline": decision.baseline, "variants": variants}, indent=2)
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """A Markdown table, figures to the right and the winner in bold."""
+    rule = ["---" if _is_text(column) else "---:" for column in range(len(HEADERS))]
+    lines = [HEADERS, rule, *(_bold(cells(row)) if row.winner else cells(row) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def show(rows: Sequence[Row], decision: Decision) -> None:
+    """Print the table to stdout; a terminal too narrow for intervals and reasons gets the figures alone."""
+    full = _view(rows, HEADERS, [cells(row) for row in rows], gap=2)
+    needed = Console(width=UNBOUNDED).measure(full).maximum
+    fits = not sys.stdout.isatty() or Console().width >= needed
+    console = Console(width=needed if fits else None, highlight=False)
+    if fits:
+        console.print(full)
+        intervals = "95% intervals in brackets."
+    else:
+        stacked = [header.replace(" ", "\n") for header in HEADERS]
+        console.print(_view(rows, stacked, [_figures(row) for row in rows], gap=1))
+        intervals = f"Intervals and reasons: {needed} columns."
+    console.print(f"\nBaseline {decision.baseline}. Latency at batch 1. {intervals}\n{_outcome(decision)}")
+
+
+def _view(rows: Sequence[Row], headers: Sequence[str], texts: Sequence[Sequence[str]], gap: int) -> Table:
+    view = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, gap - 1, 0, 0))
+    for column, header in enumerate(headers):
+        view.add_column(header, justify="left" if _is_text(column) else "right", no_wrap=True)
+    for row, text in zip(rows, texts, strict=True):
+        view.add_row(*text, style="bold green" if row.winner else STYLES[row.verdict])
+    return view
+
+
+def _figures(row: Row) -> list[str]:
+    return [*(text.partition(" [")[0] for text in cells(row)[:-1]), row.verdict]
+
+
+def _outcome(decision: Decision) -> str:
+    return f"Winner {decision.winner}." if decision.winner else "No variant meets the policy."
+
+
+def _is_text(column: int) -> bool:
+    return HEADERS[column] in ("variant", "verdict")
+
+
+def _bold(texts: Sequence[str]) -> list[str]:
+    return [f"**{text}**" if text else "" for text in texts]

@@ -1,0 +1,262 @@
+"""The data set as every later stage sees it: checked, split, digested and written as plain arrays."""
+
+import hashlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, ValidationError
+from sklearn.utils import resample
+
+from pipeline import sources
+from pipeline.errors import DataError
+from pipeline.params import Data
+
+DISJOINT = ("train", "selection", "test")
+"""Calibration is a part of train."""
+
+
+@dataclass(frozen=True)
+class Split:
+    images: np.ndarray
+    """(N, H, W) or (N, H, W, C), uint8 in 0..255 or float32 as the network takes it."""
+    labels: np.ndarray
+    """(N,) int64, 0 to the number of classes less one."""
+
+    def take(self, which: npt.NDArray[Any]) -> "Split":
+        return Split(self.images[which], self.labels[which])
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SplitRecord(Record):
+    n: int
+    counts: dict[str, int]
+    """Images of each class, in label order."""
+    images_sha256: str
+    labels_sha256: str
+
+
+class Duplicates(Record):
+    """Byte-identical images."""
+
+    within: dict[str, int]
+    """Split -> its images that repeat an earlier one."""
+    across: dict[str, int]
+    """`a/b` -> images of split b that also stand in split a."""
+
+
+class Manifest(Record):
+    source: str
+    seed: int
+    image_shape: tuple[int, ...]
+    dtype: str
+    classes: list[str]
+    splits: dict[str, SplitRecord]
+    duplicates: Duplicates
+    digest: str
+    """sha256 over the splits' digests: one name for all of the data."""
+
+
+def prepare(data: Data, target: Path) -> Manifest:
+    """Read the source, check and split it, and replace `target`'s splits and `manifest.json` by it.
+
+    Raises:
+        DataError: the data cannot be used; nothing has been written then.
+        ServiceUnavailable: the source has to be downloaded and cannot be.
+    """
+    raw = sources.load(data)
+    train, test, classes = check(raw)
+    splits = split(train, test, classes, data)
+    manifest = describe(splits, classes, data)
+    _replace(target, splits, manifest)
+    return manifest
+
+
+def load_split(folder: Path) -> Split:
+    """Read one split as `prepare` wrote it.
+
+    Raises:
+        DataError: `images.npy` or `labels.npy` is missing or damaged.
+    """
+    try:
+        images, labels = (np.load(folder / f"{part}.npy", allow_pickle=False) for part in ("images", "labels"))
+    except FileNotFoundError as error:
+        raise DataError(f"No {error.filename}. Run dvc repro prepare.") from None
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(f"{folder} is damaged ({error}). Run dvc repro --force prepare.") from None
+    return Split(images, labels)
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read `manifest.json`.
+
+    Raises:
+        DataError: it is missing or not a manifest.
+    """
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise DataError(f"No {path}. Run dvc repro prepare.") from None
+    except ValidationError as error:
+        faults = ", ".join(".".join(map(str, fault["loc"])) or fault["type"] for fault in error.errors())
+        raise DataError(f"{path} is not a data manifest ({faults}). Run dvc repro --force prepare.") from None
+
+
+def pixels(images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """What a network is fed: uint8 images scaled to 0..1 as float32, float32 images as they are. Shape is kept."""
+    if images.dtype == np.uint8:
+        return images.astype(np.float32) / np.float32(255)
+    return images
+
+
+def check(raw: sources.Raw) -> tuple[Split, Split | None, list[str]]:
+    """The source's arrays in the types of a `Split`, and its class names.
+
+    Raises:
+        DataError: wrong rank, lengths, dtype or values, an empty class, or a user's test images that stand in train.
+    """
+    train = _check_arrays("train", *raw.train, n_classes=len(raw.classes) if raw.classes else None)
+    classes = list(raw.classes or map(str, range(train.labels.max() + 1)))
+    if len(classes) < 2:
+        raise DataError(f"All images are of class '{classes[0]}'. A classifier needs two classes or more: add another.")
+    _require_every_class("train", train.labels, classes, "Add some, or renumber the labels without it.")
+    if raw.test is None:
+        return train, None, classes
+    test = _check_arrays("test", *raw.test, n_classes=len(classes))
+    _require_every_class("test", test.labels, classes, "Add some.")
+    if (test.images.shape[1:], test.images.dtype) != (train.images.shape[1:], train.images.dtype):
+        raise DataError(
+            f"Test images are {test.images.dtype} {test.images.shape[1:]}, those of train {train.images.dtype} "
+            f"{train.images.shape[1:]}. Both must be alike: convert one of them."
+        )
+    shared = _stand_in(image_digests(train.images), image_digests(test.images))
+    if shared and not raw.published:
+        raise DataError(
+            f"{shared} of {len(test.labels)} test images also stand in train, so test accuracy would flatter. "
+            "Remove them from one of the two."
+        )
+    return train, test, classes
+
+
+def split(train: Split, test: Split | None, classes: Sequence[str], data: Data) -> dict[str, Split]:
+    """Seeded, stratified splits by name; copies of an image never stand on both sides of a cut made here.
+
+    Raises:
+        DataError: a class is too small to be split, or calibration asks for more images than train has left.
+    """
+    if test is None:
+        train, test = _hold_out(train, "test", data.test, classes, data.seed)
+    train, selection = _hold_out(train, "selection", data.selection, classes, data.seed)
+    if data.calibration > len(train.labels):
+        raise DataError(
+            f"data.calibration asks for {data.calibration} images, but train has {len(train.labels)}. "
+            f"Set it to {len(train.labels)} or less."
+        )
+    calibration = train.take(_sample(train.labels, data.calibration, data.seed))
+    return {"train": train, "calibration": calibration, "selection": selection, "test": test}
+
+
+def describe(splits: Mapping[str, Split], classes: Sequence[str], data: Data) -> Manifest:
+    """The manifest of finished splits: what is in them, and the digest that names them."""
+    records = {
+        name: SplitRecord(
+            n=len(part.labels),
+            counts=dict(zip(classes, np.bincount(part.labels, minlength=len(classes)).tolist(), strict=True)),
+            images_sha256=sources.sha256(part.images),
+            labels_sha256=sources.sha256(part.labels),
+        )
+        for name, part in splits.items()
+    }
+    prints = {name: image_digests(splits[name].images) for name in DISJOINT}
+    digest = "\n".join(f"{name} {record.images_sha256} {record.labels_sha256}" for name, record in records.items())
+    return Manifest(
+        source=data.source,
+        seed=data.seed,
+        image_shape=splits["train"].images.shape[1:],
+        dtype=str(splits["train"].images.dtype),
+        classes=list(classes),
+        splits=records,
+        duplicates=Duplicates(
+            within={name: len(own) - len(np.unique(own)) for name, own in prints.items()},
+            across={f"{a}/{b}": _stand_in(prints[a], prints[b]) for a, b in combinations(DISJOINT, 2)},
+        ),
+        digest=hashlib.sha256(digest.encode()).hexdigest(),
+    )
+
+
+def image_digests(images: npt.NDArray[Any]) -> npt.NDArray[np.bytes_]:
+    """(N,) digests of 16 bytes, equal where images are byte-identical."""
+    return np.array([hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images], dtype="S16")
+
+
+def _stand_in(known: npt.NDArray[np.bytes_], seen: npt.NDArray[np.bytes_]) -> int:
+    return int(np.isin(seen, known).sum())
+
+
+def _check_arrays(part: str, images: npt.NDArray[Any], labels: npt.NDArray[Any], n_classes: int | None) -> Split:
+    if images.ndim not in (3, 4) or 0 in images.shape:
+        raise DataError(f"Images of {part} have shape {images.shape}. Give one or more, as (N, H, W) or (N, H, W, C).")
+    if labels.ndim != 1 or len(labels) != len(images):
+        raise DataError(
+            f"Labels of {part} have shape {labels.shape} for {len(images)} images. Give one an image, as (N,)."
+        )
+    if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
+        raise DataError(f"Images of {part} are {images.dtype}. Give uint8 in 0..255, or floats already scaled.")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(f"Labels of {part} are {labels.dtype}. Give integers, as with labels.astype('int64').")
+    if images.dtype != np.uint8:
+        with np.errstate(over="ignore"):
+            images = images.astype(np.float32)
+        if bad := int((~np.isfinite(images)).sum()):
+            raise DataError(f"{bad} pixels of {part} are NaN or infinite in float32. Repair or remove their images.")
+    if labels.min() < 0 or labels.max() >= (n_classes or len(labels)):
+        allowed = f"0 to {n_classes - 1}" if n_classes else "0 to the number of classes less one"
+        raise DataError(f"Labels of {part} run from {labels.min()} to {labels.max()}. Renumber them to {allowed}.")
+    return Split(np.ascontiguousarray(images), labels.astype(np.int64))
+
+
+def _require_every_class(part: str, labels: npt.NDArray[Any], classes: Sequence[str], remedy: str) -> None:
+    for absent in np.setdiff1d(np.arange(len(classes)), labels):
+        raise DataError(f"Class '{classes[absent]}' has no image in {part}. {remedy}")
+
+
+def _hold_out(whole: Split, part: str, share: float, classes: Sequence[str], seed: int) -> tuple[Split, Split]:
+    """Cut `share` of the different images off train; all copies go where the first goes."""
+    _, first, copy_of = np.unique(image_digests(whole.images), return_index=True, return_inverse=True)
+    held = np.isin(copy_of, _sample(whole.labels[first], max(1, round(share * len(first))), seed))
+    rest, cut = whole.take(~held), whole.take(held)
+    for name, side in (("train", rest), (part, cut)):
+        _require_every_class(name, side.labels, classes, "It has too few different images to be split: add some.")
+    return rest, cut
+
+
+def _sample(labels: npt.NDArray[Any], n: int, seed: int) -> npt.NDArray[np.intp]:
+    """Sorted indices of `n` labels, each class in proportion."""
+    return np.sort(resample(np.arange(len(labels)), replace=False, n_samples=n, stratify=labels, random_state=seed))
+
+
+def _replace(target: Path, splits: Mapping[str, Split], manifest: Manifest) -> None:
+    """Write all beside, then swap; the manifest leaves first and arrives last, so it never names other arrays."""
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target, prefix=".") as scratch:
+        new, old = Path(scratch, "new"), Path(scratch, "old")
+        old.mkdir()
+        for name, part in splits.items():
+            (new / name).mkdir(parents=True)
+            np.save(new / name / "images.npy", part.images)
+            np.save(new / name / "labels.npy", part.labels)
+        (new / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        names = [*splits, "manifest.json"]
+        for name in reversed(names):
+            if (target / name).exists():
+                (target / name).rename(old / name)
+        for name in names:
+            (new / name).rename(target / name)

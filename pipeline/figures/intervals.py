@@ -1,0 +1,93 @@
+"""Each candidate's differences from the baseline with their intervals, a panel a figure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.decision import Decision
+from pipeline.figures.axes import Axis, spanning
+from pipeline.scorecard import Interval, Scorecard, Scorecards
+
+WIDTH = 900
+NAMES = 150
+"""Room for the variants' names."""
+TOP = 50
+"""Where the first variant's row lies."""
+ROW = 30
+"""Height of a variant's row."""
+GAP = 40
+"""Room between two panels."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One figure of every candidate, before it is laid out."""
+
+    title: str
+    values: list[tuple[float, Interval]]
+    equal: float
+    """The value of a variant equal to the baseline: 0 for a difference, 1 for a ratio."""
+    limit: float | None
+
+
+@dataclass(frozen=True)
+class Mark:
+    y: float
+    at: float
+    low: float
+    high: float
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    title: str
+    axis: Axis
+    equal: float
+    limit: float | None
+    marks: list[Mark]
+
+
+@dataclass(frozen=True)
+class Intervals:
+    names: list[tuple[float, str]]
+    panels: list[Panel]
+    bottom: float
+
+
+def intervals(scorecards: Scorecards, decision: Decision) -> Intervals:
+    """Accuracy difference and latency ratio of each candidate, with their intervals and the policy's limits."""
+    cards = [card for card in scorecards.scorecards if card.variant != decision.baseline]
+    outcomes = [verdict.verdict for verdict in decision.verdicts]
+    measures = _measures(cards, decision) if cards else []
+    width = (WIDTH - NAMES) / max(1, len(measures))
+    starts = [NAMES + place * width + GAP / 2 for place in range(len(measures))]
+    panels = [_panel(measure, outcomes, start, width - GAP) for measure, start in zip(measures, starts, strict=True)]
+    return Intervals([(_row(n), card.variant) for n, card in enumerate(cards)], panels, _row(len(cards)) - ROW / 2)
+
+
+def _measures(cards: Sequence[Scorecard], decision: Decision) -> list[Measure]:
+    pairs = [card.quality.vs_baseline for card in cards]
+    differences = [(100 * pair.delta, (100 * pair.ci[0], 100 * pair.ci[1])) for pair in pairs]
+    measures = [Measure("Accuracy, points", differences, 0, -100 * decision.policy.max_accuracy_drop)]
+    for batch in cards[0].latency.batches:
+        timed = [card.latency.batches[batch] for card in cards]
+        ratios = [(latency.ratio, latency.ratio_ci95) for latency in timed]
+        limit = decision.policy.max_latency_ratio if batch == "1" else None
+        measures.append(Measure(f"Latency ratio, batch {batch}", ratios, 1, limit))
+    return measures
+
+
+def _panel(measure: Measure, outcomes: Sequence[str], start: float, width: float) -> Panel:
+    guides = [measure.equal] if measure.limit is None else [measure.equal, measure.limit]
+    ends = [end for _, bounds in measure.values for end in bounds]
+    axis = spanning(guides + ends, start, start + width, log=measure.equal == 1)
+    marks = [
+        Mark(_row(n), axis.at(value), axis.at(low), axis.at(high), outcome)
+        for n, ((value, (low, high)), outcome) in enumerate(zip(measure.values, outcomes, strict=True))
+    ]
+    limit = None if measure.limit is None else axis.at(measure.limit)
+    return Panel(measure.title, axis, axis.at(measure.equal), limit, marks)
+
+
+def _row(n: int) -> float:
+    return TOP + n * ROW

@@ -1,0 +1,127 @@
+"""Brings together what was measured, and where it came from: evaluations, benchmark, data, git and DVC."""
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from pipeline import layout
+from pipeline.errors import ModelError
+from pipeline.params import PARAMS, VARIANT_NAME, Params
+from pipeline.scorecard import Evaluation, Latencies, Latency, Lineage, Record, Scorecard, Scorecards
+
+DVC_LOCK = Path("dvc.lock")
+DOWNSTREAM = ("report", "register")
+"""Stages that run after or as the scorecards are written; their state is no part of the lineage."""
+
+
+class Benchmark(Record):
+    """`benchmark.json`: latency by variant, then by batch size."""
+
+    machine: dict[str, Any]
+    threads: int
+    latency: dict[str, dict[str, Latency]]
+
+
+class Manifest(Record, extra="allow"):
+    """The data manifest, of which only the digest matters here."""
+
+    digest: str
+
+
+Recorded = TypeVar("Recorded", bound=Record)
+
+
+def assemble(params: Params) -> Scorecards:
+    """Every variant's scorecard, in the order of `params.yaml`.
+
+    Raises:
+        ModelError: a measurement is missing or unreadable.
+    """
+    benchmark = _read(layout.BENCHMARK, Benchmark)
+    manifest = _read(layout.MANIFEST, Manifest)
+    lineage = Lineage(
+        git=git_commit(),
+        dvc_lock=lock_digest(),
+        data=manifest.digest,
+        params=digest(yaml.safe_load(PARAMS.read_bytes())),
+    )
+    cards = [_scorecard(name, params, benchmark, lineage) for name in params.variants]
+    models = sorted((card.variant, card.model.sha256) for card in cards)
+    return Scorecards(
+        pipeline=digest({"models": models, "data": lineage.data, "params": lineage.params}),
+        machine=benchmark.machine,
+        data=manifest.model_dump(mode="json"),
+        scorecards=cards,
+    )
+
+
+def digest(content: Any) -> str:
+    """SHA-256 of the content's canonical JSON: neither key order nor layout of the file changes it."""
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def git_commit() -> str | None:
+    """The commit checked out here, `-dirty` when tracked files other than `dvc.lock` differ; None without git."""
+    commit = _git("rev-parse", "--verify", "HEAD")
+    if commit is None:
+        return None
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", f":(exclude){DVC_LOCK}")
+    return f"{commit}-dirty" if changed else commit
+
+
+def lock_digest() -> str | None:
+    """Digest of the stages that led to the scorecards, as `dvc.lock` records them; None when there is no lock."""
+    if not DVC_LOCK.exists():
+        return None
+    stages = yaml.safe_load(DVC_LOCK.read_bytes())["stages"]
+    return digest({name: stage for name, stage in stages.items() if name not in DOWNSTREAM})
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        command = ["git", "--no-optional-locks", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def _scorecard(name: str, params: Params, benchmark: Benchmark, lineage: Lineage) -> Scorecard:
+    grammar = VARIANT_NAME.fullmatch(name)
+    assert grammar, f"params.yaml was read with a variant named '{name}'"
+    if name not in benchmark.latency:
+        raise ModelError(f"{layout.BENCHMARK} has no latency of '{name}'. Run dvc repro.")
+    evaluation = _read(layout.evaluation(name) / "card.json", Evaluation)
+    variant = params.variant(name)
+    return Scorecard(
+        variant=name,
+        source=variant.source,
+        recipe=variant.recipe,
+        format=grammar["format"],
+        precision=grammar["precision"],
+        method=grammar["method"],
+        model=evaluation.model,
+        quality=evaluation.quality,
+        size=evaluation.size,
+        latency=Latencies(threads=benchmark.threads, batches=benchmark.latency[name]),
+        proof=evaluation.proof,
+        lineage=lineage,
+        notes=evaluation.notes,
+    )
+
+
+def _read(path: Path, record: type[Recorded]) -> Recorded:
+    try:
+        return record.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise ModelError(f"No {path}. Run dvc repro.") from None
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"])) or "file"
+        raise ModelError(f"{path} is not what its stage writes ({where}: {fault['msg']}). Run dvc repro.") from None

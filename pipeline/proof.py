@@ -1,0 +1,51 @@
+"""Is it really INT8? What a model file stores, and what it computes in, read from the graph that will run."""
+
+from pathlib import Path
+
+from pipeline.operators import Operator, Parameter, litert, onnx
+from pipeline.scorecard import FloatNode, Proof, Size
+
+READERS = {".onnx": onnx, ".tflite": litert}
+
+
+def prove(path: Path) -> Proof:
+    """Integer shares of weights and of multiply-accumulates, and the operators that stay float, by name."""
+    reader = READERS[path.suffix]
+    weights = [parameter for parameter in reader.parameters(path) if parameter.kind == "weight"]
+    operators = reader.operators(path)
+    return Proof(
+        integer_weight_share=_share([(weight.elements, weight.integer) for weight in weights]),
+        integer_compute_share=_share([(operator.macs, operator.integer) for operator in operators]),
+        float_nodes=[
+            FloatNode(name=operator.name, operator=operator.type, why=_why(operator))
+            for operator in operators
+            if not operator.integer
+        ],
+    )
+
+
+def measure_size(path: Path, baseline: Path) -> Size:
+    """Bytes of the file and of its parameters, against the baseline file and against the floor.
+
+    The floor is one byte a weight and four a bias: what an INT8 file with nothing else in it would take.
+    """
+    parameters: list[Parameter] = READERS[path.suffix].parameters(path)
+    file_bytes = path.stat().st_size
+    floor = sum(parameter.elements * (1 if parameter.kind == "weight" else 4) for parameter in parameters)
+    return Size(
+        file_bytes=file_bytes,
+        weight_bytes=sum(parameter.file_bytes for parameter in parameters),
+        ratio=file_bytes / baseline.stat().st_size,
+        floor_ratio=file_bytes / floor if floor else float("inf"),
+    )
+
+
+def _share(parts: list[tuple[int, bool]]) -> float:
+    whole = sum(size for size, _ in parts)
+    return sum(size for size, integer in parts if integer) / whole if whole else 0.0
+
+
+def _why(operator: Operator) -> str:
+    if operator.macs:
+        return "its weights or its input reach it in float"
+    return "its input reaches it in float, or the runtime has no integer kernel for it"

@@ -1,0 +1,60 @@
+"""The methods: one file each, one signature. A recipe turns one exported network into one model file.
+
+A recipe module has `Options`, a pydantic model of what `params.yaml` may set under `options`, and
+
+    quantize(exported: Path, target: Path, calibration: np.ndarray, options: Options) -> None
+
+where `exported` holds `model.onnx` and `saved_model/`, `calibration` are float32 images (N, H, W[, C]) and
+`target` is the file to write. Adding a method is adding one file here and one line in `params.yaml`.
+"""
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from pipeline.errors import ParamsError
+
+
+class Recipe(Protocol):
+    """What every recipe module offers."""
+
+    Options: type[BaseModel]
+
+    def quantize(self, exported: Path, target: Path, calibration: np.ndarray, options: Any) -> None: ...
+
+
+def names() -> list[str]:
+    """The recipes there are."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
+
+
+def load(name: str) -> Recipe:
+    """The recipe called `name`; only its module is imported.
+
+    Raises:
+        ParamsError: no such recipe; the message lists the known ones.
+    """
+    if name not in names():
+        raise ParamsError(f"Unknown recipe '{name}'. Known: {', '.join(names())}. Add pipeline/recipes/{name}.py.")
+    recipe: Recipe = importlib.import_module(f"pipeline.recipes.{name}")  # type: ignore[assignment]
+    return recipe
+
+
+def quantize(name: str, exported: Path, target: Path, calibration: np.ndarray, options: Mapping[str, Any]) -> None:
+    """Run the recipe called `name` with `options` as `params.yaml` gives them.
+
+    Raises:
+        ParamsError: no such recipe, or it does not know one of the options.
+    """
+    recipe = load(name)
+    try:
+        checked = recipe.Options.model_validate(dict(options))
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        known = ", ".join(recipe.Options.model_fields) or "none"
+        raise ParamsError(f"Recipe '{name}' cannot take these options: {faults}. It knows: {known}.") from None
+    recipe.quantize(exported, target, calibration, checked)

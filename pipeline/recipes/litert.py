@@ -1,0 +1,18 @@
+"""The exported network as it is, in float32, for LiteRT."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from pipeline import files
+from pipeline.params import Model
+
+
+class Options(Model):
+    pass
+
+
+def quantize(exported: Path, target: Path, calibration: np.ndarray, options: Options) -> None:
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(exported / "saved_model"))
+    files.write_bytes(target, converter.convert())

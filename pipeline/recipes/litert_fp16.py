@@ -1,0 +1,20 @@
+"""LiteRT with weights stored in FP16 and computed in float32."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from pipeline import files
+from pipeline.params import Model
+
+
+class Options(Model):
+    pass
+
+
+def quantize(exported: Path, target: Path, calibration: np.ndarray, options: Options) -> None:
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(exported / "saved_model"))
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
+    files.write_bytes(target, converter.convert())

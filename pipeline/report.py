@@ -1,0 +1,101 @@
+"""The results of one `dvc repro`, written for people and for tools: JSON, metrics, plot data and one page."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pipeline import layout, table
+from pipeline.decision import Decision
+from pipeline.figures.curves import History, curves
+from pipeline.figures.intervals import intervals
+from pipeline.figures.scatter import scatter
+from pipeline.files import write_text
+from pipeline.scorecard import Scorecards
+
+TEMPLATES = Path(__file__).parent
+HEATMAP_CLASSES = 25
+"""With more classes than this a confusion matrix is no longer read; the page leaves it out."""
+
+
+def write(scorecards: Scorecards, decision: Decision, trainings: Mapping[str, Path]) -> None:
+    """Write every file of the report, each whole or not at all; the same inputs give the same bytes.
+
+    `trainings` names the CSV of each training; one that does not exist is left out.
+    """
+    histories = {network: _history(path) for network, path in trainings.items() if path.exists()}
+    files = {
+        layout.SCORECARDS: scorecards.model_dump_json(by_alias=True, indent=2),
+        layout.DECISION: decision.model_dump_json(indent=2),
+        layout.METRICS: json.dumps(metrics(scorecards), indent=2),
+        layout.TRADEOFF: tradeoff(scorecards),
+        layout.REPORT: page(scorecards, decision, histories),
+    }
+    for path, text in files.items():
+        write_text(path, text.rstrip("\n") + "\n")
+
+
+def metrics(scorecards: Scorecards) -> dict[str, dict[str, float]]:
+    """The figures that `dvc metrics show` and `diff` print, by variant."""
+    return {
+        card.variant: {
+            "accuracy": card.quality.top1,
+            "size_bytes": card.size.file_bytes,
+            "latency_us": card.latency.batches["1"].p50_us,
+            "size_ratio": card.size.ratio,
+            "latency_ratio": card.latency.batches["1"].ratio,
+            "agreement": card.quality.vs_baseline.agreement,
+        }
+        for card in scorecards.scorecards
+    }
+
+
+def tradeoff(scorecards: Scorecards) -> str:
+    """CSV behind the plot of accuracy against latency."""
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow(("variant", "format", "accuracy", "latency_us", "size_bytes"))
+    for card in scorecards.scorecards:
+        latency = card.latency.batches["1"].p50_us
+        rows.writerow((card.variant, card.format, card.quality.top1, latency, card.size.file_bytes))
+    return out.getvalue()
+
+
+def page(scorecards: Scorecards, decision: Decision, histories: Mapping[str, History]) -> str:
+    """The report as one HTML page that refers to nothing outside itself."""
+    templates = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    readable = (table.percent, table.points, table.kilobytes, table.microseconds, table.ratio, table.interval)
+    templates.filters |= {function.__name__: function for function in readable}
+    rows = table.table(scorecards, decision)
+    return templates.get_template("report.html.j2").render(
+        scorecards=scorecards,
+        decision=decision,
+        headers=table.HEADERS,
+        rows=[(row, table.cells(row)) for row in rows],
+        winner=next((row for row in rows if row.winner), None),
+        classes=_classes(scorecards),
+        heatmap_classes=HEATMAP_CLASSES,
+        scatter=scatter(scorecards),
+        intervals=intervals(scorecards, decision),
+        curves=curves(histories),
+    )
+
+
+def _classes(scorecards: Scorecards) -> list[str]:
+    count = len(scorecards.scorecards[0].quality.per_class_recall)
+    names = scorecards.data.get("classes")
+    return [str(name) for name in (names if isinstance(names, list) and len(names) == count else range(count))]
+
+
+def _history(path: Path) -> History:
+    with path.open(encoding="utf-8", newline="") as lines:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(lines)]

@@ -1,0 +1,6 @@
+"""The room with TensorFlow. TFMOT needs Keras 2, which TensorFlow serves only if told before its import."""
+
+import os
+
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

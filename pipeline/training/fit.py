@@ -1,0 +1,95 @@
+"""Fit a network, byte for byte the same in every process, and keep its weights and its curve."""
+
+from pathlib import Path
+
+import pandas as pd
+import tensorflow as tf
+import tf_keras as keras
+from rich.console import Console
+from rich.progress import Progress, TaskID
+
+from pipeline.dataset import Split, pixels
+from pipeline.errors import ModelError
+from pipeline.params import Fit
+
+
+def pin(seed: int, threads: int) -> None:
+    """Seed every generator and pin TensorFlow to deterministic kernels on `threads` threads.
+
+    Call before TensorFlow runs its first operation. Weights depend on the thread count, not on the machine's load.
+    """
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def fit(model: keras.Model, train: Split, selection: Split, budget: Fit, label: str) -> pd.DataFrame:
+    """Train `model` in place with Adam on sparse categorical cross-entropy from logits.
+
+    Returns:
+        The curve: a row an epoch, columns `loss`, `accuracy`, `val_loss` and `val_accuracy` (on the selection split).
+    """
+    model.compile(
+        optimizer=keras.optimizers.Adam(budget.learning_rate),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    history = model.fit(
+        pixels(train.images),
+        train.labels,
+        batch_size=budget.batch_size,
+        epochs=budget.epochs,
+        validation_data=(pixels(selection.images), selection.labels),
+        callbacks=[_EpochBar(label)],
+        verbose=0,
+    )
+    return pd.DataFrame(history.history).rename_axis("epoch")
+
+
+def save(model: keras.Model, curve: pd.DataFrame, folder: Path) -> None:
+    """Write `weights.h5`, whose bytes do not change with the clock, and `curve.csv`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_weights(folder / "weights.h5")
+    curve.to_csv(folder / "curve.csv", float_format="%.6f")
+
+
+def restore(model: keras.Model, weights: Path) -> keras.Model:
+    """Load `weights` into `model`, which was built by the same code.
+
+    Raises:
+        ModelError: the file is missing or belongs to another network.
+    """
+    try:
+        model.load_weights(weights)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{weights} does not fit network '{model.name}': {error}. Run dvc repro.") from None
+    return model
+
+
+class _EpochBar(keras.callbacks.Callback):
+    """A progress bar on a terminal, one line at the end in a log."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__()
+        self._label = label
+        self._console = Console(stderr=True)
+        self._progress = Progress(console=self._console, disable=not self._console.is_terminal)
+        self._task = TaskID(0)
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        self._progress.start()
+        self._task = self._progress.add_task(self._label, total=self.params["epochs"] * self.params["steps"])
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self._progress.advance(self._task)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._accuracy = (logs or {})["val_accuracy"]
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        self._progress.stop()
+        self._console.print(
+            f"{self._label}: {self.params['epochs']} epochs, accuracy {self._accuracy:.4f} on the selection split",
+            highlight=False,
+        )

@@ -1,0 +1,17 @@
+"""DVC stage `report`: everything measured in; scorecards, the gate's decision, metrics, plots and the page out."""
+
+from pipeline import gate, layout, lineage, report
+from pipeline.errors import boundary
+from pipeline.params import NETWORKS, load_params
+
+
+@boundary()
+def main() -> None:
+    params = load_params()
+    scorecards = lineage.assemble(params)
+    decision = gate.decide(scorecards, params.policy, params.baseline)
+    report.write(scorecards, decision, {name: layout.curve(name) for name in NETWORKS})
+
+
+if __name__ == "__main__":
+    main()

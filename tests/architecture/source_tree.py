@@ -1,0 +1,94 @@
+"""The project's own Python files, and which of them a module brings in, read from their imports alone.
+
+An `__init__.py` counts when it holds code: one with only a docstring cannot change what a stage does.
+Imports under `if TYPE_CHECKING:` do not count: they never run.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("pipeline", "stages", "mlflow_plugins")
+
+
+def source_files() -> list[Path]:
+    """Every first-party Python file, relative to `ROOT`."""
+    return sorted(file.relative_to(ROOT) for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
+
+
+def stage_names() -> list[str]:
+    return sorted(file.stem for file in (ROOT / "stages").glob("*.py") if file.stem != "__init__")
+
+
+def closure(root: Path, start: Path) -> set[Path]:
+    """`start` and all first-party files that importing it runs, relative to `root`."""
+    found: set[Path] = set()
+    waiting = [start]
+    while waiting:
+        file = waiting.pop()
+        if file not in found:
+            found.add(file)
+            names = {_dotted(file), *imported_names(root, file)}
+            waiting.extend(module for name in names for module in _modules(root, name))
+    return {file for file in found if file.name != "__init__.py" or _has_code(root / file)}
+
+
+def imported_names(root: Path, file: Path) -> Iterator[str]:
+    """Dotted names that `file` imports; of `from a import b` both `a` and `a.b`, since `b` may be a module."""
+    package = (_dotted(file) if file.name == "__init__.py" else _dotted(file.parent)).split(".")
+    for node in _running_nodes(_parse(root / file)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def imports_inside_functions(root: Path, file: Path) -> list[int]:
+    """Line numbers of the import statements that stand inside a function."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    return sorted(
+        {
+            node.lineno
+            for function in ast.walk(_parse(root / file))
+            if isinstance(function, functions)
+            for node in ast.walk(function)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+        }
+    )
+
+
+def _parse(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
+
+
+def _running_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            for other in node.orelse:
+                yield from (other, *_running_nodes(other))
+        else:
+            yield from (node, *_running_nodes(node))
+
+
+def _dotted(file: Path) -> str:
+    parts = file.with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _modules(root: Path, name: str) -> Iterator[Path]:
+    """The files that run when `name` is imported: its packages and, where it is a module, itself."""
+    parts = name.split(".")
+    if parts[0] not in PACKAGES:
+        return
+    for length in range(1, len(parts) + 1):
+        path = Path(*parts[:length])
+        candidates = (path / "__init__.py", path.with_name(path.name + ".py"))
+        yield from (candidate for candidate in candidates if (root / candidate).is_file())
+
+
+def _has_code(file: Path) -> bool:
+    return any(not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) for node in _parse(file).body)

@@ -1,0 +1,56 @@
+import subprocess
+import sys
+from pathlib import Path
+
+from mlflow_plugins.context import DvcRunContext
+
+
+def git(*arguments: str) -> str:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    return subprocess.run(["git", *identity, *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_tags_lead_back_to_the_stage_and_the_commit_of_dvcs_repository(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "first")
+    commit = git("rev-parse", "HEAD")
+    assert DvcRunContext().tags() == {"git.commit": commit}
+
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("/")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("DVC_STAGE", "register")
+    assert DvcRunContext().tags() == {"dvc.stage": "register", "dvc.root": str(tmp_path), "git.commit": commit}
+
+
+def test_it_never_raises(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert not DvcRunContext().in_context()
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "gone"))
+    assert set(DvcRunContext().tags()) == {"dvc.root"}
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert set(DvcRunContext().tags()) == {"dvc.root"}
+
+
+def test_mlflow_finds_it_and_it_costs_nothing_heavy(tmp_path):
+    script = """
+import os, sys
+os.environ.update(DVC_STAGE="train", MLFLOW_DISABLE_TELEMETRY="true")
+import mlflow
+assert not {"onnx", "ai_edge_litert", "mlflow_plugins.register"} & set(sys.modules)
+mlflow.set_tracking_uri("sqlite:///store.db")
+with mlflow.start_run() as run:
+    print(run.data.tags["dvc.stage"])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.strip() == "train", done.stderr
+
+
+def test_telemetry_is_off_unless_asked_for():
+    script = "import mlflow_plugins, os; print(os.environ['MLFLOW_DISABLE_TELEMETRY'])"
+    for given, found in ({}, "true"), ({"MLFLOW_DISABLE_TELEMETRY": "false"}, "false"):
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=given, cwd=Path(__file__).parents[2]
+        )
+        assert done.stdout.strip() == found

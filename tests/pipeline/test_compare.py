@@ -1,0 +1,121 @@
+"""`octavo compare`: the same figures as a table, as JSON and as Markdown."""
+
+import doctest
+import json
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import pipeline.table
+from pipeline import layout
+from pipeline.compare import command, show
+from pipeline.errors import ModelError
+from pipeline.gate import decide
+from pipeline.params import Policy
+from pipeline.scorecard import Scorecards
+from pipeline.table import cells, table
+
+
+@pytest.fixture
+def reports(scorecards: Scorecards, policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    layout.REPORTS.mkdir()
+    layout.SCORECARDS.write_text(scorecards.model_dump_json(by_alias=True))
+    layout.DECISION.write_text(decide(scorecards, policy, "onnx_fp32").model_dump_json())
+
+
+def run(*arguments: str) -> str:
+    return CliRunner().invoke(command, arguments, catch_exceptions=False).stdout
+
+
+def test_figures_read_as_people_write_them(scorecards: Scorecards, policy: Policy) -> None:
+    rows = {row.variant: cells(row) for row in table(scorecards, decide(scorecards, policy, "onnx_fp32"))}
+    assert rows["onnx_fp32"] == ("onnx_fp32", "96.47%", "", "83.2", "1.00", "10.4", "1.00", "0%", "baseline")
+    assert rows["onnx_int8_qat"] == (
+        "onnx_int8_qat",
+        "96.95%",
+        "+0.48 [+0.22, +0.74]",
+        "22.2",
+        "0.27",
+        "9.46",
+        "0.91 [0.89, 0.94]",
+        "100%",
+        "pass",
+    )
+    assert rows["litert_int8_dynamic"][-2:] == ("99.9%", "pass, winner")
+    assert rows["onnx_fp16"][-1] == "fail: size, latency"
+
+
+@pytest.mark.usefixtures("reports")
+def test_a_pipe_gets_every_variant_on_one_line_and_the_winner(scorecards: Scorecards) -> None:
+    lines = run().splitlines()
+    for card in scorecards.scorecards:
+        (line,) = [line for line in lines if line.split()[:1] == [card.variant]]
+        assert f"{card.quality.top1:.2%}" in line
+    assert "Winner litert_int8_dynamic." in lines[-1]
+
+
+@pytest.mark.parametrize("columns", [80, 120, 160])
+def test_a_terminal_shows_every_figure_whole(
+    scorecards: Scorecards,
+    policy: Policy,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    columns: int,
+) -> None:
+    decision = decide(scorecards, policy, "onnx_fp32")
+    rows = table(scorecards, decision)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    show(rows, decision)
+    lines = click.unstyle(capsys.readouterr().out).splitlines()
+    assert max(map(len, lines)) <= columns
+    for row in rows:
+        (words,) = [line.split() for line in lines if line.split()[:1] == [row.variant]]
+        assert {f"{row.accuracy:.2%}", f"{row.size_ratio:.2f}", f"{row.latency_ratio:.2f}"} <= set(words)
+    assert any("fail: size, latency" in line for line in lines) == (columns == 160)
+
+
+def test_a_pipe_gets_all_the_reasons_at_any_length(
+    scorecards: Scorecards, policy: Policy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strict = Policy(max_accuracy_drop=0, max_size_ratio=0.01, max_latency_ratio=0.01)
+    decision = decide(scorecards, strict, "onnx_fp32")
+    show(table(scorecards, decision), decision)
+    out = capsys.readouterr().out
+    assert "fail: accuracy, size, latency" in out
+    assert "No variant meets the policy." in out
+
+
+@pytest.mark.usefixtures("reports")
+def test_json_is_unrounded(scorecards: Scorecards) -> None:
+    printed = json.loads(run("--json"))
+    assert (printed["winner"], printed["baseline"]) == ("litert_int8_dynamic", "onnx_fp32")
+    sizes = {row["variant"]: row["size_ratio"] for row in printed["variants"]}
+    assert sizes == {card.variant: card.size.ratio for card in scorecards.scorecards}
+
+
+@pytest.mark.usefixtures("reports")
+def test_markdown_is_a_table_with_the_winner_in_bold(scorecards: Scorecards) -> None:
+    lines = run("--markdown").splitlines()
+    assert len(lines) == 2 + len(scorecards.scorecards)
+    assert len({line.count("|") for line in lines}) == 1
+    assert [line for line in lines if "**" in line] == [line for line in lines if "litert_int8_dynamic" in line]
+
+
+@pytest.mark.usefixtures("reports")
+@pytest.mark.parametrize("path", [layout.SCORECARDS, layout.DECISION])
+@pytest.mark.parametrize("content", [None, "{", "{}"])
+def test_a_missing_or_broken_report_says_what_to_run(path: Path, content: str | None) -> None:
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ModelError, match=rf"{path.name}.*dvc repro"):
+        run()
+
+
+def test_the_formats_are_as_documented() -> None:
+    assert doctest.testmod(pipeline.table) == doctest.TestResults(failed=0, attempted=7)

@@ -1,0 +1,278 @@
+"""What a user sees of the data: splits that do not leak, bytes that repeat, and one sentence for bad input."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import dataset, sources
+from pipeline.dataset import Split
+from pipeline.errors import DataError
+from pipeline.params import Data
+
+Arrays = dict[str, Any]
+SPLITS = ("train", "calibration", "selection", "test")
+
+
+def good_arrays() -> Arrays:
+    """Three classes: 20 images each in train, 5 in test."""
+    pixels = np.random.default_rng(0).integers(0, 256, (75, 8, 8)).astype(np.uint8)
+    return {
+        "x_train": pixels[:60],
+        "y_train": np.repeat(np.arange(3, dtype=np.uint8), 20),
+        "x_test": pixels[60:],
+        "y_test": np.repeat(np.arange(3, dtype=np.uint8), 5),
+    }
+
+
+def own(path: Path, **changes: Any) -> Data:
+    return Data.model_validate({"source": "npz", "path": path, "calibration": 12, **changes})
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def rows(split: Split) -> list[tuple[bytes, int]]:
+    return [(image.tobytes(), int(label)) for image, label in zip(split.images, split.labels, strict=True)]
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    path = tmp_path / "good.npz"
+    np.savez(path, **good_arrays())
+    return path
+
+
+def test_written_splits_read_back_and_agree_with_the_manifest(archive: Path, tmp_path: Path) -> None:
+    written = dataset.prepare(own(archive), tmp_path / "data")
+    manifest = dataset.load_manifest(tmp_path / "data" / "manifest.json")
+    splits = {name: dataset.load_split(tmp_path / "data" / name) for name in SPLITS}
+
+    assert manifest == written
+    assert (manifest.image_shape, manifest.dtype, manifest.classes) == ((8, 8), "uint8", ["0", "1", "2"])
+    assert {name: record.n for name, record in manifest.splits.items()} == {
+        "train": 54, "calibration": 12, "selection": 6, "test": 15,
+    }  # fmt: skip
+    for name, split in splits.items():
+        assert split.labels.dtype == np.int64
+        assert Counter(map(str, split.labels.tolist())) == manifest.splits[name].counts
+    assert sorted(rows(splits["train"]) + rows(splits["selection"])) == sorted(
+        zip((image.tobytes() for image in good_arrays()["x_train"]), good_arrays()["y_train"].tolist(), strict=True)
+    )
+    assert set(rows(splits["calibration"])) <= set(rows(splits["train"]))
+    assert splits["test"].images.tolist() == good_arrays()["x_test"].tolist()
+
+
+def test_same_seed_gives_the_same_bytes_and_another_seed_another_digest(archive: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    digest = dataset.prepare(own(archive), first).digest
+    dataset.prepare(own(archive), second)
+
+    assert snapshot(first) == snapshot(second)
+    assert dataset.prepare(own(archive, seed=1), second).digest != digest
+
+
+def test_new_outputs_replace_the_old_and_leave_nothing_beside(archive: Path, tmp_path: Path) -> None:
+    target = tmp_path / "data"
+    dataset.prepare(own(archive, seed=1), target)
+    dataset.prepare(own(archive), target)
+
+    dataset.prepare(own(archive), tmp_path / "fresh")
+    assert snapshot(target) == snapshot(tmp_path / "fresh")
+    assert sorted(path.name for path in target.iterdir()) == sorted([*SPLITS, "manifest.json"])
+
+
+def test_digits_are_split_in_proportion(tmp_path: Path) -> None:
+    manifest = dataset.prepare(Data(source="digits"), tmp_path)
+    total = sum(manifest.splits[name].n for name in dataset.DISJOINT)
+
+    assert total == 1797
+    assert (manifest.splits["calibration"].n, manifest.image_shape) == (500, (28, 28))
+    for record in manifest.splits.values():
+        for name in manifest.classes:
+            overall = sum(manifest.splits[part].counts[name] for part in dataset.DISJOINT)
+            assert abs(record.counts[name] - overall * record.n / total) < 2
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_floats_are_taken_as_scaled(dtype: str, tmp_path: Path) -> None:
+    scaled = {name: (array / 256).astype(dtype) if name[0] == "x" else array for name, array in good_arrays().items()}
+    np.savez(tmp_path / "floats.npz", **scaled)
+
+    assert dataset.prepare(own(tmp_path / "floats.npz"), tmp_path / "data").dtype == "float32"
+    images = dataset.load_split(tmp_path / "data" / "test").images
+    np.testing.assert_array_equal(dataset.pixels(images), scaled["x_test"].astype(np.float32))
+
+
+def test_pixels_scale_bytes_to_one() -> None:
+    fed = dataset.pixels(np.array([[[0, 51, 255]]], dtype=np.uint8))
+
+    assert fed.dtype == np.float32
+    np.testing.assert_array_equal(fed, np.array([[[0, 0.2, 1]]], dtype=np.float32))
+
+
+def test_calibration_can_be_all_of_train(archive: Path, tmp_path: Path) -> None:
+    manifest = dataset.prepare(own(archive, calibration=54), tmp_path / "data")
+
+    assert manifest.splits["calibration"] == manifest.splits["train"]
+
+
+def test_copies_within_a_split_are_counted(archive: Path, tmp_path: Path) -> None:
+    arrays = good_arrays()
+    arrays["x_test"][1] = arrays["x_test"][0]
+    np.savez(archive, **arrays)
+
+    assert dataset.prepare(own(archive), tmp_path / "data").duplicates.within == {"train": 0, "selection": 0, "test": 1}
+
+
+def test_a_published_benchmark_with_shared_images_is_counted_not_refused() -> None:
+    arrays = good_arrays()
+    arrays["x_test"][0] = arrays["x_train"][0]
+    raw = sources.Raw((arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"]), published=True)
+    train, test, classes = dataset.check(raw)
+    data = Data(source="mnist", calibration=12)
+
+    across = dataset.describe(dataset.split(train, test, classes, data), classes, data).duplicates.across
+    assert sum(across.values()) == across["train/test"] + across["selection/test"] == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    copies=st.lists(st.tuples(st.integers(0, 89), st.integers(0, 2)), max_size=40),
+    order=st.randoms(use_true_random=False),
+    seed=st.integers(0, 9),
+    share=st.sampled_from([0.1, 0.2, 0.5]),
+)
+def test_no_image_crosses_a_cut_and_none_is_lost(
+    copies: list[tuple[int, int]], order: Any, seed: int, share: float
+) -> None:
+    pairs = [(image, image % 3) for image in range(90)] + copies
+    order.shuffle(pairs)
+    numbers, labels = np.array(pairs).T
+    whole = Split(numbers.astype(np.uint8).reshape(-1, 1, 1), labels)
+
+    splits = dataset.split(whole, None, ["a", "b", "c"], own(Path("-"), seed=seed, test=share, selection=share))
+
+    images = {name: {image for image, _ in rows(part)} for name, part in splits.items()}
+    assert not images["train"] & images["test"]
+    assert not images["selection"] & (images["train"] | images["test"])
+    assert images["calibration"] <= images["train"]
+    assert sorted(row for name in dataset.DISJOINT for row in rows(splits[name])) == sorted(rows(whole))
+
+
+def changed(**changes: Callable[[Any], Any]) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        arrays = good_arrays()
+        np.savez(path, **(arrays | {name: change(arrays[name]) for name, change in changes.items()}))
+
+    return write
+
+
+def without_y_test(path: Path) -> None:
+    np.savez(path, **{name: array for name, array in good_arrays().items() if name != "y_test"})
+
+
+def cut_short(path: Path) -> None:
+    np.savez(path, **good_arrays())
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def damaged_inside(path: Path) -> None:
+    np.savez(path, **good_arrays())
+    content = bytearray(path.read_bytes())
+    content[1000] ^= 255
+    path.write_bytes(content)
+
+
+def leaked(path: Path) -> None:
+    arrays = good_arrays()
+    arrays["x_test"][3] = arrays["x_train"][7]
+    np.savez(path, **arrays)
+
+
+def with_value(value: float) -> Callable[[Any], Any]:
+    return lambda x: np.where(np.arange(x.size).reshape(x.shape) == 5, value, x / 255)
+
+
+BAD_INPUT: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "no file": (lambda path: path.unlink(missing_ok=True), "No file"),
+    "not a zip": (lambda path: path.write_text("hello"), "not an npz"),
+    "empty file": (lambda path: path.write_bytes(b""), "not an npz"),
+    "cut short": (cut_short, "cut short"),
+    "damaged inside": (damaged_inside, "cannot be read"),
+    "missing key": (without_y_test, "has no y_test"),
+    "pickled objects": (changed(y_train=lambda y: y.astype(object)), "no Python objects"),
+    "wrong rank": (changed(x_train=lambda x: x.reshape(60, 64)), r"shape \(60, 64\)"),
+    "no images": (changed(x_test=lambda x: x[:0], y_test=lambda y: y[:0]), "one or more"),
+    "labels too few": (changed(y_train=lambda y: y[:-1]), r"shape \(59,\) for 60 images"),
+    "one-hot labels": (changed(y_train=lambda y: np.eye(3, dtype=int)[y]), r"shape \(60, 3\)"),
+    "int64 images": (changed(x_train=lambda x: x.astype(np.int64)), "are int64"),
+    "NaN": (changed(x_train=with_value(np.nan)), "1 pixels of train are NaN"),
+    "infinite": (changed(x_train=lambda x: x / 255, x_test=with_value(np.inf)), "1 pixels of test"),
+    "infinite as float32": (changed(x_train=with_value(1e300)), "infinite in float32"),
+    "whole labels as floats": (changed(y_train=lambda y: y.astype(float)), "are float64"),
+    "boolean labels": (changed(y_train=lambda y: y > 0), "are bool"),
+    "negative label": (changed(y_train=lambda y: y.astype(int) - 1), "from -1 to 1"),
+    "huge label": (changed(y_train=lambda y: y * np.uint64(2**62)), "from 0 to"),
+    "label unknown to train": (changed(y_test=lambda y: y + np.uint8(1)), r"of test run from 1 to 3.*0 to 2"),
+    "class empty in train": (changed(y_train=lambda y: np.where(y == 1, 3, y)), "Class '1' has no image in train"),
+    "class empty in test": (changed(y_test=lambda y: np.where(y == 1, 0, y)), "Class '1' has no image in test"),
+    "single class": (changed(y_train=np.zeros_like), "All images are of class '0'"),
+    "class too small": (changed(y_train=lambda y: np.where(np.arange(60) < 59, y % 2, 2)), "too few different images"),
+    "copies only": (changed(x_train=np.zeros_like), "too few different images"),
+    "other sizes in test": (changed(x_test=lambda x: x[:, :4]), "must be alike"),
+    "test image in train": (leaked, "1 of 15 test images also stand in train"),
+}
+
+
+@pytest.mark.parametrize(("write", "sentence"), BAD_INPUT.values(), ids=BAD_INPUT.keys())
+def test_bad_input_is_one_sentence_and_leaves_the_last_good_outputs(
+    write: Callable[[Path], Any], sentence: str, archive: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "data"
+    dataset.prepare(own(archive), target)
+    before = snapshot(target)
+    write(tmp_path / "bad.npz")
+
+    with pytest.raises(DataError, match=sentence) as failure:
+        dataset.prepare(own(tmp_path / "bad.npz"), target)
+
+    assert "\n" not in str(failure.value)
+    assert str(failure.value).endswith(".")
+    assert snapshot(target) == before
+
+
+def test_bad_input_writes_nothing_at_all(tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        dataset.prepare(own(tmp_path / "missing.npz"), tmp_path / "data")
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_calibration_larger_than_train_names_the_limit(archive: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"asks for 55 images, but train has 54\. Set it to 54 or less"):
+        dataset.prepare(own(archive, calibration=55), tmp_path / "data")
+
+
+def test_reading_before_prepare_names_the_next_step(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"No .*images\.npy\. Run dvc repro prepare"):
+        dataset.load_split(tmp_path)
+    with pytest.raises(DataError, match=r"No .*manifest\.json\. Run dvc repro prepare"):
+        dataset.load_manifest(tmp_path / "manifest.json")
+
+
+def test_reading_damaged_outputs_names_the_next_step(archive: Path, tmp_path: Path) -> None:
+    dataset.prepare(own(archive), tmp_path)
+    (tmp_path / "manifest.json").write_text("{}")
+    (tmp_path / "test" / "images.npy").write_bytes(b"\x93NUMPY")
+
+    with pytest.raises(DataError, match="--force prepare"):
+        dataset.load_split(tmp_path / "test")
+    with pytest.raises(DataError, match="--force prepare"):
+        dataset.load_manifest(tmp_path / "manifest.json")

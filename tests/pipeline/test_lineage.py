@@ -1,0 +1,135 @@
+"""Scorecards assembled from what the stages wrote, with where they came from."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline import layout, lineage
+from pipeline.errors import ModelError
+from pipeline.params import load_params
+from pipeline.scorecard import Scorecards
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+
+
+def git(*arguments: str) -> None:
+    subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *arguments], check=True, capture_output=True)
+
+
+def edit(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.fixture(autouse=True)
+def project(scorecards: Scorecards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project in which every stage before the report has run."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    Path("params.yaml").write_bytes(PARAMS.read_bytes())
+    for card in scorecards.scorecards:
+        folder = layout.evaluation(card.variant)
+        folder.mkdir(parents=True)
+        content = card.model_dump(mode="json", include={"model", "quality", "size", "proof", "notes"})
+        (folder / "card.json").write_text(json.dumps(content))
+    latency = {card.variant: card.latency.model_dump(mode="json")["batches"] for card in scorecards.scorecards}
+    benchmark = {"machine": scorecards.machine, "threads": 1, "latency": latency}
+    layout.BENCHMARK.write_text(json.dumps(benchmark))
+    layout.DATA.mkdir()
+    layout.MANIFEST.write_text(json.dumps(scorecards.data))
+    return tmp_path
+
+
+def assemble() -> Scorecards:
+    return lineage.assemble(load_params())
+
+
+def test_what_the_stages_wrote_is_all_there(scorecards: Scorecards) -> None:
+    assembled = assemble()
+    assert (assembled.machine, assembled.data) == (scorecards.machine, scorecards.data)
+    measured = {"quality", "size", "latency", "proof", "notes", "model", "format", "precision", "method", "recipe"}
+    for card in scorecards.scorecards:
+        again = assembled.card(card.variant)
+        assert again.model_dump(include=measured) == card.model_dump(include=measured)
+        assert again.lineage.data == scorecards.data["digest"]
+
+
+def test_variants_stand_in_the_order_of_params() -> None:
+    assert [card.variant for card in assemble().scorecards] == list(load_params().variants)
+
+
+@pytest.mark.parametrize("path", [layout.BENCHMARK, layout.MANIFEST, layout.evaluation("onnx_int8_qat") / "card.json"])
+@pytest.mark.parametrize("content", [None, "", "[]", '{"other": 1}'])
+def test_a_missing_or_broken_measurement_is_named(path: Path, content: str | None) -> None:
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ModelError, match=rf"{path.name}.*Run dvc repro"):
+        assemble()
+
+
+def test_a_variant_that_was_not_timed_is_named() -> None:
+    edit(layout.BENCHMARK, latency={})
+    with pytest.raises(ModelError, match="no latency of 'onnx_fp32'"):
+        assemble()
+
+
+def test_the_pipeline_digest_follows_models_data_and_params_only() -> None:
+    before = assemble()
+    edit(layout.BENCHMARK, machine={"cpu": "another"})
+    Path("params.yaml").write_text("# a comment\n" + Path("params.yaml").read_text())
+    assert assemble().pipeline == before.pipeline
+
+    digests = {before.pipeline}
+    edit(layout.evaluation("onnx_int8_qat") / "card.json", model={"path": "model.onnx", "sha256": "0" * 64})
+    digests.add(assemble().pipeline)
+    edit(layout.MANIFEST, digest="1" * 64)
+    digests.add(assemble().pipeline)
+    content = yaml.safe_load(Path("params.yaml").read_text())
+    content["data"]["seed"] = 7
+    Path("params.yaml").write_text(yaml.safe_dump(content))
+    digests.add(assemble().pipeline)
+    assert len(digests) == 4
+
+
+def test_git_is_none_outside_a_repository_and_before_the_first_commit() -> None:
+    assert lineage.git_commit() is None
+    git("init", "-q")
+    assert lineage.git_commit() is None
+
+
+def test_git_is_none_where_there_is_no_git(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert lineage.git_commit() is None
+
+
+def test_git_tells_changed_sources_from_a_new_lock() -> None:
+    git("init", "-q")
+    Path("dvc.lock").write_text("stages: {}\n")
+    git("add", "params.yaml", "dvc.lock")
+    git("commit", "-qm", "one")
+    clean = lineage.git_commit()
+    assert clean is not None
+    assert len(clean) == 40
+    Path("dvc.lock").write_text("stages: {a: {}}\n")
+    assert lineage.git_commit() == clean
+    Path("params.yaml").write_text("changed: 1\n")
+    assert lineage.git_commit() == f"{clean}-dirty"
+
+
+def test_the_lock_digest_follows_the_stages_before_the_report() -> None:
+    assert lineage.lock_digest() is None
+    stages: dict[str, Any] = {"prepare": {"md5": "a"}, "report": {"md5": "b"}, "register": {"md5": "c"}}
+
+    def locked() -> str | None:
+        Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
+        return lineage.lock_digest()
+
+    before = locked()
+    stages["report"]["md5"] = stages["register"]["md5"] = "other"
+    assert locked() == before
+    stages["prepare"]["md5"] = "other"
+    assert locked() != before
