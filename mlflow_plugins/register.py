@@ -7,9 +7,7 @@ FINISHED only when it is complete, and so whatever a killed process left behind 
 Aliases are promotion's business.
 """
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
@@ -22,8 +20,6 @@ from mlflow_plugins import models, terms, tracking
 from pipeline import layout
 from pipeline.params import Params
 from pipeline.scorecard import Scorecard, Scorecards
-
-LOCK = Path("dvc.lock")
 
 
 @dataclass(frozen=True)
@@ -148,7 +144,6 @@ def _test_split(card: Scorecard, scorecards: Scorecards) -> MetaDataset:
 
 
 def _lineage_tags(card: Scorecard, scorecards: Scorecards) -> dict[str, str]:
-    """Which `dvc repro`, lock and commit; without a commit in the scorecard the run context's stands."""
-    lock = hashlib.sha256(LOCK.read_bytes()).hexdigest() if LOCK.is_file() else None
-    found = {"pipeline": scorecards.pipeline, "dvc.lock": lock, "git.commit": card.lineage.git}
+    """Which `dvc repro`, lock and commit led to the figures; unlike the run context's, the commit measured at."""
+    found = {"pipeline": scorecards.pipeline, "dvc.lock": card.lineage.dvc_lock, "git.commit": card.lineage.git}
     return {name: value for name, value in found.items() if value}

@@ -105,19 +105,19 @@ def microseconds(time: float) -> str:
 
 
 def ratio(value: float) -> str:
-    """A ratio to the baseline.
+    """A ratio to the baseline, finely enough that one just beyond its limit does not read as the limit.
 
-    >>> ratio(0.267)
-    '0.27'
+    >>> ratio(0.2674)
+    '0.267'
     """
-    return f"{value:,.2f}"
+    return f"{value:,.3f}"
 
 
 def interval(value: float, bounds: Interval) -> str:
     """A ratio with its interval.
 
     >>> interval(0.912, (0.9, 0.931))
-    '0.91 [0.90, 0.93]'
+    '0.912 [0.900, 0.931]'
     """
     return f"{ratio(value)} [{', '.join(map(ratio, bounds))}]"
 

@@ -3,14 +3,15 @@
 import sys
 
 from mlflow_plugins.register import register
-from pipeline import errors, layout
+from pipeline import layout
+from pipeline.errors import boundary
 from pipeline.params import load_params
 from pipeline.scorecard import load_scorecards
 
 
+@boundary()
 def main() -> None:
-    with errors.boundary():
-        print(register(load_scorecards(layout.SCORECARDS), load_params()), file=sys.stderr)
+    print(register(load_scorecards(layout.SCORECARDS), load_params()), file=sys.stderr)
 
 
 if __name__ == "__main__":

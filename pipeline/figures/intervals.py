@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.decision import Decision
+from pipeline.decision import Decision, Verdict
 from pipeline.figures.axes import Axis, spanning
 from pipeline.scorecard import Interval, Scorecard, Scorecards
 
@@ -27,6 +27,8 @@ class Measure:
     equal: float
     """The value of a variant equal to the baseline: 0 for a difference, 1 for a ratio."""
     limit: float | None
+    rule: str | None
+    """The gate's rule on this figure, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Mark:
     at: float
     low: float
     high: float
-    outcome: str
+    met: bool | None
+    """Whether the gate's rule on this figure holds; None where there is no rule."""
 
 
 @dataclass(frozen=True)
@@ -57,36 +60,40 @@ class Intervals:
 def intervals(scorecards: Scorecards, decision: Decision) -> Intervals:
     """Accuracy difference and latency ratio of each candidate, with their intervals and the policy's limits."""
     cards = [card for card in scorecards.scorecards if card.variant != decision.baseline]
-    outcomes = [verdict.verdict for verdict in decision.verdicts]
     measures = _measures(cards, decision) if cards else []
     width = (WIDTH - NAMES) / max(1, len(measures))
     starts = [NAMES + place * width + GAP / 2 for place in range(len(measures))]
-    panels = [_panel(measure, outcomes, start, width - GAP) for measure, start in zip(measures, starts, strict=True)]
+    panels = [_panel(measure, decision, start, width - GAP) for measure, start in zip(measures, starts, strict=True)]
     return Intervals([(_row(n), card.variant) for n, card in enumerate(cards)], panels, _row(len(cards)) - ROW / 2)
 
 
 def _measures(cards: Sequence[Scorecard], decision: Decision) -> list[Measure]:
     pairs = [card.quality.vs_baseline for card in cards]
     differences = [(100 * pair.delta, (100 * pair.ci[0], 100 * pair.ci[1])) for pair in pairs]
-    measures = [Measure("Accuracy, points", differences, 0, -100 * decision.policy.max_accuracy_drop)]
+    measures = [Measure("Accuracy, points", differences, 0, -100 * decision.policy.max_accuracy_drop, "accuracy")]
     for batch in cards[0].latency.batches:
         timed = [card.latency.batches[batch] for card in cards]
         ratios = [(latency.ratio, latency.ratio_ci95) for latency in timed]
-        limit = decision.policy.max_latency_ratio if batch == "1" else None
-        measures.append(Measure(f"Latency ratio, batch {batch}", ratios, 1, limit))
+        judged = batch == "1"
+        limit = decision.policy.max_latency_ratio if judged else None
+        measures.append(Measure(f"Latency ratio, batch {batch}", ratios, 1, limit, "latency" if judged else None))
     return measures
 
 
-def _panel(measure: Measure, outcomes: Sequence[str], start: float, width: float) -> Panel:
+def _panel(measure: Measure, decision: Decision, start: float, width: float) -> Panel:
     guides = [measure.equal] if measure.limit is None else [measure.equal, measure.limit]
     ends = [end for _, bounds in measure.values for end in bounds]
     axis = spanning(guides + ends, start, start + width, log=measure.equal == 1)
     marks = [
-        Mark(_row(n), axis.at(value), axis.at(low), axis.at(high), outcome)
-        for n, ((value, (low, high)), outcome) in enumerate(zip(measure.values, outcomes, strict=True))
+        Mark(_row(n), axis.at(value), axis.at(low), axis.at(high), _met(verdict, measure.rule))
+        for n, ((value, (low, high)), verdict) in enumerate(zip(measure.values, decision.verdicts, strict=True))
     ]
     limit = None if measure.limit is None else axis.at(measure.limit)
     return Panel(measure.title, axis, axis.at(measure.equal), limit, marks)
+
+
+def _met(verdict: Verdict, rule: str | None) -> bool | None:
+    return next((reason.met for reason in verdict.reasons if reason.rule == rule), None)
 
 
 def _row(n: int) -> float:

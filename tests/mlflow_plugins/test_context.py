@@ -2,7 +2,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from mlflow_plugins.context import DvcRunContext
+
+ROOT = Path(__file__).parents[2]
 
 
 def git(*arguments: str) -> str:
@@ -10,7 +14,9 @@ def git(*arguments: str) -> str:
     return subprocess.run(["git", *identity, *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def test_tags_lead_back_to_the_stage_and_the_commit_of_dvcs_repository(tmp_path, monkeypatch):
+def test_tags_lead_back_to_the_stage_and_the_commit_of_dvcs_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     git("init", "-q")
     git("commit", "-q", "--allow-empty", "-m", "first")
@@ -24,7 +30,7 @@ def test_tags_lead_back_to_the_stage_and_the_commit_of_dvcs_repository(tmp_path,
     assert DvcRunContext().tags() == {"dvc.stage": "register", "dvc.root": str(tmp_path), "git.commit": commit}
 
 
-def test_it_never_raises(tmp_path, monkeypatch):
+def test_it_never_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert not DvcRunContext().in_context()
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "gone"))
@@ -33,7 +39,7 @@ def test_it_never_raises(tmp_path, monkeypatch):
     assert set(DvcRunContext().tags()) == {"dvc.root"}
 
 
-def test_mlflow_finds_it_and_it_costs_nothing_heavy(tmp_path):
+def test_mlflow_finds_it_and_it_costs_nothing_heavy(tmp_path: Path) -> None:
     script = """
 import os, sys
 os.environ.update(DVC_STAGE="train", MLFLOW_DISABLE_TELEMETRY="true")
@@ -47,10 +53,9 @@ with mlflow.start_run() as run:
     assert done.stdout.strip() == "train", done.stderr
 
 
-def test_telemetry_is_off_unless_asked_for():
+def test_telemetry_is_off_unless_asked_for() -> None:
     script = "import mlflow_plugins, os; print(os.environ['MLFLOW_DISABLE_TELEMETRY'])"
     for given, found in ({}, "true"), ({"MLFLOW_DISABLE_TELEMETRY": "false"}, "false"):
-        done = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=given, cwd=Path(__file__).parents[2]
-        )
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=given, cwd=ROOT)
         assert done.stdout.strip() == found

@@ -33,15 +33,15 @@ def run(*arguments: str) -> str:
 
 def test_figures_read_as_people_write_them(scorecards: Scorecards, policy: Policy) -> None:
     rows = {row.variant: cells(row) for row in table(scorecards, decide(scorecards, policy, "onnx_fp32"))}
-    assert rows["onnx_fp32"] == ("onnx_fp32", "96.47%", "", "83.2", "1.00", "10.4", "1.00", "0%", "baseline")
+    assert rows["onnx_fp32"] == ("onnx_fp32", "96.47%", "", "83.2", "1.000", "10.4", "1.000", "0%", "baseline")
     assert rows["onnx_int8_qat"] == (
         "onnx_int8_qat",
         "96.95%",
         "+0.48 [+0.22, +0.74]",
         "22.2",
-        "0.27",
+        "0.267",
         "9.46",
-        "0.91 [0.89, 0.94]",
+        "0.910 [0.892, 0.937]",
         "100%",
         "pass",
     )
@@ -75,7 +75,7 @@ def test_a_terminal_shows_every_figure_whole(
     assert max(map(len, lines)) <= columns
     for row in rows:
         (words,) = [line.split() for line in lines if line.split()[:1] == [row.variant]]
-        assert {f"{row.accuracy:.2%}", f"{row.size_ratio:.2f}", f"{row.latency_ratio:.2f}"} <= set(words)
+        assert {f"{row.accuracy:.2%}", f"{row.size_ratio:.3f}", f"{row.latency_ratio:.3f}"} <= set(words)
     assert any("fail: size, latency" in line for line in lines) == (columns == 160)
 
 
