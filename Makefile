@@ -47,7 +47,7 @@ lock: $(READY) ## remake requirements.lock from pyproject.toml (ARGS=--upgrade r
 	  --python-version 3.10 --extra dev $(ARGS) pyproject.toml -o requirements.lock
 
 ui: $(READY) ## open MLflow on this machine's port 5000 (PORT=… for another)
-	@$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(PORT)
+	@$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(PORT) --workers 1
 
 clean: ## remove .venv and the tools' caches; artifacts, reports and runs stay
 	@rm -rf .venv octavo.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -6,7 +6,7 @@ import numpy as np
 from onnxruntime.quantization import CalibrationDataReader
 
 
-class Reader(CalibrationDataReader):  # type: ignore[misc]  # untyped base
+class Reader(CalibrationDataReader):
     """Feeds float32 images (N, H, W[, C]) to a calibrator, `batch_size` at a time."""
 
     def __init__(self, images: np.ndarray, input_name: str, batch_size: int = 1) -> None:

@@ -98,7 +98,9 @@ def _share_initializers(graph: onnx.GraphProto) -> None:
 def _trim_node(node: onnx.NodeProto) -> None:
     node.ClearField("doc_string")
     del node.metadata_props[:]
-    schema = onnx.defs.get_schema(node.op_type, domain=node.domain) if onnx.defs.has(node.op_type, node.domain) else None
+    schema = (
+        onnx.defs.get_schema(node.op_type, domain=node.domain) if onnx.defs.has(node.op_type, node.domain) else None
+    )
     defaults = {name: item.default_value for name, item in schema.attributes.items()} if schema else {}
     kept = sorted(
         (item for item in node.attribute if not _same_value(item, defaults.get(item.name))), key=lambda item: item.name

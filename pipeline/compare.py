@@ -12,7 +12,7 @@ from rich.table import Table
 from pipeline import layout
 from pipeline.decision import Decision, load_decision
 from pipeline.scorecard import load_scorecards
-from pipeline.table import HEADERS, Row, cells, table
+from pipeline.table import HEADERS, Row, cells, gains, table
 
 STYLES = {"pass": "green", "fail": "red", "underpowered": "yellow", "baseline": "dim"}
 UNBOUNDED = 1000
@@ -60,7 +60,8 @@ def show(rows: Sequence[Row], decision: Decision) -> None:
         stacked = [header.replace(" ", "\n") for header in HEADERS]
         console.print(_view(rows, stacked, [_figures(row) for row in rows], gap=1))
         intervals = f"Intervals and reasons: {needed} columns."
-    console.print(f"\nBaseline {decision.baseline}. Latency at batch 1. {intervals}\n{_outcome(decision)}")
+    notes = [f"Baseline {decision.baseline}. Latency at batch 1. {intervals}", *gains(rows), _outcome(decision)]
+    console.print("\n" + "\n".join(notes))
 
 
 def _view(rows: Sequence[Row], headers: Sequence[str], texts: Sequence[Sequence[str]], gap: int) -> Table:

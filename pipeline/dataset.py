@@ -1,68 +1,24 @@
-"""The data set as every later stage sees it: checked, split, digested and written as plain arrays."""
+"""The making of the data set: checked, split, digested and written as plain arrays."""
 
 import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
 from sklearn.utils import resample
 
 from pipeline import sources
 from pipeline.errors import DataError
 from pipeline.params import Data
+from pipeline.sources.raw import Raw, sha256
+from pipeline.splits import Duplicates, Manifest, Split, SplitRecord
 
 DISJOINT = ("train", "selection", "test")
 """Calibration is a part of train."""
-
-
-@dataclass(frozen=True)
-class Split:
-    images: np.ndarray
-    """(N, H, W) or (N, H, W, C), uint8 in 0..255 or float32 as the network takes it."""
-    labels: np.ndarray
-    """(N,) int64, 0 to the number of classes less one."""
-
-    def take(self, which: npt.NDArray[Any]) -> "Split":
-        return Split(self.images[which], self.labels[which])
-
-
-class Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SplitRecord(Record):
-    n: int
-    counts: dict[str, int]
-    """Images of each class, in label order."""
-    images_sha256: str
-    labels_sha256: str
-
-
-class Duplicates(Record):
-    """Byte-identical images."""
-
-    within: dict[str, int]
-    """Split -> its images that repeat an earlier one."""
-    across: dict[str, int]
-    """`a/b` -> images of split b that also stand in split a."""
-
-
-class Manifest(Record):
-    source: str
-    seed: int
-    image_shape: tuple[int, ...]
-    dtype: str
-    classes: list[str]
-    splits: dict[str, SplitRecord]
-    duplicates: Duplicates
-    digest: str
-    """sha256 over the splits' digests: one name for all of the data."""
 
 
 def prepare(data: Data, target: Path) -> Manifest:
@@ -80,44 +36,7 @@ def prepare(data: Data, target: Path) -> Manifest:
     return manifest
 
 
-def load_split(folder: Path) -> Split:
-    """Read one split as `prepare` wrote it.
-
-    Raises:
-        DataError: `images.npy` or `labels.npy` is missing or damaged.
-    """
-    try:
-        images, labels = (np.load(folder / f"{part}.npy", allow_pickle=False) for part in ("images", "labels"))
-    except FileNotFoundError as error:
-        raise DataError(f"No {error.filename}. Run dvc repro prepare.") from None
-    except (OSError, EOFError, ValueError) as error:
-        raise DataError(f"{folder} is damaged ({error}). Run dvc repro --force prepare.") from None
-    return Split(images, labels)
-
-
-def load_manifest(path: Path) -> Manifest:
-    """Read `manifest.json`.
-
-    Raises:
-        DataError: it is missing or not a manifest.
-    """
-    try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise DataError(f"No {path}. Run dvc repro prepare.") from None
-    except ValidationError as error:
-        faults = ", ".join(".".join(map(str, fault["loc"])) or fault["type"] for fault in error.errors())
-        raise DataError(f"{path} is not a data manifest ({faults}). Run dvc repro --force prepare.") from None
-
-
-def pixels(images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """What a network is fed: uint8 images scaled to 0..1 as float32, float32 images as they are. Shape is kept."""
-    if images.dtype == np.uint8:
-        return images.astype(np.float32) / np.float32(255)
-    return images
-
-
-def check(raw: sources.Raw) -> tuple[Split, Split | None, list[str]]:
+def check(raw: Raw) -> tuple[Split, Split | None, list[str]]:
     """The source's arrays in the types of a `Split`, and its class names.
 
     Raises:
@@ -170,8 +89,8 @@ def describe(splits: Mapping[str, Split], classes: Sequence[str], data: Data) ->
         name: SplitRecord(
             n=len(part.labels),
             counts=dict(zip(classes, np.bincount(part.labels, minlength=len(classes)).tolist(), strict=True)),
-            images_sha256=sources.sha256(part.images),
-            labels_sha256=sources.sha256(part.labels),
+            images_sha256=sha256(part.images),
+            labels_sha256=sha256(part.labels),
         )
         for name, part in splits.items()
     }

@@ -1,18 +1,17 @@
 """Quality of one variant on the sealed test split, image by image beside the baseline."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix
 
-from pipeline import files
-from pipeline.dataset import Split, pixels
+from pipeline import files, layout
 from pipeline.paired import score_interval
 from pipeline.runtimes import Predictor
 from pipeline.scorecard import Evaluation, Paired, Quality
+from pipeline.splits import Split, pixels
 
 BATCH = 256
 
@@ -42,14 +41,14 @@ def judge(test: Split, variant: np.ndarray, baseline: np.ndarray, control: np.nd
     )
 
 
-def save(folder: Path, test: Split, variant: np.ndarray, card: Evaluation) -> None:
-    """Write `card.json`, `logits.npy` (N, classes) and `predictions.csv`, a row an image of actual and predicted class."""
-    predictions = pd.DataFrame({"actual": test.labels, "predicted": variant.argmax(1)})
-    files.write_text(folder / "predictions.csv", predictions.to_csv(index=False))
+def save(name: str, test: Split, variant: np.ndarray, card: Evaluation) -> None:
+    """Write the card, the logits and the predictions of the variant called `name` where `layout` has them."""
     buffer = io.BytesIO()
     np.save(buffer, variant)
-    files.write_bytes(folder / "logits.npy", buffer.getvalue())
-    files.write_text(folder / "card.json", card.model_dump_json(indent=1) + "\n")
+    predictions = pd.DataFrame({"actual": test.labels, "predicted": variant.argmax(1)})
+    files.write_bytes(layout.logits(name), buffer.getvalue())
+    files.write_text(layout.predictions(name), predictions.to_csv(index=False))
+    files.write_text(layout.card(name), card.model_dump_json(indent=1) + "\n")
 
 
 def _pair(labels: np.ndarray, predicted: np.ndarray, reference: np.ndarray) -> Paired:

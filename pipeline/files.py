@@ -1,6 +1,5 @@
 """Files that are whole or not there: written beside, then renamed over the old."""
 
-import os
 from pathlib import Path
 
 
@@ -9,7 +8,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.part")
     beside.write_bytes(content)
-    os.replace(beside, path)
+    beside.replace(path)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -9,6 +9,7 @@ ARTIFACTS = Path("artifacts")
 REPORTS = Path("reports")
 
 DATA = ARTIFACTS / "data"
+EVALUATIONS = ARTIFACTS / "evaluations"
 MANIFEST = DATA / "manifest.json"
 BENCHMARK = ARTIFACTS / "benchmark.json"
 
@@ -47,9 +48,19 @@ def exported(source: str) -> Path:
 
 def model(variant: str) -> Path:
     """The model file of one variant, for example `artifacts/models/onnx_fp32/model.onnx`."""
-    return ARTIFACTS / "models" / variant / f"model{SUFFIXES[variant.split('_')[0]]}"
+    return ARTIFACTS / "models" / variant / f"model{SUFFIXES[variant.split('_', maxsplit=1)[0]]}"
 
 
-def evaluation(variant: str) -> Path:
-    """Folder of one evaluation: `card.json` (quality, size, proof), `logits.npy`, `predictions.csv`."""
-    return ARTIFACTS / "evaluations" / variant
+def card(variant: str) -> Path:
+    """What was measured of one variant: quality, size and proof."""
+    return EVALUATIONS / variant / "card.json"
+
+
+def logits(variant: str) -> Path:
+    """Logits over the test split, float32 (N, classes)."""
+    return EVALUATIONS / variant / "logits.npy"
+
+
+def predictions(variant: str) -> Path:
+    """CSV with a row an image: `actual,predicted`."""
+    return EVALUATIONS / variant / "predictions.csv"

@@ -97,7 +97,7 @@ def _scorecard(name: str, params: Params, benchmark: Benchmark, lineage: Lineage
     assert grammar, f"params.yaml was read with a variant named '{name}'"
     if name not in benchmark.latency:
         raise ModelError(f"{layout.BENCHMARK} has no latency of '{name}'. Run dvc repro.")
-    evaluation = _read(layout.evaluation(name) / "card.json", Evaluation)
+    evaluation = _read(layout.card(name), Evaluation)
     variant = params.variant(name)
     return Scorecard(
         variant=name,

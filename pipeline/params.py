@@ -69,6 +69,12 @@ class Benchmark(Model):
     rounds: Annotated[int, Field(ge=10)] = 30
     threads: PositiveInt = 1
 
+    @model_validator(mode="after")
+    def _single_images_are_timed(self) -> "Benchmark":
+        if 1 not in self.batches:
+            raise ValueError(f"batches are {list(self.batches)}, without 1, which the policy judges")
+        return self
+
 
 class Policy(Model):
     """What a variant must meet to be promoted, each figure against the baseline's."""
@@ -126,5 +132,9 @@ def load_params(path: Path = PARAMS) -> Params:
     except yaml.YAMLError as error:
         raise ParamsError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'params'}: {fault['msg']}" for fault in error.errors())
-        raise ParamsError(f"{path}: {faults}.") from None
+        raise ParamsError(f"{path}: {faults(error)}.") from None
+
+
+def faults(error: ValidationError) -> str:
+    """What pydantic found, as one line: where, and what is wrong there."""
+    return "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'params'}: {fault['msg']}" for fault in error.errors())

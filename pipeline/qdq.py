@@ -25,11 +25,6 @@ class Grid:
     scale: np.ndarray
     axis: int | None
 
-    def real(self) -> np.ndarray:
-        """The float32 values that the integers stand for."""
-        scale = self.scale if self.axis is None else np.moveaxis(self.scale[(...,) + (None,) * (self.integers.ndim - 1)], 0, self.axis)
-        return np.asarray(self.integers * scale, dtype=np.float32)
-
 
 def nearest(weights: np.ndarray, axis: int | None) -> Grid:
     """Symmetric int8 with the largest magnitude of each channel (or of all, where `axis` is None) at 127."""
@@ -49,8 +44,10 @@ def insert_dequantized(model: onnx.ModelProto, name: str, grid: Grid) -> None:
     parts = {"integers": grid.integers, "scale": grid.scale, "zero": np.zeros(grid.scale.shape, grid.integers.dtype)}
     for part, array in parts.items():
         graph.initializer.append(numpy_helper.from_array(array, f"{name}/{part}"))
-    axis = {} if grid.axis is None else {"axis": grid.axis}
-    graph.node.insert(0, helper.make_node("DequantizeLinear", [f"{name}/{part}" for part in parts], [name], **axis))
+    node = helper.make_node("DequantizeLinear", [f"{name}/{part}" for part in parts], [name])
+    if grid.axis is not None:
+        node.attribute.append(helper.make_attribute("axis", grid.axis))
+    graph.node.insert(0, node)
 
 
 def initializers(model: onnx.ModelProto) -> dict[str, np.ndarray]:
@@ -78,7 +75,8 @@ def fuse_gemm(model: onnx.ModelProto) -> None:
     onnxruntime has an integer kernel with a bias for Gemm only.
     """
     inferred = onnx.shape_inference.infer_shapes(model)
-    rank = {value.name: len(value.type.tensor_type.shape.dim) for value in (*inferred.graph.value_info, *inferred.graph.input)}
+    values = (*inferred.graph.value_info, *inferred.graph.input)
+    rank = {value.name: len(value.type.tensor_type.shape.dim) for value in values}
     constants, readers = initializers(model), consumers(model)
     for node in [node for node in model.graph.node if node.op_type == "MatMul"]:
         following = readers.get(node.output[0], [])

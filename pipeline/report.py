@@ -80,6 +80,7 @@ def page(scorecards: Scorecards, decision: Decision, histories: Mapping[str, His
         scorecards=scorecards,
         decision=decision,
         headers=table.HEADERS,
+        gains=table.gains(rows),
         rows=[(row, table.cells(row)) for row in rows],
         winner=next((row for row in rows if row.winner), None),
         classes=_classes(scorecards),

@@ -88,7 +88,6 @@ class ModelFile(Record):
     path: str
     sha256: str
 
-
     @classmethod
     def of(cls, path: Path) -> "ModelFile":
         """The model file at `path` as it is now."""
@@ -135,7 +134,9 @@ class Scorecards(Record):
     data: dict[str, Any]
     scorecards: list[Scorecard]
 
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=lambda name: name.rstrip("_"), populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=lambda name: name.rstrip("_"), populate_by_name=True
+    )
 
     def card(self, variant: str) -> Scorecard:
         """The scorecard of `variant`.
@@ -161,4 +162,6 @@ def load_scorecards(path: Path) -> Scorecards:
     except FileNotFoundError:
         raise ModelError(f"No {path} yet. Run dvc repro (or make repro) first.") from None
     except (json.JSONDecodeError, ValidationError) as error:
-        raise ModelError(f"{path} is not a scorecard file of schema 1 ({type(error).__name__}). Run dvc repro again.") from None
+        raise ModelError(
+            f"{path} is not a scorecard file of schema 1 ({type(error).__name__}). Run dvc repro again."
+        ) from None

@@ -1,9 +1,10 @@
 """The variants table: one row a variant, and how its figures read."""
 
 import math
+from collections.abc import Sequence
 
 from pipeline.decision import Decision
-from pipeline.scorecard import Interval, Record, Scorecard, Scorecards
+from pipeline.scorecard import Interval, Paired, Record, Scorecard, Scorecards
 
 HEADERS = (
     "variant",
@@ -25,6 +26,8 @@ class Row(Record):
     accuracy: float
     delta: float
     delta_ci: Interval
+    vs_control: Paired | None
+    """Of a quantization-aware variant: beside the float network that trained on for just as long."""
     size_bytes: int
     size_ratio: float
     latency_us: float
@@ -57,6 +60,16 @@ def cells(row: Row) -> tuple[str, ...]:
         whole_percent(row.integer_weight_share),
         verdict(row),
     )
+
+
+def gains(rows: Sequence[Row]) -> list[str]:
+    """What quantization-aware training gained beyond more training: a line for each variant made by it."""
+    return [
+        f"QAT beyond more training: {row.variant} {points(row.vs_control.delta)} points "
+        f"[{', '.join(map(points, row.vs_control.ci))}]"
+        for row in rows
+        if row.vs_control
+    ]
 
 
 def percent(share: float) -> str:
@@ -137,6 +150,7 @@ def _row(card: Scorecard, decision: Decision) -> Row:
         accuracy=card.quality.top1,
         delta=paired.delta,
         delta_ci=paired.ci,
+        vs_control=card.quality.vs_control,
         size_bytes=card.size.file_bytes,
         size_ratio=card.size.ratio,
         latency_us=single.p50_us,

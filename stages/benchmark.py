@@ -3,10 +3,10 @@
 import json
 
 from pipeline import benchmark, files, layout
-from pipeline.dataset import load_split, pixels
 from pipeline.errors import boundary
 from pipeline.params import load_params
 from pipeline.runtimes import open_model
+from pipeline.splits import load_split, pixels
 
 
 @boundary()

@@ -1,9 +1,9 @@
 """DVC stage `control`: the float network trained on for exactly the budget that quantization-aware training gets."""
 
 from pipeline import layout
-from pipeline.dataset import load_manifest, load_split
 from pipeline.errors import boundary
 from pipeline.params import load_params
+from pipeline.splits import load_manifest, load_split
 from pipeline.training import fit, network
 
 
@@ -14,7 +14,8 @@ def main() -> None:
     fit.pin(params.train.seed, params.train.threads)
     model = network.build(params.train.network, manifest.image_shape, len(manifest.classes))
     fit.restore(model, layout.weights("fp32"))
-    curve = fit.fit(model, load_split(layout.split("train")), load_split(layout.split("selection")), params.qat, "control")
+    train, selection = load_split(layout.split("train")), load_split(layout.split("selection"))
+    curve = fit.fit(model, train, selection, params.qat, "control")
     fit.save(model, curve, layout.network("control"))
 
 

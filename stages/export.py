@@ -3,9 +3,9 @@
 import sys
 
 from pipeline import layout
-from pipeline.dataset import load_manifest, load_split, pixels
 from pipeline.errors import boundary
 from pipeline.params import load_params
+from pipeline.splits import load_manifest, load_split, pixels
 from pipeline.training import export, fit, network, qat
 
 

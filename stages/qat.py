@@ -1,9 +1,9 @@
 """DVC stage `qat`: the float network fine-tuned with fake quantization, its ranges started from calibration."""
 
 from pipeline import layout
-from pipeline.dataset import load_manifest, load_split, pixels
 from pipeline.errors import boundary
 from pipeline.params import load_params
+from pipeline.splits import load_manifest, load_split, pixels
 from pipeline.training import fit, network, qat
 
 
@@ -15,7 +15,8 @@ def main() -> None:
     model = network.build(params.train.network, manifest.image_shape, len(manifest.classes))
     model = qat.annotate(fit.restore(model, layout.weights("fp32")))
     qat.initialize_ranges(model, pixels(load_split(layout.split("calibration")).images))
-    curve = fit.fit(model, load_split(layout.split("train")), load_split(layout.split("selection")), params.qat, "qat")
+    train, selection = load_split(layout.split("train")), load_split(layout.split("selection"))
+    curve = fit.fit(model, train, selection, params.qat, "qat")
     fit.save(model, curve, layout.network("qat"))
 
 

@@ -3,9 +3,9 @@
 import sys
 
 from pipeline import layout, recipes
-from pipeline.dataset import load_split, pixels
 from pipeline.errors import boundary
 from pipeline.params import load_params
+from pipeline.splits import load_split, pixels
 
 
 @boundary()

@@ -1,11 +1,17 @@
 """What every test can rely on: it starts from the same process state, and the quick tests come first."""
 
 import os
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from pipeline import sources
+from pipeline.params import Data
+from pipeline.splits import pixels
 
 HEAVY = ("slow", "browser", "end_to_end")
 SERVICES = ("MLFLOW_", "DVC_")
@@ -29,3 +35,28 @@ def process_state() -> Iterator[None]:
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
+
+
+@pytest.fixture(scope="session")
+def images() -> np.ndarray:
+    """The digits that `exported` was not trained on, float32 (300, 28, 28) in 0..1."""
+    return pixels(sources.load(Data(source="digits")).train[0][:300])
+
+
+@pytest.fixture(scope="session")
+def train_network(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Trains the network of that name in a process of its own, twice if called twice."""
+
+    def train(name: str) -> Path:
+        folder = tmp_path_factory.mktemp(name)
+        command = [sys.executable, "-m", "tests.trained_network", name, folder]
+        subprocess.run(command, cwd=Path(__file__).parents[1], check=True, capture_output=True)
+        return folder
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def exported(train_network: Callable[[str], Path]) -> Path:
+    """The small network, trained and exported: folders `fp32` and `qat`."""
+    return train_network("small_cnn")

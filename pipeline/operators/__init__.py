@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-MOVERS = frozenset({"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Shape", "StridedSlice", "Pack"})
+MOVERS = frozenset(
+    {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Shape", "StridedSlice", "Pack"}
+)
 """Operators that move values without computing; what type they move is of no interest."""
 
 

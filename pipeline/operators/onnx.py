@@ -49,8 +49,8 @@ def parameters(path: Path) -> list[Parameter]:
             tensor = _stored_behind(node.input[place], stored, makers) if place < len(node.input) else None
             if tensor is not None:
                 array = numpy_helper.to_array(tensor)
-                kind = "bias" if place == bias else "weight"
-                found[tensor.name] = Parameter(kind, array.size, array.nbytes, tensor.data_type in INTEGER_TYPES)
+                integer = tensor.data_type in INTEGER_TYPES
+                found[tensor.name] = Parameter("bias" if place == bias else "weight", array.size, array.nbytes, integer)
     return list(found.values())
 
 
@@ -71,8 +71,8 @@ def operators(path: Path) -> list[Operator]:
 def _operators(model: onnx.ModelProto, values: dict[str, np.ndarray]) -> Iterator[Operator]:
     for node in model.graph.node:
         output = values[node.output[0]]
-        integer = (
-            node.op_type in MOVERS | CONVERTERS | INTEGER_WITH_FLOAT_OUTPUT or not np.issubdtype(output.dtype, np.floating)
+        integer = node.op_type in MOVERS | CONVERTERS | INTEGER_WITH_FLOAT_OUTPUT or not np.issubdtype(
+            output.dtype, np.floating
         )
         yield Operator(node.name or node.output[0], node.op_type, _macs(node, values), integer)
 
@@ -101,9 +101,15 @@ def _values(model: onnx.ModelProto) -> dict[str, np.ndarray]:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
     tensor = source.type.tensor_type
-    image = np.zeros([dim.dim_value or 1 for dim in tensor.shape.dim], onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    image = np.zeros(
+        [dim.dim_value or 1 for dim in tensor.shape.dim], onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+    )
     names = [output.name for output in session.get_outputs()]
-    return qdq.initializers(model) | {source.name: image} | dict(zip(names, session.run(names, {source.name: image}), strict=True))
+    return (
+        qdq.initializers(model)
+        | {source.name: image}
+        | dict(zip(names, session.run(names, {source.name: image}), strict=True))
+    )
 
 
 def _stored_behind(

@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import ParamsError
+from pipeline.params import faults
 
 
 class Recipe(Protocol):
@@ -40,7 +41,7 @@ def load(name: str) -> Recipe:
     """
     if name not in names():
         raise ParamsError(f"Unknown recipe '{name}'. Known: {', '.join(names())}. Add pipeline/recipes/{name}.py.")
-    recipe: Recipe = importlib.import_module(f"pipeline.recipes.{name}")  # type: ignore[assignment]
+    recipe: Recipe = importlib.import_module(f"pipeline.recipes.{name}")
     return recipe
 
 
@@ -54,7 +55,6 @@ def quantize(name: str, exported: Path, target: Path, calibration: np.ndarray, o
     try:
         checked = recipe.Options.model_validate(dict(options))
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         known = ", ".join(recipe.Options.model_fields) or "none"
-        raise ParamsError(f"Recipe '{name}' cannot take these options: {faults}. It knows: {known}.") from None
+        raise ParamsError(f"Options of recipe '{name}': {faults(error)}. It knows: {known}.") from None
     recipe.quantize(exported, target, calibration, checked)

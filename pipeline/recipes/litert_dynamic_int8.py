@@ -37,24 +37,21 @@ def _with_small_weights_quantized(content: bytes) -> bytes:
     for graph in model.subgraphs:
         for operator in list(graph.operators):
             axis = OUTPUT_AXIS.get(model.operatorCodes[operator.opcodeIndex].builtinCode)
-            tensor = None if axis is None else graph.tensors[operator.inputs[1]]
-            if tensor is not None and tensor.type == schema.TensorType.FLOAT32 and _is_constant(model, tensor):
+            if axis is not None and _is_float_constant(model, graph.tensors[operator.inputs[1]]):
                 source, weight, *rest = operator.inputs
-                operator.inputs = [source, _dequantized(model, graph, tensor, weight, axis), *rest]
+                operator.inputs = [source, _dequantized(model, graph, weight, axis), *rest]
     builder = flatbuffers.Builder(len(content))
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
 
 
-def _is_constant(model: schema.ModelT, tensor: schema.TensorT) -> bool:
-    return model.buffers[tensor.buffer].data is not None
+def _is_float_constant(model: schema.ModelT, tensor: schema.TensorT) -> bool:
+    return tensor.type == schema.TensorType.FLOAT32 and model.buffers[tensor.buffer].data is not None
 
 
-def _dequantized(
-    model: schema.ModelT, graph: schema.SubGraphT, tensor: schema.TensorT, index: int, axis: int
-) -> int:
-    """Make the constant `tensor` int8 in place; returns the index of a float tensor dequantized from it."""
-    real = schema.TensorT()
+def _dequantized(model: schema.ModelT, graph: schema.SubGraphT, index: int, axis: int) -> int:
+    """Make the constant tensor `index` int8 in place; returns the index of a float tensor dequantized from it."""
+    tensor, real = graph.tensors[index], schema.TensorT()
     real.shape, real.type, real.name = tensor.shape, tensor.type, tensor.name + b"/real"
     graph.tensors.append(real)
     _quantize(model, tensor, axis)

@@ -12,11 +12,12 @@ import onnx
 from onnx import helper
 
 from pipeline import canonical, qdq
+from pipeline.errors import ModelError
 from pipeline.params import Model
 from pipeline.qdq import Grid
 
-OFF_GRID = 1e-3
-"""How far from an integer a weight in steps may lie: float32 rounding stays below 1e-4."""
+ROUNDING = 1e-5
+"""How far a weight may lie from its integer, relative to it: float32 and a folded scale stay below 1e-6."""
 CLIPS = ("Relu", "Clip")
 
 
@@ -26,6 +27,8 @@ class Options(Model):
 
 def quantize(exported: Path, target: Path, calibration: np.ndarray, options: Options) -> None:
     model = onnx.load(exported / "model.onnx")
+    if all(node.op_type != "QuantizeLinear" for node in model.graph.node):
+        raise ModelError(f"{exported} has no learned ranges: recipe 'qat_int8' needs source 'qat'.")
     qdq.fuse_gemm(model)
     _keep_clips(model)
     _restore_integers(model)
@@ -41,7 +44,7 @@ def recover_grid(weights: np.ndarray, axis: int) -> Grid | None:
     axis %= weights.ndim
     whole = _steps(weights.ravel())
     if whole is not None:
-        return Grid(np.rint(weights / whole).astype(np.int8), np.float32(whole), None)
+        return Grid(np.rint(weights / whole).astype(np.int8), np.array(whole, np.float32), None)
     channels = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1)
     scales = [_steps(channel) for channel in channels]
     if None in scales:
@@ -59,7 +62,7 @@ def _steps(weights: np.ndarray) -> float | None:
     for levels in range(1, 128):
         steps = weights.astype(np.float64) * (levels / peak)
         integers = np.rint(steps)
-        if np.abs(steps - integers).max() < OFF_GRID:
+        if (np.abs(steps - integers) <= ROUNDING * np.abs(integers)).all():
             return float(weights.astype(np.float64) @ integers / (integers @ integers))
     return None
 

@@ -24,8 +24,15 @@ def open_session(path: Path, threads: int = 1, optimized: Path | None = None) ->
         options.optimized_model_filepath = str(optimized)
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except (failures.Fail, failures.InvalidArgument, failures.InvalidGraph, failures.InvalidProtobuf,
-            failures.NoSuchFile, failures.NotImplemented, failures.RuntimeException) as error:
+    except (
+        failures.Fail,
+        failures.InvalidArgument,
+        failures.InvalidGraph,
+        failures.InvalidProtobuf,
+        failures.NoSuchFile,
+        failures.NotImplemented,
+        failures.RuntimeException,
+    ) as error:
         raise ModelError(f"onnxruntime cannot load {path}: {error}") from None
 
 

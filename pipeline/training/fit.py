@@ -8,9 +8,9 @@ import tf_keras as keras
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from pipeline.dataset import Split, pixels
 from pipeline.errors import ModelError
 from pipeline.params import Fit
+from pipeline.splits import Split, pixels
 
 
 def pin(seed: int, threads: int) -> None:

@@ -90,9 +90,7 @@ def resnet8(image_shape: tuple[int, ...], classes: int) -> keras.Model:
     return keras.Model(inputs, layers.Dense(classes)(hidden))
 
 
-BUILDERS: dict[str, Builder] = {
-    builder.__name__: builder for builder in (small_cnn, cnn4, depthwise_cnn, resnet8)
-}
+BUILDERS: dict[str, Builder] = {builder.__name__: builder for builder in (small_cnn, cnn4, depthwise_cnn, resnet8)}
 
 
 def _builder(name: str) -> Builder:
@@ -104,7 +102,9 @@ def _builder(name: str) -> Builder:
     try:
         builder: Builder = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
-        raise ParamsError(f"Network '{name}' cannot be imported: {error}. Give module:function, on the PYTHONPATH.") from None
+        raise ParamsError(
+            f"Network '{name}' cannot be imported: {error}. Give module:function, importable here."
+        ) from None
     return builder
 
 

@@ -51,5 +51,5 @@ def initialize_ranges(model: keras.Model, images: np.ndarray, batch_size: int = 
 
 
 def _is_activation_range(name: str) -> bool:
-    tail = name.split("/")[-1].split(":")[0]
+    tail = name.rpartition("/")[2].partition(":")[0]
     return tail.endswith(("_min", "_max")) and not tail.startswith(("kernel", "depthwise_kernel"))

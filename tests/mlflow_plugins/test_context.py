@@ -39,6 +39,7 @@ def test_it_never_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert set(DvcRunContext().tags()) == {"dvc.root"}
 
 
+@pytest.mark.slow
 def test_mlflow_finds_it_and_it_costs_nothing_heavy(tmp_path: Path) -> None:
     script = """
 import os, sys

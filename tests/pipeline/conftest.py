@@ -35,6 +35,8 @@ MEASURED = {  # source, recipe, top-1, broke, file bytes, latency ratio, integer
     "litert_int8_qat": ("qat", "litert_qat_int8", 0.9695, 60, 24_848, 0.68, 1.0),
 }
 
+BESIDE_CONTROL = Paired(delta=-0.0006, ci=(-0.0021, 0.0008), broke=8, fixed=2, agreement=0.99)
+
 
 def scorecard(name: str, **changes: Any) -> Scorecard:
     """The scorecard of one variant, with some of its fields changed."""
@@ -47,7 +49,7 @@ def scorecard(name: str, **changes: Any) -> Scorecard:
         "recipe": recipe,
         **grammar.groupdict(),
         "model": ModelFile(path=f"artifacts/models/{name}/model.onnx", sha256=f"{len(recipe):064x}"),
-        "quality": quality(top1, broke),
+        "quality": quality(top1, broke).model_copy(update={"vs_control": BESIDE_CONTROL if source == "qat" else None}),
         "size": Size(file_bytes=size, weight_bytes=size - 1700, ratio=size / FP32_BYTES, floor_ratio=size / 20_476),
         "latency": Latencies(threads=1, batches={"1": latency(ratio, 3000), "64": latency(ratio * 1.1, 200, 18)}),
         "proof": proof(integers),

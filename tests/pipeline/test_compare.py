@@ -16,7 +16,7 @@ from pipeline.errors import ModelError
 from pipeline.gate import decide
 from pipeline.params import Policy
 from pipeline.scorecard import Scorecards
-from pipeline.table import cells, table
+from pipeline.table import cells, gains, table
 
 
 @pytest.fixture
@@ -104,6 +104,13 @@ def test_markdown_is_a_table_with_the_winner_in_bold(scorecards: Scorecards) -> 
     assert len(lines) == 2 + len(scorecards.scorecards)
     assert len({line.count("|") for line in lines}) == 1
     assert [line for line in lines if "**" in line] == [line for line in lines if "litert_int8_dynamic" in line]
+
+
+def test_what_qat_gained_beyond_more_training_is_told(scorecards: Scorecards, policy: Policy) -> None:
+    rows = table(scorecards, decide(scorecards, policy, "onnx_fp32"))
+    assert gains(rows) == [
+        f"QAT beyond more training: {name} -0.06 points [-0.21, +0.08]" for name in ("onnx_int8_qat", "litert_int8_qat")
+    ]
 
 
 @pytest.mark.usefixtures("reports")

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import dataset, sources
-from pipeline.dataset import Split
+from pipeline import dataset
 from pipeline.errors import DataError
 from pipeline.params import Data
+from pipeline.sources.raw import Raw
+from pipeline.splits import Split, load_manifest, load_split, pixels
 
 Arrays = dict[str, Any]
 SPLITS = ("train", "calibration", "selection", "test")
@@ -21,11 +22,11 @@ SPLITS = ("train", "calibration", "selection", "test")
 
 def good_arrays() -> Arrays:
     """Three classes: 20 images each in train, 5 in test."""
-    pixels = np.random.default_rng(0).integers(0, 256, (75, 8, 8)).astype(np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (75, 8, 8)).astype(np.uint8)
     return {
-        "x_train": pixels[:60],
+        "x_train": noise[:60],
         "y_train": np.repeat(np.arange(3, dtype=np.uint8), 20),
-        "x_test": pixels[60:],
+        "x_test": noise[60:],
         "y_test": np.repeat(np.arange(3, dtype=np.uint8), 5),
     }
 
@@ -51,8 +52,8 @@ def archive(tmp_path: Path) -> Path:
 
 def test_written_splits_read_back_and_agree_with_the_manifest(archive: Path, tmp_path: Path) -> None:
     written = dataset.prepare(own(archive), tmp_path / "data")
-    manifest = dataset.load_manifest(tmp_path / "data" / "manifest.json")
-    splits = {name: dataset.load_split(tmp_path / "data" / name) for name in SPLITS}
+    manifest = load_manifest(tmp_path / "data" / "manifest.json")
+    splits = {name: load_split(tmp_path / "data" / name) for name in SPLITS}
 
     assert manifest == written
     assert (manifest.image_shape, manifest.dtype, manifest.classes) == ((8, 8), "uint8", ["0", "1", "2"])
@@ -106,15 +107,8 @@ def test_floats_are_taken_as_scaled(dtype: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "floats.npz", **scaled)
 
     assert dataset.prepare(own(tmp_path / "floats.npz"), tmp_path / "data").dtype == "float32"
-    images = dataset.load_split(tmp_path / "data" / "test").images
-    np.testing.assert_array_equal(dataset.pixels(images), scaled["x_test"].astype(np.float32))
-
-
-def test_pixels_scale_bytes_to_one() -> None:
-    fed = dataset.pixels(np.array([[[0, 51, 255]]], dtype=np.uint8))
-
-    assert fed.dtype == np.float32
-    np.testing.assert_array_equal(fed, np.array([[[0, 0.2, 1]]], dtype=np.float32))
+    images = load_split(tmp_path / "data" / "test").images
+    np.testing.assert_array_equal(pixels(images), scaled["x_test"].astype(np.float32))
 
 
 def test_calibration_can_be_all_of_train(archive: Path, tmp_path: Path) -> None:
@@ -134,7 +128,7 @@ def test_copies_within_a_split_are_counted(archive: Path, tmp_path: Path) -> Non
 def test_a_published_benchmark_with_shared_images_is_counted_not_refused() -> None:
     arrays = good_arrays()
     arrays["x_test"][0] = arrays["x_train"][0]
-    raw = sources.Raw((arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"]), published=True)
+    raw = Raw((arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"]), published=True)
     train, test, classes = dataset.check(raw)
     data = Data(source="mnist", calibration=12)
 
@@ -258,21 +252,3 @@ def test_bad_input_writes_nothing_at_all(tmp_path: Path) -> None:
 def test_calibration_larger_than_train_names_the_limit(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"asks for 55 images, but train has 54\. Set it to 54 or less"):
         dataset.prepare(own(archive, calibration=55), tmp_path / "data")
-
-
-def test_reading_before_prepare_names_the_next_step(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"No .*images\.npy\. Run dvc repro prepare"):
-        dataset.load_split(tmp_path)
-    with pytest.raises(DataError, match=r"No .*manifest\.json\. Run dvc repro prepare"):
-        dataset.load_manifest(tmp_path / "manifest.json")
-
-
-def test_reading_damaged_outputs_names_the_next_step(archive: Path, tmp_path: Path) -> None:
-    dataset.prepare(own(archive), tmp_path)
-    (tmp_path / "manifest.json").write_text("{}")
-    (tmp_path / "test" / "images.npy").write_bytes(b"\x93NUMPY")
-
-    with pytest.raises(DataError, match="--force prepare"):
-        dataset.load_split(tmp_path / "test")
-    with pytest.raises(DataError, match="--force prepare"):
-        dataset.load_manifest(tmp_path / "manifest.json")

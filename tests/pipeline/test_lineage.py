@@ -31,7 +31,7 @@ def project(scorecards: Scorecards, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     Path("params.yaml").write_bytes(PARAMS.read_bytes())
     for card in scorecards.scorecards:
-        folder = layout.evaluation(card.variant)
+        folder = layout.card(card.variant).parent
         folder.mkdir(parents=True)
         content = card.model_dump(mode="json", include={"model", "quality", "size", "proof", "notes"})
         (folder / "card.json").write_text(json.dumps(content))
@@ -61,7 +61,7 @@ def test_variants_stand_in_the_order_of_params() -> None:
     assert [card.variant for card in assemble().scorecards] == list(load_params().variants)
 
 
-@pytest.mark.parametrize("path", [layout.BENCHMARK, layout.MANIFEST, layout.evaluation("onnx_int8_qat") / "card.json"])
+@pytest.mark.parametrize("path", [layout.BENCHMARK, layout.MANIFEST, layout.card("onnx_int8_qat")])
 @pytest.mark.parametrize("content", [None, "", "[]", '{"other": 1}'])
 def test_a_missing_or_broken_measurement_is_named(path: Path, content: str | None) -> None:
     path.unlink()
@@ -84,7 +84,7 @@ def test_the_pipeline_digest_follows_models_data_and_params_only() -> None:
     assert assemble().pipeline == before.pipeline
 
     digests = {before.pipeline}
-    edit(layout.evaluation("onnx_int8_qat") / "card.json", model={"path": "model.onnx", "sha256": "0" * 64})
+    edit(layout.card("onnx_int8_qat"), model={"path": "model.onnx", "sha256": "0" * 64})
     digests.add(assemble().pipeline)
     edit(layout.MANIFEST, digest="1" * 64)
     digests.add(assemble().pipeline)

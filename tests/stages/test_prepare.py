@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline import dataset, layout
+from pipeline import layout
+from pipeline.splits import load_manifest, load_split
 from stages import prepare
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -29,9 +30,9 @@ def test_splits_lie_where_the_layout_says(project: Path, capsys: pytest.CaptureF
     write_params(project, source="digits")
     prepare.main()
 
-    manifest = dataset.load_manifest(layout.MANIFEST)
+    manifest = load_manifest(layout.MANIFEST)
     for name, record in manifest.splits.items():
-        assert len(dataset.load_split(layout.split(name)).labels) == record.n
+        assert len(load_split(layout.split(name)).labels) == record.n
     assert capsys.readouterr().err.startswith("digits: 10 classes; images: train ")
 
 

@@ -50,8 +50,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     params = yaml.safe_load(PARAMS.read_text())
     params["variants"] = {name: params["variants"][name] for name in ("onnx_fp32", "onnx_int8_static")}
     Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    write(layout.evaluation("onnx_fp32") / "card.json", card(1.0, 0.0))
-    write(layout.evaluation("onnx_int8_static") / "card.json", card(0.3, 1.0))
+    write(layout.card("onnx_fp32"), card(1.0, 0.0))
+    write(layout.card("onnx_int8_static"), card(0.3, 1.0))
     timed = {"onnx_fp32": latency(1.0), "onnx_int8_static": latency(0.9)}
     write(layout.BENCHMARK, {"machine": {"cpu": "test"}, "threads": 1, "latency": timed})
     write(layout.MANIFEST, {"source": "digits", "classes": ["zero", "one"], "digest": "b" * 64})

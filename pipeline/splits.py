@@ -1,0 +1,92 @@
+"""The data as every later stage reads it: splits of plain arrays, and the manifest that names them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.errors import DataError
+
+
+@dataclass(frozen=True)
+class Split:
+    images: np.ndarray
+    """(N, H, W) or (N, H, W, C), uint8 in 0..255 or float32 as the network takes it."""
+    labels: np.ndarray
+    """(N,) int64, 0 to the number of classes less one."""
+
+    def take(self, which: npt.NDArray[Any]) -> "Split":
+        return Split(self.images[which], self.labels[which])
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SplitRecord(Record):
+    n: int
+    counts: dict[str, int]
+    """Images of each class, in label order."""
+    images_sha256: str
+    labels_sha256: str
+
+
+class Duplicates(Record):
+    """Byte-identical images."""
+
+    within: dict[str, int]
+    """Split -> its images that repeat an earlier one."""
+    across: dict[str, int]
+    """`a/b` -> images of split b that also stand in split a."""
+
+
+class Manifest(Record):
+    source: str
+    seed: int
+    image_shape: tuple[int, ...]
+    dtype: str
+    classes: list[str]
+    splits: dict[str, SplitRecord]
+    duplicates: Duplicates
+    digest: str
+    """sha256 over the splits' digests: one name for all of the data."""
+
+
+def load_split(folder: Path) -> Split:
+    """Read one split as `dataset.prepare` wrote it.
+
+    Raises:
+        DataError: `images.npy` or `labels.npy` is missing or damaged.
+    """
+    try:
+        images, labels = (np.load(folder / f"{part}.npy", allow_pickle=False) for part in ("images", "labels"))
+    except FileNotFoundError as error:
+        raise DataError(f"No {error.filename}. Run dvc repro prepare.") from None
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(f"{folder} is damaged ({error}). Run dvc repro --force prepare.") from None
+    return Split(images, labels)
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read `manifest.json`.
+
+    Raises:
+        DataError: it is missing or not a manifest.
+    """
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise DataError(f"No {path}. Run dvc repro prepare.") from None
+    except ValidationError as error:
+        faults = ", ".join(".".join(map(str, fault["loc"])) or fault["type"] for fault in error.errors())
+        raise DataError(f"{path} is not a data manifest ({faults}). Run dvc repro --force prepare.") from None
+
+
+def pixels(images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """What a network is fed: uint8 images scaled to 0..1 as float32, float32 images as they are. Shape is kept."""
+    if images.dtype == np.uint8:
+        return images.astype(np.float32) / np.float32(255)
+    return images

@@ -1,0 +1,98 @@
+"""What every recipe promises, whichever it is: a new file in pipeline/recipes/ is found and held to it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import proof, recipes
+from pipeline.errors import ModelError, ParamsError
+from pipeline.params import load_params
+from pipeline.runtimes import open_model
+
+pytestmark = pytest.mark.slow
+
+LEARNED = [name for name in recipes.names() if "qat" in name]
+"""Recipes that need a network with learned ranges."""
+INTEGER = [name for name in recipes.names() if "int8" in name]
+
+Make = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def make(exported: Path, images: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """The model file that a recipe makes of the small network, made once a recipe."""
+    made: dict[str, Path] = {}
+
+    def make(name: str) -> Path:
+        if name not in made:
+            suffix = ".tflite" if name.startswith("litert") else ".onnx"
+            made[name] = tmp_path_factory.mktemp(name) / f"model{suffix}"
+            recipes.quantize(name, source(exported, name), made[name], images[:100], {})
+        return made[name]
+
+    return make
+
+
+def source(exported: Path, recipe: str) -> Path:
+    return exported / ("qat" if recipe in LEARNED else "fp32")
+
+
+def test_every_recipe_makes_a_variant_and_every_variant_has_a_recipe() -> None:
+    assert {variant.recipe for variant in load_params().variants.values()} == set(recipes.names())
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_it_writes_one_file_that_runs_at_any_batch(name: str, make: Make, images: np.ndarray) -> None:
+    path = make(name)
+    assert [other.name for other in path.parent.iterdir()] == [path.name]
+    predict = open_model(path)
+    for batch in (1, 7, 32):
+        logits = predict(images[:batch])
+        assert logits.shape == (batch, 10)
+        assert logits.dtype == np.float32
+        assert np.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_it_answers_like_the_network_it_was_made_of(name: str, make: Make, exported: Path, images: np.ndarray) -> None:
+    expected = open_model(source(exported, name) / "model.onnx")(images).argmax(1)
+    assert (open_model(make(name))(images).argmax(1) == expected).mean() >= 0.97
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_the_same_inputs_give_the_same_bytes(
+    name: str, make: Make, exported: Path, images: np.ndarray, tmp_path: Path
+) -> None:
+    again = tmp_path / make(name).name
+    recipes.quantize(name, source(exported, name), again, images[:100], {})
+    assert again.read_bytes() == make(name).read_bytes()
+
+
+@pytest.mark.parametrize("name", INTEGER)
+def test_int8_weights_are_integers_on_disk(name: str, make: Make) -> None:
+    size = proof.measure_size(make(name), make("onnx"))
+    assert proof.prove(make(name)).integer_weight_share == 1
+    assert size.weight_bytes == 20_388 + 4 * 22
+    assert size.ratio < 0.35
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_an_unknown_option_is_refused(name: str, exported: Path, images: np.ndarray, tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=f"Options of recipe '{name}': bits: .*It knows"):
+        recipes.quantize(name, source(exported, name), tmp_path / "model.onnx", images, {"bits": 3})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_learned_ranges_that_are_not_there_are_missed(
+    name: str, exported: Path, images: np.ndarray, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match="needs source 'qat'"):
+        recipes.quantize(name, exported / "fp32", tmp_path / "model.onnx", images, {})
+
+
+def test_an_unknown_recipe_is_answered_with_the_known(tmp_path: Path, images: np.ndarray) -> None:
+    with pytest.raises(ParamsError, match=r"Unknown recipe 'int3'\. Known: .*static_int8.*Add .*/int3\.py"):
+        recipes.quantize("int3", tmp_path, tmp_path / "model.onnx", images, {})

@@ -1,0 +1,69 @@
+"""Quality from logits, on a small test split that can be counted by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import evaluation, layout
+from pipeline.scorecard import Evaluation, ModelFile, Proof, Size
+from pipeline.splits import Split
+
+TEST = Split(np.zeros((6, 2, 2), np.uint8), np.array([0, 0, 1, 1, 2, 2]))
+
+
+def logits(classes: list[int]) -> np.ndarray:
+    return np.eye(3, dtype=np.float32)[classes]
+
+
+def test_top1_recall_and_confusion() -> None:
+    quality = evaluation.judge(TEST, logits([0, 1, 1, 1, 2, 0]), logits([0, 0, 1, 1, 2, 2]))
+    assert quality.top1 == pytest.approx(4 / 6)
+    assert quality.n == 6
+    assert quality.per_class_recall == [0.5, 1, 0.5]
+    assert quality.confusion == [[1, 1, 0], [0, 2, 0], [1, 0, 1]]
+    assert quality.ci95[0] < 4 / 6 < quality.ci95[1]
+
+
+def test_pairing_counts_what_broke_and_what_was_fixed() -> None:
+    paired = evaluation.judge(TEST, logits([0, 1, 1, 1, 2, 2]), logits([0, 0, 0, 1, 0, 2])).vs_baseline
+    assert (paired.broke, paired.fixed) == (1, 2)
+    assert paired.delta == pytest.approx(1 / 6)
+    assert paired.agreement == pytest.approx(3 / 6)
+
+
+def test_a_control_is_paired_only_where_there_is_one() -> None:
+    right, wrong = logits([0, 0, 1, 1, 2, 2]), logits([1, 0, 1, 1, 2, 2])
+    assert evaluation.judge(TEST, right, right).vs_control is None
+    control = evaluation.judge(TEST, right, right, wrong).vs_control
+    assert control is not None
+    assert (control.fixed, control.broke) == (1, 0)
+
+
+def test_images_are_scaled_and_fed_in_batches() -> None:
+    fed = []
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        fed.append(images)
+        return images.reshape(len(images), -1)[:, :2]
+
+    images = np.full((300, 2, 2), 255, np.uint8)
+    assert evaluation.logits(predict, images).shape == (300, 2)
+    assert [len(batch) for batch in fed] == [256, 44]
+    assert all(batch.dtype == np.float32 and batch.max() == 1 for batch in fed)
+
+
+def test_what_is_saved_can_be_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    answers = logits([0, 1, 1, 1, 2, 0])
+    card = Evaluation(
+        model=ModelFile(path="model.onnx", sha256="0" * 64),
+        quality=evaluation.judge(TEST, answers, answers),
+        size=Size(file_bytes=1, weight_bytes=1, ratio=1, floor_ratio=1),
+        proof=Proof(integer_weight_share=1, integer_compute_share=1, float_nodes=[]),
+    )
+    evaluation.save("any", TEST, answers, card)
+    assert Evaluation.model_validate_json(layout.card("any").read_bytes()) == card
+    np.testing.assert_array_equal(np.load(layout.logits("any")), answers)
+    assert list(pd.read_csv(layout.predictions("any"))["predicted"]) == [0, 1, 1, 1, 2, 0]

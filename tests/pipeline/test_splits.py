@@ -1,0 +1,36 @@
+"""What later stages meet: pixels as a network takes them, and the next step where there is nothing to read."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import dataset
+from pipeline.errors import DataError
+from pipeline.params import Data
+from pipeline.splits import load_manifest, load_split, pixels
+
+
+def test_pixels_scale_bytes_to_one() -> None:
+    fed = pixels(np.array([[[0, 51, 255]]], dtype=np.uint8))
+
+    assert fed.dtype == np.float32
+    np.testing.assert_array_equal(fed, np.array([[[0, 0.2, 1]]], dtype=np.float32))
+
+
+def test_reading_before_prepare_names_the_next_step(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"No .*images\.npy\. Run dvc repro prepare"):
+        load_split(tmp_path)
+    with pytest.raises(DataError, match=r"No .*manifest\.json\. Run dvc repro prepare"):
+        load_manifest(tmp_path / "manifest.json")
+
+
+def test_reading_damaged_outputs_names_the_next_step(tmp_path: Path) -> None:
+    dataset.prepare(Data(source="digits"), tmp_path)
+    (tmp_path / "manifest.json").write_text("{}")
+    (tmp_path / "test" / "images.npy").write_bytes(b"\x93NUMPY")
+
+    with pytest.raises(DataError, match="--force prepare"):
+        load_split(tmp_path / "test")
+    with pytest.raises(DataError, match="--force prepare"):
+        load_manifest(tmp_path / "manifest.json")
