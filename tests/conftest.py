@@ -49,7 +49,7 @@ def train_network(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
 
     def train(name: str) -> Path:
         folder = tmp_path_factory.mktemp(name)
-        command = [sys.executable, "-m", "tests.trained_network", name, folder]
+        command = [sys.executable, "-m", "tests.trained_network", name, str(folder)]
         subprocess.run(command, cwd=Path(__file__).parents[1], check=True, capture_output=True)
         return folder
 

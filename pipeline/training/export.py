@@ -22,8 +22,9 @@ from pipeline.runtimes import onnx as onnx_runtime
 
 INPUT, OUTPUT = "images", "logits"
 OPSET = 17
-TOLERANCE = 1e-4
-"""Largest relative difference between ONNX and Keras logits that is rounding; a fake-quantized step is larger."""
+TOLERANCE = {"float": 1e-4, "fake-quantized": 0.05}
+"""Largest error of ONNX logits, relative to Keras' (both as root mean square), that is rounding. Where values are
+fake-quantized, a rounding error decides now and then which of two neighbouring steps a value falls on."""
 
 
 def export(model: keras.Model, samples: np.ndarray, folder: Path) -> None:
@@ -80,13 +81,10 @@ def _to_onnx(frozen: tf.Graph) -> onnx.ModelProto:
 def _check(path: Path, model: keras.Model, samples: np.ndarray) -> None:
     wanted = model(samples, training=False).numpy()
     got = onnx_runtime.open_model(path)(samples)
-    spread = float(np.abs(wanted).max()) or 1.0
-    same_class = float(np.mean(got.argmax(1) == wanted.argmax(1)))
-    error = float(np.abs(got - wanted).max()) / spread
-    fake_quantized = any(node.op_type == "QuantizeLinear" for node in onnx.load(path).graph.node)
-    if same_class < 0.99 or (error > TOLERANCE and not fake_quantized):
+    error = float(np.sqrt(np.mean((got - wanted) ** 2) / np.mean(wanted**2)))
+    kind = "fake-quantized" if any(node.op_type == "QuantizeLinear" for node in onnx.load(path).graph.node) else "float"
+    if not error <= TOLERANCE[kind]:
         raise ModelError(
-            f"{path} does not compute what network '{model.name}' does: logits differ by {error:.2g} of their range, "
-            f"top-1 agrees on {same_class:.2%}. Allowed is {TOLERANCE:g} on float networks, 99% on quantized ones. "
-            "Replace the layer that tf2onnx converts wrongly."
+            f"{path} does not compute what network '{model.name}' does: its logits are off by {error:.2g} of theirs; "
+            f"allowed is {TOLERANCE[kind]:g} on {kind} networks. Replace the layer that tf2onnx converts wrongly."
         )

@@ -12,6 +12,9 @@ from tf_keras import layers
 
 from pipeline.errors import ParamsError
 
+MOMENTUM = 0.9
+"""Of batch normalization's moving statistics: Keras' 0.99 still remembers its start after one epoch of MNIST."""
+
 Builder = Callable[[tuple[int, ...], int], keras.Model]
 
 
@@ -84,7 +87,7 @@ def resnet8(image_shape: tuple[int, ...], classes: int) -> keras.Model:
     for filters, stride in ((16, 1), (32, 2), (64, 2)):
         shortcut = hidden if stride == 1 else layers.Conv2D(filters, 1, stride, padding="same")(hidden)
         hidden = _normalized(layers.Conv2D(filters, 3, stride, padding="same")(hidden))
-        hidden = layers.BatchNormalization()(layers.Conv2D(filters, 3, padding="same")(hidden))
+        hidden = layers.BatchNormalization(momentum=MOMENTUM)(layers.Conv2D(filters, 3, padding="same")(hidden))
         hidden = layers.ReLU()(layers.Add()([shortcut, hidden]))
     hidden = layers.GlobalAveragePooling2D()(hidden)
     return keras.Model(inputs, layers.Dense(classes)(hidden))
@@ -118,4 +121,4 @@ def _channels_last(inputs: object, image_shape: tuple[int, ...]) -> object:
 
 
 def _normalized(hidden: object, relu6: bool = False) -> object:
-    return layers.ReLU(6.0 if relu6 else None)(layers.BatchNormalization()(hidden))
+    return layers.ReLU(6.0 if relu6 else None)(layers.BatchNormalization(momentum=MOMENTUM)(hidden))
