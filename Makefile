@@ -12,6 +12,8 @@ export MLFLOW_DISABLE_TELEMETRY := true
 ifdef PIP_INDEX_URL
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
+# As git and curl do, trust what the machine trusts.
+export UV_SYSTEM_CERTS ?= true
 ifdef PIP_CERT
 export SSL_CERT_FILE ?= $(PIP_CERT)
 endif
