@@ -31,9 +31,10 @@ repro: $(READY) ## build, measure and register every variant, then show the tabl
 	       'Run "git init" (or "$(BIN)/dvc config core.no_scm true"), then make repro again.' >&2; exit 1; }
 	@$(BIN)/dvc repro
 	@$(BIN)/octavo compare
-	@printf '\nNext:\n'
-	@printf '  %-34s %s\n' 'make ui' 'look at the runs in MLflow, http://127.0.0.1:$(PORT)' \
-	  '$(BIN)/octavo promote VARIANT' 'make one of them the champion'
+	@winner=$$($(BIN)/python -c 'import json; print(json.load(open("reports/decision.json"))["winner"] or "VARIANT")'); \
+	printf '\nNext:\n'; \
+	printf '  %-48s %s\n' 'make ui' 'look at the runs in MLflow, http://127.0.0.1:$(PORT)' \
+	  "$(BIN)/octavo promote $$winner" 'make it the champion'
 
 test: $(READY) ## run the whole test suite, quick tests first (ARGS='-m "not slow"' for a part)
 	@$(BIN)/pytest $(ARGS)

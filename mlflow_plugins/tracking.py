@@ -26,6 +26,8 @@ MANNERS = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+QUIET = ("mlflow.utils.environment", "mlflow.pyfunc", "mlflow.store.db.utils")
+"""Loggers that tell of every model and every new database; the first warns where uv left pip out."""
 PAUSES = (0.5, 1.0)
 """Seconds before each further attempt to reach a server."""
 
@@ -53,7 +55,8 @@ def connected() -> Iterator[MlflowClient]:
     """
     for name, value in MANNERS.items():
         os.environ.setdefault(name, value)
-    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # warns per model where uv left out pip
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.ERROR)
     store = uri()
     try:
         _knock(store)
