@@ -15,7 +15,7 @@ import cpuinfo
 import numpy as np
 from scipy.stats import quantile_test
 
-from pipeline.runtimes import Predictor
+from pipeline.runtimes.predictor import Predictor
 from pipeline.scorecard import Latency
 
 BLOCK_SECONDS = 0.01
@@ -30,10 +30,14 @@ RUNTIMES = ("onnxruntime", "ai-edge-litert", "numpy")
 def measure(
     predictors: Mapping[str, Predictor], baseline: str, images: np.ndarray, batch: int, rounds: int, seed: int = 0
 ) -> dict[str, Latency]:
-    """Latency of every predictor on batches of `batch` float32 images, beside the one called `baseline`."""
+    """Latency of every predictor on batches of `batch` images, beside the one called `baseline`.
+
+    Each gets the images as it takes them: scaling bytes to floats is not counted.
+    """
     generator = np.random.default_rng(seed)
-    feed = np.ascontiguousarray(np.resize(images, (batch, *images.shape[1:])))
-    calls = {name: _calls_a_block(predict, feed) for name, predict in predictors.items()}
+    stack = np.resize(images, (batch, *images.shape[1:]))
+    feeds = {name: np.ascontiguousarray(predict.feed(stack)) for name, predict in predictors.items()}
+    calls = {name: _calls_a_block(predict, feeds[name]) for name, predict in predictors.items()}
     blocks: dict[str, list[np.ndarray]] = {name: [] for name in predictors}
     ratios: dict[str, list[float]] = {name: [] for name in predictors}
     for _ in range(rounds):
@@ -41,7 +45,7 @@ def measure(
             pair = {}
             for role in generator.permutation(["variant", "baseline"]):
                 runner = name if role == "variant" else baseline
-                pair[role] = _block(predictors[runner], feed, calls[runner])
+                pair[role] = _block(predictors[runner], feeds[runner], calls[runner])
             blocks[name].append(pair["variant"])
             ratios[name].append(float(np.median(pair["variant"]) / np.median(pair["baseline"])))
     return {name: _summary(np.concatenate(blocks[name]), np.array(ratios[name])) for name in predictors}
@@ -67,11 +71,11 @@ def _calls_a_block(predict: Predictor, feed: np.ndarray) -> int:
 
 def _block(predict: Predictor, feed: np.ndarray, calls: int) -> np.ndarray:
     """Seconds of each of `calls` calls, after one that is not counted."""
-    predict(feed)
+    predict.run(feed)
     times = np.empty(calls)
     for call in range(calls):
         start = time.perf_counter()
-        predict(feed)
+        predict.run(feed)
         times[call] = time.perf_counter() - start
     return times
 

@@ -6,15 +6,18 @@ small file on names. Everything here keeps to the standard: the checker passes, 
 
 import itertools
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import onnx
 from onnx import numpy_helper
 
-from pipeline import files
+from pipeline import detached, onnx_file
+from pipeline.detached import Content
 
 IR_VERSION = 10
+SESSION_OPTION = "session."
+"""How the names of onnxruntime's session options begin: metadata of such a name says how the file wants to be run."""
 
 
 def rename_ends(model: onnx.ModelProto, names: dict[str, str]) -> onnx.ModelProto:
@@ -33,34 +36,51 @@ def canonical(model: onnx.ModelProto) -> onnx.ModelProto:
     Raises:
         onnx.checker.ValidationError: the result is not valid ONNX.
     """
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
-    graph = result.graph
+    bare, contents = detached.detach(model)
+    _simplify(bare, contents)
+    return detached.attach(bare, contents)
+
+
+def save(model: onnx.ModelProto, path: Path, kept: Mapping[str, Content] | None = None) -> None:
+    """Write `model` in canonical form; past 2 GB with its large weights in `<path>.data` beside it.
+
+    Args:
+        model: left as it is; its weights are not copied.
+        path: the file to write.
+        kept: contents of initializers that `model` only declares (`detached.declare`).
+
+    Raises:
+        onnx.checker.ValidationError: the result is not valid ONNX.
+    """
+    bare, contents = detached.detach(model)
+    contents |= kept or {}
+    _simplify(bare, contents)
+    onnx_file.save(bare, contents, path)
+
+
+def _simplify(model: onnx.ModelProto, contents: Mapping[str, Content]) -> None:
+    graph = model.graph
     _constants_to_initializers(graph)
     _drop_unread(graph)
-    _share_initializers(graph)
+    _share_initializers(graph, contents)
     for node in graph.node:
         _trim_node(node)
     _rename(graph)
+    _rename_dimensions(graph)
     graph.name = "g"
-    for field in ("doc_string",):
-        graph.ClearField(field)
-        result.ClearField(field)
-    del graph.value_info[:], result.metadata_props[:], graph.metadata_props[:]
-    for field in ("producer_name", "producer_version", "domain", "model_version"):
-        result.ClearField(field)
+    graph.ClearField("doc_string")
+    asked = sorted((item.key, item.value) for item in model.metadata_props if item.key.startswith(SESSION_OPTION))
+    del graph.value_info[:], model.metadata_props[:], graph.metadata_props[:]
+    for key, value in asked:
+        model.metadata_props.add(key=key, value=value)
+    for field in ("doc_string", "producer_name", "producer_version", "domain", "model_version"):
+        model.ClearField(field)
     used = {node.domain for node in graph.node}
-    kept = [opset for opset in result.opset_import if opset.domain in used or not opset.domain]
-    del result.opset_import[:]
-    result.opset_import.extend(sorted(kept, key=lambda opset: opset.domain))
-    result.ir_version = min(result.ir_version, IR_VERSION)
-    onnx.checker.check_model(result, full_check=True)
-    return result
-
-
-def save(model: onnx.ModelProto, path: Path) -> None:
-    """Write `model` in canonical form."""
-    files.write_bytes(path, canonical(model).SerializeToString(deterministic=True))
+    kept = [opset for opset in model.opset_import if opset.domain in used or not opset.domain]
+    del model.opset_import[:]
+    model.opset_import.extend(sorted(kept, key=lambda opset: opset.domain))
+    model.ir_version = min(model.ir_version, IR_VERSION)
+    detached.check(model)
 
 
 def _constants_to_initializers(graph: onnx.GraphProto) -> None:
@@ -84,12 +104,17 @@ def _drop_unread(graph: onnx.GraphProto) -> None:
     _keep(graph.initializer, [tensor for tensor in graph.initializer if tensor.name in read])
 
 
-def _share_initializers(graph: onnx.GraphProto) -> None:
+def _share_initializers(graph: onnx.GraphProto, contents: Mapping[str, Content]) -> None:
     first: dict[tuple[object, ...], str] = {}
     names: dict[str, str] = {}
     for tensor in graph.initializer:
-        array = numpy_helper.to_array(tensor)
-        key = (tensor.data_type, array.shape, array.tobytes())
+        key = (
+            tensor.data_type,
+            tuple(tensor.dims),
+            contents[detached.key(tensor)].digest()
+            if detached.is_declared(tensor)
+            else numpy_helper.to_array(tensor).tobytes(),
+        )
         names[tensor.name] = first.setdefault(key, tensor.name)
     _keep(graph.initializer, [tensor for tensor in graph.initializer if names[tensor.name] == tensor.name])
     _rename_values(graph, names)
@@ -126,13 +151,25 @@ def _rename(graph: onnx.GraphProto) -> None:
         for name in (*node.input, *node.output):
             if name not in names:
                 names[name] = next(fresh)
-        node.name = names[node.output[0]]
+        node.ClearField("name")
     for tensor in graph.initializer:
+        if detached.is_declared(tensor):
+            continue
         raw = numpy_helper.from_array(numpy_helper.to_array(tensor), tensor.name)
         tensor.CopyFrom(raw)
     order = {name: place for place, name in enumerate(names)}
     _keep(graph.initializer, sorted(graph.initializer, key=lambda tensor: order[tensor.name]))
     _rename_values(graph, names)
+
+
+def _rename_dimensions(graph: onnx.GraphProto) -> None:
+    """Free dimensions, too, are numbered by converters."""
+    dimensions = [dim for end in (*graph.input, *graph.output) for dim in end.type.tensor_type.shape.dim]
+    found = dict.fromkeys(dim.dim_param for dim in dimensions if dim.dim_param)
+    names = dict(zip(found, _short_names(), strict=False))
+    for dim in dimensions:
+        if dim.dim_param:
+            dim.dim_param = names[dim.dim_param]
 
 
 def _rename_values(graph: onnx.GraphProto, names: dict[str, str]) -> None:

@@ -9,16 +9,16 @@ from sklearn.metrics import confusion_matrix
 
 from pipeline import files, layout
 from pipeline.paired import score_interval
-from pipeline.runtimes import Predictor
+from pipeline.runtimes.predictor import Predictor
 from pipeline.scorecard import Evaluation, Paired, Quality
-from pipeline.splits import Split, pixels
+from pipeline.splits import Split
 
 BATCH = 256
 
 
 def logits(predict: Predictor, images: np.ndarray) -> np.ndarray:
     """Logits, float32 (N, classes), of images as stored in a split."""
-    return np.concatenate([predict(pixels(images[start : start + BATCH])) for start in range(0, len(images), BATCH)])
+    return np.concatenate([predict(images[start : start + BATCH]) for start in range(0, len(images), BATCH)])
 
 
 def judge(test: Split, variant: np.ndarray, baseline: np.ndarray, control: np.ndarray | None = None) -> Quality:

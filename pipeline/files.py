@@ -1,13 +1,21 @@
 """Files that are whole or not there: written beside, then renamed over the old."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path`, creating its folder; a reader sees the old bytes or the new ones, never a part."""
+    write_pieces(path, [content])
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+    """Write `pieces` one after the other, like `write_bytes`; no more than one of them needs to be in memory."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.part")
-    beside.write_bytes(content)
+    with beside.open("wb") as file:
+        for piece in pieces:
+            file.write(piece)
     beside.replace(path)
 
 

@@ -10,6 +10,9 @@ REPORTS = Path("reports")
 
 DATA = ARTIFACTS / "data"
 EVALUATIONS = ARTIFACTS / "evaluations"
+TRIALS = ARTIFACTS / "trials"
+"""What searches have tried: no output of a stage, and safe to delete."""
+TRIALS_CSV = "trials.csv"
 MANIFEST = DATA / "manifest.json"
 BENCHMARK = ARTIFACTS / "benchmark.json"
 
@@ -49,6 +52,11 @@ def exported(source: str) -> Path:
 def model(variant: str) -> Path:
     """The model file of one variant, for example `artifacts/models/onnx_fp32/model.onnx`."""
     return ARTIFACTS / "models" / variant / f"model{SUFFIXES[variant.split('_', maxsplit=1)[0]]}"
+
+
+def trials(variant: str) -> Path:
+    """CSV with a row for each way to quantize that was tried for one variant; there only if it was searched."""
+    return model(variant).with_name(TRIALS_CSV)
 
 
 def card(variant: str) -> Path:

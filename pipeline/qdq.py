@@ -1,10 +1,13 @@
 """QuantizeLinear/DequantizeLinear in an ONNX graph: the pieces that recipes put models together from.
 
-Conventions of the ONNX operators: real = scale * (integer - zero point); weights are int8 with zero point 0, biases
-int32 at input scale times weight scale, activations uint8. Zero points are always written: without them onnxruntime
-silently stops fusing.
+Conventions of the ONNX operators: real = scale * (integer - zero point); weights are int8 with zero point 0,
+activations uint8. Zero points of 8-bit integers are always written: without them onnxruntime silently stops fusing.
+Biases stay float32 in the file: onnxruntime rounds them to int32, at input scale times weight scale, when it loads
+layers whose output is quantized, and spares the file a scale for each. Only a layer that gives logits needs them
+written as int32.
 """
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +18,10 @@ WEIGHT_INPUT = 1
 BIAS_INPUT = 2
 OUTPUT_AXIS = {"Conv": 0, "ConvTranspose": 1, "MatMul": -1, "Gemm": -1}
 """Axis of the output channels in each operator's weight."""
+INTEGER_KERNELS = ("Conv", "MatMul", "Gemm")
+"""Operators with weights that onnxruntime runs in integers; a transposed convolution stays float."""
+MOVERS = ("Flatten", "MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+"""Operators that hand values on: their output has their input's range."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +48,67 @@ def insert_dequantized(model: onnx.ModelProto, name: str, grid: Grid) -> None:
     graph = model.graph
     (old,) = [tensor for tensor in graph.initializer if tensor.name == name]
     graph.initializer.remove(old)
-    parts = {"integers": grid.integers, "scale": grid.scale, "zero": np.zeros(grid.scale.shape, grid.integers.dtype)}
+    parts = {"integers": grid.integers, "scale": grid.scale}
+    if grid.integers.dtype == np.int8:
+        parts["zero"] = np.zeros(grid.scale.shape, np.int8)
     for part, array in parts.items():
         graph.initializer.append(numpy_helper.from_array(array, f"{name}/{part}"))
     node = helper.make_node("DequantizeLinear", [f"{name}/{part}" for part in parts], [name])
     if grid.axis is not None:
         node.attribute.append(helper.make_attribute("axis", grid.axis))
     graph.node.insert(0, node)
+
+
+def insert_pair(model: onnx.ModelProto, value: str, scale: np.float32, zero: np.uint8) -> None:
+    """Put a QuantizeLinear/DequantizeLinear pair on `value`, before all its readers; a graph output keeps its name."""
+    graph = model.graph
+    rounded = f"{value}/rounded"
+    if value in {output.name for output in graph.output}:
+        value, rounded = f"{value}/exact", value
+        for node in graph.node:
+            node.output[:] = [value if name == rounded else name for name in node.output]
+    for node in graph.node:
+        node.input[:] = [rounded if name == value else name for name in node.input]
+    for part, array in (("scale", scale), ("zero", zero)):
+        graph.initializer.append(numpy_helper.from_array(np.asarray(array), f"{value}/{part}"))
+    parameters = [f"{value}/scale", f"{value}/zero"]
+    place = next((at + 1 for at, node in enumerate(graph.node) if value in node.output), 0)
+    graph.node.insert(place, helper.make_node("DequantizeLinear", [f"{value}/integers", *parameters], [rounded]))
+    graph.node.insert(place, helper.make_node("QuantizeLinear", [value, *parameters], [f"{value}/integers"]))
+
+
+def store_integers(
+    model: onnx.ModelProto, grid_of: Callable[[np.ndarray, int], Grid | None], left: Collection[str] = ()
+) -> None:
+    """Store weights as int8 behind a DequantizeLinear, where the input is quantized; of logits the bias, too.
+
+    Args:
+        model: with pairs on its activations; changed in place.
+        grid_of: the integers for float32 weights whose output channels lie along the given axis; None leaves them.
+        left: outputs of nodes to leave as they are.
+    """
+    constants, makers, readers = initializers(model), producers(model), consumers(model)
+    for node in [node for node in model.graph.node if node.op_type in INTEGER_KERNELS and node.output[0] not in left]:
+        weight, input_scale = node.input[WEIGHT_INPUT], _scale_before(node.input[0], makers, constants)
+        if weight not in constants or input_scale is None:
+            continue
+        grid = grid_of(constants[weight], OUTPUT_AXIS[node.op_type])
+        if grid is None:
+            continue
+        insert_dequantized(model, weight, grid)
+        if len(node.input) > BIAS_INPUT and not readers.get(node.output[0]):
+            bias = constants[node.input[BIAS_INPUT]]
+            scale = np.broadcast_to(grid.scale * input_scale, bias.shape).astype(np.float32)
+            steps = np.rint(bias / scale.astype(np.float64)).clip(-(2**31), 2**31 - 1).astype(np.int32)
+            insert_dequantized(model, node.input[BIAS_INPUT], Grid(steps, scale, 0))
+
+
+def _scale_before(name: str, makers: dict[str, onnx.NodeProto], constants: dict[str, np.ndarray]) -> np.float32 | None:
+    """The scale of the DequantizeLinear that feeds `name`, looking through operators that move values only."""
+    while name in makers and makers[name].op_type in MOVERS:
+        name = makers[name].input[0]
+    found = makers.get(name)
+    return np.float32(constants[found.input[1]]) if found and found.op_type == "DequantizeLinear" else None
 
 
 def initializers(model: onnx.ModelProto) -> dict[str, np.ndarray]:

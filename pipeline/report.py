@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -21,18 +21,21 @@ HEATMAP_CLASSES = 25
 """With more classes than this a confusion matrix is no longer read; the page leaves it out."""
 
 
-def write(scorecards: Scorecards, decision: Decision, trainings: Mapping[str, Path]) -> None:
+def write(
+    scorecards: Scorecards, decision: Decision, trainings: Mapping[str, Path], searches: Mapping[str, Path]
+) -> None:
     """Write every file of the report, each whole or not at all; the same inputs give the same bytes.
 
-    `trainings` names the CSV of each training; one that does not exist is left out.
+    `trainings` names the CSV of each training, `searches` that of each variant's trials; what is not there is left out.
     """
     histories = {network: _history(path) for network, path in trainings.items() if path.exists()}
+    trials = {variant: _rows(path) for variant, path in searches.items() if path.exists()}
     files = {
         layout.SCORECARDS: scorecards.model_dump_json(by_alias=True, indent=2),
         layout.DECISION: decision.model_dump_json(indent=2),
         layout.METRICS: json.dumps(metrics(scorecards), indent=2),
         layout.TRADEOFF: tradeoff(scorecards),
-        layout.REPORT: page(scorecards, decision, histories),
+        layout.REPORT: page(scorecards, decision, histories, trials),
     }
     for path, text in files.items():
         write_text(path, text.rstrip("\n") + "\n")
@@ -64,7 +67,12 @@ def tradeoff(scorecards: Scorecards) -> str:
     return out.getvalue()
 
 
-def page(scorecards: Scorecards, decision: Decision, histories: Mapping[str, History]) -> str:
+def page(
+    scorecards: Scorecards,
+    decision: Decision,
+    histories: Mapping[str, History],
+    trials: Mapping[str, Sequence[Mapping[str, str]]],
+) -> str:
     """The report as one HTML page that refers to nothing outside itself."""
     templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -88,6 +96,7 @@ def page(scorecards: Scorecards, decision: Decision, histories: Mapping[str, His
         scatter=scatter(scorecards),
         intervals=intervals(scorecards, decision),
         curves=curves(histories),
+        trials=trials,
     )
 
 
@@ -100,3 +109,8 @@ def _classes(scorecards: Scorecards) -> list[str]:
 def _history(path: Path) -> History:
     with path.open(encoding="utf-8", newline="") as lines:
         return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(lines)]
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))

@@ -22,6 +22,19 @@ class Split:
         return Split(self.images[which], self.labels[which])
 
 
+@dataclass(frozen=True)
+class Samples:
+    """What a recipe may look at: never the test split."""
+
+    calibration: np.ndarray
+    """Images as a split has them; `pixels` makes of a batch what the network takes."""
+    selection: Split
+    """For every choice made."""
+
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        return self.calibration, self.selection.images, self.selection.labels
+
+
 class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -62,7 +75,8 @@ def load_split(folder: Path) -> Split:
         DataError: `images.npy` or `labels.npy` is missing or damaged.
     """
     try:
-        images, labels = (np.load(folder / f"{part}.npy", allow_pickle=False) for part in ("images", "labels"))
+        paths = (folder / "images.npy", folder / "labels.npy")
+        images, labels = (np.load(path, mmap_mode="r", allow_pickle=False) for path in paths)
     except FileNotFoundError as error:
         raise DataError(f"No {error.filename}. Run dvc repro prepare.") from None
     except (OSError, EOFError, ValueError) as error:

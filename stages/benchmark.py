@@ -6,14 +6,14 @@ from pipeline import benchmark, files, layout
 from pipeline.errors import boundary
 from pipeline.params import load_params
 from pipeline.runtimes import open_model
-from pipeline.splits import load_split, pixels
+from pipeline.splits import load_split
 
 
 @boundary()
 def main() -> None:
     params = load_params()
     options = params.benchmark
-    images = pixels(load_split(layout.split("selection")).images[: max(options.batches)])
+    images = load_split(layout.split("selection")).images[: max(options.batches)]
     predictors = {name: open_model(layout.model(name), options.threads) for name in params.variants}
     latency: dict[str, dict[str, object]] = {name: {} for name in predictors}
     for batch in options.batches:

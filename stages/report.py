@@ -10,7 +10,9 @@ def main() -> None:
     params = load_params()
     scorecards = lineage.assemble(params)
     decision = gate.decide(scorecards, params.policy, params.baseline)
-    report.write(scorecards, decision, {name: layout.curve(name) for name in NETWORKS})
+    curves = {name: layout.curve(name) for name in NETWORKS}
+    trials = {name: layout.trials(name) for name in params.variants}
+    report.write(scorecards, decision, curves, trials)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline import sources
 from pipeline.params import Data
-from pipeline.splits import pixels
+from pipeline.splits import Samples, Split, pixels
 
 HEAVY = ("slow", "browser", "end_to_end")
 SERVICES = ("MLFLOW_", "DVC_")
@@ -41,6 +41,13 @@ def process_state() -> Iterator[None]:
 def images() -> np.ndarray:
     """The digits that `exported` was not trained on, float32 (300, 28, 28) in 0..1."""
     return pixels(sources.load(Data(source="digits")).train[0][:300])
+
+
+@pytest.fixture(scope="session")
+def samples() -> Samples:
+    """What recipes may look at, uint8 as stored: 100 digits to calibrate, and the 300 of `images` to choose by."""
+    images, labels = sources.load(Data(source="digits")).train
+    return Samples(images[300:400], Split(images[:300], labels[:300]))
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from onnx import TensorProto, numpy_helper
 
 from pipeline import qdq
 from pipeline.operators import MOVERS, Operator, Parameter
+from pipeline.runtimes.onnx import open_session
 
 WEIGHTS_AND_BIAS = {
     "Conv": ((1,), 2),
@@ -33,7 +34,7 @@ WEIGHTS_AND_BIAS = {
 
 CONVOLUTIONS = {"Conv", "FusedConv", "ConvInteger", "QLinearConv"}
 INTEGER_TYPES = {TensorProto.INT8, TensorProto.UINT8, TensorProto.INT32, TensorProto.INT4, TensorProto.UINT4}
-INTEGER_WITH_FLOAT_OUTPUT = {"DynamicQuantizeMatMul", "MatMulIntegerToFloat", "DynamicQuantizeLinear"}
+INTEGER_WITH_FLOAT_OUTPUT = {"DynamicQuantizeMatMul", "MatMulIntegerToFloat", "DynamicQuantizeLinear", "QGemm"}
 CONVERTERS = {"QuantizeLinear", "DequantizeLinear", "Cast"}
 
 
@@ -58,11 +59,7 @@ def operators(path: Path) -> list[Operator]:
     """Operators of the graph that onnxruntime makes of the file, before it picks memory layouts for this CPU."""
     with TemporaryDirectory() as folder:
         optimized = Path(folder, "optimized.onnx")
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-        options.optimized_model_filepath = str(optimized)
-        onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        open_session(path, optimized=optimized)
         model = onnx.load(optimized)
     values = _values(model)
     return list(_operators(model, values))

@@ -2,9 +2,9 @@
 
 A recipe module has `Options`, a pydantic model of what `params.yaml` may set under `options`, and
 
-    quantize(exported: Path, target: Path, calibration: np.ndarray, options: Options) -> None
+    quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None
 
-where `exported` holds `model.onnx` and `saved_model/`, `calibration` are float32 images (N, H, W[, C]) and
+where `exported` holds `model.onnx` and `saved_model/`, `samples` are the images to calibrate and to choose by, and
 `target` is the file to write. Adding a method is adding one file here and one line in `params.yaml`.
 """
 
@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import ParamsError
 from pipeline.params import faults
+from pipeline.splits import Samples
 
 
 class Recipe(Protocol):
@@ -25,7 +25,7 @@ class Recipe(Protocol):
 
     Options: type[BaseModel]
 
-    def quantize(self, exported: Path, target: Path, calibration: np.ndarray, options: Any) -> None: ...
+    def quantize(self, exported: Path, target: Path, samples: Samples, options: Any) -> None: ...
 
 
 def names() -> list[str]:
@@ -45,7 +45,7 @@ def load(name: str) -> Recipe:
     return recipe
 
 
-def quantize(name: str, exported: Path, target: Path, calibration: np.ndarray, options: Mapping[str, Any]) -> None:
+def quantize(name: str, exported: Path, target: Path, samples: Samples, options: Mapping[str, Any]) -> None:
     """Run the recipe called `name` with `options` as `params.yaml` gives them.
 
     Raises:
@@ -57,4 +57,4 @@ def quantize(name: str, exported: Path, target: Path, calibration: np.ndarray, o
     except ValidationError as error:
         known = ", ".join(recipe.Options.model_fields) or "none"
         raise ParamsError(f"Options of recipe '{name}': {faults(error)}. It knows: {known}.") from None
-    recipe.quantize(exported, target, calibration, checked)
+    recipe.quantize(exported, target, samples, checked)

@@ -7,20 +7,20 @@ FP32's time.
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
 from pipeline import canonical, qdq
 from pipeline.params import Model
+from pipeline.splits import Samples
 
 
 class Options(Model):
     pass
 
 
-def quantize(exported: Path, target: Path, calibration: np.ndarray, options: Options) -> None:
+def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
     model = onnx.load(exported / "model.onnx")
     add_pre_process_metadata(model)
     with TemporaryDirectory() as folder:
@@ -38,4 +38,5 @@ def quantize(exported: Path, target: Path, calibration: np.ndarray, options: Opt
         weight = node.input[qdq.WEIGHT_INPUT]
         if weight in constants:
             qdq.insert_dequantized(model, weight, qdq.nearest(constants[weight], qdq.OUTPUT_AXIS[node.op_type]))
+    model.metadata_props.add(key="session.disable_quant_qdq", value="1")
     canonical.save(model, target)

@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
 from pipeline import files
 from pipeline.params import Model
+from pipeline.splits import Samples
 
 
 class Options(Model):
     pass
 
 
-def quantize(exported: Path, target: Path, calibration: np.ndarray, options: Options) -> None:
+def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
     converter = tf.lite.TFLiteConverter.from_saved_model(str(exported / "saved_model"))
     files.write_bytes(target, converter.convert())

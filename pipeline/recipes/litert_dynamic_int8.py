@@ -13,6 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from pipeline import files, qdq
 from pipeline.params import Model
+from pipeline.splits import Samples
 
 OUTPUT_AXIS = {
     schema.BuiltinOperator.CONV_2D: 0,
@@ -26,7 +27,7 @@ class Options(Model):
     pass
 
 
-def quantize(exported: Path, target: Path, calibration: np.ndarray, options: Options) -> None:
+def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
     converter = tf.lite.TFLiteConverter.from_saved_model(str(exported / "saved_model"))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     files.write_bytes(target, _with_small_weights_quantized(converter.convert()))

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-import numpy as np
 import onnx
 
 from pipeline import canonical
 from pipeline.params import Model
+from pipeline.splits import Samples
 
 
 class Options(Model):
     pass
 
 
-def quantize(exported: Path, target: Path, calibration: np.ndarray, options: Options) -> None:
+def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
     canonical.save(onnx.load(exported / "model.onnx"), target)

@@ -11,13 +11,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pipeline import canonical
 from pipeline.params import Model
+from pipeline.splits import Samples
 
 
 class Options(Model):
     pass
 
 
-def quantize(exported: Path, target: Path, calibration: np.ndarray, options: Options) -> None:
+def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
     model = onnx.load(exported / "model.onnx")
     for tensor in model.graph.initializer:
         weights = numpy_helper.to_array(tensor)

@@ -11,10 +11,11 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from pipeline import canonical, qdq
+from pipeline import canonical, qdq, quantizer
 from pipeline.errors import ModelError
 from pipeline.params import Model
 from pipeline.qdq import Grid
+from pipeline.splits import Samples
 
 ROUNDING = 1e-5
 """How far a weight may lie from its integer, relative to it: float32 and a folded scale stay below 1e-6."""
@@ -22,16 +23,19 @@ CLIPS = ("Relu", "Clip")
 
 
 class Options(Model):
-    pass
+    take_bytes: bool = False
+    """Take uint8 images 0..255 instead of float32 0..1."""
 
 
-def quantize(exported: Path, target: Path, calibration: np.ndarray, options: Options) -> None:
+def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
     model = onnx.load(exported / "model.onnx")
     if all(node.op_type != "QuantizeLinear" for node in model.graph.node):
         raise ModelError(f"{exported} has no learned ranges: recipe 'qat_int8' needs source 'qat'.")
     qdq.fuse_gemm(model)
     _keep_clips(model)
-    _restore_integers(model)
+    qdq.store_integers(model, recover_grid)
+    if options.take_bytes:
+        quantizer.take_bytes(model)
     canonical.save(model, target)
 
 
@@ -64,36 +68,6 @@ def _steps(weights: np.ndarray) -> float | None:
         integers = np.rint(steps)
         if (np.abs(steps - integers) <= ROUNDING * np.abs(integers)).all():
             return float(weights.astype(np.float64) @ integers / (integers @ integers))
-    return None
-
-
-def _restore_integers(model: onnx.ModelProto) -> None:
-    """Store weights as int8 and biases as int32, each behind a DequantizeLinear."""
-    constants, makers = qdq.initializers(model), qdq.producers(model)
-    for node in [node for node in model.graph.node if node.op_type in qdq.OUTPUT_AXIS]:
-        weight = node.input[qdq.WEIGHT_INPUT]
-        if weight not in constants:
-            continue
-        grid = recover_grid(constants[weight], qdq.OUTPUT_AXIS[node.op_type])
-        input_scale = _scale_before(node.input[0], makers, constants)
-        if grid is None or input_scale is None:
-            continue
-        qdq.insert_dequantized(model, weight, grid)
-        if len(node.input) > qdq.BIAS_INPUT:
-            scale = np.broadcast_to(grid.scale * input_scale, constants[node.input[qdq.BIAS_INPUT]].shape)
-            bias = np.rint(constants[node.input[qdq.BIAS_INPUT]] / scale.astype(np.float64)).astype(np.int32)
-            qdq.insert_dequantized(model, node.input[qdq.BIAS_INPUT], Grid(bias, scale.astype(np.float32), 0))
-
-
-def _scale_before(name: str, makers: dict[str, onnx.NodeProto], constants: dict[str, np.ndarray]) -> np.float32 | None:
-    """The scale of the DequantizeLinear that feeds `name`, looking through operators that move values only."""
-    while name in makers:
-        node = makers[name]
-        if node.op_type == "DequantizeLinear":
-            return np.float32(constants[node.input[1]])
-        if node.op_type not in ("Reshape", "Transpose", "MaxPool", "Flatten", "Squeeze", "Unsqueeze"):
-            return None
-        name = node.input[0]
     return None
 
 

@@ -1,14 +1,10 @@
-"""How a model file runs. A predictor maps float32 images (N, H, W[, C]) to logits (N, classes), whatever the format."""
+"""How a model file runs."""
 
-from collections.abc import Callable
 from pathlib import Path
-
-import numpy as np
 
 from pipeline.errors import ModelError
 from pipeline.runtimes import litert, onnx
-
-Predictor = Callable[[np.ndarray], np.ndarray]
+from pipeline.runtimes.predictor import Predictor
 
 RUNTIMES = {".onnx": onnx.open_model, ".tflite": litert.open_model}
 

@@ -1,15 +1,15 @@
 """LiteRT files (.tflite), run by the standalone interpreter on the CPU."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from pipeline.errors import ModelError
+from pipeline.runtimes.predictor import Predictor
 
 
-def open_model(path: Path, threads: int = 1) -> Callable[[np.ndarray], np.ndarray]:
+def open_model(path: Path, threads: int = 1) -> Predictor:
     """A predictor over a LiteRT file with one input and one output; its batch follows the images.
 
     Raises:
@@ -22,7 +22,7 @@ def open_model(path: Path, threads: int = 1) -> Callable[[np.ndarray], np.ndarra
     (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
     shape: tuple[int, ...] = ()
 
-    def predict(images: np.ndarray) -> np.ndarray:
+    def run(images: np.ndarray) -> np.ndarray:
         nonlocal shape
         if images.shape != shape:
             interpreter.resize_tensor_input(source["index"], images.shape)
@@ -32,4 +32,4 @@ def open_model(path: Path, threads: int = 1) -> Callable[[np.ndarray], np.ndarra
         interpreter.invoke()
         return np.asarray(interpreter.get_tensor(target["index"]))
 
-    return predict
+    return Predictor(run)

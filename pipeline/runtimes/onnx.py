@@ -1,27 +1,43 @@
 """ONNX files, run by onnxruntime on the CPU with every graph optimization."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
+from pipeline import onnx_file
 from pipeline.errors import ModelError
+from pipeline.runtimes.predictor import Predictor
+
+ALLOWED = ("session.disable_quant_qdq",)
+"""Session options that a file may ask for in its metadata."""
 
 
 def open_session(path: Path, threads: int = 1, optimized: Path | None = None) -> onnxruntime.InferenceSession:
-    """A session on `threads` threads; the graph as it will run is written to `optimized` where asked.
+    """A session on `threads` threads, with the session options that the file's metadata ask for.
+
+    Where asked, the graph that will run is written to `optimized`, before it is laid out for this very CPU.
 
     Raises:
-        ModelError: onnxruntime cannot load the file.
+        ModelError: onnxruntime cannot load the file, or its weights lie outside its folder.
     """
+    onnx_file.external_data(path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    session = _create(path, options)
+    asked = {key: value for key, value in session.get_modelmeta().custom_metadata_map.items() if key in ALLOWED}
+    for key, value in asked.items():
+        options.add_session_config_entry(key, value)
     if optimized is not None:
         options.optimized_model_filepath = str(optimized)
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    return _create(path, options) if asked or optimized else session
+
+
+def _create(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except (
@@ -36,7 +52,7 @@ def open_session(path: Path, threads: int = 1, optimized: Path | None = None) ->
         raise ModelError(f"onnxruntime cannot load {path}: {error}") from None
 
 
-def open_model(path: Path, threads: int = 1) -> Callable[[np.ndarray], np.ndarray]:
+def open_model(path: Path, threads: int = 1) -> Predictor:
     """A predictor over an ONNX file with one input and one output.
 
     Raises:
@@ -45,7 +61,7 @@ def open_model(path: Path, threads: int = 1) -> Callable[[np.ndarray], np.ndarra
     session = open_session(path, threads)
     (source,), (target,) = session.get_inputs(), session.get_outputs()
 
-    def predict(images: np.ndarray) -> np.ndarray:
+    def run(images: np.ndarray) -> np.ndarray:
         return np.asarray(session.run([target.name], {source.name: images})[0])
 
-    return predict
+    return Predictor(run, takes_bytes=source.type == "tensor(uint8)")

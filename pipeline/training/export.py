@@ -1,26 +1,27 @@
 """Keras to the two exchange formats that every recipe starts from: checked ONNX, and a SavedModel of constants.
 
-Both come from one frozen graph, and both have the same bytes in every run. A network trained with fake
+Both come from one frozen graph, and both have the same bytes in every run. Past 2 GB, where protobuf ends, ONNX keeps
+its weights in `model.onnx.data`, and there is no SavedModel. A network trained with fake
 quantization keeps it in both: as QuantizeLinear/DequantizeLinear on activations in ONNX, as FakeQuant nodes
 in the SavedModel.
 """
 
+import shutil
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import onnx
-import tensorflow as tf
 import tf2onnx
 import tf_keras as keras
-from tensorflow.core.protobuf.meta_graph_pb2 import TensorInfo
-from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from pipeline import canonical
+from pipeline import canonical, detached, files
+from pipeline.detached import Content
 from pipeline.errors import ModelError
 from pipeline.runtimes import onnx as onnx_runtime
+from pipeline.training.freezing import INPUT, OUTPUT, Frozen, freeze, saved_model
 
-INPUT, OUTPUT = "images", "logits"
 OPSET = 17
 TOLERANCE = {"float": 1e-4, "fake-quantized": 0.05}
 """Largest error of ONNX logits, relative to Keras' (both as root mean square), that is rounding. Where values are
@@ -37,52 +38,46 @@ def export(model: keras.Model, samples: np.ndarray, folder: Path) -> None:
     Raises:
         ModelError: the exported network does not compute what the Keras model does.
     """
-    frozen = _freeze(model)
-    (folder / "saved_model").mkdir(parents=True, exist_ok=True)
-    (folder / "saved_model" / "saved_model.pb").write_bytes(_saved_model(frozen))
+    frozen = freeze(model)
+    _save_for_litert(frozen, folder / "saved_model")
+    onnx_model = _to_onnx(frozen)
+    kind = "fake-quantized" if any(node.op_type == "QuantizeLinear" for node in onnx_model.graph.node) else "float"
     path = folder / "model.onnx"
-    canonical.save(_to_onnx(frozen), path)
-    _check(path, model, samples)
+    canonical.save(onnx_model, path, {f"{name}:0": Content.of_array(kernel) for name, kernel in frozen.kernels.items()})
+    _check(path, model, samples, kind)
 
 
-def _freeze(model: keras.Model) -> tf.Graph:
-    """The inference graph with variables as constants, one input `images`, one output."""
-    shape = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)
-    concrete = tf.function(lambda images: model(images, training=False)).get_concrete_function(shape)
-    return convert_variables_to_constants_v2(concrete)
+def _save_for_litert(frozen: Frozen, folder: Path) -> None:
+    saved = saved_model(frozen)
+    if saved is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        print(f"{folder} is left out, and with it LiteRT: it would be larger than protobuf's 2 GB.", file=sys.stderr)
+        return
+    files.write_bytes(folder / "saved_model.pb", saved.SerializeToString(deterministic=True))
 
 
-def _saved_model(frozen: tf.Graph) -> bytes:
-    """A SavedModel without variables, and without the random fingerprint that `tf.saved_model.save` adds."""
-    saved = SavedModel(saved_model_schema_version=1)
-    meta = saved.meta_graphs.add()
-    meta.meta_info_def.tags.append("serve")
-    meta.meta_info_def.tensorflow_version = tf.__version__
-    meta.graph_def.CopyFrom(frozen.graph.as_graph_def())
-    signature = meta.signature_def["serving_default"]
-    signature.method_name = "tensorflow/serving/predict"
-    signature.inputs[INPUT].CopyFrom(_tensor_info(frozen.inputs[0]))
-    signature.outputs[OUTPUT].CopyFrom(_tensor_info(frozen.outputs[0]))
-    return bytes(saved.SerializeToString(deterministic=True))
-
-
-def _tensor_info(tensor: tf.Tensor) -> TensorInfo:
-    return TensorInfo(name=tensor.name, dtype=tensor.dtype.as_datatype_enum, tensor_shape=tensor.shape.as_proto())
-
-
-def _to_onnx(frozen: tf.Graph) -> onnx.ModelProto:
-    source, target = frozen.inputs[0].name, frozen.outputs[0].name
+def _to_onnx(frozen: Frozen) -> onnx.ModelProto:
+    source, target = frozen.source.name, frozen.target.name
+    kernels = {f"{name}:0": kernel for name, kernel in frozen.kernels.items()}
     model, _ = tf2onnx.convert.from_graph_def(
-        frozen.graph.as_graph_def(), input_names=[source], output_names=[target], opset=OPSET
+        frozen.graph, input_names=[source, *kernels], output_names=[target], opset=OPSET
     )
+    _declare(model.graph, kernels)
     return canonical.rename_ends(model, {source: INPUT, target: OUTPUT})
 
 
-def _check(path: Path, model: keras.Model, samples: np.ndarray) -> None:
+def _declare(graph: onnx.GraphProto, kernels: Mapping[str, np.ndarray]) -> None:
+    """Turn the inputs that stand for kernels into initializers."""
+    for value in [value for value in graph.input if value.name in kernels]:
+        kernel = kernels[value.name]
+        detached.declare(graph, value.name, value.type.tensor_type.elem_type, kernel.shape)
+        graph.input.remove(value)
+
+
+def _check(path: Path, model: keras.Model, samples: np.ndarray, kind: str) -> None:
     wanted = model(samples, training=False).numpy()
     got = onnx_runtime.open_model(path)(samples)
     error = float(np.sqrt(np.mean((got - wanted) ** 2) / np.mean(wanted**2)))
-    kind = "fake-quantized" if any(node.op_type == "QuantizeLinear" for node in onnx.load(path).graph.node) else "float"
     if not error <= TOLERANCE[kind]:
         raise ModelError(
             f"{path} does not compute what network '{model.name}' does: its logits are off by {error:.2g} of theirs; "

@@ -1,24 +1,24 @@
 """The latency method, on predictors whose cost is known."""
 
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from pipeline import benchmark
+from pipeline.runtimes.predictor import Predictor
 
 IMAGES = np.zeros((4, 2, 2), np.float32)
 
 
-def sleeper(seconds: float) -> Callable[[np.ndarray], np.ndarray]:
+def sleeper(seconds: float) -> Predictor:
     def predict(images: np.ndarray) -> np.ndarray:
         end = time.perf_counter() + seconds
         while time.perf_counter() < end:
             pass
         return images
 
-    return predict
+    return Predictor(predict)
 
 
 def test_a_predictor_of_twice_the_work_takes_twice_the_time() -> None:
@@ -44,7 +44,7 @@ def test_the_batch_is_filled_from_fewer_images() -> None:
         shapes.add(images.shape)
         return images
 
-    benchmark.measure({"any": predict}, "any", IMAGES, 9, rounds=10)
+    benchmark.measure({"any": Predictor(predict)}, "any", IMAGES, 9, rounds=10)
     assert shapes == {(9, 2, 2)}
 
 

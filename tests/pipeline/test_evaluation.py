@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline import evaluation, layout
+from pipeline.runtimes.predictor import Predictor
 from pipeline.scorecard import Evaluation, ModelFile, Proof, Size
 from pipeline.splits import Split
 
@@ -49,7 +50,7 @@ def test_images_are_scaled_and_fed_in_batches() -> None:
         return images.reshape(len(images), -1)[:, :2]
 
     images = np.full((300, 2, 2), 255, np.uint8)
-    assert evaluation.logits(predict, images).shape == (300, 2)
+    assert evaluation.logits(Predictor(predict), images).shape == (300, 2)
     assert [len(batch) for batch in fed] == [256, 44]
     assert all(batch.dtype == np.float32 and batch.max() == 1 for batch in fed)
 

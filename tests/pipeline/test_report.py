@@ -63,7 +63,7 @@ def page() -> Page:
 def test_the_scorecards_come_back_as_they_were(
     scorecards: Scorecards, decision: Decision, trainings: dict[str, Path]
 ) -> None:
-    report.write(scorecards, decision, trainings)
+    report.write(scorecards, decision, trainings, {})
     assert load_scorecards(layout.SCORECARDS) == scorecards
     assert json.loads(layout.SCORECARDS.read_text())["schema"] == 1
 
@@ -71,7 +71,7 @@ def test_the_scorecards_come_back_as_they_were(
 def test_metrics_and_tradeoff_hold_every_variant(
     scorecards: Scorecards, decision: Decision, trainings: dict[str, Path]
 ) -> None:
-    report.write(scorecards, decision, trainings)
+    report.write(scorecards, decision, trainings, {})
     metrics = json.loads(layout.METRICS.read_text())
     with layout.TRADEOFF.open(newline="") as lines:
         tradeoff = {row["variant"]: row for row in csv.DictReader(lines)}
@@ -85,9 +85,9 @@ def test_metrics_and_tradeoff_hold_every_variant(
 def test_the_same_inputs_give_the_same_bytes(
     scorecards: Scorecards, decision: Decision, trainings: dict[str, Path]
 ) -> None:
-    report.write(scorecards, decision, trainings)
+    report.write(scorecards, decision, trainings, {})
     before = {path: path.read_bytes() for path in FILES}
-    report.write(scorecards, decision, trainings)
+    report.write(scorecards, decision, trainings, {})
     assert {path: path.read_bytes() for path in FILES} == before
     assert set(layout.REPORTS.iterdir()) == set(FILES)
 
@@ -95,16 +95,16 @@ def test_the_same_inputs_give_the_same_bytes(
 def test_a_failure_leaves_the_last_report_as_it_was(
     scorecards: Scorecards, decision: Decision, trainings: dict[str, Path]
 ) -> None:
-    report.write(scorecards, decision, trainings)
+    report.write(scorecards, decision, trainings, {})
     before = {path: path.read_bytes() for path in FILES}
     trainings["qat"].write_text("epoch,loss\n0,not a number\n")
     with pytest.raises(ValueError, match="not a number"):
-        report.write(scorecards, decision, trainings)
+        report.write(scorecards, decision, trainings, {})
     assert {path: path.read_bytes() for path in FILES} == before
 
 
 def test_the_page_stands_alone(scorecards: Scorecards, decision: Decision, trainings: dict[str, Path]) -> None:
-    report.write(scorecards, decision, trainings)
+    report.write(scorecards, decision, trainings, {})
     html = layout.REPORT.read_text(encoding="utf-8")
     assert not re.findall(r"https?:|//\w|url\(|@import", html)
     assert not {"script", "link", "img", "iframe", "object", "base"} & set(page().tags)
@@ -114,7 +114,7 @@ def test_the_page_stands_alone(scorecards: Scorecards, decision: Decision, train
 def test_the_page_shows_every_variant_the_winner_and_its_reasons(
     scorecards: Scorecards, decision: Decision, trainings: dict[str, Path]
 ) -> None:
-    report.write(scorecards, decision, trainings)
+    report.write(scorecards, decision, trainings, {})
     text = page().text
     assert "Winner: litert_int8_dynamic" in text
     for card in scorecards.scorecards:
@@ -131,14 +131,14 @@ def test_a_hostile_class_name_is_only_text(
     scorecards: Scorecards, decision: Decision, trainings: dict[str, Path]
 ) -> None:
     data = scorecards.data | {"classes": [HOSTILE, *"123456789"]}
-    report.write(scorecards.model_copy(update={"data": data}), decision, trainings)
+    report.write(scorecards.model_copy(update={"data": data}), decision, trainings, {})
     assert "script" not in page().tags
     assert HOSTILE in page().text
 
 
 def test_without_a_winner_the_page_says_so(scorecards: Scorecards, policy: Policy) -> None:
     strict = decide(scorecards, policy.model_copy(update={"max_size_ratio": 0.01}), "onnx_fp32")
-    report.write(scorecards, strict, {})
+    report.write(scorecards, strict, {}, {})
     assert "No variant meets the policy" in page().text
 
 
@@ -146,10 +146,10 @@ def test_trainings_that_were_not_run_are_left_out(
     scorecards: Scorecards, decision: Decision, trainings: dict[str, Path]
 ) -> None:
     trainings["control"].unlink()
-    report.write(scorecards, decision, trainings)
+    report.write(scorecards, decision, trainings, {})
     curves = {value for name, value in page().attributes if name == "class" and value and value.startswith("curve ")}
     assert curves == {"curve fp32", "curve fp32 validation", "curve qat", "curve qat validation"}
-    report.write(scorecards, decision, {})
+    report.write(scorecards, decision, {}, {})
     assert "Training curves" not in [value for name, value in page().attributes if name == "aria-label"]
 
 
@@ -161,13 +161,13 @@ def test_a_curve_without_figures_is_left_out(
 ) -> None:
     for path in trainings.values():
         path.write_text(empty)
-    report.write(scorecards, decision, trainings)
+    report.write(scorecards, decision, trainings, {})
     assert "Training" not in page().text
 
 
 def test_the_baseline_alone_makes_a_report(scorecards: Scorecards, policy: Policy) -> None:
     alone = scorecards.model_copy(update={"scorecards": [scorecards.card("onnx_fp32")]})
-    report.write(alone, decide(alone, policy, "onnx_fp32"), {})
+    report.write(alone, decide(alone, policy, "onnx_fp32"), {}, {})
     assert "onnx_fp32" in page().text
 
 
@@ -178,5 +178,17 @@ def test_a_matrix_of_a_thousand_classes_is_not_drawn(
         update={"per_class_recall": [0.9] * 1000, "confusion": [[0] * 1000] * 1000}
     )
     alone = scorecards.model_copy(update={"scorecards": [make_card("onnx_fp32", quality=many)]})
-    report.write(alone, decide(alone, policy, "onnx_fp32"), {})
+    report.write(alone, decide(alone, policy, "onnx_fp32"), {}, {})
     assert "Confusion matrix" not in page().text
+
+
+def test_what_a_search_tried_is_listed_with_its_variant(
+    scorecards: Scorecards, decision: Decision, tmp_path: Path
+) -> None:
+    (tmp_path / "trials.csv").write_text("trial,method,agreement\n0,min_max,0.9975\n1,least_error,0.9985\n")
+    report.write(
+        scorecards, decision, {}, {"onnx_int8_static": tmp_path / "trials.csv", "onnx_fp16": tmp_path / "no.csv"}
+    )
+    text = page().text
+    assert text.count("Ways to quantize that were tried") == 1
+    assert all(value in text for value in ("min_max", "0.9975", "least_error", "0.9985"))

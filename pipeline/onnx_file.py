@@ -1,0 +1,107 @@
+"""ONNX files: opened with care, written in one stream, and in two files where protobuf ends.
+
+Protobuf holds at most 2 GB. A larger model's weights go into a second file beside it, as ONNX's external data.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError, Message
+from onnx import TensorProto
+
+from pipeline import detached, files, wire
+from pipeline.detached import Content
+from pipeline.errors import ModelError
+
+LIMIT = 2**31 - 1
+"""Bytes of the largest file that protobuf can read."""
+PAGE = 4096
+"""External data begin at multiples of it, so that they can be mapped into memory."""
+CHUNK = 2**24
+
+
+def load(path: Path) -> onnx.ModelProto:
+    """The model with all of its weights.
+
+    Raises:
+        ModelError: the file is missing or not ONNX, or its external data are missing or outside its folder.
+    """
+    external_data(path)
+    try:
+        return onnx.load(path)
+    except (DecodeError, OSError, onnx.checker.ValidationError) as error:
+        raise ModelError(f"Cannot load {path}: {error}") from None
+
+
+def external_data(path: Path) -> list[Path]:
+    """The files beside `path` that hold weights of it, in order; none where all lie in the file itself.
+
+    Raises:
+        ModelError: one of them is outside the folder of `path`, or `path` is not ONNX.
+    """
+    if not path.is_file() or not _holds(path, detached.LOCATION.encode()):
+        return []
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except DecodeError as error:
+        raise ModelError(f"Cannot load {path}: {error}") from None
+    tensors = [message for message in _messages(model) if isinstance(message, TensorProto)]
+    found = {path.parent / detached.key(tensor) for tensor in tensors if detached.is_declared(tensor)}
+    for other in sorted(found):
+        if not other.resolve().is_relative_to(path.parent.resolve()):
+            raise ModelError(
+                f"{path} takes weights from {other}, outside its folder; allowed are files beside it. "
+                "A model from others that does so is not to be trusted; export one of your own again."
+            )
+    return sorted(found)
+
+
+def save(bare: onnx.ModelProto, contents: Mapping[str, Content], path: Path) -> None:
+    """Write the model to `path`, and its large weights to `<path>.data` beside it where one file would be too large."""
+    beside = path.with_name(f"{path.name}.data")
+    pieces = wire.pieces(bare, contents)
+    if wire.size(pieces) <= LIMIT:
+        files.write_pieces(path, wire.read(pieces))
+        beside.unlink(missing_ok=True)
+        return
+    model = detached.only(bare, lambda _: True)
+    data = _place(model, contents, beside.name)
+    path.unlink(missing_ok=True)
+    files.write_pieces(beside, wire.read(data))
+    files.write_bytes(path, model.SerializeToString(deterministic=True))
+
+
+def _place(model: onnx.ModelProto, contents: Mapping[str, Content], location: str) -> list[wire.Piece]:
+    """Give every declared initializer its place in the file called `location`; the pieces of that file."""
+    pieces: list[wire.Piece] = []
+    end = 0
+    for tensor in filter(detached.is_declared, model.graph.initializer):
+        content = contents[detached.key(tensor)]
+        offset = end + -end % PAGE
+        pieces += [bytes(offset - end), content]
+        end = offset + content.size
+        del tensor.external_data[:]
+        for key, value in {"location": location, "offset": offset, "length": content.size}.items():
+            tensor.external_data.add(key=key, value=str(value))
+    return pieces
+
+
+def _messages(message: Message) -> Iterator[Message]:
+    """The message and all messages in it."""
+    yield message
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for child in [value] if isinstance(value, Message) else value:
+                yield from _messages(child)
+
+
+def _holds(path: Path, word: bytes) -> bool:
+    """Whether `word` is anywhere in the file, which may be too large to parse it for that."""
+    end = b""
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            if word in end + chunk:
+                return True
+            end = (end + chunk)[1 - len(word) :]
+    return False

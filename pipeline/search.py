@@ -1,0 +1,89 @@
+"""The best way to quantize a network, found by trial on the selection split, and the repair of what lost too much."""
+
+import time
+from collections.abc import Sequence
+from itertools import product
+
+from pipeline import equalization, quantizer
+from pipeline.calibration import METHODS
+from pipeline.params import Model
+from pipeline.trials import Bench, Choice, Trial, best
+
+
+class Search(Model):
+    """What to try."""
+
+    methods: tuple[str, ...] = tuple(METHODS)
+    per_channel: tuple[bool, ...] = (True, False)
+    bias_correction: bool = True
+    equalize: bool = True
+    """Cross-layer equalization, where one convolution alone feeds another."""
+    seconds: float = 60
+    """No new round of trials is begun after this time. The rounds made until then are deterministic."""
+    workers: int = 1
+
+
+class Repair(Model):
+    """When and how far layers go back to float."""
+
+    max_accuracy_drop: float = 0.001
+    """Accuracy on the selection split that integers may cost."""
+
+
+def search(bench: Bench, start: Choice, space: Search) -> Choice:
+    """The best choice: over calibration methods and granularity, then for the best of each over its refinements.
+
+    The layers that `start` leaves in float stay so.
+    """
+    end = time.monotonic() + space.seconds
+    first = [
+        start.model_copy(update={"method": method, "per_channel": each})
+        for method, each in product(space.methods, space.per_channel)
+    ]
+    trials = bench.try_all(first, space.workers)
+    if time.monotonic() < end:
+        trials += bench.try_all(_refined(bench, trials, space), space.workers)
+    return best(trials, bench.n).choice
+
+
+def _refined(bench: Bench, trials: Sequence[Trial], space: Search) -> list[Choice]:
+    """The best of each granularity, with what the space allows beyond it."""
+    groups = [[trial for trial in trials if trial.choice.per_channel == each] for each in space.per_channel]
+    bases = [best(group, bench.n).choice for group in groups]
+    updates: list[dict[str, bool]] = [{"bias_correction": True}] if space.bias_correction else []
+    if space.equalize and equalization.applies(bench.model):
+        updates += [update | {"equalize": True} for update in ({}, *updates)]
+    return [base.model_copy(update=update) for base in bases for update in updates]
+
+
+def repair(bench: Bench, choice: Choice, limits: Repair, workers: int = 1) -> Choice:
+    """Leave as few layers in float as bring accuracy back within the limits.
+
+    Layers are ranked by the damage that quantizing each one alone does to the logits, which needs no labels: leaving
+    one out of many damaged ones would show nothing. The shortest prefix of that ranking that is good enough is found by
+    bisection, and then every layer in it is tried in integers again.
+    """
+    enough = bench.float_accuracy - limits.max_accuracy_drop
+
+    def left(layers: list[str]) -> Trial:
+        return bench.try_out(choice.model_copy(update={"left": tuple(layers)}))
+
+    if left([]).accuracy >= enough:
+        return choice
+    layers = quantizer.layers(bench.model)
+    alone = [
+        choice.model_copy(update={"left": tuple(other for other in layers if other != layer), "bias_correction": False})
+        for layer in layers
+    ]
+    damage = dict(zip(layers, (trial.sqnr_db for trial in bench.try_all(alone, workers)), strict=True))
+    ranked = sorted(layers, key=lambda layer: damage[layer])
+    low, high = 0, len(ranked)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if left(ranked[:middle]).accuracy >= enough else (middle, high)
+    kept = ranked[:high]
+    for layer in reversed(ranked[:high]):
+        fewer = [other for other in kept if other != layer]
+        if left(fewer).accuracy >= enough:
+            kept = fewer
+    return left(kept).choice

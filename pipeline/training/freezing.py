@@ -1,0 +1,124 @@
+"""The inference graph of a Keras model with its variables as constants, but for kernels too large for converters.
+
+tf2onnx keeps fifty copies of a constant: 400 MB take it four minutes and 21 GB. A kernel that nothing but matrix
+multiplications read needs no conversion. So it goes through as an input, and its values are put in afterwards.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from unittest import mock
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorflow.core.framework.node_def_pb2 import NodeDef
+from tensorflow.core.protobuf.meta_graph_pb2 import TensorInfo
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+from tensorflow.python.ops.resource_variable_ops import BaseResourceVariable
+
+INPUT, OUTPUT = "images", "logits"
+LARGE = 2**22
+"""Bytes of a kernel from which on converters see an input in its place."""
+LIMIT = 2**31 - 1
+"""Bytes of the largest SavedModel of constants: protobuf reads no more."""
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """An inference graph; large kernels are placeholders in it."""
+
+    graph: GraphDef
+    source: TensorInfo
+    target: TensorInfo
+    kernels: dict[str, np.ndarray]
+    """By the name of their placeholder."""
+
+
+def freeze(model: keras.Model) -> Frozen:
+    """The inference graph of `model`, one input `images`, one output."""
+    large = [
+        variable
+        for variable in model.variables
+        if variable.shape.rank == 2 and variable.shape.num_elements() * variable.dtype.size >= LARGE
+    ]
+    while True:
+        graph, names = _trace(model, large)
+        definition = graph.graph.as_graph_def()
+        known = dict(zip(names, large, strict=True))
+        large = [variable for name, variable in known.items() if _is_only_multiplied(definition, name)]
+        if len(large) == len(known):
+            break
+    kernels = {name: np.asarray(variable.read_value()) for name, variable in known.items()}
+    return Frozen(definition, _tensor_info(graph.inputs[0]), _tensor_info(graph.outputs[0]), kernels)
+
+
+def saved_model(frozen: Frozen) -> SavedModel | None:
+    """A SavedModel of constants, without variables and the random fingerprint that `tf.saved_model.save` adds.
+
+    Returns:
+        None where it would be larger than protobuf's limit.
+    """
+    saved = SavedModel(saved_model_schema_version=1)
+    meta = saved.meta_graphs.add()
+    meta.meta_info_def.tags.append("serve")
+    meta.meta_info_def.tensorflow_version = tf.__version__
+    meta.graph_def.CopyFrom(frozen.graph)
+    signature = meta.signature_def["serving_default"]
+    signature.method_name = "tensorflow/serving/predict"
+    signature.inputs[INPUT].CopyFrom(frozen.source)
+    signature.outputs[OUTPUT].CopyFrom(frozen.target)
+    if saved.ByteSize() + sum(value.nbytes for value in frozen.kernels.values()) > LIMIT:
+        return None
+    for node in meta.graph_def.node:
+        if node.name in frozen.kernels:
+            _make_constant(node, frozen.kernels[node.name])
+    return saved
+
+
+def _trace(model: keras.Model, large: list[tf.Variable]) -> tuple[tf.types.experimental.ConcreteFunction, list[str]]:
+    """The frozen function with the `large` variables as inputs, and these inputs' names."""
+    shape = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)
+    kernels = [tf.TensorSpec(each.shape, each.dtype, name=f"kernel_{index}") for index, each in enumerate(large)]
+
+    def infer(images: tf.Tensor, *values: tf.Tensor) -> tf.Tensor:
+        with _read_as({id(variable): value for variable, value in zip(large, values, strict=True)}):
+            return model(images, training=False)
+
+    frozen = convert_variables_to_constants_v2(tf.function(infer).get_concrete_function(shape, *kernels))
+    return frozen, [tensor.op.name for tensor in frozen.inputs[1:]]
+
+
+@contextmanager
+def _read_as(values: dict[int, tf.Tensor]) -> Iterator[None]:
+    """Let reading a variable give another tensor, by the variable's id."""
+    read = BaseResourceVariable._read_variable_op  # noqa: SLF001 - variables offer no public way to stand in for them
+
+    def replaced(variable: tf.Variable, *args: object, **options: object) -> tf.Tensor:
+        return values[id(variable)] if id(variable) in values else read(variable, *args, **options)
+
+    with mock.patch.object(BaseResourceVariable, "_read_variable_op", replaced):
+        yield
+
+
+def _is_only_multiplied(graph: GraphDef, name: str) -> bool:
+    """Fake quantization, too, must see a constant: converters compute it once and for all."""
+    readers = [node.op for node in graph.node if name in (source.partition(":")[0] for source in node.input)]
+    return set(readers) == {"MatMul"}
+
+
+def _make_constant(node: NodeDef, value: np.ndarray) -> None:
+    kind = node.attr["dtype"].type
+    node.op = "Const"
+    node.ClearField("attr")
+    node.attr["dtype"].type = kind
+    tensor = node.attr["value"].tensor
+    tensor.dtype = kind
+    tensor.tensor_shape.CopyFrom(tf.TensorShape(value.shape).as_proto())
+    tensor.tensor_content = value.tobytes()
+
+
+def _tensor_info(tensor: tf.Tensor) -> TensorInfo:
+    return TensorInfo(name=tensor.name, dtype=tensor.dtype.as_datatype_enum, tensor_shape=tensor.shape.as_proto())
