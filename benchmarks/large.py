@@ -25,7 +25,7 @@ from pipeline import layout, recipes
 from pipeline.runtimes import open_model
 from pipeline.splits import Samples, Split
 
-WIDTHS = {10_000: 4}
+WIDTHS = {10_000: 4, 25_000: 20}
 """Inputs and outputs of the one dense layer, and the gigabytes of free memory below which it is skipped."""
 RECIPES = ("static_int8", "dynamic_int8", "weight_only_int8")
 SAMPLES = 64
@@ -48,20 +48,17 @@ def measure(width: int, needed: float) -> list[Figures]:
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GB
     if free < needed:
         return [{"width": width, "step": "all", "skipped": f"{free:.0f} GB are free, {needed} GB are needed"}]
-    rows: list[Figures] = []
     with TemporaryDirectory() as folder:
-        for step in ("export", *RECIPES):
-            rows.append({"width": width, "step": step} | in_process(step, width, Path(folder)))
-    return rows
+        return [in_process(step, width, Path(folder)) for step in ("export", *RECIPES)]
 
 
 def in_process(step: str, width: int, folder: Path) -> Figures:
     command = [sys.executable, __file__, step, str(width), str(folder)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    row: Figures = {"width": width, "step": step}
     if done.returncode:
-        return {"skipped": done.stderr.strip().rpartition("\n")[2]}
-    figures: Figures = json.loads(done.stdout)
-    return figures
+        return row | {"skipped": done.stderr.strip().rpartition("\n")[2]}
+    return row | json.loads(done.stdout)
 
 
 def step_of(name: str, width: int, folder: Path) -> None:

@@ -39,6 +39,8 @@ CAPTION = "integer: share of multiply-accumulates in integer kernels; batch: lat
 ROUNDS = 30
 TIME_LIMIT = 1800
 """Seconds after which a tool has failed."""
+WIDTH = 140
+"""Columns that the table takes where the terminal tells no more."""
 REASON = 300
 """Last characters of what a tool said when it failed."""
 
@@ -85,7 +87,12 @@ PEERS = (
     Tool("ai-edge-quantizer", "static", "ai_edge_quantizer", "float.tflite", ".tflite"),
 )
 NETWORKS = {"small_cnn": PEERS, "cnn4": ONNXRUNTIME, "depthwise_cnn": ONNXRUNTIME, "resnet8": PEERS}
-SEARCH = '{"search": {}, "repair": {}}'
+DIALS = {
+    "searched": '{"search": {}, "repair": {}}',
+    "first layer float": '{"float_layers": [0]}',
+    "first two float": '{"float_layers": [0, 1]}',
+}
+"""What else `static_int8` is told, by the name of the row."""
 
 Row = dict[str, Any]
 
@@ -153,7 +160,11 @@ def octavo() -> list[Tool]:
         for recipe in recipes.names()
         if "int8" in recipe
     ]
-    return [*plain, Tool("Octavo", "static_int8, searched", "octavo", "fp32", ".onnx", ("static_int8", SEARCH))]
+    dialled = [
+        Tool("Octavo", f"static_int8, {name}", "octavo", "fp32", ".onnx", ("static_int8", options))
+        for name, options in DIALS.items()
+    ]
+    return [*plain, *dialled]
 
 
 def run(tool: Tool, sources: Path, target: Path) -> Row:
@@ -197,14 +208,14 @@ def execute(command: Sequence[str | Path], folder: Path) -> None:
 def uv_environment() -> dict[str, str]:
     """This environment, with what pip was told of indexes and certificates in uv's words.
 
-    Where pip has a folder of wheels, these also replace the indexes that a program's header names.
+    A folder of wheels that pip knows is handed on.
     """
     told = {"UV_SYSTEM_CERTS": "true"}
     for pip, uv in (("PIP_INDEX_URL", "UV_DEFAULT_INDEX"), ("PIP_CERT", "SSL_CERT_FILE")):
         if pip in os.environ:
             told[uv] = os.environ[pip]
     if "PIP_FIND_LINKS" in os.environ:
-        told |= {"UV_FIND_LINKS": os.environ["PIP_FIND_LINKS"], "UV_NO_SOURCES": "true"}
+        told["UV_FIND_LINKS"] = os.environ["PIP_FIND_LINKS"]
     return told | os.environ
 
 
@@ -239,7 +250,7 @@ def show(rows: Sequence[Row]) -> None:
         network = row["network"]
         table.add_row(network, row["tool"], *(["failed"] if "failure" in row else cells(row)))
     console = Console(highlight=False)
-    console.width = max(console.width, 120)
+    console.width = max(console.width, WIDTH)
     console.print(table)
     for row in rows:
         if "failure" in row:

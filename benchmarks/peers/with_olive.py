@@ -1,16 +1,11 @@
 # /// script
 # requires-python = "==3.11.*"
 # dependencies = ["olive-ai==0.13.0", "onnxruntime==1.32.0", "requests==2.32.5", "torch==2.13.0+cpu"]
-#
-# [[tool.uv.index]] # the torch on PyPI brings several GB for GPUs
-# name = "pytorch-cpu"
-# url = "https://download.pytorch.org/whl/cpu"
-# explicit = true
-#
-# [tool.uv.sources]
-# torch = { index = "pytorch-cpu" }
 # ///
-"""Olive's static pass by its defaults: `uv run --script with_olive.py MODEL.onnx CALIBRATION.npy OUTPUT.onnx`."""
+"""Olive's static pass by its defaults: `uv run --script with_olive.py MODEL.onnx CALIBRATION.npy OUTPUT.onnx`.
+
+Olive needs torch, and the one without several GB for GPUs: UV_INDEX or UV_FIND_LINKS must lead to its CPU build.
+"""
 
 import os
 import shutil
