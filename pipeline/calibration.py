@@ -141,6 +141,8 @@ def _quantized(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _widened(low: float, high: float) -> Range:
+    """Ends of a histogram; in float64, since float32 has no 2048 numbers between neighbours."""
+    low, high = np.float64(low), np.float64(high)
     return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
@@ -164,6 +166,7 @@ def run(model: onnx.ModelProto, tensors: Sequence[str], images: np.ndarray) -> I
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
+    options.enable_cpu_mem_arena = False  # an arena never gives back what one batch has needed
     session = onnxruntime.InferenceSession(probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
     for start in range(0, len(images), BATCH):
         feed = {source.name: pixels(images[start : start + BATCH])}

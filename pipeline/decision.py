@@ -14,7 +14,7 @@ Outcome = Literal["pass", "fail", "underpowered"]
 
 
 class Reason(Record):
-    """One rule's finding; `code` is `<figure>_ok` or `<figure>_exceeded`."""
+    """One rule's finding; `code` is `<figure>_ok`, `<figure>_exceeded` or `<figure>_missed`."""
 
     rule: str
     value: float

@@ -28,7 +28,15 @@ def latency(card: Scorecard, policy: Policy) -> Reason:
     return _at_most("latency", "latency_ratio", card.latency.batches["1"].ratio, policy.max_latency_ratio)
 
 
-RULES: tuple[Rule, ...] = (accuracy, size, latency)
+def integers(card: Scorecard, policy: Policy) -> Reason:
+    """Share of multiply-accumulates in integer kernels."""
+    value, limit = card.proof.integer_compute_share, policy.min_integer_compute_share
+    return Reason(
+        rule="integers", value=value, limit=limit, code=f"integer_compute_{'ok' if value >= limit else 'missed'}"
+    )
+
+
+RULES: tuple[Rule, ...] = (accuracy, size, latency, integers)
 
 
 def decide(scorecards: Scorecards, policy: Policy, baseline: str) -> Decision:

@@ -6,13 +6,14 @@ import subprocess
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import yaml
 from pydantic import ValidationError
 
-from pipeline import layout
+from pipeline import layout, parity
 from pipeline.errors import ModelError
 from pipeline.params import PARAMS, VARIANT_NAME, Params
-from pipeline.scorecard import Evaluation, Latencies, Latency, Lineage, Record, Scorecard, Scorecards
+from pipeline.scorecard import Evaluation, Latencies, Latency, Lineage, Parity, Record, Scorecard, Scorecards
 
 DVC_LOCK = Path("dvc.lock")
 DOWNSTREAM = ("report", "register")
@@ -111,9 +112,23 @@ def _scorecard(name: str, params: Params, benchmark: Benchmark, lineage: Lineage
         size=evaluation.size,
         latency=Latencies(threads=benchmark.threads, batches=benchmark.latency[name]),
         proof=evaluation.proof,
+        parity=evaluation.parity | _beside_counterparts(name, evaluation, params),
         lineage=lineage,
         notes=evaluation.notes,
     )
+
+
+def _beside_counterparts(name: str, evaluation: Evaluation, params: Params) -> dict[str, Parity]:
+    others = parity.counterparts(name, params.variants)
+    step = evaluation.parity["network"].step if others else None
+    return {other: parity.compare(_logits(name), _logits(other), step) for other in others}
+
+
+def _logits(name: str) -> np.ndarray:
+    try:
+        return np.asarray(np.load(layout.logits(name), allow_pickle=False))
+    except (OSError, EOFError, ValueError) as error:
+        raise ModelError(f"Cannot read {layout.logits(name)} ({error}). Run dvc repro.") from None
 
 
 def _read(path: Path, record: type[Recorded]) -> Recorded:

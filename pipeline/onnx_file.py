@@ -21,15 +21,15 @@ PAGE = 4096
 CHUNK = 2**24
 
 
-def load(path: Path) -> onnx.ModelProto:
-    """The model with all of its weights.
+def load(path: Path, external: bool = True) -> onnx.ModelProto:
+    """The model with all of its weights, or without what lies in external data.
 
     Raises:
         ModelError: the file is missing or not ONNX, or its external data are missing or outside its folder.
     """
     external_data(path)
     try:
-        return onnx.load(path)
+        return onnx.load(path, load_external_data=external)
     except (DecodeError, OSError, onnx.checker.ValidationError) as error:
         raise ModelError(f"Cannot load {path}: {error}") from None
 

@@ -82,6 +82,8 @@ class Policy(Model):
     max_accuracy_drop: Annotated[float, Field(ge=0, lt=1)]
     max_size_ratio: Annotated[float, Field(gt=0)]
     max_latency_ratio: Annotated[float, Field(gt=0)]
+    min_integer_compute_share: Annotated[float, Field(ge=0, le=1)] = 0
+    """Of the multiply-accumulates, as the proof found them."""
 
 
 class Registry(Model):

@@ -2,14 +2,20 @@
 
 from pathlib import Path
 
+import numpy as np
+
+from pipeline import saturation
 from pipeline.operators import Operator, Parameter, litert, onnx
 from pipeline.scorecard import FloatNode, Proof, Size
 
 READERS = {".onnx": onnx, ".tflite": litert}
 
 
-def prove(path: Path) -> Proof:
-    """Integer shares of weights and of multiply-accumulates, and the operators that stay float, by name."""
+def prove(path: Path, images: np.ndarray | None = None) -> Proof:
+    """Integer shares of weights and of multiply-accumulates, and the operators that stay float, by name.
+
+    With `images` of the calibration split, as the model takes them, the risk of saturation, too.
+    """
     reader = READERS[path.suffix]
     weights = [parameter for parameter in reader.parameters(path) if parameter.kind == "weight"]
     operators = reader.operators(path)
@@ -21,6 +27,7 @@ def prove(path: Path) -> Proof:
             for operator in operators
             if not operator.integer
         ],
+        saturation=None if images is None else saturation.measure(path, images),
     )
 
 
@@ -38,6 +45,11 @@ def measure_size(path: Path, baseline: Path) -> Size:
         ratio=file_bytes / baseline.stat().st_size,
         floor_ratio=file_bytes / floor if floor else float("inf"),
     )
+
+
+def output_step(path: Path) -> float | None:
+    """The scale of the integers that the model's logits are, or None where they are float from the start."""
+    return READERS[path.suffix].output_step(path)
 
 
 def _share(parts: list[tuple[int, bool]]) -> float:

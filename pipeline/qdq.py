@@ -89,7 +89,7 @@ def store_integers(
     """
     constants, makers, readers = initializers(model), producers(model), consumers(model)
     for node in [node for node in model.graph.node if node.op_type in INTEGER_KERNELS and node.output[0] not in left]:
-        weight, input_scale = node.input[WEIGHT_INPUT], _scale_before(node.input[0], makers, constants)
+        weight, input_scale = node.input[WEIGHT_INPUT], scale_before(node.input[0], makers, constants)
         if weight not in constants or input_scale is None:
             continue
         grid = grid_of(constants[weight], OUTPUT_AXIS[node.op_type])
@@ -103,7 +103,7 @@ def store_integers(
             insert_dequantized(model, node.input[BIAS_INPUT], Grid(steps, scale, 0))
 
 
-def _scale_before(name: str, makers: dict[str, onnx.NodeProto], constants: dict[str, np.ndarray]) -> np.float32 | None:
+def scale_before(name: str, makers: dict[str, onnx.NodeProto], constants: dict[str, np.ndarray]) -> np.float32 | None:
     """The scale of the DequantizeLinear that feeds `name`, looking through operators that move values only."""
     while name in makers and makers[name].op_type in MOVERS:
         name = makers[name].input[0]

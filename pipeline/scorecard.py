@@ -45,6 +45,20 @@ class Quality(Record):
     """Of a quantization-aware variant: beside the float network that trained on for just as long."""
 
 
+class Parity(Record):
+    """Logits of one variant beside those of what it should equal, image by image."""
+
+    top1: int
+    """Images with the same top-1 class."""
+    n: int
+    identical: float
+    """Share of images with the same logits, bit for bit."""
+    largest: float
+    """Largest difference of two logits, in steps, or in the logits' own unit where they have no step."""
+    step: float | None
+    """The scale of the variant's logits, where they are integers."""
+
+
 class Size(Record):
     file_bytes: int
     weight_bytes: int
@@ -76,12 +90,24 @@ class FloatNode(Record):
     why: str
 
 
+class Saturation(Record):
+    """A layer whose sums of two products can leave 16 bits, where a CPU without VNNI cuts them off."""
+
+    layer: str
+    possible: float
+    """Share of the pairs of weights that would, beside activations of 255."""
+    share: float
+    """Share of all such sums that did, on calibration images."""
+
+
 class Proof(Record):
     integer_weight_share: float
     """Share of weight elements that are stored as integers."""
     integer_compute_share: float
     """Share of multiply-accumulates that run in integer kernels."""
     float_nodes: list[FloatNode]
+    saturation: list[Saturation] | None = None
+    """Layers at risk on x86 CPUs without VNNI; None where the runtime does not add in 16 bits."""
 
 
 class ModelFile(Record):
@@ -101,6 +127,8 @@ class Evaluation(Record):
     quality: Quality
     size: Size
     proof: Proof
+    parity: dict[str, Parity] = {}
+    """Beside `network`, the exported network that it was made of."""
     notes: list[str] = []
 
 
@@ -123,6 +151,8 @@ class Scorecard(Record):
     size: Size
     latency: Latencies
     proof: Proof
+    parity: dict[str, Parity] = {}
+    """Beside `network`, the exported network that it was made of, and beside its counterparts in other formats."""
     lineage: Lineage
     notes: list[str] = []
 

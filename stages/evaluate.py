@@ -1,8 +1,8 @@
-"""DVC stage `evaluate`: one variant and the sealed test split in, its quality, size and proof out."""
+"""DVC stage `evaluate`: one variant and the sealed test split in, its quality, size, proof and parity out."""
 
 import sys
 
-from pipeline import evaluation, layout, proof
+from pipeline import evaluation, layout, parity, proof
 from pipeline.errors import boundary
 from pipeline.params import load_params
 from pipeline.runtimes import open_model
@@ -14,14 +14,18 @@ from pipeline.splits import load_split
 def main(name: str) -> None:
     params = load_params()
     model, baseline = layout.model(name), layout.model(params.baseline)
-    control = [layout.exported("control") / "model.onnx"] if params.variant(name).source == "qat" else []
-    test = load_split(layout.split("test"))
-    logits, *paired = (evaluation.logits(open_model(path), test.images) for path in (model, baseline, *control))
+    networks = ["qat", "control"] if params.variant(name).source == "qat" else [params.variant(name).source]
+    exported = [layout.exported(network) / "model.onnx" for network in networks]
+    test, calibration = load_split(layout.split("test")), load_split(layout.split("calibration"))
+    logits, beside, network, *control = (
+        evaluation.logits(open_model(path), test.images) for path in (model, baseline, *exported)
+    )
     card = Evaluation(
         model=ModelFile.of(model),
-        quality=evaluation.judge(test, logits, *paired),
+        quality=evaluation.judge(test, logits, beside, *control),
         size=proof.measure_size(model, baseline),
-        proof=proof.prove(model),
+        proof=proof.prove(model, open_model(model).feed(calibration.images)),
+        parity={"network": parity.compare(logits, network, proof.output_step(model))},
     )
     evaluation.save(name, test, logits, card)
 

@@ -51,12 +51,12 @@ def samples() -> Samples:
 
 
 @pytest.fixture(scope="session")
-def train_network(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def train_network(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Trains the network of that name in a process of its own, twice if called twice."""
 
-    def train(name: str) -> Path:
+    def train(name: str, source: str = "digits") -> Path:
         folder = tmp_path_factory.mktemp(name)
-        command = [sys.executable, "-m", "tests.trained_network", name, str(folder)]
+        command = [sys.executable, "-m", "tests.trained_network", name, str(folder), source]
         subprocess.run(command, cwd=Path(__file__).parents[1], check=True, capture_output=True)
         return folder
 
@@ -64,6 +64,6 @@ def train_network(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
 
 
 @pytest.fixture(scope="session")
-def exported(train_network: Callable[[str], Path]) -> Path:
+def exported(train_network: Callable[..., Path]) -> Path:
     """The small network, trained and exported: folders `fp32` and `qat`."""
     return train_network("small_cnn")

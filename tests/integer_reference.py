@@ -27,14 +27,14 @@ class Quantized:
     axis: int = 1
 
     def centered(self) -> np.ndarray:
-        """integers - zero, float64."""
+        """What scale is a factor of, float64."""
         return self.integers.astype(np.float64) - along(self.zero, self.axis, self.integers.ndim)
 
     def real(self) -> np.ndarray:
         return self.centered().astype(np.float32) * along(self.scale, self.axis, self.integers.ndim)
 
 
-Pending = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Pending = Callable[[Any, Any], np.ndarray]
 """(scale, zero) of the result -> its integers, not yet saturated."""
 Operator = Callable[..., Any]
 
@@ -59,7 +59,7 @@ def values(model: onnx.ModelProto, images: np.ndarray, operators: Mapping[str, O
 def logits(model: onnx.ModelProto, images: np.ndarray, operators: Mapping[str, Operator]) -> np.ndarray:
     """float32 (N, classes); see `values`."""
     value = values(model, images, operators)[model.graph.output[0].name]
-    return value(np.float32(1), np.float32(0)) if callable(value) else value.real()
+    return value(None, None) if callable(value) else value.real()
 
 
 def along(array: np.ndarray, axis: int, rank: int) -> np.ndarray:
@@ -145,10 +145,15 @@ def average_pool(
     strides: tuple[int, int] = (1, 1),
     pads: tuple[int, int, int, int] = (0, 0, 0, 0),
     **_: Any,
-) -> np.ndarray:
-    """In float32: onnxruntime dequantizes, averages what is not padding and quantizes again."""
-    windows = _windows(images.real(), kernel_shape, strides, pads, np.float32(np.nan))
-    return np.nanmean(windows, (-2, -1), dtype=np.float32)
+) -> Pending:
+    """In float32, summed row by row without the padding; the zero point is part of what is rounded."""
+
+    def total(array: np.ndarray) -> np.ndarray:
+        windows = _windows(array, kernel_shape, strides, pads, 0)
+        return np.sum([windows[..., y, x] for y, x in np.ndindex(*kernel_shape)], 0)
+
+    average = total(images.real()) / total(np.ones(images.integers.shape, np.float32))
+    return lambda scale, zero: np.rint(average / scale + np.float32(zero))
 
 
 def max_pool(
@@ -180,8 +185,13 @@ def _steps(bias: Quantized | np.ndarray | None, scale: np.ndarray) -> np.ndarray
 
 
 def _requantized(sums: np.ndarray, product: np.ndarray) -> Pending:
-    """`product` is that of the input's and the weights' scale, float32."""
-    return lambda scale, zero: np.rint(sums.astype(np.float32) * (product / scale)) + zero
+    """`product` is that of the input's and the weights' scale, float32. Without a grid the result is real."""
+
+    def pending(scale: np.ndarray | None, zero: np.ndarray | None) -> np.ndarray:
+        real = sums.astype(np.float32)
+        return real * product if scale is None else np.rint(real * (product / scale)) + zero
+
+    return pending
 
 
 def _rounded(value: np.ndarray | Quantized, scale: np.ndarray) -> np.ndarray:
@@ -189,7 +199,7 @@ def _rounded(value: np.ndarray | Quantized, scale: np.ndarray) -> np.ndarray:
 
 
 def _fused(factor: np.ndarray, integers: np.ndarray, addend: np.ndarray) -> np.ndarray:
-    """factor * integers + addend, rounded to float32 once."""
+    """A multiply-add that rounds to float32 once."""
     return (factor.astype(np.float64) * integers + addend).astype(np.float32)
 
 

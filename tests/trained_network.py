@@ -1,18 +1,28 @@
-"""Trains a network on digits, plain and quantization-aware, and exports both: trained_network.py NAME FOLDER."""
+"""Trains a network, plain and quantization-aware, and exports both: trained_network.py NAME FOLDER [SOURCE].
+
+Beside the quantization-aware one stand Keras' own logits, of the test images where the source has any, else of all.
+"""
 
 import sys
 from pathlib import Path
+from typing import Literal
+
+import numpy as np
 
 from pipeline import sources
 from pipeline.params import Data, Fit
 from pipeline.splits import Split, pixels
 from pipeline.training import export, fit, network, qat
 
+BUDGETS = {"digits": Fit(epochs=4, batch_size=32), "mnist": Fit(epochs=1, batch_size=32)}
+IMAGES = 6300
+"""Enough to learn something in the time that a test may take."""
 
-def main(name: str, folder: Path) -> None:
-    images, labels = sources.load(Data(source="digits")).train
+
+def main(name: str, folder: Path, source: Literal["digits", "mnist"] = "digits") -> None:
+    raw, budget = sources.load(Data(source=source)), BUDGETS[source]
+    images, labels = (part[:IMAGES] for part in raw.train)
     train, held = Split(images[300:], labels[300:]), Split(images[:300], labels[:300])
-    budget = Fit(epochs=4, batch_size=32)
     fit.pin(seed=0, threads=1)
     model = network.build(name, (28, 28), 10)
     fit.save(model, fit.fit(model, train, held, budget, "fp32"), folder / "fp32")
@@ -21,7 +31,9 @@ def main(name: str, folder: Path) -> None:
     qat.initialize_ranges(aware, pixels(train.images[:200]))
     fit.save(aware, fit.fit(aware, train, held, budget, "qat"), folder / "qat")
     export.export(aware, pixels(held.images), folder / "qat")
+    asked = (raw.test or raw.train)[0]
+    np.save(folder / "qat" / "keras_logits.npy", aware.predict(pixels(asked), verbose=0))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])  # type: ignore[arg-type]

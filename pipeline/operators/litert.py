@@ -44,6 +44,16 @@ def operators(path: Path) -> list[Operator]:
     return list(_operators(*_load(path)))
 
 
+def output_step(path: Path) -> float | None:
+    """The scale of the integers that logits are, or None where they are float from the start."""
+    model, graph = _load(path)
+    makers = {output: operator for operator in graph.operators for output in operator.outputs}
+    maker = makers[graph.outputs[0]]
+    if _type(model, maker) != "Dequantize":
+        return None
+    return float(graph.tensors[maker.inputs[0]].quantization.scale[0])
+
+
 def _operators(model: schema.ModelT, graph: schema.SubGraphT) -> Iterator[Operator]:
     for place, operator in enumerate(graph.operators):
         name = _type(model, operator)

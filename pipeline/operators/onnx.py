@@ -1,16 +1,17 @@
 """ONNX files: parameters as stored, operators after onnxruntime's own optimization."""
 
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
-import onnxruntime
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 
-from pipeline import qdq
+from pipeline import onnx_file, qdq
 from pipeline.operators import MOVERS, Operator, Parameter
+from pipeline.probe import open_probe
 from pipeline.runtimes.onnx import open_session
 
 WEIGHTS_AND_BIAS = {
@@ -40,7 +41,7 @@ CONVERTERS = {"QuantizeLinear", "DequantizeLinear", "Cast"}
 
 def parameters(path: Path) -> list[Parameter]:
     """Weights and biases as they lie in the file."""
-    model = onnx.load(path)
+    model = onnx_file.load(path, external=False)
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     makers = qdq.producers(model)
     found: dict[str, Parameter] = {}
@@ -49,20 +50,33 @@ def parameters(path: Path) -> list[Parameter]:
         for place in (*weights, *(() if bias is None else (bias,))):
             tensor = _stored_behind(node.input[place], stored, makers) if place < len(node.input) else None
             if tensor is not None:
-                array = numpy_helper.to_array(tensor)
-                integer = tensor.data_type in INTEGER_TYPES
-                found[tensor.name] = Parameter("bias" if place == bias else "weight", array.size, array.nbytes, integer)
+                integer, elements = tensor.data_type in INTEGER_TYPES, prod(tensor.dims)
+                size = elements * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+                found[tensor.name] = Parameter("bias" if place == bias else "weight", elements, size, integer)
     return list(found.values())
 
 
 def operators(path: Path) -> list[Operator]:
-    """Operators of the graph that onnxruntime makes of the file, before it picks memory layouts for this CPU."""
+    """Operators of the graph that will run."""
+    model = optimized(path)
+    return list(_operators(model, values(model)))
+
+
+def output_step(path: Path) -> float | None:
+    """The scale of the integers that logits are, or None where they are float from the start."""
+    model = onnx_file.load(path)
+    maker = qdq.producers(model).get(model.graph.output[0].name)
+    if maker is None or maker.op_type != "DequantizeLinear":
+        return None
+    return float(qdq.initializers(model)[maker.input[1]])
+
+
+def optimized(path: Path) -> onnx.ModelProto:
+    """The graph that onnxruntime makes of the file, before it picks memory layouts for this CPU."""
     with TemporaryDirectory() as folder:
-        optimized = Path(folder, "optimized.onnx")
-        open_session(path, optimized=optimized)
-        model = onnx.load(optimized)
-    values = _values(model)
-    return list(_operators(model, values))
+        target = Path(folder, "optimized.onnx")
+        open_session(path, optimized=target)
+        return onnx_file.load(target)
 
 
 def _operators(model: onnx.ModelProto, values: dict[str, np.ndarray]) -> Iterator[Operator]:
@@ -85,28 +99,17 @@ def _macs(node: onnx.NodeProto, values: dict[str, np.ndarray]) -> int:
     return int(output.size * weight.size // channels)
 
 
-def _values(model: onnx.ModelProto) -> dict[str, np.ndarray]:
-    """Every value of the graph for one image of zeros."""
-    probe = onnx.ModelProto()
-    probe.CopyFrom(model)
+def values(model: onnx.ModelProto, images: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Every value of the graph by name, for images as its input takes them, by default one of zeros."""
     (source,) = model.graph.input
-    made = [output for node in model.graph.node for output in node.output if output]
-    known = {value.name for value in probe.graph.output}
-    probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in made if name not in known)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    tensor = source.type.tensor_type
-    image = np.zeros(
-        [dim.dim_value or 1 for dim in tensor.shape.dim], onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
-    )
-    names = [output.name for output in session.get_outputs()]
-    return (
-        qdq.initializers(model)
-        | {source.name: image}
-        | dict(zip(names, session.run(names, {source.name: image}), strict=True))
-    )
+    names = [output for node in model.graph.node for output in node.output if output]
+    session = open_probe(model, names, optimize=False)
+    if images is None:
+        tensor = source.type.tensor_type
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+        images = np.zeros([dim.dim_value or 1 for dim in tensor.shape.dim], dtype)
+    run = session.run(names, {source.name: images})
+    return qdq.initializers(model) | {source.name: images} | dict(zip(names, run, strict=True))
 
 
 def _stored_behind(

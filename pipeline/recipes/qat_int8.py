@@ -1,24 +1,15 @@
-"""ONNX in integers throughout, with the ranges that quantization-aware training learned, exactly.
-
-tf2onnx keeps the learned ranges of activations as QuantizeLinear/DequantizeLinear, but folds the fake quantization
-of weights into float32 constants. Those lie on an integer grid still (folding batch normalization only rescales each
-channel's grid), so that the scale can be read off the constants and the integers put back without any rounding.
-"""
+"""ONNX in integers throughout, with the ranges and weights that quantization-aware training learned, exactly."""
 
 from pathlib import Path
 
-import numpy as np
 import onnx
 from onnx import helper
 
-from pipeline import canonical, qdq, quantizer
+from pipeline import canonical, learned, qdq, quantizer, sums
 from pipeline.errors import ModelError
 from pipeline.params import Model
-from pipeline.qdq import Grid
 from pipeline.splits import Samples
 
-ROUNDING = 1e-5
-"""How far a weight may lie from its integer, relative to it: float32 and a folded scale stay below 1e-6."""
 CLIPS = ("Relu", "Clip")
 
 
@@ -31,44 +22,20 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
     model = onnx.load(exported / "model.onnx")
     if all(node.op_type != "QuantizeLinear" for node in model.graph.node):
         raise ModelError(f"{exported} has no learned ranges: recipe 'qat_int8' needs source 'qat'.")
-    qdq.fuse_gemm(model)
-    _keep_clips(model)
-    qdq.store_integers(model, recover_grid)
+    del model.metadata_props[:]  # the export asks to be run in float
+    _restore(model)
+    learned.check(onnx.load(exported / "model.onnx"), model)
     if options.take_bytes:
         quantizer.take_bytes(model)
     canonical.save(model, target)
 
 
-def recover_grid(weights: np.ndarray, axis: int) -> Grid | None:
-    """The int8 grid that float32 `weights` lie on: one for all where it fits, else one a channel along `axis`.
-
-    Returns:
-        The grid, or None where the weights were never fake-quantized.
-    """
-    axis %= weights.ndim
-    whole = _steps(weights.ravel())
-    if whole is not None:
-        return Grid(np.rint(weights / whole).astype(np.int8), np.array(whole, np.float32), None)
-    channels = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1)
-    scales = [_steps(channel) for channel in channels]
-    if None in scales:
-        return None
-    scale = np.array(scales, dtype=np.float64)
-    integers = np.rint(channels / scale[:, None]).reshape(np.moveaxis(weights, axis, 0).shape)
-    return Grid(np.moveaxis(integers, 0, axis).astype(np.int8), scale.astype(np.float32), axis)
-
-
-def _steps(weights: np.ndarray) -> float | None:
-    """The largest scale of which all `weights` are multiples by -127..127, refined by least squares."""
-    peak = float(np.abs(weights).max(initial=0))
-    if peak == 0:
-        return 1.0
-    for levels in range(1, 128):
-        steps = weights.astype(np.float64) * (levels / peak)
-        integers = np.rint(steps)
-        if (np.abs(steps - integers) <= ROUNDING * np.abs(integers)).all():
-            return float(weights.astype(np.float64) @ integers / (integers @ integers))
-    return None
+def _restore(model: onnx.ModelProto) -> None:
+    """Put everything that was learned into integers, in place."""
+    qdq.fuse_gemm(model)
+    _keep_clips(model)
+    qdq.store_integers(model, learned.recover_grid)
+    sums.settle(model)
 
 
 def _keep_clips(model: onnx.ModelProto) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline import qdq
+from pipeline import calibration, qdq
 from pipeline.runtimes import open_model
 
 
@@ -39,10 +39,10 @@ def network(
     return model
 
 
-def conv(source: str, target: str, bias: bool = True, **attributes: int) -> onnx.NodeProto:
+def conv(source: str, target: str, bias: bool = True, group: int = 1) -> onnx.NodeProto:
     """A 3x3 convolution with weights `<target>_w` and bias `<target>_b`; the image keeps its size."""
     inputs = [source, f"{target}_w", *([f"{target}_b"] if bias else [])]
-    return helper.make_node("Conv", inputs, [target], pads=[1, 1, 1, 1], **attributes)
+    return helper.make_node("Conv", inputs, [target], pads=[1, 1, 1, 1], group=group)
 
 
 def head(source: str) -> list[onnx.NodeProto]:
@@ -62,13 +62,22 @@ def parameters(channels: Mapping[str, tuple[int, ...]], features: int, classes: 
     return made | {"y_w": drawn(features, classes), "y_b": drawn(1, classes).ravel()}
 
 
-def stack(depth: int, classes: int = 3) -> onnx.ModelProto:
-    """`depth` convolutions with ReLUs, `c0`, `r0`, `c1` and so on, and the head."""
+def stack(depth: int, classes: int = 3, pooled: bool = True) -> onnx.ModelProto:
+    """`depth` convolutions with ReLUs, `c0`, `r0`, `c1` and so on, and logits, of the mean or of all values.
+
+    No class is the rule.
+    """
     nodes = []
     for place in range(depth):
         nodes += [conv(f"r{place - 1}" if place else "x", f"c{place}"), relu(f"c{place}", f"r{place}")]
     shapes = {f"c{place}": (8, 8 if place else 4, 3, 3) for place in range(depth)}
-    return network([*nodes, *head(f"r{depth - 1}")], parameters(shapes, 8, classes), result=(classes,))
+    last = f"r{depth - 1}"
+    nodes += head(last) if pooled else [helper.make_node("Reshape", [last, "flat"], ["row"]), head(last)[-1]]
+    model = network(nodes, parameters(shapes, 8 if pooled else 8 * 8 * 8, classes), result=(classes,))
+    (bias,) = [tensor for tensor in model.graph.initializer if tensor.name == "y_b"]
+    (values,) = calibration.run(model, ["y"], images(calibration.BATCH))
+    bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) - values["y"].mean(0), "y_b"))
+    return model
 
 
 def relu(source: str, target: str) -> onnx.NodeProto:
@@ -78,7 +87,8 @@ def relu(source: str, target: str) -> onnx.NodeProto:
 def plant_outliers(model: onnx.ModelProto, first: str, second: str, factor: float = 1000) -> None:
     """Scale channel 0 of convolution `first` up, and what `second` makes of it down: the function is unchanged."""
     makers, constants = qdq.producers(model), qdq.initializers(model)
-    weights, bias, after = (*makers[first].input[1:3], makers[second].input[1])
+    weights, bias = makers[first].input[1:3]
+    after = makers[second].input[1]
     changed = {name: constants[name].copy() for name in (weights, bias, after)}
     changed[weights][0] *= factor
     changed[bias][0] *= factor

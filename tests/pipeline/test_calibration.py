@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from onnx import helper
+from onnx.reference import ReferenceEvaluator
 
 from pipeline import calibration
 from pipeline.calibration import BATCH, BINS, METHODS, Observation, Range
@@ -36,7 +38,7 @@ def observed(values: np.ndarray) -> Observation:
     rows = values.reshape(len(values), -1)
     low, high = float(rows.min()), float(rows.max())
     limits = (low, high) if high > low else (low - 0.5, low + 0.5)
-    counts = np.histogram(rows, BINS, limits)[0]
+    counts = np.histogram(rows.astype(np.float64), BINS, limits)[0]
     return Observation(low, high, float(rows.min(1).mean()), float(rows.max(1).mean()), counts)
 
 
@@ -59,10 +61,10 @@ def test_ranges_are_those_of_all_values_at_once(stored: type[np.generic], n: int
         assert ranges(found[name]) == ranges(plain[name])
 
 
-def test_a_network_of_which_only_the_input_is_asked() -> None:
-    assert calibration.observe(graphs.stack(1), ["x"], graphs.images())["x"] == pytest.approx(
-        observed(graphs.images()), abs=0
-    ) or calibration.observe(graphs.stack(1), ["x"], graphs.images())["x"].low == float(graphs.images().min())
+def test_the_input_alone_needs_no_activations() -> None:
+    """As in a network of one dense layer."""
+    seen = calibration.observe(graphs.stack(1), ["x"], graphs.images())["x"]
+    np.testing.assert_array_equal(seen.counts, observed(graphs.images()).counts)
 
 
 PEAK = """
@@ -111,22 +113,22 @@ def test_a_percentile_cuts_the_same_off_both_ends() -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_ends_at_zero_stay_there(name: str) -> None:
-    values = np.abs(np.random.default_rng(0).normal(size=(10, 1000))).astype(np.float32)
-    values[:, :500] = 0
+    values = 0.5 + np.abs(np.random.default_rng(0).normal(size=(2, 10_000))).astype(np.float32)
+    values[:, 0] = 0
     assert METHODS[name](observed(values))[0] == 0
     assert METHODS[name](observed(-values))[1] == 0
 
 
-CLIPPING = ["percentile_99.9", "percentile_99.99", "least_error", "least_divergence"]
-
-
-@pytest.mark.parametrize("name", CLIPPING)
+@pytest.mark.parametrize("name", ["percentile_99.9", "percentile_99.99", "least_error", "least_divergence"])
 def test_a_single_far_outlier_is_clipped(name: str) -> None:
-    values = np.random.default_rng(0).normal(size=100_000).astype(np.float32)
-    values[0] = 100
-    low, high = METHODS[name](observed(values))
-    assert low >= -5
-    assert 2 < high < 12
+    """One value at 12 among ten million that are 5 at most."""
+    values = np.abs(np.random.default_rng(0).normal(size=100_000)).astype(np.float32)
+    values[0] = 12
+    seen = observed(values)
+    many = replace(seen, counts=np.append(seen.counts[:-1] * 100, 1))
+    low, high = METHODS[name](many)
+    assert abs(low) < 1e-4
+    assert 3 < high < 5
 
 
 def test_min_max_keeps_a_single_far_outlier() -> None:
@@ -150,7 +152,7 @@ def test_least_error_is_the_least_of_all_widths() -> None:
     widths = np.linspace(0.05, 1, 60)
     least = min(error(width * values.min(), width * values.max()) for width in widths)
     assert error(*calibration.least_error(observed(values))) <= 1.02 * least
-    assert 1.5 * least < error(float(values.min()), float(values.max()))
+    assert 1.2 * least < error(float(values.min()), float(values.max()))
 
 
 def test_least_divergence_keeps_what_lies_on_the_integer_grid() -> None:
@@ -180,13 +182,14 @@ def test_what_is_in_range_rounds_by_half_a_step_at_most(one: float, other: float
 def test_zero_is_exact(one: float, other: float) -> None:
     scale, zero = calibration.uint8_parameters(*sorted((one, other)))
     node = helper.make_node("QuantizeLinear", ["x", "s", "z"], ["y"])
-    rounded = onnx.reference.ReferenceEvaluator(node).run(
-        None, {"x": np.zeros(1, np.float32), "s": np.asarray(scale), "z": np.asarray(zero)}
-    )[0]
-    assert (scale.dtype, zero.dtype) == (np.float32, np.uint8)
-    assert (rounded.astype(np.int32) - np.int32(zero)) * scale == 0
+    feed = {"x": np.zeros(1, np.float32), "s": np.asarray(scale), "z": np.asarray(zero)}
+    rounded = np.asarray(next(iter(ReferenceEvaluator(node).run(None, feed))))
+    assert rounded.dtype == np.uint8
+    assert scale.dtype == np.float32
+    np.testing.assert_array_equal((rounded.astype(np.int32) - np.int32(zero)) * scale, 0)
 
 
 def test_a_range_of_nothing_has_a_scale() -> None:
-    assert calibration.uint8_parameters(0, 0) == (1, 0)
-    assert calibration.uint8_parameters(0, 1e-45) == (1, 0)
+    for high in (0, 1e-45):
+        scale, zero = calibration.uint8_parameters(0, high)
+        assert (float(scale), int(zero)) == (1, 0)

@@ -37,6 +37,14 @@ def test_names_and_their_order_leave_no_trace() -> None:
     assert len(forms) == 1
 
 
+def test_numbered_free_dimensions_leave_no_trace() -> None:
+    counted, again = model(), model()
+    for number, made in ((7, counted), (2133, again)):
+        for end in (*made.graph.input, *made.graph.output):
+            end.type.tensor_type.shape.dim[0].dim_param = f"unk__{number}"
+    assert canonical.canonical(counted) == canonical.canonical(again)
+
+
 def test_it_computes_the_same(tmp_path: Path) -> None:
     images = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
     onnx.save(model(), tmp_path / "plain.onnx")

@@ -81,6 +81,13 @@ def test_one_figure_beyond_its_limit_fails_and_is_named(
     assert all(other.endswith("_ok") for name, other in judged.items() if name != "verdict")
 
 
+def test_integers_can_be_required(scorecards: Scorecards, policy: Policy) -> None:
+    strict = policy.model_copy(update={"min_integer_compute_share": 1})
+    verdicts = {verdict.variant: verdict for verdict in decide(scorecards, strict, "onnx_fp32").verdicts}
+    assert verdicts["onnx_int8_qat"].verdict == "pass"
+    assert verdicts["onnx_fp16"].reasons[-1].code == "integer_compute_missed"
+
+
 def test_a_figure_at_its_limit_passes(scorecards: Scorecards, policy: Policy) -> None:
     assert judge(scorecards, policy, delta=-0.01, size=0.5, latency=1.0)["verdict"] == "pass"
 

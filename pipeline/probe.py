@@ -1,0 +1,39 @@
+"""A graph in memory, run as it is: any of its values can be asked for.
+
+Its large weights are handed to onnxruntime one by one, beside the graph: a whole model goes there as bytes of protobuf,
+which would be two copies more, and holds no more than 2 GB.
+"""
+
+from collections.abc import Sequence
+
+import onnx
+import onnxruntime
+
+from pipeline import detached
+
+
+def open_probe(
+    model: onnx.ModelProto, outputs: Sequence[str] = (), optimize: bool = True
+) -> onnxruntime.InferenceSession:
+    """A session on one thread.
+
+    Args:
+        model: left as it is, and no longer needed when the session is there.
+        outputs: the values to give, in this order; by default the model's own outputs.
+        optimize: let onnxruntime fuse operators first.
+    """
+    bare, contents = detached.detach(model)
+    if outputs:
+        known = {value.name: value for value in model.graph.output}
+        del bare.graph.output[:]
+        bare.graph.output.extend(known.get(name, onnx.ValueInfoProto(name=name)) for name in outputs)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    options.enable_cpu_mem_arena = False  # an arena never gives back what one batch has needed
+    if not optimize:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    weights = detached.arrays(bare, contents)
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
+    options.add_external_initializers(list(weights), values)
+    return onnxruntime.InferenceSession(bare.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,105 @@
+"""Fake quantization in Keras, INT8 in ONNX and INT8 in LiteRT answer alike; what differs is explained to the last bit.
+
+On MNIST's test images where OCTAVO_DATA names a folder with it, else on all digits.
+"""
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from pipeline import proof, recipes, sources
+from pipeline.params import Data
+from pipeline.parity import compare
+from pipeline.runtimes import open_model
+from pipeline.splits import Samples, Split, pixels
+from tests import integer_reference as reference
+from tests.litert_parameters import with_litert_parameters
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+REFERRED = 500
+"""Images that the reference is asked: it takes its time."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The same network in all forms, and the logits of each."""
+
+    name: str
+    onnx: Path
+    static: Path
+    litert: Path
+    images: np.ndarray
+    logits: dict[str, np.ndarray]
+
+    def missed(self, one: str, other: str) -> int:
+        """Images with another top-1 class."""
+        parity = compare(self.logits[one], self.logits[other], None)
+        return parity.n - parity.top1
+
+    def allowed(self, in_10000: int) -> int:
+        return math.ceil(in_10000 * len(self.images) / 10_000)
+
+
+def run(path: Path, images: np.ndarray) -> np.ndarray:
+    predict = open_model(path)
+    return np.concatenate([predict(images[start : start + 250]) for start in range(0, len(images), 250)])
+
+
+@pytest.fixture(scope="module", params=["small_cnn", "cnn4", "depthwise_cnn", "resnet8"])
+def chain(request: pytest.FixtureRequest, train_network: Callable[..., Path]) -> Chain:
+    data = Data(source="mnist" if "OCTAVO_DATA" in os.environ else "digits")
+    raw, folder = sources.load(data), train_network(request.param, data.source)
+    samples = Samples(raw.train[0][300:800], Split(raw.train[0][:300], raw.train[1][:300]))
+    files = {"onnx": "qat/qat_int8.onnx", "litert": "qat/litert_qat_int8.tflite", "static": "fp32/static_int8.onnx"}
+    made = {form: folder / file for form, file in files.items()}
+    for path in made.values():
+        recipes.quantize(path.stem, path.parent, path, samples, {})
+    images = (raw.test or raw.train)[0]
+    paths = made | {"exported": folder / "qat" / "model.onnx"}
+    logits = {form: run(path, images) for form, path in paths.items()}
+    logits["keras"] = np.load(folder / "qat" / "keras_logits.npy")
+    return Chain(request.param, made["onnx"], made["static"], made["litert"], images, logits)
+
+
+@pytest.mark.parametrize("form", ["onnx", "static"])
+def test_onnxruntime_computes_what_the_reference_does(chain: Chain, form: str) -> None:
+    path = chain.onnx if form == "onnx" else chain.static
+    asked = pixels(chain.images[:REFERRED])
+    expected = reference.logits(onnx.load(path), asked, reference.ONNXRUNTIME)
+    np.testing.assert_array_equal(chain.logits[form][:REFERRED], expected)
+
+
+def test_what_litert_answers_otherwise_comes_from_the_last_place_of_its_scales_and_from_its_sums(chain: Chain) -> None:
+    """With LiteRT's scales, which it folds batch normalization into elsewhere, and its Add, nothing differs."""
+    model = with_litert_parameters(onnx.load(chain.onnx), chain.litert)
+    expected = reference.logits(model, pixels(chain.images[:REFERRED]), reference.LITERT)
+    np.testing.assert_array_equal(chain.logits["litert"][:REFERRED], expected)
+
+
+def test_onnx_and_litert_choose_the_same_classes(chain: Chain) -> None:
+    assert chain.missed("onnx", "litert") <= chain.allowed(1)
+    if chain.name in ("small_cnn", "cnn4"):
+        np.testing.assert_array_equal(chain.logits["onnx"], chain.logits["litert"])
+
+
+def test_logits_have_the_same_steps(chain: Chain) -> None:
+    step = proof.output_step(chain.onnx)
+    assert step is not None
+    assert step == proof.output_step(chain.litert)
+    assert compare(chain.logits["onnx"], chain.logits["litert"], step).largest < 2.5
+
+
+def test_the_exported_network_stands_for_keras(chain: Chain) -> None:
+    assert chain.missed("exported", "keras") <= chain.allowed(1)
+
+
+def test_int8_chooses_as_keras_does(chain: Chain) -> None:
+    """Biases in int32 round what Keras has in float, in both formats: neither is nearer than that, nor need be."""
+    assert chain.missed("onnx", "keras") <= max(chain.allowed(4), chain.missed("litert", "keras") + chain.allowed(1))

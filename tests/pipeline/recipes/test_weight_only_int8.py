@@ -1,0 +1,41 @@
+"""A quarter of the file at FP32's answers, and the session option that gives it FP32's speed."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from pipeline import canonical, proof, recipes
+from pipeline.runtimes import open_model
+from pipeline.splits import Samples
+from tests.pipeline import onnx_graphs as graphs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_a_quarter_of_the_file_answers_like_fp32(
+    per_channel: bool, exported: Path, samples: Samples, images: np.ndarray, tmp_path: Path
+) -> None:
+    path, fp32 = tmp_path / "model.onnx", exported / "fp32/model.onnx"
+    recipes.quantize("weight_only_int8", exported / "fp32", path, samples, {"per_channel": per_channel})
+    got, wanted = open_model(path)(images), open_model(fp32)(images)
+    assert path.stat().st_size < 0.27 * fp32.stat().st_size
+    assert np.sqrt(np.mean((got - wanted) ** 2) / np.mean(wanted**2)) < 0.02
+    assert (got.argmax(1) == wanted.argmax(1)).mean() >= 0.99
+
+
+def written(model: onnx.ModelProto, samples: Samples, folder: Path) -> Path:
+    canonical.save(model, folder / "exported/model.onnx")
+    recipes.quantize("weight_only_int8", folder / "exported", folder / "model.onnx", samples, {})
+    return folder / "model.onnx"
+
+
+def test_weights_are_integers_and_compute_is_float(samples: Samples, tmp_path: Path) -> None:
+    shown = proof.prove(written(graphs.stack(2), samples, tmp_path))
+    assert (shown.integer_weight_share, shown.integer_compute_share) == (1, 0)
+
+
+def test_its_session_option_travels_in_the_file(samples: Samples, tmp_path: Path) -> None:
+    path = written(graphs.stack(2), samples, tmp_path)
+    assert {item.key: item.value for item in onnx.load(path).metadata_props} == {"session.disable_quant_qdq": "1"}

@@ -1,0 +1,308 @@
+"""Quantization found by trial, and repaired: the same from run to run, resumed where it stood, on the samples alone."""
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import canonical, layout, qdq, quantizer, recipes
+from pipeline.calibration import METHODS
+from pipeline.errors import ParamsError
+from pipeline.search import Repair, Search, repair, search
+from pipeline.splits import Samples, Split
+from pipeline.trials import Bench, Choice, Trial, best, sqnr
+from tests.pipeline import onnx_graphs as graphs
+
+SPACE = Search(seconds=600)
+DEEP = graphs.stack(5)
+
+
+@pytest.fixture(scope="module")
+def model() -> onnx.ModelProto:
+    return graphs.stack(3, classes=4)
+
+
+@pytest.fixture(scope="module")
+def drawn(model: onnx.ModelProto, tmp_path_factory: pytest.TempPathFactory) -> Samples:
+    """Images labelled by the float network itself, but for one in ten."""
+    images = graphs.images(200)
+    labels = graphs.answers(model, tmp_path_factory.mktemp("labels"), images).argmax(1)
+    labels[::10] = 0
+    return Samples(graphs.images(60), Split(images, labels))
+
+
+@pytest.fixture(scope="module")
+def trained(train_network: Callable[[str], Path]) -> Path:
+    return train_network("cnn4")
+
+
+@pytest.fixture
+def exported(model: onnx.ModelProto, tmp_path: Path) -> Path:
+    """An empty project's root to work in, and in it the network as recipes get it."""
+    os.chdir(tmp_path)
+    canonical.save(model, tmp_path / "exported/model.onnx")
+    return tmp_path / "exported"
+
+
+def run(exported: Path, target: Path, samples: Samples, **space: object) -> tuple[bytes, bytes]:
+    """The model and the table of trials that the recipe writes."""
+    recipes.quantize("static_int8", exported, target, samples, {"search": {"seconds": 600} | space, "repair": {}})
+    return target.read_bytes(), target.with_name(layout.TRIALS_CSV).read_bytes()
+
+
+def remembered(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*.json")}
+
+
+def test_two_searches_find_the_same(exported: Path, drawn: Samples, tmp_path: Path) -> None:
+    first = run(exported, tmp_path / "a/model.onnx", drawn)
+    layout.TRIALS.rename("other")
+    assert run(exported, tmp_path / "b/model.onnx", drawn) == first
+    assert first[1].count(b"\n") == len(remembered(layout.TRIALS)) + 1
+
+
+def test_a_second_search_remembers_the_first(exported: Path, drawn: Samples, tmp_path: Path) -> None:
+    first = run(exported, tmp_path / "a/model.onnx", drawn)
+    before = remembered(layout.TRIALS)
+    assert before
+    assert run(exported, tmp_path / "b/model.onnx", drawn) == first
+    assert remembered(layout.TRIALS) == before
+
+
+def test_a_search_cut_short_goes_on_where_it_stood(exported: Path, drawn: Samples, tmp_path: Path) -> None:
+    run(exported, tmp_path / "a/model.onnx", drawn, seconds=0)
+    before = remembered(layout.TRIALS)
+    resumed = run(exported, tmp_path / "b/model.onnx", drawn)
+    after = remembered(layout.TRIALS)
+    assert len(after) > len(before)
+    assert {path: after[path] for path in before} == before
+    layout.TRIALS.rename("other")
+    assert run(exported, tmp_path / "c/model.onnx", drawn) == resumed
+
+
+def test_other_inputs_are_other_trials(model: onnx.ModelProto, drawn: Samples, tmp_path: Path) -> None:
+    other = Samples(drawn.calibration[:-1], drawn.selection)
+    relabelled = Samples(drawn.calibration, Split(drawn.selection.images, drawn.selection.labels[::-1]))
+    for each in (drawn, other, relabelled):
+        Bench(model, each, tmp_path).try_out(Choice())
+    Bench(graphs.stack(2, classes=4), drawn, tmp_path).try_out(Choice())
+    assert len(remembered(tmp_path)) == 4
+
+
+def test_several_workers_find_the_same(exported: Path, drawn: Samples, tmp_path: Path) -> None:
+    alone = run(exported, tmp_path / "a/model.onnx", drawn)
+    layout.TRIALS.rename("other")
+    assert run(exported, tmp_path / "b/model.onnx", drawn, workers=2) == alone
+
+
+def test_only_the_samples_are_looked_at(exported: Path, drawn: Samples, tmp_path: Path) -> None:
+    """Splits that lie about in the project, damaged, change nothing; nothing is written but trials and the target."""
+    clean = run(exported, tmp_path / "a/model.onnx", drawn)
+    layout.TRIALS.rename("other")
+    for name in ("train", "calibration", "selection", "test"):
+        layout.split(name).mkdir(parents=True)
+        for part in ("images.npy", "labels.npy"):
+            (layout.split(name) / part).write_bytes(b"no array")
+    assert run(exported, tmp_path / "b/model.onnx", drawn) == clean
+    assert {path.name for path in layout.ARTIFACTS.iterdir()} == {"data", "trials"}
+    assert {path.name for path in (tmp_path / "b").iterdir()} == {"model.onnx", layout.TRIALS_CSV}
+
+
+def test_every_method_and_granularity_is_tried(model: onnx.ModelProto, drawn: Samples, tmp_path: Path) -> None:
+    tried = Bench(model, drawn, tmp_path)
+    search(tried, Choice(left=("c1",)), SPACE)
+    choices = [trial.choice for trial in tried.trials]
+    plain = {(each.method, each.per_channel) for each in choices if not (each.bias_correction or each.equalize)}
+    assert plain == {(method, each) for method in METHODS for each in (True, False)}
+    assert {each.left for each in choices} == {("c1",)}
+    assert any(each.bias_correction for each in choices)
+    assert len(tried.table()) == len(choices) == len(set(choices))
+
+
+def test_what_is_found_is_no_worse_than_the_default(model: onnx.ModelProto, drawn: Samples, tmp_path: Path) -> None:
+    tried = Bench(model, drawn, tmp_path)
+    found = tried.try_out(search(tried, Choice(), SPACE))
+    assert round(found.sqnr_db) >= round(tried.try_out(Choice()).sqnr_db)
+
+
+def test_a_trial_is_what_its_file_will_do(model: onnx.ModelProto, drawn: Samples, tmp_path: Path) -> None:
+    tried = Bench(model, drawn, tmp_path)
+    trial = tried.try_out(Choice(bias_correction=True))
+    path = tmp_path / "model.onnx"
+    canonical.save(tried.quantize(trial.choice), path)
+    wanted = graphs.answers(model, tmp_path, drawn.selection.images)
+    got = graphs.answers(onnx.load(path), tmp_path, drawn.selection.images)
+    assert trial.file_bytes == path.stat().st_size
+    assert trial.agreement == (wanted.argmax(1) == got.argmax(1)).mean()
+    assert trial.accuracy == (got.argmax(1) == drawn.selection.labels).mean()
+    assert trial.sqnr_db == pytest.approx(sqnr(wanted, got), abs=0.01)
+
+
+def test_the_ratio_of_signal_to_noise() -> None:
+    wanted = np.ones(1000)
+    assert sqnr(wanted, wanted + 0.1) == pytest.approx(20)
+    assert sqnr(wanted, wanted) == 200
+
+
+shares = st.integers(0, 300).map(lambda right: right / 300)
+some_trials = st.lists(
+    st.builds(
+        Trial,
+        choice=st.just(Choice()),
+        agreement=shares,
+        accuracy=shares,
+        sqnr_db=st.floats(-10, 60),
+        file_bytes=st.integers(1, 9),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(some_trials, st.integers(10, 10_000))
+def test_the_best_is_within_a_standard_error_of_the_most_agreeing(trials: list[Trial], n: int) -> None:
+    chosen = best(trials, n)
+    agreement = max(trial.agreement for trial in trials)
+    share = (agreement * n + 2) / (n + 4)
+    assert chosen.agreement >= agreement - math.sqrt(share * (1 - share) / (n + 4)) - 1e-12
+
+
+@given(some_trials, st.integers(10, 10_000))
+def test_no_trial_is_better_than_the_best_in_everything(trials: list[Trial], n: int) -> None:
+    chosen = best(trials, n)
+    assert not any(
+        trial.agreement >= chosen.agreement
+        and trial.accuracy >= chosen.accuracy
+        and round(trial.sqnr_db) > round(chosen.sqnr_db)
+        and trial.file_bytes < chosen.file_bytes
+        for trial in trials
+    )
+
+
+def test_chance_does_not_decide() -> None:
+    """One image more of a thousand is chance, twenty are not; then the decibels count, and then the bytes."""
+
+    def trial(agreement: float, sqnr_db: float, file_bytes: int = 100) -> Trial:
+        return Trial(choice=Choice(), agreement=agreement, accuracy=0.9, sqnr_db=sqnr_db, file_bytes=file_bytes)
+
+    lucky, clean, far = trial(0.999, 20), trial(0.998, 30), trial(0.979, 60)
+    assert best([lucky, clean, far], 1000) == clean
+    assert best([clean, trial(0.998, 30.2, 90)], 1000).file_bytes == 90
+    assert best([clean, trial(0.998, 40, 110)], 1000).file_bytes == 110
+
+
+def evaluations(tried: Bench, layers: int, prefix: int) -> tuple[int, int]:
+    """How many there were, and how many there may be: all integers, each layer alone, bisection, pruning."""
+    return len(tried.trials), 1 + layers + math.ceil(math.log2(layers)) + prefix
+
+
+class Imagined(Bench):
+    """Trials whose outcome is known: accuracy is whole once the layers `needed` are in float."""
+
+    def __init__(self, model: onnx.ModelProto, needed: set[str], damage: Mapping[str, float]) -> None:
+        self.model, self.needed, self.damage = model, needed, damage
+        self.trials: list[Trial] = []
+        self.float_accuracy = 1.0
+
+    def try_out(self, choice: Choice) -> Trial:
+        quantized = set(self.damage) - set(choice.left)
+        accuracy = 0.5 if quantized & self.needed else 1.0
+        decibels = 100 - sum(self.damage[layer] for layer in quantized)
+        trial = Trial(choice=choice, agreement=accuracy, accuracy=accuracy, sqnr_db=decibels, file_bytes=1)
+        if trial not in self.trials:
+            self.trials.append(trial)
+        return trial
+
+
+LAYERS = ("c0", "c1", "c2", "c3", "c4", "y")
+
+
+@given(st.sets(st.sampled_from(LAYERS)), st.permutations(range(len(LAYERS))))
+def test_repair_finds_the_layers_that_are_needed_and_no_others(needed: set[str], damage: list[int]) -> None:
+    """Whatever their rank; those ranked in front of the last of them are tried and put back in integers."""
+    imagined = Imagined(DEEP, needed, dict(zip(LAYERS, map(float, damage), strict=True)))
+    repaired = repair(imagined, Choice(), Repair())
+    assert set(repaired.left) == needed
+    if needed:
+        prefix = len(LAYERS) - min(damage[LAYERS.index(layer)] for layer in needed)
+        made, allowed = evaluations(imagined, len(LAYERS), prefix)
+        assert made <= allowed
+
+
+def planted(model: onnx.ModelProto, pairs: Sequence[tuple[str, str]]) -> onnx.ModelProto:
+    damaged = onnx.ModelProto()
+    damaged.CopyFrom(model)
+    for first, second in pairs:
+        graphs.plant_outliers(damaged, first, second)
+    return damaged
+
+
+def test_what_lost_nothing_is_not_repaired(model: onnx.ModelProto, drawn: Samples, tmp_path: Path) -> None:
+    tried = Bench(model, drawn, tmp_path)
+    assert repair(tried, Choice(), Repair(max_accuracy_drop=0.05)) == Choice()
+    assert len(tried.trials) == 1
+
+
+def test_repair_leaves_in_float_what_was_damaged(drawn: Samples, tmp_path: Path) -> None:
+    model = planted(graphs.stack(8, classes=4, pooled=False), [("c2", "c3")])
+    labels = graphs.answers(model, tmp_path, drawn.selection.images).argmax(1)
+    tried = Bench(model, Samples(drawn.calibration, Split(drawn.selection.images, labels)), tmp_path)
+    limits = Repair(max_accuracy_drop=0.05)
+    assert tried.try_out(Choice(method="min_max")).accuracy < 0.9
+    repaired = repair(tried, Choice(method="min_max"), limits)
+    assert tried.try_out(repaired).accuracy >= 0.95
+    assert set(repaired.left) & {"c2", "c3"}
+    assert len(repaired.left) <= 3
+    made, allowed = evaluations(tried, 9, 3)
+    assert made <= allowed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["least_error", "min_max"])
+def test_a_network_with_planted_outliers_is_repaired(
+    method: str, trained: Path, samples: Samples, tmp_path: Path
+) -> None:
+    """Channels a thousand times larger than their neighbours, in four of six layers: accuracy 0.94, INT8's 0.2."""
+    float_network = onnx.load(trained / "fp32/model.onnx")
+    qdq.fuse_gemm(float_network)
+    first, second, third, fourth, *_ = layers = quantizer.layers(float_network)
+    damaged = planted(float_network, [(first, second), (third, fourth)])
+    tried = Bench(damaged, samples, tmp_path)
+    assert tried.float_accuracy == Bench(float_network, samples, tmp_path).float_accuracy > 0.9
+    assert tried.try_out(Choice(method=method)).accuracy < 0.5
+    repaired = tried.try_out(repair(tried, Choice(method=method), Repair()))
+    assert repaired.accuracy >= tried.float_accuracy - 0.001
+    assert 1 <= len(repaired.choice.left) <= 4
+    made, allowed = evaluations(tried, len(layers), len(repaired.choice.left))
+    assert made <= allowed
+
+
+@pytest.mark.parametrize("options", [{"method": "entropy"}, {"search": {"methods": ["min_max", "entropy"]}}])
+def test_an_unknown_method_is_answered_with_the_known(
+    options: dict[str, object], drawn: Samples, tmp_path: Path
+) -> None:
+    known = ", ".join(METHODS)
+    with pytest.raises(ParamsError, match=f"Unknown calibration method 'entropy'. Known: {known}"):
+        recipes.quantize("static_int8", tmp_path, tmp_path / "model.onnx", drawn, options)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("options", [{"bits": 4}, {"search": {"bits": 4}}, {"repair": {"bits": 4}}])
+def test_an_unknown_option_is_answered_with_the_known(
+    options: dict[str, object], drawn: Samples, tmp_path: Path
+) -> None:
+    with pytest.raises(ParamsError, match=r"bits: Extra inputs.*It knows: method, .*search, repair"):
+        recipes.quantize("static_int8", tmp_path, tmp_path / "model.onnx", drawn, options)
+
+
+def test_a_layer_that_is_not_there_is_answered_with_how_many_are(
+    exported: Path, drawn: Samples, tmp_path: Path
+) -> None:
+    with pytest.raises(ParamsError, match="float_layers has 4, but the network has 4 layers"):
+        recipes.quantize("static_int8", exported, tmp_path / "model.onnx", drawn, {"float_layers": [0, 4]})
