@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-import onnxruntime
 from scipy.stats import entropy as divergence
 
+from pipeline.probe import open_probe
 from pipeline.splits import pixels
 
 BINS = 2048
@@ -156,19 +156,12 @@ def _centres(seen: Observation) -> np.ndarray:
 
 
 def run(model: onnx.ModelProto, tensors: Sequence[str], images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-    """The values of the tensors of those names, for one batch of float32 `images` after the other."""
+    """The values of the tensors of those names, for one batch of `images` after the other."""
     (source,) = model.graph.input
-    probe = onnx.ModelProto()
-    probe.CopyFrom(model)
-    del probe.graph.output[:]
     made = [name for name in tensors if name != source.name]
-    probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in made)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    options.enable_cpu_mem_arena = False  # an arena never gives back what one batch has needed
-    session = onnxruntime.InferenceSession(probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = open_probe(model, made) if made else None
     for start in range(0, len(images), BATCH):
-        feed = {source.name: pixels(images[start : start + BATCH])}
-        values = feed | (dict(zip(made, session.run(made, feed), strict=True)) if made else {})
+        values = {source.name: pixels(images[start : start + BATCH])}
+        if session is not None:
+            values |= dict(zip(made, session.run(made, values), strict=True))
         yield {name: values[name] for name in tensors}

@@ -119,9 +119,11 @@ def _scorecard(name: str, params: Params, benchmark: Benchmark, lineage: Lineage
 
 
 def _beside_counterparts(name: str, evaluation: Evaluation, params: Params) -> dict[str, Parity]:
-    others = parity.counterparts(name, params.variants)
-    step = evaluation.parity["network"].step if others else None
-    return {other: parity.compare(_logits(name), _logits(other), step) for other in others}
+    others, network = parity.counterparts(name, params.variants), evaluation.parity.get("network")
+    if not others or network is None:
+        return {}
+    logits = _logits(name)
+    return {other: parity.compare(logits, _logits(other), network.step) for other in others}
 
 
 def _logits(name: str) -> np.ndarray:

@@ -14,14 +14,16 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from pipeline import detached
+
 WEIGHT_INPUT = 1
 BIAS_INPUT = 2
 OUTPUT_AXIS = {"Conv": 0, "ConvTranspose": 1, "MatMul": -1, "Gemm": -1}
 """Axis of the output channels in each operator's weight."""
 INTEGER_KERNELS = ("Conv", "MatMul", "Gemm")
 """Operators with weights that onnxruntime runs in integers; a transposed convolution stays float."""
-MOVERS = ("Flatten", "MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
-"""Operators that hand values on: their output has their input's range."""
+MOVERS = ("MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+"""Operators through which onnxruntime carries integers: their output has their input's range."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,14 @@ def nearest(weights: np.ndarray, axis: int | None) -> Grid:
     """Symmetric int8 with the largest magnitude of each channel (or of all, where `axis` is None) at 127."""
     axis = None if axis is None else axis % weights.ndim
     others = tuple(other for other in range(weights.ndim) if other != axis)
-    peak = np.abs(weights).max(axis=None if axis is None else others)
+    along = None if axis is None else others
+    peak = np.maximum(weights.max(along), -weights.min(along))
     scale = np.where(peak > 0, peak / 127, 1).astype(np.float32)
     shaped = scale if axis is None else np.expand_dims(scale, others)
-    return Grid(np.clip(np.rint(weights / shaped), -127, 127).astype(np.int8), scale, axis)
+    steps = weights / shaped
+    np.rint(steps, out=steps)
+    np.clip(steps, -127, 127, out=steps)
+    return Grid(steps.astype(np.int8), scale, axis)
 
 
 def insert_dequantized(model: onnx.ModelProto, name: str, grid: Grid) -> None:
@@ -88,6 +94,7 @@ def store_integers(
         left: outputs of nodes to leave as they are.
     """
     constants, makers, readers = initializers(model), producers(model), consumers(model)
+    stored: set[str] = set()
     for node in [node for node in model.graph.node if node.op_type in INTEGER_KERNELS and node.output[0] not in left]:
         weight, input_scale = node.input[WEIGHT_INPUT], scale_before(node.input[0], makers, constants)
         if weight not in constants or input_scale is None:
@@ -95,7 +102,9 @@ def store_integers(
         grid = grid_of(constants[weight], OUTPUT_AXIS[node.op_type])
         if grid is None:
             continue
-        insert_dequantized(model, weight, grid)
+        if weight not in stored:
+            insert_dequantized(model, weight, grid)
+            stored.add(weight)
         if len(node.input) > BIAS_INPUT and not readers.get(node.output[0]):
             bias = constants[node.input[BIAS_INPUT]]
             scale = np.broadcast_to(grid.scale * input_scale, bias.shape).astype(np.float32)
@@ -135,7 +144,8 @@ def fuse_gemm(model: onnx.ModelProto) -> None:
 
     onnxruntime has an integer kernel with a bias for Gemm only.
     """
-    inferred = onnx.shape_inference.infer_shapes(model)
+    bare, _ = detached.detach(model)
+    inferred = onnx.shape_inference.infer_shapes(bare)
     values = (*inferred.graph.value_info, *inferred.graph.input)
     rank = {value.name: len(value.type.tensor_type.shape.dim) for value in values}
     constants, readers = initializers(model), consumers(model)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from pipeline import qdq
 from pipeline.calibration import LEVELS, Range, run, uint8_parameters
@@ -64,10 +64,10 @@ def quantize(
     result.CopyFrom(model)
     for name in points(model, left):
         scale, zero = uint8_parameters(*ranges[name])
-        if zero == 0 and not keep_clips:
-            _drop_clip(result, name, ranges[name])
-        qdq.insert_pair(result, name, scale, zero)
+        clipped = zero == 0 and not keep_clips
+        qdq.insert_pair(result, _without_clip(result, name, ranges[name]) if clipped else name, scale, zero)
     qdq.store_integers(result, lambda weights, axis: qdq.nearest(weights, axis if per_channel else None), left)
+    _keep_float(result, left)
     return result
 
 
@@ -160,17 +160,37 @@ def _behind_clip(node: onnx.NodeProto, readers: Mapping[str, list[onnx.NodeProto
     return following[0].output[0] if single else node.output[0]
 
 
-def _drop_clip(model: onnx.ModelProto, name: str, limits: Range) -> None:
-    """Remove the ReLU that makes `name`: with zero point 0, rounding to uint8 clips just as it did."""
+def _without_clip(model: onnx.ModelProto, name: str, limits: Range) -> str:
+    """The value that `name` is a clipped form of, its ReLU removed: with zero point 0, rounding clips just as it did.
+
+    `name` itself where there is no such ReLU, where others read its input, or where it is the graph's output.
+    """
     clip = qdq.producers(model).get(name)
     if clip is None or clip.op_type not in CLIPS or not _is_within(model, clip, limits):
-        return
+        return name
     source = clip.input[0]
-    if source not in qdq.producers(model) or len(qdq.consumers(model)[source]) > 1:
-        return
+    ends = {value.name for value in (*model.graph.input, *model.graph.output)}
+    if source in ends or name in ends or len(qdq.consumers(model)[source]) > 1:
+        return name
     model.graph.node.remove(clip)
     for node in model.graph.node:
-        node.output[:] = [name if output == source else output for output in node.output]
+        node.input[:] = [source if value == name else value for value in node.input]
+    return source
+
+
+def _keep_float(model: onnx.ModelProto, layers: Collection[str]) -> None:
+    """Put a Clip without bounds in front of these layers, in place.
+
+    Between activations in integers onnxruntime would else quantize their float weights, too, as it loads the file.
+    """
+    constants, makers, readers = qdq.initializers(model), qdq.producers(model), qdq.consumers(model)
+    for node in [makers[layer] for layer in layers]:
+        following = readers.get(_behind_clip(node, readers), [])
+        is_rounded = any(reader.op_type == "QuantizeLinear" for reader in following)
+        if is_rounded and qdq.scale_before(node.input[0], makers, constants) is not None:
+            place, guarded = list(model.graph.node).index(node), f"{node.output[0]}/float"
+            model.graph.node.insert(place, helper.make_node("Clip", [node.input[0]], [guarded]))
+            node.input[0] = guarded
 
 
 def _is_within(model: onnx.ModelProto, clip: onnx.NodeProto, limits: Range) -> bool:

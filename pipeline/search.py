@@ -3,6 +3,9 @@
 import time
 from collections.abc import Sequence
 from itertools import product
+from typing import Annotated
+
+from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from pipeline import equalization, quantizer
 from pipeline.calibration import METHODS
@@ -13,20 +16,20 @@ from pipeline.trials import Bench, Choice, Trial, best
 class Search(Model):
     """What to try."""
 
-    methods: tuple[str, ...] = tuple(METHODS)
-    per_channel: tuple[bool, ...] = (True, False)
+    methods: Annotated[tuple[str, ...], Field(min_length=1)] = tuple(METHODS)
+    per_channel: Annotated[tuple[bool, ...], Field(min_length=1)] = (True, False)
     bias_correction: bool = True
     equalize: bool = True
     """Cross-layer equalization, where one convolution alone feeds another."""
-    seconds: float = 60
+    seconds: NonNegativeFloat = 60
     """No new round of trials is begun after this time. The rounds made until then are deterministic."""
-    workers: int = 1
+    workers: PositiveInt = 1
 
 
 class Repair(Model):
     """When and how far layers go back to float."""
 
-    max_accuracy_drop: float = 0.001
+    max_accuracy_drop: NonNegativeFloat = 0.001
     """Accuracy on the selection split that integers may cost."""
 
 
@@ -66,11 +69,11 @@ def repair(bench: Bench, choice: Choice, limits: Repair, workers: int = 1) -> Ch
     enough = bench.float_accuracy - limits.max_accuracy_drop
 
     def left(layers: list[str]) -> Trial:
-        return bench.try_out(choice.model_copy(update={"left": tuple(layers)}))
+        return bench.try_out(choice.model_copy(update={"left": (*choice.left, *layers)}))
 
     if left([]).accuracy >= enough:
         return choice
-    layers = quantizer.layers(bench.model)
+    layers = [layer for layer in quantizer.layers(bench.model) if layer not in choice.left]
     alone = [
         choice.model_copy(update={"left": tuple(other for other in layers if other != layer), "bias_correction": False})
         for layer in layers

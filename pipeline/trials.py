@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pandas as pd
 
-from pipeline import calibration, canonical, equalization, files, quantizer
+from pipeline import calibration, canonical, detached, equalization, files, quantizer, wire
 from pipeline.calibration import Observation
+from pipeline.probe import open_probe
 from pipeline.scorecard import Record
 from pipeline.splits import Samples, pixels
 
@@ -54,13 +54,8 @@ class Bench:
         self.model = model
         self.samples = samples
         self.trials: list[Trial] = []
-        self.float_logits = _logits(model, samples.selection.images)
-        self.float_accuracy = self._accuracy(self.float_logits)
         self.n = len(samples.selection.labels)
         self._memory = memory
-        self._identity = _digest(
-            model.SerializeToString(deterministic=True), *(part.tobytes() for part in samples.arrays())
-        )
 
     def quantize(self, choice: Choice) -> onnx.ModelProto:
         """The network quantized in that way."""
@@ -89,6 +84,21 @@ class Bench:
             return list(pool.map(self.try_out, choices))
 
     @cached_property
+    def float_logits(self) -> np.ndarray:
+        return _logits(self.model, self.samples.selection.images)
+
+    @cached_property
+    def float_accuracy(self) -> float:
+        return self._accuracy(self.float_logits)
+
+    @cached_property
+    def _identity(self) -> str:
+        network = hashlib.sha256()
+        for piece in wire.read(wire.pieces(*detached.detach(self.model))):
+            network.update(piece)
+        return _digest(network.digest(), *(part.tobytes() for part in self.samples.arrays()))
+
+    @cached_property
     def _as_it_is(self) -> tuple[onnx.ModelProto, dict[str, Observation]]:
         return self.model, self._observe(self.model)
 
@@ -114,7 +124,7 @@ class Bench:
             agreement=float((logits.argmax(1) == self.float_logits.argmax(1)).mean()),
             accuracy=self._accuracy(logits),
             sqnr_db=round(sqnr(self.float_logits, logits), 2),
-            file_bytes=model.ByteSize(),
+            file_bytes=wire.size(wire.pieces(*detached.detach(model))),
         )
 
     def _accuracy(self, logits: np.ndarray) -> float:
@@ -143,10 +153,7 @@ def _standard_error(share: float, n: int) -> float:
 
 
 def _logits(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = open_probe(model)
     (source,) = session.get_inputs()
     batches = (pixels(images[start : start + BATCH]) for start in range(0, len(images), BATCH))
     return np.concatenate([session.run(None, {source.name: batch})[0] for batch in batches])

@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from pipeline import sums
 from tests import integer_reference as reference
 
 RANDOM = np.random.default_rng(0)
@@ -28,12 +29,22 @@ CASES: dict[str, tuple[str, tuple[int, ...] | None, dict[str, Any]]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_it_computes_what_onnxruntime_does(case: str, clip: str | None) -> None:
     model = graph(*CASES[case], clip)
-    images = RANDOM.uniform(0, 1, (3, 28) if CASES[case][0] in ("Gemm", "MatMul") else (3, 4, 7, 6))
+    images = RANDOM.uniform(0, 1, (100, 28) if CASES[case][0] in ("Gemm", "MatMul") else (100, 4, 7, 6))
     images = images.astype(np.float32)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     expected = session.run(None, {"images": images})[0]
     assert len(np.unique(expected)) > 5
     np.testing.assert_array_equal(reference.logits(model, images, reference.ONNXRUNTIME), expected)
+
+
+def test_it_adds_every_pair_as_onnxruntime_does() -> None:
+    """Few pairs tell one order of float32 operations from another."""
+    for _ in range(20):
+        scales, zeros = RANDOM.uniform(0.01, 0.1, 3).astype(np.float32), RANDOM.integers(0, 256, 3).astype(np.uint8)
+        first, second, (scale, zero) = ((np.array(scales[place]), np.array(zeros[place])) for place in range(3))
+        values = (reference.Quantized(sums.FIRST, *first), reference.Quantized(sums.SECOND, *second))
+        added = reference.quantize(reference.add(*values), scale, zero)
+        np.testing.assert_array_equal(added, sums._computed(*first, *second, scale, zero))
 
 
 def graph(
@@ -57,7 +68,7 @@ def graph(
     if weight:
         channels, axis = (weight[0], 0) if operator == "Conv" else (weight[1], 1)
         stored["w"] = RANDOM.integers(-127, 128, weight).astype(np.int8)
-        stored["w/s"], stored["w/z"] = RANDOM.uniform(0.001, 0.002, channels), np.zeros(channels, np.int8)
+        stored["w/s"], stored["w/z"] = RANDOM.uniform(0.005, 0.01, channels), np.zeros(channels, np.int8)
         stored["bias"] = RANDOM.normal(size=channels)
         stored |= {name: stored[name].astype(np.float32) for name in ("w/s", "bias")}
         nodes.append(helper.make_node("DequantizeLinear", ["w", "w/s", "w/z"], ["weights"], axis=axis))
@@ -68,7 +79,7 @@ def graph(
     if clip:
         zero = 0
         if clip == "Clip":
-            stored["low"], stored["high"] = np.array(0, np.float32), np.array(0.6, np.float32)
+            stored["low"], stored["high"] = np.array(0, np.float32), np.array(6, np.float32)
         nodes.append(helper.make_node(clip, ["made", "low", "high"][: 3 if clip == "Clip" else 1], ["clipped"]))
     pair(nodes[-1].output[0], "logits", scale, zero)
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("images", "logits")]

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline.errors import ParamsError
+from pipeline.errors import ModelError, ParamsError
 from pipeline.params import faults
 from pipeline.splits import Samples
 
@@ -50,8 +50,14 @@ def quantize(name: str, exported: Path, target: Path, samples: Samples, options:
 
     Raises:
         ParamsError: no such recipe, or it does not know one of the options.
+        ModelError: the network was too large for the recipe's format.
     """
     recipe = load(name)
+    if name.startswith("litert") and not (exported / "saved_model").is_dir():
+        raise ModelError(
+            f"{exported} has no SavedModel for recipe '{name}': networks past 2 GB are too large for LiteRT. "
+            "Remove its LiteRT variants."
+        )
     try:
         checked = recipe.Options.model_validate(dict(options))
     except ValidationError as error:

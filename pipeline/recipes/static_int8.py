@@ -49,7 +49,7 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
     if options.search:
         choice = search(bench, choice, options.search)
     if options.repair:
-        choice = repair(bench, choice, options.repair)
+        choice = repair(bench, choice, options.repair, options.search.workers if options.search else 1)
     if bench.trials:
         files.write_text(target.with_name(layout.TRIALS_CSV), bench.table().to_csv(float_format="%.6f"))
     quantized = bench.quantize(choice)

@@ -103,6 +103,18 @@ def test_int8_is_int8(project: Project, name: str) -> None:
     assert project.scorecards()[name]["proof"]["integer_weight_share"] == 1
 
 
+def test_learned_ranges_answer_alike_in_every_form(project: Project) -> None:
+    cards = project.scorecards()
+    for name, other in (("onnx_int8_qat", "litert_int8_qat"), ("litert_int8_qat", "onnx_int8_qat")):
+        chain = cards[name]["parity"]
+        assert set(chain) == {"network", other}
+        assert min(link["top1"] / link["n"] for link in chain.values()) > 0.99
+        assert max(link["largest"] for link in chain.values()) < 3
+    assert cards["onnx_int8_qat"]["parity"]["litert_int8_qat"]["identical"] == 1
+    assert [risk["layer"] for risk in cards["onnx_int8_qat"]["proof"]["saturation"]]
+    assert cards["litert_int8_qat"]["proof"]["saturation"] is None
+
+
 def test_git_sees_nothing_but_the_lock(project: Project) -> None:
     assert project.run("git", "status", "--porcelain").split() == ["??", "dvc.lock"]
 

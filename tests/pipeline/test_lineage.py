@@ -5,13 +5,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from pipeline import layout, lineage
 from pipeline.errors import ModelError
 from pipeline.params import load_params
-from pipeline.scorecard import Scorecards
+from pipeline.scorecard import Parity, Scorecards
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 
@@ -68,6 +69,20 @@ def test_a_missing_or_broken_measurement_is_named(path: Path, content: str | Non
     if content is not None:
         path.write_text(content)
     with pytest.raises(ModelError, match=rf"{path.name}.*Run dvc repro"):
+        assemble()
+
+
+def test_the_parity_chain_is_closed_between_formats() -> None:
+    network = Parity(top1=2, n=3, identical=0.5, largest=1, step=0.25)
+    for name, logit in (("onnx_int8_qat", -0.5), ("litert_int8_qat", 0.5)):
+        edit(layout.card(name), parity={"network": network.model_dump()})
+        np.save(layout.logits(name), np.array([[0, logit], [0, 1], [1, 0]], np.float32))
+    assembled, beside = assemble(), Parity(top1=2, n=3, identical=2 / 3, largest=4, step=0.25)
+    assert assembled.card("onnx_int8_qat").parity == {"network": network, "litert_int8_qat": beside}
+    assert assembled.card("litert_int8_qat").parity == {"network": network, "onnx_int8_qat": beside}
+    assert assembled.card("onnx_int8_static").parity == {}
+    layout.logits("litert_int8_qat").write_text("broken")
+    with pytest.raises(ModelError, match=r"logits\.npy.*Run dvc repro"):
         assemble()
 
 

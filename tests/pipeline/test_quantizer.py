@@ -195,14 +195,11 @@ def test_a_clip_stays_where_its_range_is_wider(tmp_path: Path) -> None:
 SUMS_AND_MEANS = pytest.mark.xfail(
     strict=True, reason="operators without weights are quantized even between layers left in float"
 )
-ALONE = pytest.mark.xfail(
-    strict=True, reason="onnxruntime quantizes the weights of a float convolution between two pairs when it loads it"
-)
 
 
 @pytest.mark.parametrize(
     "left",
-    [["c0"], ["c0", "c1"], ["c1", "c2"], ["y"], pytest.param(["c1"], marks=ALONE), pytest.param(["c2"], marks=ALONE)],
+    [["c0"], ["c0", "c1"], ["c1", "c2"], ["y"], ["c1"], ["c2"]],
 )
 def test_layers_left_in_float_are_named_by_the_proof(left: list[str], tmp_path: Path) -> None:
     """A convolution goes by the name of the ReLU that is fused into it."""
@@ -210,7 +207,8 @@ def test_layers_left_in_float_are_named_by_the_proof(left: list[str], tmp_path: 
     assert quantizer.layers(model) == ["c0", "c1", "c2", "y"]
     quantized = quantizer.quantize(model, min_max(model), left=left)
     shown = prove_by_name(quantized, tmp_path)
-    assert [each.name.replace("r", "c") for each in shown.float_nodes] == left
+    named = [each.name.replace("r", "c") for each in shown.float_nodes if each.operator != "Clip"]
+    assert named == left
     assert 0 < shown.integer_compute_share < 1
     assert 0 < shown.integer_weight_share < 1
     assert error(model, quantized, tmp_path) < 0.03
@@ -241,7 +239,7 @@ def transposed() -> onnx.ModelProto:
     return graphs.network([*nodes, relu("t", "s"), *head("s")], graphs.parameters({"c": SQUARE, "t": SQUARE}, 4))
 
 
-@pytest.mark.parametrize(("network", "name", "operator"), [(tanh, "t", "Tanh"), (transposed, "s", "ConvTranspose")])
+@pytest.mark.parametrize(("network", "name", "operator"), [(tanh, "t", "Tanh"), (transposed, "t", "ConvTranspose")])
 def test_what_has_no_integer_kernel_stays_float_by_name(
     network: Callable[[], onnx.ModelProto], name: str, operator: str, tmp_path: Path
 ) -> None:
@@ -253,14 +251,12 @@ def test_what_has_no_integer_kernel_stays_float_by_name(
     assert error(model, quantized, tmp_path) < 0.03
 
 
-@pytest.mark.xfail(raises=ValueError, strict=True, reason="qdq.store_integers replaces the shared initializer twice")
 def test_a_layer_used_twice_is_stored_once(tmp_path: Path) -> None:
     nodes = [conv("x", "c"), relu("c", "r"), node("Conv", ["r", "c_w", "c_b"], ["d"], pads=[1, 1, 1, 1]), *head("d")]
     model = graphs.network(nodes, graphs.parameters({"c": SQUARE}, 4))
     assert prove(quantizer.quantize(model, min_max(model)), tmp_path).integer_compute_share == 1
 
 
-@pytest.mark.xfail(strict=True, reason="onnxruntime does not carry integers through Flatten, which qdq.MOVERS lists")
 def test_flatten_hands_integers_on(tmp_path: Path) -> None:
     nodes = [conv("x", "c"), relu("c", "r"), node("Flatten", ["r"], ["row"]), head("r")[2]]
     model = graphs.network(nodes, graphs.parameters({"c": SQUARE}, 256))

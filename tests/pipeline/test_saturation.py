@@ -63,6 +63,14 @@ def test_neighbours_in_a_convolution_are_channels_and_then_pixels(
     assert bool(measured(layer("Conv", weights, [channels, 1, 2]), images, tmp_path)) is listed
 
 
+def test_activations_lie_as_weights_do(tmp_path: Path) -> None:
+    """All weights can saturate, but beside every large activation stands a small one: the other channel's."""
+    images = np.zeros((1, 2, 1, 2), np.float32)
+    images[:, 0] = 255
+    model = layer("Conv", np.full((1, 2, 1, 2), 127, np.int8), [2, 1, 2])
+    assert measured(model, images, tmp_path) == [(1, 0)]
+
+
 def test_padding_counts_as_zero_point(tmp_path: Path) -> None:
     """Of two places of the kernel of two pixels, padded by one, only the middle one has both."""
     model = layer("Conv", np.full((1, 1, 1, 2), 127, np.int8), [1, 1, 2], pads=[0, 1, 0, 1])
