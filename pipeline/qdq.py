@@ -7,7 +7,7 @@ layers whose output is quantized, and spares the file a scale for each. Only a l
 written as int32.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +16,15 @@ from onnx import helper, numpy_helper
 
 from pipeline import detached
 
+RUN_IN_FLOAT = "session.disable_quant_qdq"
+"""The session option of onnxruntime that leaves what is dequantized in float, as a key of a model's metadata."""
 WEIGHT_INPUT = 1
 BIAS_INPUT = 2
 OUTPUT_AXIS = {"Conv": 0, "ConvTranspose": 1, "MatMul": -1, "Gemm": -1}
 """Axis of the output channels in each operator's weight."""
 INTEGER_KERNELS = ("Conv", "MatMul", "Gemm")
 """Operators with weights that onnxruntime runs in integers; a transposed convolution stays float."""
+CLIPS = ("Relu", "Clip")
 MOVERS = ("MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 """Operators through which onnxruntime carries integers: their output has their input's range."""
 
@@ -112,11 +115,32 @@ def store_integers(
             insert_dequantized(model, node.input[BIAS_INPUT], Grid(steps, scale, 0))
 
 
-def scale_before(name: str, makers: dict[str, onnx.NodeProto], constants: dict[str, np.ndarray]) -> np.float32 | None:
-    """The scale of the DequantizeLinear that feeds `name`, looking through operators that move values only."""
+def store_for_float(model: onnx.ModelProto, operators: Collection[str], per_channel: bool = True) -> None:
+    """Store the weights of these operators as int8 and let them compute in float, in place.
+
+    onnxruntime turns such weights back into float as it loads the file if the session option in the metadata is set.
+    """
+    constants = initializers(model)
+    weights = {
+        node.input[WEIGHT_INPUT]: OUTPUT_AXIS[node.op_type]
+        for node in model.graph.node
+        if node.op_type in operators and node.input[WEIGHT_INPUT] in constants
+    }
+    for weight, axis in weights.items():
+        insert_dequantized(model, weight, nearest(constants[weight], axis if per_channel else None))
+    model.metadata_props.add(key=RUN_IN_FLOAT, value="1")
+
+
+def origin(name: str, makers: Mapping[str, onnx.NodeProto]) -> str:
+    """The activation whose values `name` has, before operators moved them."""
     while name in makers and makers[name].op_type in MOVERS:
         name = makers[name].input[0]
-    found = makers.get(name)
+    return name
+
+
+def scale_before(name: str, makers: dict[str, onnx.NodeProto], constants: dict[str, np.ndarray]) -> np.float32 | None:
+    """The scale of the DequantizeLinear that feeds `name`, looking through operators that move values only."""
+    found = makers.get(origin(name, makers))
     return np.float32(constants[found.input[1]]) if found and found.op_type == "DequantizeLinear" else None
 
 

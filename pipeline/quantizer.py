@@ -18,7 +18,6 @@ from pipeline.splits import pixels
 WITHOUT_WEIGHTS = ("Add", "AveragePool", "Concat", "GlobalAveragePool", "LeakyRelu", "Mul", "Sigmoid")
 FLOAT_OUTPUT = ("Gemm", "MatMul")
 """Integer kernels that can leave their output unrounded."""
-CLIPS = ("Relu", "Clip")
 
 
 def layers(model: onnx.ModelProto) -> list[str]:
@@ -36,7 +35,7 @@ def points(model: onnx.ModelProto, left: Collection[str] = ()) -> list[str]:
     constants, makers, readers = qdq.initializers(model), qdq.producers(model), qdq.consumers(model)
     found: set[str] = set()
     for node in _integer_nodes(model, constants, left):
-        found.update(_origin(name, makers) for name in node.input if name not in constants and name)
+        found.update(qdq.origin(name, makers) for name in node.input if name not in constants and name)
         result = _behind_clip(node, readers)
         if node.op_type not in FLOAT_OUTPUT or result != node.output[0]:
             found.add(result)
@@ -146,17 +145,10 @@ def _integer_nodes(model: onnx.ModelProto, constants: Collection[str], left: Col
     ]
 
 
-def _origin(name: str, makers: Mapping[str, onnx.NodeProto]) -> str:
-    """The activation whose values `name` has, before operators moved them."""
-    while name in makers and makers[name].op_type in qdq.MOVERS:
-        name = makers[name].input[0]
-    return name
-
-
 def _behind_clip(node: onnx.NodeProto, readers: Mapping[str, list[onnx.NodeProto]]) -> str:
     """The output of the ReLU that alone reads `node`, else its own."""
     following = readers.get(node.output[0], [])
-    single = len(following) == 1 and following[0].op_type in CLIPS
+    single = len(following) == 1 and following[0].op_type in qdq.CLIPS
     return following[0].output[0] if single else node.output[0]
 
 
@@ -166,7 +158,7 @@ def _without_clip(model: onnx.ModelProto, name: str, limits: Range) -> str:
     `name` itself where there is no such ReLU, where others read its input, or where it is the graph's output.
     """
     clip = qdq.producers(model).get(name)
-    if clip is None or clip.op_type not in CLIPS or not _is_within(model, clip, limits):
+    if clip is None or clip.op_type not in qdq.CLIPS or not _is_within(model, clip, limits):
         return name
     source = clip.input[0]
     ends = {value.name for value in (*model.graph.input, *model.graph.output)}

@@ -15,7 +15,6 @@ from pipeline import qdq
 
 UNITS = (0, 1, -1, 2, -2, 3, -3, 4, -4)
 """Distances to the learned scale that are tried, in units in its last place; of equals the nearest is taken."""
-CLIPS = ("Relu", "Clip")
 ENDS = ["DequantizeLinear", "DequantizeLinear", "QuantizeLinear"]
 FIRST, SECOND = (places.ravel().astype(np.uint8) for places in np.indices((256, 256)))
 """Every pair of two uint8 values."""
@@ -26,7 +25,7 @@ def settle(model: onnx.ModelProto) -> None:
     constants, makers, readers = qdq.initializers(model), qdq.producers(model), qdq.consumers(model)
     for node in [node for node in model.graph.node if node.op_type == "Add"]:
         reader = node
-        while reader is node or reader.op_type in CLIPS:
+        while reader is node or reader.op_type in qdq.CLIPS:
             reader = readers[reader.output[0]][0]
         ends = [*(makers.get(name, node) for name in node.input), reader]
         if [end.op_type for end in ends] != ENDS:

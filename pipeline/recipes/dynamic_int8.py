@@ -33,10 +33,5 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
             weight_type=QuantType.QInt8,
         )
         model = onnx.load(quantized)
-    constants = qdq.initializers(model)
-    for node in [node for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose")]:
-        weight = node.input[qdq.WEIGHT_INPUT]
-        if weight in constants:
-            qdq.insert_dequantized(model, weight, qdq.nearest(constants[weight], qdq.OUTPUT_AXIS[node.op_type]))
-    model.metadata_props.add(key="session.disable_quant_qdq", value="1")
+    qdq.store_for_float(model, ("Conv", "ConvTranspose"))
     canonical.save(model, target)

@@ -10,8 +10,6 @@ from pipeline.errors import ModelError
 from pipeline.params import Model
 from pipeline.splits import Samples
 
-CLIPS = ("Relu", "Clip")
-
 
 class Options(Model):
     take_bytes: bool = False
@@ -47,7 +45,7 @@ def _keep_clips(model: onnx.ModelProto) -> None:
     constants, makers = qdq.initializers(model), qdq.producers(model)
     for node in [node for node in model.graph.node if node.op_type == "QuantizeLinear"]:
         clip = makers.get(node.input[0])
-        if clip is None or clip.op_type not in CLIPS or int(constants[node.input[2]]) == 0:
+        if clip is None or clip.op_type not in qdq.CLIPS or int(constants[node.input[2]]) == 0:
             continue
         value, place = clip.input[0], list(model.graph.node).index(clip)
         pair = [f"{value}/quantized", f"{value}/dequantized"]

@@ -20,11 +20,5 @@ class Options(Model):
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
     model = onnx.load(exported / "model.onnx")
-    constants = qdq.initializers(model)
-    for node in [node for node in model.graph.node if node.op_type in qdq.OUTPUT_AXIS]:
-        weight = node.input[qdq.WEIGHT_INPUT]
-        if weight in constants:
-            axis = qdq.OUTPUT_AXIS[node.op_type] if options.per_channel else None
-            qdq.insert_dequantized(model, weight, qdq.nearest(constants[weight], axis))
-    model.metadata_props.add(key="session.disable_quant_qdq", value="1")
+    qdq.store_for_float(model, qdq.OUTPUT_AXIS, options.per_channel)
     canonical.save(model, target)
