@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from scipy.stats import entropy as divergence
+from scipy.special import rel_entr
 
 from pipeline.probe import open_probe
 from pipeline.splits import pixels
@@ -20,6 +20,8 @@ BATCH = 32
 LEVELS = 255
 """Steps of a uint8 range."""
 
+ROUNDS = 2
+"""How often each end of a range is sought beside the other; a third changes nothing."""
 TINY = 1e-6
 """Count of what was never seen, so that its logarithm exists."""
 
@@ -82,14 +84,13 @@ def percentile(seen: Observation, share: float) -> Range:
 
 
 def least_error(seen: Observation) -> Range:
-    """The clipping that makes the expected squared error of rounding and clipping least, over 100 widths."""
+    """The clipping that makes the expected squared error of rounding and clipping least, each end over 100 widths."""
     centres = _centres(seen)
-    errors = [
-        (float(seen.counts @ (centres - _quantized(centres, width * seen.low, width * seen.high)) ** 2), -width)
-        for width in np.linspace(0.01, 1, 100)
-    ]
-    width = -min(errors)[1]
-    return width * seen.low, width * seen.high
+
+    def error(low: float, high: float) -> float:
+        return float(seen.counts @ (centres - _quantized(centres, low, high)) ** 2)
+
+    return _narrowed((seen.low, seen.high), error, np.linspace(0.01, 1, 100))
 
 
 def least_divergence(seen: Observation) -> Range:
@@ -100,12 +101,11 @@ def least_divergence(seen: Observation) -> Range:
     """
     centres = _centres(seen)
     counts = np.where(np.abs(centres) < (centres[1] - centres[0]), 0, seen.counts)
-    best = (np.inf, -1.0)
-    for width in np.linspace(0.1, 1, 91):
-        low, high = width * min(seen.low, 0), width * max(seen.high, 0)
+
+    def loss(low: float, high: float) -> float:
         inside = (centres >= low) & (centres <= high)
         if not inside.any():
-            continue
+            return np.inf
         held = np.clip(np.arange(BINS), *np.flatnonzero(inside)[[0, -1]])
         true = np.bincount(held, counts, BINS)
         steps = np.rint((np.clip(centres, low, high) - low) * (LEVELS / max(high - low, 1e-30))).astype(int)
@@ -113,8 +113,9 @@ def least_divergence(seen: Observation) -> Range:
         mass = np.bincount(steps, counts * inside, LEVELS + 1)
         members = np.bincount(steps, occupied, LEVELS + 1)
         spread = np.where(occupied, (mass / np.maximum(members, 1))[steps], 0)
-        best = min(best, (float(divergence(true + TINY, spread + TINY)), -width))
-    return -best[1] * min(seen.low, 0), -best[1] * max(seen.high, 0)
+        return _divergence(true + TINY, spread + TINY)
+
+    return _narrowed((min(seen.low, 0), max(seen.high, 0)), loss, np.linspace(0.1, 1, 91))
 
 
 METHODS: dict[str, Callable[[Observation], Range]] = {
@@ -133,6 +134,22 @@ def uint8_parameters(low: float, high: float) -> tuple[np.float32, np.uint8]:
     low, high = min(low, 0.0), max(high, 0.0)
     scale = np.float32((high - low) / LEVELS) or np.float32(1)
     return scale, np.uint8(np.clip(np.rint(-low / scale), 0, LEVELS))
+
+
+def _narrowed(ends: Range, loss: Callable[[float, float], float], widths: np.ndarray) -> Range:
+    """The range within `ends` of least loss, the widest of equals: both ends by one width, then each by its own."""
+    low, high = ends
+    _, width = min((loss(width * low, width * high), -width) for width in widths)
+    low, high = -width * low, -width * high
+    for _ in range(ROUNDS if low and high else 0):
+        low = -min((loss(width * ends[0], high), -width) for width in widths)[1] * ends[0]
+        high = -min((loss(low, width * ends[1]), -width) for width in widths)[1] * ends[1]
+    return low, high
+
+
+def _divergence(true: np.ndarray, other: np.ndarray) -> float:
+    """Kullback-Leibler divergence of two distributions given as counts."""
+    return float(rel_entr(true / true.sum(), other / other.sum()).sum())
 
 
 def _quantized(values: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -2,9 +2,12 @@
 
 Converters number values from counters that change from run to run, and onnxruntime's quantizer spends a third of a
 small file on names. Everything here keeps to the standard: the checker passes, and the graph computes the same.
+
+What layer of the network an operator came from is kept beside the file, so that people can still be told.
 """
 
 import itertools
+import json
 import string
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,12 +15,12 @@ from pathlib import Path
 import onnx
 from onnx import numpy_helper
 
-from pipeline import detached, onnx_file
+from pipeline import detached, files, onnx_file, session_options
 from pipeline.detached import Content
 
 IR_VERSION = 10
-SESSION_OPTION = "session."
-"""How the names of onnxruntime's session options begin: metadata of such a name says how the file wants to be run."""
+LAYERS = "layers.json"
+"""Beside a model file: the layer that makes a value, by the value's name."""
 
 
 def rename_ends(model: onnx.ModelProto, names: dict[str, str]) -> onnx.ModelProto:
@@ -44,6 +47,8 @@ def canonical(model: onnx.ModelProto) -> onnx.ModelProto:
 def save(model: onnx.ModelProto, path: Path, kept: Mapping[str, Content] | None = None) -> None:
     """Write `model` in canonical form; past 2 GB with its large weights in `<path>.data` beside it.
 
+    The names of its operators, which are those of the layers that they came from, go into `layers.json` beside it.
+
     Args:
         model: left as it is; its weights are not copied.
         path: the file to write.
@@ -54,24 +59,45 @@ def save(model: onnx.ModelProto, path: Path, kept: Mapping[str, Content] | None 
     """
     bare, contents = detached.detach(model)
     contents |= kept or {}
-    _simplify(bare, contents)
+    named = _simplify(bare, contents)
     onnx_file.save(bare, contents, path)
+    files.write_text(path.with_name(LAYERS), json.dumps(named, indent=1) + "\n")
 
 
-def _simplify(model: onnx.ModelProto, contents: Mapping[str, Content]) -> None:
+def load(path: Path) -> onnx.ModelProto:
+    """The model at `path`, its operators called by the layers that they came from.
+
+    Raises:
+        ModelError: the file is missing or not ONNX, or its external data are missing or outside its folder.
+    """
+    model = onnx_file.load(path)
+    named = layers(path)
+    for node in model.graph.node:
+        node.name = named.get(node.output[0], node.name)
+    return model
+
+
+def layers(path: Path) -> dict[str, str]:
+    """The layer that makes a value, by the value's name, as far as `save` knew it."""
+    beside = path.with_name(LAYERS)
+    return dict(json.loads(beside.read_text(encoding="utf-8"))) if beside.is_file() else {}
+
+
+def _simplify(model: onnx.ModelProto, contents: Mapping[str, Content]) -> dict[str, str]:
+    """Make it canonical, in place; the names that its operators had, by the new names of their outputs."""
     graph = model.graph
     _constants_to_initializers(graph)
     _drop_unread(graph)
     _share_initializers(graph, contents)
     for node in graph.node:
         _trim_node(node)
-    _rename(graph)
+    named = _rename(graph)
     _rename_dimensions(graph)
     graph.name = "g"
     graph.ClearField("doc_string")
-    asked = sorted((item.key, item.value) for item in model.metadata_props if item.key.startswith(SESSION_OPTION))
+    options = sorted((item.key, item.value) for item in model.metadata_props if item.key in session_options.ALLOWED)
     del graph.value_info[:], model.metadata_props[:], graph.metadata_props[:]
-    for key, value in asked:
+    for key, value in options:
         model.metadata_props.add(key=key, value=value)
     for field in ("doc_string", "producer_name", "producer_version", "domain", "model_version"):
         model.ClearField(field)
@@ -81,6 +107,7 @@ def _simplify(model: onnx.ModelProto, contents: Mapping[str, Content]) -> None:
     model.opset_import.extend(sorted(kept, key=lambda opset: opset.domain))
     model.ir_version = min(model.ir_version, IR_VERSION)
     detached.check(model)
+    return named
 
 
 def _constants_to_initializers(graph: onnx.GraphProto) -> None:
@@ -105,10 +132,13 @@ def _drop_unread(graph: onnx.GraphProto) -> None:
 
 
 def _share_initializers(graph: onnx.GraphProto, contents: Mapping[str, Content]) -> None:
+    """Weights in integers and their zero points stay apart: for exact sums onnxruntime converts each, once."""
+    apart = {name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.input[::2]}
     first: dict[tuple[object, ...], str] = {}
     names: dict[str, str] = {}
     for tensor in graph.initializer:
         key = (
+            tensor.name if tensor.name in apart and tensor.data_type == onnx.TensorProto.INT8 else "",
             tensor.data_type,
             tuple(tensor.dims),
             contents[detached.key(tensor)].digest()
@@ -143,14 +173,18 @@ def _same_value(attribute: onnx.AttributeProto, default: onnx.AttributeProto | N
     )
 
 
-def _rename(graph: onnx.GraphProto) -> None:
+def _rename(graph: onnx.GraphProto) -> dict[str, str]:
+    """Give every value a short name, and take those of the operators; these by the new names of their outputs."""
     ends = [value.name for value in (*graph.input, *graph.output)]
     fresh = (name for name in _short_names() if name not in ends)
     names = {name: name for name in ends} | {"": ""}
+    named = {}
     for node in graph.node:
         for name in (*node.input, *node.output):
             if name not in names:
                 names[name] = next(fresh)
+        if node.name:
+            named[names[node.output[0]]] = node.name
         node.ClearField("name")
     for tensor in graph.initializer:
         if detached.is_declared(tensor):
@@ -160,6 +194,7 @@ def _rename(graph: onnx.GraphProto) -> None:
     order = {name: place for place, name in enumerate(names)}
     _keep(graph.initializer, sorted(graph.initializer, key=lambda tensor: order[tensor.name]))
     _rename_values(graph, names)
+    return named
 
 
 def _rename_dimensions(graph: onnx.GraphProto) -> None:

@@ -9,18 +9,15 @@ from collections.abc import Sequence
 import onnx
 import onnxruntime
 
-from pipeline import detached
+from pipeline import detached, session_options
 
 
-def open_probe(
-    model: onnx.ModelProto, outputs: Sequence[str] = (), optimize: bool = True
-) -> onnxruntime.InferenceSession:
-    """A session on one thread.
+def open_probe(model: onnx.ModelProto, outputs: Sequence[str] = ()) -> onnxruntime.InferenceSession:
+    """A session on one thread, with the session options that the model asks for.
 
     Args:
         model: left as it is, and no longer needed when the session is there.
         outputs: the values to give, in this order; by default the model's own outputs.
-        optimize: let onnxruntime fuse operators first.
     """
     bare, contents = detached.detach(model)
     if outputs:
@@ -31,8 +28,8 @@ def open_probe(
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     options.enable_cpu_mem_arena = False  # an arena never gives back what one batch has needed
-    if not optimize:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    for option, value in session_options.asked({item.key: item.value for item in model.metadata_props}).items():
+        options.add_session_config_entry(option, value)
     weights = detached.arrays(bare, contents)
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
     options.add_external_initializers(list(weights), values)

@@ -14,10 +14,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from pipeline import detached
+from pipeline import detached, session_options
 
-RUN_IN_FLOAT = "session.disable_quant_qdq"
-"""The session option of onnxruntime that leaves what is dequantized in float, as a key of a model's metadata."""
 WEIGHT_INPUT = 1
 BIAS_INPUT = 2
 OUTPUT_AXIS = {"Conv": 0, "ConvTranspose": 1, "MatMul": -1, "Gemm": -1}
@@ -91,6 +89,8 @@ def store_integers(
 ) -> None:
     """Store weights as int8 behind a DequantizeLinear, where the input is quantized; of logits the bias, too.
 
+    The model asks for exact sums of their products, unless layers share weights: onnxruntime then fails to load it.
+
     Args:
         model: with pairs on its activations; changed in place.
         grid_of: the integers for float32 weights whose output channels lie along the given axis; None leaves them.
@@ -113,6 +113,8 @@ def store_integers(
             scale = np.broadcast_to(grid.scale * input_scale, bias.shape).astype(np.float32)
             steps = np.rint(bias / scale.astype(np.float64)).clip(-(2**31), 2**31 - 1).astype(np.int32)
             insert_dequantized(model, node.input[BIAS_INPUT], Grid(steps, scale, 0))
+    if all(len(readers[weight]) == 1 for weight in stored):
+        session_options.ask(model, session_options.EXACT_SUMS)
 
 
 def store_for_float(model: onnx.ModelProto, operators: Collection[str], per_channel: bool = True) -> None:
@@ -128,7 +130,7 @@ def store_for_float(model: onnx.ModelProto, operators: Collection[str], per_chan
     }
     for weight, axis in weights.items():
         insert_dequantized(model, weight, nearest(constants[weight], axis if per_channel else None))
-    model.metadata_props.add(key=RUN_IN_FLOAT, value="1")
+    session_options.ask(model, session_options.RUN_IN_FLOAT)
 
 
 def origin(name: str, makers: Mapping[str, onnx.NodeProto]) -> str:
@@ -166,8 +168,9 @@ def consumers(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
 def fuse_gemm(model: onnx.ModelProto) -> None:
     """Turn MatMul + Add of a constant bias into Gemm where the input has rank 2, in place.
 
-    onnxruntime has an integer kernel with a bias for Gemm only.
+    onnxruntime has an integer kernel with a bias for Gemm only. Every Gemm has its output channels last, afterwards.
     """
+    _transpose_weights(model)
     bare, _ = detached.detach(model)
     inferred = onnx.shape_inference.infer_shapes(bare)
     values = (*inferred.graph.value_info, *inferred.graph.input)
@@ -184,4 +187,16 @@ def fuse_gemm(model: onnx.ModelProto) -> None:
         place = list(model.graph.node).index(node)
         model.graph.node.remove(node)
         model.graph.node.remove(add)
-        model.graph.node.insert(place, helper.make_node("Gemm", [*node.input, biases[0]], list(add.output)))
+        model.graph.node.insert(place, helper.make_node("Gemm", [*node.input, biases[0]], list(add.output), node.name))
+
+
+def _transpose_weights(model: onnx.ModelProto) -> None:
+    """Store the weights of a Gemm as it multiplies by them, instead of transposed, in place."""
+    constants, readers = initializers(model), consumers(model)
+    for node in model.graph.node:
+        transposed = [item for item in node.attribute if item.name == "transB" and item.i]
+        name = node.input[WEIGHT_INPUT] if node.op_type == "Gemm" else ""
+        if transposed and name in constants and len(readers[name]) == 1:
+            (tensor,) = [tensor for tensor in model.graph.initializer if tensor.name == name]
+            tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(constants[name].T), name))
+            node.attribute.remove(transposed[0])

@@ -1,7 +1,8 @@
 """A float ONNX network and the ranges of its activations become a network in integers.
 
 Activations are quantized where an integer kernel reads or writes them: the graph's input, and what each kernel leaves
-behind its ReLU. Logits stay float: onnxruntime's integer Gemm gives them unrounded.
+behind its ReLU. Operators without weights join where all that they read is rounded anyhow. Logits stay float:
+onnxruntime's integer Gemm gives them unrounded.
 """
 
 from collections.abc import Collection, Mapping
@@ -32,13 +33,19 @@ def layers(model: onnx.ModelProto) -> list[str]:
 
 def points(model: onnx.ModelProto, left: Collection[str] = ()) -> list[str]:
     """Activations to be quantized if all layers but `left` are to run in integers, in graph order."""
-    constants, makers, readers = qdq.initializers(model), qdq.producers(model), qdq.consumers(model)
+    makers, readers, weighted = qdq.producers(model), qdq.consumers(model), set(layers(model))
     found: set[str] = set()
-    for node in _integer_nodes(model, constants, left):
-        found.update(qdq.origin(name, makers) for name in node.input if name not in constants and name)
+    for node in model.graph.node:
         result = _behind_clip(node, readers)
-        if node.op_type not in FLOAT_OUTPUT or result != node.output[0]:
-            found.add(result)
+        if node.output[0] in weighted.difference(left):
+            found.add(qdq.origin(node.input[0], makers))
+            if node.op_type not in FLOAT_OUTPUT or result != node.output[0]:
+                found.add(result)
+    for node in model.graph.node:
+        if node.op_type in WITHOUT_WEIGHTS and node.output[0] not in left:
+            read = {qdq.origin(name, makers) for name in node.input}
+            if read <= found:
+                found.add(_behind_clip(node, readers))
     order = [model.graph.input[0].name, *(output for node in model.graph.node for output in node.output)]
     return [name for name in order if name in found]
 
@@ -131,18 +138,6 @@ def _channel_means(model: onnx.ModelProto, layer: str, images: np.ndarray, opera
             output.sum((0, *range(2, output.ndim))) / output[0, 0].size if operator == "Conv" else output.sum(0)
         )
     return np.asarray(total) / len(images)
-
-
-def _integer_nodes(model: onnx.ModelProto, constants: Collection[str], left: Collection[str]) -> list[onnx.NodeProto]:
-    return [
-        node
-        for node in model.graph.node
-        if node.output[0] not in left
-        and (
-            (node.op_type in WITHOUT_WEIGHTS and not any(name in constants for name in node.input))
-            or (node.op_type in qdq.INTEGER_KERNELS and node.input[qdq.WEIGHT_INPUT] in constants)
-        )
-    ]
 
 
 def _behind_clip(node: onnx.NodeProto, readers: Mapping[str, list[onnx.NodeProto]]) -> str:

@@ -39,7 +39,7 @@ def measure(path: Path, images: np.ndarray) -> list[Saturation] | None:
         risk
         for node in model.graph.node
         for rows, weights in _products(node, values)
-        if (risk := _risk(node.name or node.output[0], rows, weights)).possible
+        if (risk := _risk(reader.name(node), rows, weights)).possible
     ]
 
 

@@ -10,19 +10,22 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pandas as pd
 
-from pipeline import calibration, canonical, detached, equalization, files, quantizer, wire
+from pipeline import calibration, canonical, detached, equalization, files, qdq, quantizer, wire
 from pipeline.calibration import Observation
 from pipeline.probe import open_probe
 from pipeline.scorecard import Record
 from pipeline.splits import Samples, pixels
 
 BATCH = 256
+CODE = (calibration, canonical, equalization, qdq, quantizer)
+"""What a trial is made by: those of another version are not remembered."""
 
 
 class Choice(Record):
@@ -96,7 +99,9 @@ class Bench:
         network = hashlib.sha256()
         for piece in wire.read(wire.pieces(*detached.detach(self.model))):
             network.update(piece)
-        return _digest(network.digest(), *(part.tobytes() for part in self.samples.arrays()))
+        code = [Path(module.__file__ or "").read_bytes() for module in CODE]
+        runtime = version("onnxruntime").encode()
+        return _digest(network.digest(), *(part.tobytes() for part in self.samples.arrays()), *code, runtime)
 
     @cached_property
     def _as_it_is(self) -> tuple[onnx.ModelProto, dict[str, Observation]]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -14,6 +15,8 @@ from pipeline.params import Data
 from pipeline.splits import Samples, Split, pixels
 
 HEAVY = ("slow", "browser", "end_to_end")
+hypothesis.settings.register_profile("untimed", deadline=None)  # machines are slow and noisy: no test is a timing
+hypothesis.settings.load_profile("untimed")
 SERVICES = ("MLFLOW_", "DVC_")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from pipeline import onnx_file, qdq
+from pipeline import canonical, onnx_file, qdq
 from pipeline.operators import MOVERS, Operator, Parameter
 from pipeline.probe import open_probe
 from pipeline.runtimes.onnx import open_session
@@ -62,6 +62,11 @@ def operators(path: Path) -> list[Operator]:
     return list(_operators(model, values(model)))
 
 
+def name(node: onnx.NodeProto) -> str:
+    """What an operator is called: by the layer it came from, else by what it makes."""
+    return node.name or node.output[0]
+
+
 def output_step(path: Path) -> float | None:
     """The scale of the integers that logits are, or None where they are float from the start."""
     model = onnx_file.load(path)
@@ -72,11 +77,15 @@ def output_step(path: Path) -> float | None:
 
 
 def optimized(path: Path) -> onnx.ModelProto:
-    """The graph that onnxruntime makes of the file, before it picks memory layouts for this CPU."""
+    """The graph that onnxruntime makes of the file, before it picks kernels and memory layouts for this CPU."""
     with TemporaryDirectory() as folder:
         target = Path(folder, "optimized.onnx")
         open_session(path, optimized=target)
-        return onnx_file.load(target)
+        model = onnx_file.load(target)
+    layers = canonical.layers(path)
+    for node in model.graph.node:
+        node.name = layers.get(node.output[0], node.name)
+    return model
 
 
 def _operators(model: onnx.ModelProto, values: dict[str, np.ndarray]) -> Iterator[Operator]:
@@ -85,7 +94,7 @@ def _operators(model: onnx.ModelProto, values: dict[str, np.ndarray]) -> Iterato
         integer = node.op_type in MOVERS | CONVERTERS | INTEGER_WITH_FLOAT_OUTPUT or not np.issubdtype(
             output.dtype, np.floating
         )
-        yield Operator(node.name or node.output[0], node.op_type, _macs(node, values), integer)
+        yield Operator(name(node), node.op_type, _macs(node, values), integer)
 
 
 def _macs(node: onnx.NodeProto, values: dict[str, np.ndarray]) -> int:
@@ -103,7 +112,7 @@ def values(model: onnx.ModelProto, images: np.ndarray | None = None) -> dict[str
     """Every value of the graph by name, for images as its input takes them, by default one of zeros."""
     (source,) = model.graph.input
     names = [output for node in model.graph.node for output in node.output if output]
-    session = open_probe(model, names, optimize=False)
+    session = open_probe(model, names)
     if images is None:
         tensor = source.type.tensor_type
         dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)

@@ -11,7 +11,7 @@ import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
-from pipeline import canonical, qdq
+from pipeline import canonical, qdq, session_options
 from pipeline.params import Model
 from pipeline.splits import Samples
 
@@ -21,7 +21,7 @@ class Options(Model):
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
-    model = onnx.load(exported / "model.onnx")
+    model = canonical.load(exported / "model.onnx")
     add_pre_process_metadata(model)
     with TemporaryDirectory() as folder:
         quantized = Path(folder, "model.onnx")
@@ -34,4 +34,5 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
         )
         model = onnx.load(quantized)
     qdq.store_for_float(model, ("Conv", "ConvTranspose"))
+    session_options.ask(model, session_options.EXACT_SUMS)
     canonical.save(model, target)

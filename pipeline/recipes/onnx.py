@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import onnx
-
 from pipeline import canonical
 from pipeline.params import Model
 from pipeline.splits import Samples
@@ -14,4 +12,4 @@ class Options(Model):
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
-    canonical.save(onnx.load(exported / "model.onnx"), target)
+    canonical.save(canonical.load(exported / "model.onnx"), target)

@@ -19,7 +19,7 @@ class Options(Model):
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
-    model = onnx.load(exported / "model.onnx")
+    model = canonical.load(exported / "model.onnx")
     for tensor in model.graph.initializer:
         weights = numpy_helper.to_array(tensor)
         if weights.dtype == np.float32 and np.abs(weights).max(initial=0) <= np.finfo(np.float16).max:

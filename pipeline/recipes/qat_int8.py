@@ -17,12 +17,12 @@ class Options(Model):
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
-    model = onnx.load(exported / "model.onnx")
+    model = canonical.load(exported / "model.onnx")
     if all(node.op_type != "QuantizeLinear" for node in model.graph.node):
         raise ModelError(f"{exported} has no learned ranges: recipe 'qat_int8' needs source 'qat'.")
     del model.metadata_props[:]  # the export asks to be run in float
     _restore(model)
-    learned.check(onnx.load(exported / "model.onnx"), model)
+    learned.check(canonical.load(exported / "model.onnx"), model)
     if options.take_bytes:
         quantizer.take_bytes(model)
     canonical.save(model, target)

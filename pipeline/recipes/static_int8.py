@@ -36,7 +36,7 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
     for method in (options.method, *(options.search.methods if options.search else ())):
         if method not in METHODS:
             raise ParamsError(f"Unknown calibration method '{method}'. Known: {', '.join(METHODS)}.")
-    model = onnx.load(exported / "model.onnx")
+    model = canonical.load(exported / "model.onnx")
     qdq.fuse_gemm(model)
     bench = Bench(model, samples, layout.TRIALS)
     choice = Choice(

@@ -7,8 +7,6 @@ it; elsewhere set `session.disable_quant_qdq` to 1, else the weights are turned 
 
 from pathlib import Path
 
-import onnx
-
 from pipeline import canonical, qdq
 from pipeline.params import Model
 from pipeline.splits import Samples
@@ -19,6 +17,6 @@ class Options(Model):
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
-    model = onnx.load(exported / "model.onnx")
+    model = canonical.load(exported / "model.onnx")
     qdq.store_for_float(model, qdq.OUTPUT_AXIS, options.per_channel)
     canonical.save(model, target)

@@ -6,19 +6,17 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
-from pipeline import onnx_file
+from pipeline import onnx_file, session_options
 from pipeline.errors import ModelError
 from pipeline.runtimes.predictor import Predictor
 
-ALLOWED = ("session.disable_quant_qdq",)
-"""Session options that a file may ask for in its metadata."""
 EXTERNAL_DATA = "session.optimized_model_external_initializers_file_name"
 
 
 def open_session(path: Path, threads: int = 1, optimized: Path | None = None) -> onnxruntime.InferenceSession:
     """A session on `threads` threads, with the session options that the file's metadata ask for.
 
-    Where asked, the graph that will run is written to `optimized`, before it is laid out for this very CPU, with its
+    Where asked, the graph that will run is written to `optimized`, before it is changed for this very CPU, with its
     weights in a second file beside it.
 
     Raises:
@@ -30,16 +28,17 @@ def open_session(path: Path, threads: int = 1, optimized: Path | None = None) ->
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     session = _create(path, options)
-    asked = {key: value for key, value in session.get_modelmeta().custom_metadata_map.items() if key in ALLOWED}
+    asked = session_options.asked(session.get_modelmeta().custom_metadata_map)
     if not asked and optimized is None:
         return session
     del session
-    for key, value in asked.items():
-        options.add_session_config_entry(key, value)
     if optimized is not None:
+        asked.pop(session_options.EXACT_SUMS, None)
         options.optimized_model_filepath = str(optimized)
         options.add_session_config_entry(EXTERNAL_DATA, f"{optimized.name}.data")
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    for key, value in asked.items():
+        options.add_session_config_entry(key, value)
     return _create(path, options)
 
 

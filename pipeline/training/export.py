@@ -16,7 +16,7 @@ import onnx
 import tf2onnx
 import tf_keras as keras
 
-from pipeline import canonical, detached, files
+from pipeline import canonical, detached, files, session_options
 from pipeline.detached import Content
 from pipeline.errors import ModelError
 from pipeline.runtimes import onnx as onnx_runtime
@@ -26,8 +26,6 @@ OPSET = 17
 TOLERANCE = {"float": 1e-4, "fake-quantized": 0.01}
 """Largest error of ONNX logits, relative to Keras' (both as root mean square), that is rounding. Where values are
 fake-quantized, a rounding error decides now and then which of two steps a value falls on; on MNIST that is 0.002."""
-IN_FLOAT = {"key": "session.disable_quant_qdq", "value": "1"}
-"""Keeps fake quantization as it is: onnxruntime would else round the float weights to int8 as it thinks best."""
 
 
 def export(model: keras.Model, samples: np.ndarray, folder: Path) -> None:
@@ -45,7 +43,7 @@ def export(model: keras.Model, samples: np.ndarray, folder: Path) -> None:
     onnx_model = _to_onnx(frozen)
     kind = "fake-quantized" if any(node.op_type == "QuantizeLinear" for node in onnx_model.graph.node) else "float"
     if kind == "fake-quantized":
-        onnx_model.metadata_props.add(**IN_FLOAT)
+        session_options.ask(onnx_model, session_options.RUN_IN_FLOAT)  # else their float weights would be rounded anew
     path = folder / "model.onnx"
     canonical.save(onnx_model, path, {f"{name}:0": Content.of_array(kernel) for name, kernel in frozen.kernels.items()})
     _check(path, model, samples, kind)
@@ -67,7 +65,14 @@ def _to_onnx(frozen: Frozen) -> onnx.ModelProto:
         frozen.graph, input_names=[source, *kernels], output_names=[target], opset=OPSET
     )
     _declare(model.graph, kernels)
+    _name_layers(model.graph)
     return canonical.rename_ends(model, {source: INPUT, target: OUTPUT})
+
+
+def _name_layers(graph: onnx.GraphProto) -> None:
+    """Call each operator by the layer that it came from: tf2onnx has `network/layer/operator__number`."""
+    for node in graph.node:
+        node.name = "/".join(node.name.split("/")[1:-1])
 
 
 def _declare(graph: onnx.GraphProto, kernels: Mapping[str, np.ndarray]) -> None:

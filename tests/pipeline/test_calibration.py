@@ -131,6 +131,16 @@ def test_a_single_far_outlier_is_clipped(name: str) -> None:
     assert 3 < high < 5
 
 
+@pytest.mark.parametrize("name", ["least_error", "least_divergence"])
+def test_an_outlier_at_one_end_does_not_clip_the_other(name: str) -> None:
+    values = np.random.default_rng(0).normal(size=100_000).clip(-3).astype(np.float32)
+    values[0] = 12
+    seen = observed(values)
+    low, high = METHODS[name](replace(seen, counts=np.append(seen.counts[:-1] * 100, 1)))
+    assert low < -2.5
+    assert 3 < high < 5
+
+
 def test_min_max_keeps_a_single_far_outlier() -> None:
     values = np.append(np.random.default_rng(0).normal(size=1000), 100).astype(np.float32)
     assert calibration.min_max(observed(values)) == (values.min(), 100)
