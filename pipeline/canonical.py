@@ -61,7 +61,8 @@ def save(model: onnx.ModelProto, path: Path, kept: Mapping[str, Content] | None 
     contents |= kept or {}
     named = _simplify(bare, contents)
     onnx_file.save(bare, contents, path)
-    files.write_text(path.with_name(LAYERS), json.dumps(named, indent=1) + "\n")
+    if named:
+        files.write_text(path.with_name(LAYERS), json.dumps(named, indent=1) + "\n")
 
 
 def load(path: Path) -> onnx.ModelProto:

@@ -12,9 +12,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from pipeline import qdq
-from pipeline.calibration import LEVELS, Range, run, uint8_parameters
-from pipeline.errors import ModelError
-from pipeline.splits import pixels
+from pipeline.calibration import Range, uint8_parameters
+from pipeline.errors import ParamsError
 
 WITHOUT_WEIGHTS = ("Add", "AveragePool", "Concat", "GlobalAveragePool", "LeakyRelu", "Mul", "Sigmoid")
 FLOAT_OUTPUT = ("Gemm", "MatMul")
@@ -29,6 +28,18 @@ def layers(model: onnx.ModelProto) -> list[str]:
         for node in model.graph.node
         if node.op_type in qdq.INTEGER_KERNELS and node.input[qdq.WEIGHT_INPUT] in constants
     ]
+
+
+def layers_at(model: onnx.ModelProto, places: Collection[int]) -> tuple[str, ...]:
+    """The layers at these places, counted from 0 in graph order.
+
+    Raises:
+        ParamsError: the network has no such layer.
+    """
+    known = layers(model)
+    if beyond := [place for place in places if place >= len(known)]:
+        raise ParamsError(f"float_layers has {beyond[0]}, but the network has {len(known)} layers, counted from 0.")
+    return tuple(known[place] for place in places)
 
 
 def points(model: onnx.ModelProto, left: Collection[str] = ()) -> list[str]:
@@ -60,9 +71,9 @@ def quantize(
     """The network with integers wherever onnxruntime has a kernel for them, but for the layers `left` in float.
 
     Args:
-        model: float, with `Gemm` instead of MatMul + Add (`qdq.fuse_gemm`).
+        model: float, with `Gemm` instead of MatMul + Add (`gemm.fuse`).
         ranges: of at least the activations that `points` names.
-        left: outputs of layers to leave in float.
+        left: outputs of operators to leave in float.
         per_channel: a scale for each output channel of the weights, else one for all.
         keep_clips: leave ReLUs in place where rounding to uint8 does their work.
     """
@@ -75,69 +86,6 @@ def quantize(
     qdq.store_integers(result, lambda weights, axis: qdq.nearest(weights, axis if per_channel else None), left)
     _keep_float(result, left)
     return result
-
-
-def take_bytes(model: onnx.ModelProto) -> None:
-    """Let a network in integers take uint8 images 0..255 as they are, in place: same answers, a quarter of the request.
-
-    Quantizing an image that was scaled to 0..1 gives its bytes back; so the input is what that would give.
-
-    Raises:
-        ModelError: the range of the input is not that of pixels, so that bytes would be read as something else.
-    """
-    (source,) = model.graph.input
-    readers = [node for node in model.graph.node if source.name in node.input]
-    if [node.op_type for node in readers] != ["QuantizeLinear"] or not _gives_bytes_back(model, readers[0]):
-        raise ModelError(
-            "This network cannot take bytes: its input is not quantized as pixels 0..1. Leave out take_bytes."
-        )
-    source.type.tensor_type.elem_type = onnx.TensorProto.UINT8
-    for node in model.graph.node:
-        node.input[:] = [source.name if name == readers[0].output[0] else name for name in node.input]
-    model.graph.node.remove(readers[0])
-
-
-def _gives_bytes_back(model: onnx.ModelProto, quantize_linear: onnx.NodeProto) -> bool:
-    constants, every = qdq.initializers(model), np.arange(LEVELS + 1)
-    scale, zero = (constants[name] for name in quantize_linear.input[1:])
-    return np.array_equal(np.clip(np.rint(pixels(every.astype(np.uint8)) / scale) + zero, 0, LEVELS), every)
-
-
-def correct_biases(
-    model: onnx.ModelProto,
-    ranges: Mapping[str, Range],
-    images: np.ndarray,
-    left: Collection[str] = (),
-    per_channel: bool = True,
-) -> onnx.ModelProto:
-    """The float network with biases that make up for what quantization shifts each layer's mean output by.
-
-    Layer by layer, so that what one correction mends further down is not mended again. Source: M. Nagel et al.,
-    Data-Free Quantization Through Weight Equalization and Bias Correction, ICCV 2019, section 4.2, empirical form.
-    """
-    corrected = onnx.ModelProto()
-    corrected.CopyFrom(model)
-    for layer in layers(model):
-        node = qdq.producers(corrected)[layer]
-        if layer in left or len(node.input) <= qdq.BIAS_INPUT:
-            continue
-        wanted = _channel_means(model, layer, images, node.op_type)
-        rounded = quantize(corrected, ranges, left, per_channel, keep_clips=True)
-        got = _channel_means(rounded, layer, images, node.op_type)
-        (bias,) = [tensor for tensor in corrected.graph.initializer if tensor.name == node.input[qdq.BIAS_INPUT]]
-        shifted = numpy_helper.to_array(bias) + (wanted - got).astype(np.float32)
-        bias.CopyFrom(numpy_helper.from_array(shifted, bias.name))
-    return corrected
-
-
-def _channel_means(model: onnx.ModelProto, layer: str, images: np.ndarray, operator: str) -> np.ndarray:
-    total = 0.0
-    for values in run(model, [layer], images):
-        output = values[layer].astype(np.float64)
-        total = total + (
-            output.sum((0, *range(2, output.ndim))) / output[0, 0].size if operator == "Conv" else output.sum(0)
-        )
-    return np.asarray(total) / len(images)
 
 
 def _behind_clip(node: onnx.NodeProto, readers: Mapping[str, list[onnx.NodeProto]]) -> str:

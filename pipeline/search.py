@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Annotated
 
-from pydantic import Field, NonNegativeFloat, PositiveInt
+import onnx
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from pipeline import equalization, quantizer
+from pipeline.bench import Bench
 from pipeline.calibration import METHODS
 from pipeline.params import Model
-from pipeline.trials import Bench, Choice, Trial, best
+from pipeline.trials import Choice, Trial, best, equals
 
 
 class Search(Model):
@@ -21,6 +23,12 @@ class Search(Model):
     bias_correction: bool = True
     equalize: bool = True
     """Cross-layer equalization, where one convolution alone feeds another."""
+    float_layers: tuple[tuple[NonNegativeInt, ...], ...] = ()
+    """Sets of layers to leave in float, each tried; counted from 0 in graph order."""
+    float_operators: tuple[tuple[str, ...], ...] = ()
+    """Sets of operators without weights to leave in float, each tried: `[[Add], [Add, AveragePool]]`."""
+    latency: bool = False
+    """Among equals take the fastest, as measured here: the one choice that depends on the machine."""
     seconds: NonNegativeFloat = 60
     """No new round of trials is begun after this time. The rounds made until then are deterministic."""
     workers: PositiveInt = 1
@@ -37,7 +45,11 @@ def search(bench: Bench, start: Choice, space: Search) -> Choice:
     """The best choice: over calibration methods and granularity, then for the best of each over its refinements.
 
     The layers that `start` leaves in float stay so.
+
+    Raises:
+        ParamsError: the space names a layer that the network does not have.
     """
+    forms = _forms(bench.model, space)
     end = time.monotonic() + space.seconds
     first = [
         start.model_copy(update={"method": method, "per_channel": each})
@@ -45,18 +57,41 @@ def search(bench: Bench, start: Choice, space: Search) -> Choice:
     ]
     trials = bench.try_all(first, space.workers)
     if time.monotonic() < end:
-        trials += bench.try_all(_refined(bench, trials, space), space.workers)
+        trials += bench.try_all(_refined(bench, trials, space, forms), space.workers)
+    if space.latency:
+        trials = fastest(bench, equals(trials, bench.n))
     return best(trials, bench.n).choice
 
 
-def _refined(bench: Bench, trials: Sequence[Trial], space: Search) -> list[Choice]:
+def fastest(bench: Bench, trials: Sequence[Trial]) -> list[Trial]:
+    """Those of the trials that are not measurably slower than the fastest, for one image at a time."""
+    latency = bench.time([trial.choice for trial in trials])
+    limit = min(each.ratio_ci95[1] for each in latency.values())
+    return [trial for trial in trials if latency[trial.choice.form].ratio_ci95[0] <= limit]
+
+
+def _forms(model: onnx.ModelProto, space: Search) -> list[tuple[str, ...]]:
+    """Operators to leave in float beside those that are left anyhow, each set of them by the operators' outputs."""
+    by_layer = [quantizer.layers_at(model, places) for places in space.float_layers]
+    by_operator = [
+        tuple(node.output[0] for node in model.graph.node if node.op_type in operators)
+        for operators in space.float_operators
+    ]
+    return [form for form in dict.fromkeys([*by_layer, *by_operator]) if form]
+
+
+def _refined(bench: Bench, trials: Sequence[Trial], space: Search, forms: Sequence[tuple[str, ...]]) -> list[Choice]:
     """The best of each granularity, with what the space allows beyond it."""
     groups = [[trial for trial in trials if trial.choice.per_channel == each] for each in space.per_channel]
     bases = [best(group, bench.n).choice for group in groups]
     updates: list[dict[str, bool]] = [{"bias_correction": True}] if space.bias_correction else []
     if space.equalize and equalization.applies(bench.model):
         updates += [update | {"equalize": True} for update in ({}, *updates)]
-    return [base.model_copy(update=update) for base in bases for update in updates]
+    refined = [base.model_copy(update=update) for base in bases for update in updates]
+    mixed = [
+        base.model_copy(update={"left": tuple(dict.fromkeys(base.left + form))}) for base in bases for form in forms
+    ]
+    return refined + mixed
 
 
 def repair(bench: Bench, choice: Choice, limits: Repair, workers: int = 1) -> Choice:

@@ -2,30 +2,17 @@
 
 Those trials are equally good whose top-1 agreement with the float network and whose accuracy lie within a standard
 error of the best: a few images more or less are chance. Among these the signal-to-quantization-noise ratio of the
-logits decides, to whole decibels, then bytes. Nothing of it depends on the machine, so that the same inputs choose the
-same; and nothing on the test split.
+logits decides, to whole decibels, then bytes; where asked, measured latency before both. Nothing else depends on the
+machine, so that the same inputs choose the same; and nothing on the test split.
 """
 
-import hashlib
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
-import onnx
-import pandas as pd
 
-from pipeline import calibration, canonical, detached, equalization, files, qdq, quantizer, wire
-from pipeline.calibration import Observation
-from pipeline.probe import open_probe
 from pipeline.scorecard import Record
-from pipeline.splits import Samples, pixels
 
-BATCH = 256
-CODE = (calibration, canonical, equalization, qdq, quantizer)
-"""What a trial is made by: those of another version are not remembered."""
+Form = tuple[bool, tuple[str, ...]]
 
 
 class Choice(Record):
@@ -36,7 +23,12 @@ class Choice(Record):
     bias_correction: bool = False
     equalize: bool = False
     left: tuple[str, ...] = ()
-    """Layers left in float, by the output of their operator."""
+    """Operators left in float, by their output."""
+
+    @property
+    def form(self) -> Form:
+        """What its latency depends on."""
+        return self.per_channel, self.left
 
 
 class Trial(Record):
@@ -49,93 +41,6 @@ class Trial(Record):
     file_bytes: int
 
 
-class Bench:
-    """One float network, what was observed of its activations, and the trials made so far."""
-
-    def __init__(self, model: onnx.ModelProto, samples: Samples, memory: Path) -> None:
-        """Trials are kept in the folder `memory`: a search that was cut short goes on where it stood."""
-        self.model = model
-        self.samples = samples
-        self.trials: list[Trial] = []
-        self.n = len(samples.selection.labels)
-        self._memory = memory
-
-    def quantize(self, choice: Choice) -> onnx.ModelProto:
-        """The network quantized in that way."""
-        method = calibration.METHODS[choice.method]
-        model, observed = self._equalized if choice.equalize else self._as_it_is
-        ranges = {name: method(seen) for name, seen in observed.items()}
-        if choice.bias_correction:
-            model = quantizer.correct_biases(model, ranges, self.samples.calibration, choice.left, choice.per_channel)
-        return quantizer.quantize(model, ranges, choice.left, choice.per_channel)
-
-    def try_out(self, choice: Choice) -> Trial:
-        """Quantize in that way and judge it, unless that has been done before."""
-        place = self._memory / f"{_digest(self._identity.encode(), choice.model_dump_json().encode())}.json"
-        if place.is_file():
-            trial = Trial.model_validate_json(place.read_bytes())
-        else:
-            trial = self._judge(choice)
-            files.write_text(place, trial.model_dump_json() + "\n")
-        if trial not in self.trials:
-            self.trials.append(trial)
-        return trial
-
-    def try_all(self, choices: Iterable[Choice], workers: int = 1) -> list[Trial]:
-        """Try several, `workers` at a time; the trials come in the order of the choices."""
-        with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(self.try_out, choices))
-
-    @cached_property
-    def float_logits(self) -> np.ndarray:
-        return _logits(self.model, self.samples.selection.images)
-
-    @cached_property
-    def float_accuracy(self) -> float:
-        return self._accuracy(self.float_logits)
-
-    @cached_property
-    def _identity(self) -> str:
-        network = hashlib.sha256()
-        for piece in wire.read(wire.pieces(*detached.detach(self.model))):
-            network.update(piece)
-        code = [Path(module.__file__ or "").read_bytes() for module in CODE]
-        runtime = version("onnxruntime").encode()
-        return _digest(network.digest(), *(part.tobytes() for part in self.samples.arrays()), *code, runtime)
-
-    @cached_property
-    def _as_it_is(self) -> tuple[onnx.ModelProto, dict[str, Observation]]:
-        return self.model, self._observe(self.model)
-
-    @cached_property
-    def _equalized(self) -> tuple[onnx.ModelProto, dict[str, Observation]]:
-        model = equalization.equalize(self.model)
-        return model, self._observe(model)
-
-    def _observe(self, model: onnx.ModelProto) -> dict[str, Observation]:
-        return calibration.observe(model, quantizer.points(model), self.samples.calibration)
-
-    def table(self) -> pd.DataFrame:
-        """A row a trial, in an order that does not depend on which ended first."""
-        rows = [trial.choice.model_dump() | trial.model_dump(exclude={"choice"}) for trial in self.trials]
-        frame = pd.DataFrame(rows).assign(left=lambda table: table["left"].map(" ".join))
-        return frame.sort_values(list(frame), ignore_index=True).rename_axis("trial")
-
-    def _judge(self, choice: Choice) -> Trial:
-        model = canonical.canonical(self.quantize(choice))
-        logits = _logits(model, self.samples.selection.images)
-        return Trial(
-            choice=choice,
-            agreement=float((logits.argmax(1) == self.float_logits.argmax(1)).mean()),
-            accuracy=self._accuracy(logits),
-            sqnr_db=round(sqnr(self.float_logits, logits), 2),
-            file_bytes=wire.size(wire.pieces(*detached.detach(model))),
-        )
-
-    def _accuracy(self, logits: np.ndarray) -> float:
-        return float((logits.argmax(1) == self.samples.selection.labels).mean())
-
-
 def sqnr(wanted: np.ndarray, got: np.ndarray) -> float:
     """Signal-to-quantization-noise ratio in decibels; 200 where there is no noise."""
     noise = float(np.mean((wanted - got) ** 2))
@@ -143,29 +48,19 @@ def sqnr(wanted: np.ndarray, got: np.ndarray) -> float:
 
 
 def best(trials: Sequence[Trial], n: int) -> Trial:
-    """The best of the trials on `n` images, by the one-standard-error rule (Breiman et al., CART, 1984)."""
+    """The best of the trials on `n` images."""
+    return max(equals(trials, n), key=lambda trial: (round(trial.sqnr_db), -trial.file_bytes, trial.sqnr_db))
+
+
+def equals(trials: Sequence[Trial], n: int) -> list[Trial]:
+    """Those that are as good as the best on `n` images, by the one-standard-error rule (Breiman et al., CART, 1984)."""
     agreement = max(trial.agreement for trial in trials)
     agreeing = [trial for trial in trials if trial.agreement >= agreement - _standard_error(agreement, n)]
     accuracy = max(trial.accuracy for trial in agreeing)
-    equals = [trial for trial in agreeing if trial.accuracy >= accuracy - _standard_error(accuracy, n)]
-    return max(equals, key=lambda trial: (round(trial.sqnr_db), -trial.file_bytes, trial.sqnr_db))
+    return [trial for trial in agreeing if trial.accuracy >= accuracy - _standard_error(accuracy, n)]
 
 
 def _standard_error(share: float, n: int) -> float:
     """Of a share seen on `n` images; two more of either kind keep it above zero (Agresti and Coull, 1998)."""
     moved = (share * n + 2) / (n + 4)
     return float(np.sqrt(moved * (1 - moved) / (n + 4)))
-
-
-def _logits(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
-    session = open_probe(model)
-    (source,) = session.get_inputs()
-    batches = (pixels(images[start : start + BATCH]) for start in range(0, len(images), BATCH))
-    return np.concatenate([session.run(None, {source.name: batch})[0] for batch in batches])
-
-
-def _digest(*parts: bytes) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(hashlib.sha256(part).digest())
-    return digest.hexdigest()

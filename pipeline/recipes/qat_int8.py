@@ -5,7 +5,7 @@ from pathlib import Path
 import onnx
 from onnx import helper
 
-from pipeline import canonical, learned, qdq, quantizer, sums
+from pipeline import byte_input, canonical, gemm, learned, qdq, sums
 from pipeline.errors import ModelError
 from pipeline.params import Model
 from pipeline.splits import Samples
@@ -24,13 +24,13 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
     _restore(model)
     learned.check(canonical.load(exported / "model.onnx"), model)
     if options.take_bytes:
-        quantizer.take_bytes(model)
+        byte_input.take_bytes(model)
     canonical.save(model, target)
 
 
 def _restore(model: onnx.ModelProto) -> None:
     """Put everything that was learned into integers, in place."""
-    qdq.fuse_gemm(model)
+    gemm.fuse(model)
     _keep_clips(model)
     qdq.store_integers(model, learned.recover_grid)
     sums.settle(model)

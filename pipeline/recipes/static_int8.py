@@ -5,18 +5,19 @@ takes 3.5 to 7 times FP32's time on x86. With `search` the way to quantize is fo
 back to float until accuracy is within its limit; each trial is a row of `trials.csv` beside the model.
 """
 
+import sys
 from pathlib import Path
 
-import onnx
 from pydantic import NonNegativeInt
 
-from pipeline import canonical, files, layout, qdq, quantizer
+from pipeline import byte_input, canonical, files, gemm, layout, quantizer
+from pipeline.bench import Bench
 from pipeline.calibration import METHODS
 from pipeline.errors import ParamsError
 from pipeline.params import Model
 from pipeline.search import Repair, Search, repair, search
 from pipeline.splits import Samples
-from pipeline.trials import Bench, Choice
+from pipeline.trials import Choice
 
 
 class Options(Model):
@@ -37,29 +38,25 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
         if method not in METHODS:
             raise ParamsError(f"Unknown calibration method '{method}'. Known: {', '.join(METHODS)}.")
     model = canonical.load(exported / "model.onnx")
-    qdq.fuse_gemm(model)
+    gemm.fuse(model)
     bench = Bench(model, samples, layout.TRIALS)
     choice = Choice(
         method=options.method,
         per_channel=options.per_channel,
         bias_correction=options.bias_correction,
         equalize=options.equalize,
-        left=_names(model, options.float_layers),
+        left=quantizer.layers_at(model, options.float_layers),
     )
     if options.search:
         choice = search(bench, choice, options.search)
     if options.repair:
         choice = repair(bench, choice, options.repair, options.search.workers if options.search else 1)
+        if choice.left:
+            named = {node.output[0]: node.name or node.output[0] for node in model.graph.node}
+            print(f"In float: {', '.join(named[layer] for layer in choice.left)}.", file=sys.stderr)
     if bench.trials:
         files.write_text(target.with_name(layout.TRIALS_CSV), bench.table().to_csv(float_format="%.6f"))
     quantized = bench.quantize(choice)
     if options.take_bytes:
-        quantizer.take_bytes(quantized)
+        byte_input.take_bytes(quantized)
     canonical.save(quantized, target)
-
-
-def _names(model: onnx.ModelProto, places: tuple[int, ...]) -> tuple[str, ...]:
-    layers = quantizer.layers(model)
-    if beyond := [place for place in places if place >= len(layers)]:
-        raise ParamsError(f"float_layers has {beyond[0]}, but the network has {len(layers)} layers, counted from 0.")
-    return tuple(layers[place] for place in places)

@@ -1,5 +1,6 @@
 """Quantization found by trial, and repaired: the same from run to run, resumed where it stood, on the samples alone."""
 
+import csv
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -11,12 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import canonical, layout, qdq, quantizer, recipes
+from pipeline import canonical, gemm, layout, quantizer, recipes
+from pipeline.bench import Bench
 from pipeline.calibration import METHODS
 from pipeline.errors import ParamsError
-from pipeline.search import Repair, Search, repair, search
+from pipeline.scorecard import Latency
+from pipeline.search import Repair, Search, fastest, repair, search
 from pipeline.splits import Samples, Split
-from pipeline.trials import Bench, Choice, Trial, best, sqnr
+from pipeline.trials import Choice, Trial, best, sqnr
 from tests.pipeline import onnx_graphs as graphs
 
 SPACE = Search(seconds=600)
@@ -129,6 +132,45 @@ def test_what_is_found_is_no_worse_than_the_default(model: onnx.ModelProto, draw
     tried = Bench(model, drawn, tmp_path)
     found = tried.try_out(search(tried, Choice(), SPACE))
     assert round(found.sqnr_db) >= round(tried.try_out(Choice()).sqnr_db)
+
+
+def test_sets_of_layers_and_operators_are_left_in_float(model: onnx.ModelProto, drawn: Samples, tmp_path: Path) -> None:
+    tried = Bench(model, drawn, tmp_path)
+    space = Search(
+        methods=("min_max",), float_layers=((0,), (0, 2)), float_operators=(("GlobalAveragePool",), ("Tanh",))
+    )
+    search(tried, Choice(), space)
+    first, _, third, *_ = quantizer.layers(model)
+    pools = {node.output[0] for node in model.graph.node if node.op_type == "GlobalAveragePool"}
+    assert {frozenset(trial.choice.left) for trial in tried.trials} == {
+        frozenset(), frozenset({first}), frozenset({first, third}), *([frozenset(pools)] if pools else []),
+    }  # fmt: skip
+
+
+def test_among_equals_what_is_measurably_slower_is_left_out(
+    model: onnx.ModelProto, drawn: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = Bench(model, drawn, tmp_path)
+    alike = {"agreement": 1, "accuracy": 1, "sqnr_db": 40, "file_bytes": 100}
+    trials = [Trial(choice=Choice(left=left), **alike) for left in ((), ("a",), ("b",))]
+    intervals = {(): (0.5, 0.6), ("a",): (0.55, 0.8), ("b",): (0.7, 0.9)}
+    timed = {"n": 1, "p50_us": 1, "p90_us": 1, "p99_us": 1, "ratio": 1}
+    latency = {
+        choice.form: Latency(**timed, ratio_ci95=intervals[choice.left]) for choice in (each.choice for each in trials)
+    }
+    monkeypatch.setattr(tried, "time", lambda _: latency)
+    assert [trial.choice.left for trial in fastest(tried, trials)] == [(), ("a",)]
+
+
+@pytest.mark.slow
+def test_latency_is_measured_where_asked(exported: Path, drawn: Samples, tmp_path: Path) -> None:
+    space = {"methods": ["min_max"], "float_layers": [[0]], "latency": True}
+    _, table = run(exported, tmp_path / "model.onnx", drawn, **space)
+    ratios = [
+        float(row["latency_ratio"]) for row in csv.DictReader(table.decode().splitlines()) if row["latency_ratio"]
+    ]
+    assert ratios
+    assert all(0.01 < ratio < 100 for ratio in ratios)
 
 
 def test_a_trial_is_what_its_file_will_do(model: onnx.ModelProto, drawn: Samples, tmp_path: Path) -> None:
@@ -270,7 +312,7 @@ def test_a_network_with_planted_outliers_is_repaired(
 ) -> None:
     """Channels a thousand times larger than their neighbours, in four of six layers: accuracy 0.94, INT8's 0.2."""
     float_network = onnx.load(trained / "fp32/model.onnx")
-    qdq.fuse_gemm(float_network)
+    gemm.fuse(float_network)
     first, second, third, fourth, *_ = layers = quantizer.layers(float_network)
     damaged = planted(float_network, [(first, second), (third, fourth)])
     tried = Bench(damaged, samples, tmp_path)
