@@ -1,16 +1,18 @@
 """Two classifiers on the same images: the difference of their accuracies, and how sure one can be of it."""
 
-import math
-
+import numpy as np
+import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.stats import norm
+
+Counts = int | npt.NDArray[np.int64]
 
 
 def score_interval(broke: int, fixed: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Tango's score interval for the paired difference (fixed - broke) / n, in accuracy.
 
-    It holds its level at small counts, also at none. Source: T. Tango, Equivalence test and confidence interval for
-    the difference in proportions for the paired-sample design, Statistics in Medicine 17 (1998), 891-908.
+    It is near its level also at small counts, and at none. Source: T. Tango, Equivalence test and confidence interval
+    for the difference in proportions for the paired-sample design, Statistics in Medicine 17 (1998), 891-908.
 
     Args:
         broke: images that only the reference got right.
@@ -22,7 +24,7 @@ def score_interval(broke: int, fixed: int, n: int, confidence: float = 0.95) -> 
     delta = (fixed - broke) / n
 
     def excess(at: float, sign: int) -> float:
-        return _score(broke, fixed, n, at) - sign * bound
+        return float(score(broke, fixed, n, at)) - sign * bound
 
     edge = 1 - 1e-12
     low = -1.0 if excess(-edge, 1) < 0 else float(brentq(excess, -edge, delta, args=(1,)))
@@ -30,11 +32,16 @@ def score_interval(broke: int, fixed: int, n: int, confidence: float = 0.95) -> 
     return low, high
 
 
-def _score(broke: int, fixed: int, n: int, delta: float) -> float:
-    """The score statistic for the hypothesis that the true difference is `delta`; falls as `delta` rises."""
+def score(broke: Counts, fixed: Counts, n: int, delta: float) -> npt.NDArray[np.float64]:
+    """Tango's score statistic for the hypothesis that the true difference is `delta`.
+
+    About standard normal where the hypothesis holds; it falls as `delta` rises, and infinite where only one result is
+    possible. Of `broke` and `fixed` one can be many counts, or both.
+    """
     linear = -fixed - broke + (2 * n - fixed + broke) * delta
     constant = -broke * delta * (1 - delta)
-    only_reference = (math.sqrt(max(linear * linear - 8 * n * constant, 0.0)) - linear) / (4 * n)
-    variance = n * (2 * only_reference + delta * (1 - delta))
-    distance = fixed - broke - n * delta
-    return distance / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, distance) if distance else 0.0
+    only_reference = (np.sqrt(np.maximum(linear * linear - 8 * n * constant, 0.0)) - linear) / (4 * n)
+    deviation = np.sqrt(np.maximum(n * (2 * only_reference + delta * (1 - delta)), 0.0))
+    distance = np.asarray(fixed - broke - n * delta, float)
+    certain = np.where(distance == 0, 0.0, np.copysign(np.inf, distance))
+    return np.divide(distance, deviation, out=certain, where=deviation > 0)

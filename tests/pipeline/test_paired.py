@@ -1,10 +1,11 @@
 """The paired score interval: published values, symmetry, coverage of what was observed."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.paired import score_interval
+from pipeline.paired import score, score_interval
 
 counts = st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(0, 400)).map(
     lambda drawn: (drawn[0], drawn[1], sum(drawn) + 1)
@@ -49,3 +50,12 @@ def test_no_discordant_image_still_leaves_doubt() -> None:
 def test_all_discordant_one_way_reaches_the_end() -> None:
     assert score_interval(50, 0, 50)[0] == -1
     assert score_interval(0, 50, 50)[1] == 1
+
+
+@given(counts, st.floats(-0.9, 0.9))
+def test_many_counts_score_as_each_alone(drawn: tuple[int, int, int], delta: float) -> None:
+    broke, _, n = drawn
+    many = np.arange(0, n - broke + 1)
+    scores = score(broke, many, n, delta)
+    assert (np.diff(scores) >= 0).all()
+    assert scores.tolist() == [score(broke, int(fixed), n, delta) for fixed in many]
