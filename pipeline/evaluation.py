@@ -1,6 +1,7 @@
 """Quality of one variant on the sealed test split, image by image beside the baseline."""
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -21,10 +22,16 @@ def logits(predict: Predictor, images: np.ndarray) -> np.ndarray:
     return np.concatenate([predict(images[start : start + BATCH]) for start in range(0, len(images), BATCH)])
 
 
-def judge(test: Split, variant: np.ndarray, baseline: np.ndarray, control: np.ndarray | None = None) -> Quality:
+def judge(
+    test: Split,
+    variant: np.ndarray,
+    baseline: np.ndarray,
+    control: np.ndarray | None = None,
+    classes: Sequence[str] | None = None,
+) -> Quality:
     """Quality of the logits `variant` over `test`, paired with those of the baseline and, where given, the control.
 
-    All logits are (N, classes), in the order of `test`.
+    All logits are (N, classes), in the order of `test`; `classes` names them, by number if not given.
     """
     predicted = variant.argmax(1)
     right = predicted == test.labels
@@ -36,8 +43,35 @@ def judge(test: Split, variant: np.ndarray, baseline: np.ndarray, control: np.nd
         ci95=(float(interval.low), float(interval.high)),
         per_class_recall=[float(row[label] / row.sum()) for label, row in enumerate(confusion)],
         confusion=confusion.tolist(),
-        vs_baseline=_pair(test.labels, predicted, baseline.argmax(1)),
-        vs_control=None if control is None else _pair(test.labels, predicted, control.argmax(1)),
+        vs_baseline=pair(test.labels, variant, baseline, classes),
+        vs_control=None if control is None else pair(test.labels, variant, control, classes),
+    )
+
+
+def pair(
+    labels: np.ndarray, variant: np.ndarray, reference: np.ndarray, classes: Sequence[str] | None = None
+) -> Paired:
+    """One variant against a reference over the same images, in all and class by class.
+
+    Args:
+        labels: (N,) the actual classes, 0 to the number of classes less one.
+        variant: (N, classes) logits.
+        reference: (N, classes) logits.
+        classes: their names in label order; by default their numbers.
+    """
+    predicted, expected = variant.argmax(1), reference.argmax(1)
+    right, reference_right = predicted == labels, expected == labels
+    broke, fixed = reference_right & ~right, right & ~reference_right
+    names = classes or [str(label) for label in range(variant.shape[1])]
+    counts = (np.bincount(labels[which], minlength=len(names)).tolist() for which in (broke, fixed, slice(None)))
+    lost, won = int(broke.sum()), int(fixed.sum())
+    return Paired(
+        delta=(won - lost) / len(labels),
+        ci=score_interval(lost, won, len(labels)),
+        broke=lost,
+        fixed=won,
+        agreement=float((predicted == expected).mean()),
+        per_class=dict(zip(names, zip(*counts, strict=True), strict=True)),
     )
 
 
@@ -49,16 +83,3 @@ def save(name: str, test: Split, variant: np.ndarray, card: Evaluation) -> None:
     files.write_bytes(layout.logits(name), buffer.getvalue())
     files.write_text(layout.predictions(name), predictions.to_csv(index=False))
     files.write_text(layout.card(name), card.model_dump_json(indent=1) + "\n")
-
-
-def _pair(labels: np.ndarray, predicted: np.ndarray, reference: np.ndarray) -> Paired:
-    right, reference_right = predicted == labels, reference == labels
-    broke = int((reference_right & ~right).sum())
-    fixed = int((right & ~reference_right).sum())
-    return Paired(
-        delta=(fixed - broke) / len(labels),
-        ci=score_interval(broke, fixed, len(labels)),
-        broke=broke,
-        fixed=fixed,
-        agreement=float((predicted == reference).mean()),
-    )

@@ -20,10 +20,16 @@ DOWNSTREAM = ("report", "register")
 """Stages that run after or as the scorecards are written; their state is no part of the lineage."""
 
 
+MACHINE_DIGITS = 12
+"""Of the machine's digest: enough to tell two apart."""
+
+
 class Benchmark(Record):
     """`benchmark.json`: latency by variant, then by batch size."""
 
     machine: dict[str, Any]
+    models: dict[str, str]
+    """Variant -> sha256 of the file that was timed."""
     threads: int
     latency: dict[str, dict[str, Latency]]
 
@@ -41,7 +47,7 @@ def assemble(params: Params) -> Scorecards:
     """Every variant's scorecard, in the order of `params.yaml`.
 
     Raises:
-        ModelError: a measurement is missing or unreadable.
+        ModelError: a measurement is missing or unreadable, or another file was timed than was evaluated.
     """
     benchmark = _read(layout.BENCHMARK, Benchmark)
     manifest = _read(layout.MANIFEST, Manifest)
@@ -99,6 +105,8 @@ def _scorecard(name: str, params: Params, benchmark: Benchmark, lineage: Lineage
     if name not in benchmark.latency:
         raise ModelError(f"{layout.BENCHMARK} has no latency of '{name}'. Run dvc repro.")
     evaluation = _read(layout.card(name), Evaluation)
+    if benchmark.models.get(name) != evaluation.model.sha256:
+        raise ModelError(f"The file of '{name}' that was timed is not the one that was evaluated. Run dvc repro.")
     variant = params.variant(name)
     return Scorecard(
         variant=name,
@@ -110,7 +118,11 @@ def _scorecard(name: str, params: Params, benchmark: Benchmark, lineage: Lineage
         model=evaluation.model,
         quality=evaluation.quality,
         size=evaluation.size,
-        latency=Latencies(threads=benchmark.threads, batches=benchmark.latency[name]),
+        latency=Latencies(
+            threads=benchmark.threads,
+            batches=benchmark.latency[name],
+            machine=digest(benchmark.machine)[:MACHINE_DIGITS],
+        ),
         proof=evaluation.proof,
         parity=evaluation.parity | _beside_counterparts(name, evaluation, params),
         lineage=lineage,

@@ -31,6 +31,8 @@ class Paired(Record):
     """Images only the variant got right."""
     agreement: float
     """Share of images with the same top-1 class."""
+    per_class: dict[str, tuple[int, int, int]] = {}
+    """Class -> of its images, how many broke, how many were fixed, how many there are; empty where not counted."""
 
 
 class Quality(Record):
@@ -82,6 +84,8 @@ class Latency(Record):
 class Latencies(Record):
     threads: int
     batches: dict[str, Latency]
+    machine: str | None = None
+    """Digest of the machine and runtimes that it was timed on; None where they were not recorded."""
 
 
 class FloatNode(Record):

@@ -7,7 +7,7 @@ from pipeline.errors import boundary
 from pipeline.params import load_params
 from pipeline.runtimes import open_model
 from pipeline.scorecard import Evaluation, ModelFile
-from pipeline.splits import load_split
+from pipeline.splits import load_manifest, load_split
 
 
 @boundary()
@@ -16,13 +16,14 @@ def main(name: str) -> None:
     model, baseline = layout.model(name), layout.model(params.baseline)
     networks = ["qat", "control"] if params.variant(name).source == "qat" else [params.variant(name).source]
     exported = [layout.exported(network) / "model.onnx" for network in networks]
+    classes = load_manifest(layout.MANIFEST).classes
     test, calibration = load_split(layout.split("test")), load_split(layout.split("calibration"))
     logits, beside, network, *control = (
         evaluation.logits(open_model(path), test.images) for path in (model, baseline, *exported)
     )
     card = Evaluation(
         model=ModelFile.of(model),
-        quality=evaluation.judge(test, logits, beside, *control),
+        quality=evaluation.judge(test, logits, beside, control[0] if control else None, classes),
         size=proof.measure_size(model, baseline),
         proof=proof.prove(model, open_model(model).feed(calibration.images)),
         parity={"network": parity.compare(logits, network, proof.output_step(model))},

@@ -34,6 +34,14 @@ def test_pairing_counts_what_broke_and_what_was_fixed() -> None:
     assert paired.agreement == pytest.approx(3 / 6)
 
 
+def test_each_class_has_its_own_counts_by_name() -> None:
+    variant, reference = logits([0, 1, 1, 1, 2, 2]), logits([0, 0, 0, 1, 0, 2])
+    counts = {"cat": (1, 0, 2), "dog": (0, 1, 2), "fox": (0, 1, 2)}
+    assert evaluation.pair(TEST.labels, variant, reference, ["cat", "dog", "fox"]).per_class == counts
+    numbered = evaluation.judge(TEST, variant, reference).vs_baseline.per_class
+    assert numbered == dict(zip("012", counts.values(), strict=True))
+
+
 def test_a_control_is_paired_only_where_there_is_one() -> None:
     right, wrong = logits([0, 0, 1, 1, 2, 2]), logits([1, 0, 1, 1, 2, 2])
     assert evaluation.judge(TEST, right, right).vs_control is None

@@ -37,7 +37,8 @@ def project(scorecards: Scorecards, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         content = card.model_dump(mode="json", include={"model", "quality", "size", "proof", "notes"})
         (folder / "card.json").write_text(json.dumps(content))
     latency = {card.variant: card.latency.model_dump(mode="json")["batches"] for card in scorecards.scorecards}
-    benchmark = {"machine": scorecards.machine, "threads": 1, "latency": latency}
+    models = {card.variant: card.model.sha256 for card in scorecards.scorecards}
+    benchmark = {"machine": scorecards.machine, "models": models, "threads": 1, "latency": latency}
     layout.BENCHMARK.write_text(json.dumps(benchmark))
     layout.DATA.mkdir()
     layout.MANIFEST.write_text(json.dumps(scorecards.data))
@@ -51,10 +52,11 @@ def assemble() -> Scorecards:
 def test_what_the_stages_wrote_is_all_there(scorecards: Scorecards) -> None:
     assembled = assemble()
     assert (assembled.machine, assembled.data) == (scorecards.machine, scorecards.data)
-    measured = {"quality", "size", "latency", "proof", "notes", "model", "format", "precision", "method", "recipe"}
+    measured = {"quality", "size", "proof", "notes", "model", "format", "precision", "method", "recipe"}
     for card in scorecards.scorecards:
         again = assembled.card(card.variant)
         assert again.model_dump(include=measured) == card.model_dump(include=measured)
+        assert again.latency.batches == card.latency.batches
         assert again.lineage.data == scorecards.data["digest"]
 
 
@@ -92,6 +94,20 @@ def test_a_variant_that_was_not_timed_is_named() -> None:
         assemble()
 
 
+def test_figures_of_another_file_than_was_evaluated_are_not_put_on_its_card() -> None:
+    models = {card.variant: card.model.sha256 for card in assemble().scorecards}
+    edit(layout.BENCHMARK, models=models | {"onnx_int8_qat": "0" * 64})
+    with pytest.raises(ModelError, match=r"'onnx_int8_qat' that was timed is not the one .* evaluated\. Run dvc repro"):
+        assemble()
+
+
+def test_a_latency_bears_the_machine_it_was_taken_on() -> None:
+    before = {card.latency.machine for card in assemble().scorecards}
+    edit(layout.BENCHMARK, machine={"cpu": "another"})
+    after = {card.latency.machine for card in assemble().scorecards}
+    assert (len(before), len(after), len(before | after)) == (1, 1, 2)
+
+
 def test_the_pipeline_digest_follows_models_data_and_params_only() -> None:
     before = assemble()
     edit(layout.BENCHMARK, machine={"cpu": "another"})
@@ -99,7 +115,9 @@ def test_the_pipeline_digest_follows_models_data_and_params_only() -> None:
     assert assemble().pipeline == before.pipeline
 
     digests = {before.pipeline}
+    models = json.loads(layout.BENCHMARK.read_text())["models"]
     edit(layout.card("onnx_int8_qat"), model={"path": "model.onnx", "sha256": "0" * 64})
+    edit(layout.BENCHMARK, models=models | {"onnx_int8_qat": "0" * 64})
     digests.add(assemble().pipeline)
     edit(layout.MANIFEST, digest="1" * 64)
     digests.add(assemble().pipeline)
