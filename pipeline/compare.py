@@ -12,7 +12,7 @@ from rich.table import Table
 from pipeline import layout
 from pipeline.decision import Decision, load_decision
 from pipeline.scorecard import load_scorecards
-from pipeline.table import HEADERS, Row, cells, gains, table
+from pipeline.table import HEADERS, Row, cells, findings, gains, table
 
 STYLES = {"pass": "green", "fail": "red", "underpowered": "yellow", "baseline": "dim"}
 UNBOUNDED = 1000
@@ -55,13 +55,13 @@ def show(rows: Sequence[Row], decision: Decision) -> None:
     console = Console(width=needed if fits else None, highlight=False)
     if fits:
         console.print(full)
-        intervals = "95% intervals in brackets."
+        brackets = "In brackets the bounds that are judged: accuracy by the lower, latency by the upper."
     else:
         stacked = [header.replace(" ", "\n") for header in HEADERS]
         console.print(_view(rows, stacked, [_figures(row) for row in rows], gap=1))
-        intervals = f"Intervals and reasons: {needed} columns."
-    notes = [f"Baseline {decision.baseline}. Latency at batch 1. {intervals}", *gains(rows), _outcome(decision)]
-    console.print("\n" + "\n".join(notes))
+        brackets = f"Bounds: {needed} columns."
+    notes = [f"Baseline {decision.baseline}. Latency at batch 1. {brackets}", *gains(rows), *findings(rows)]
+    console.print("\n" + "\n".join([*notes, _outcome(decision)]))
 
 
 def _view(rows: Sequence[Row], headers: Sequence[str], texts: Sequence[Sequence[str]], gap: int) -> Table:

@@ -1,6 +1,7 @@
 """The gate's decision, as written to `reports/decision.json`."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -8,23 +9,49 @@ from pydantic import ValidationError
 
 from pipeline.errors import ModelError
 from pipeline.params import Policy
-from pipeline.scorecard import Record
+from pipeline.scorecard import Interval, Record
 
 Outcome = Literal["pass", "fail", "underpowered"]
 
 
 class Reason(Record):
-    """One rule's finding; `code` is `<figure>_ok`, `<figure>_exceeded` or `<figure>_missed`."""
+    """One rule's finding.
+
+    `code` is `<figure>_ok`, `<figure>_exceeded`, `<figure>_missed`, `<figure>_incomparable` or `<figure>_underpowered`.
+    """
 
     rule: str
+    """For example `accuracy`; `accuracy vs champion` where it was not judged against the baseline."""
     value: float
+    """The figure as it was judged: where that is an end of its interval, that end."""
     limit: float
     code: str
+    interval: Interval | None = None
+    """The figure's interval, where there is one."""
+    of: str | None = None
+    """The class that it is the figure of."""
+    needed: int | None = None
+    """Where too few images were seen: the number of test images that would decide."""
 
     @property
     def met(self) -> bool:
         """Whether the rule holds."""
-        return self.code.endswith("_ok")
+        return self.outcome == "pass"
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the rule says by itself."""
+        found = self.code.rpartition("_")[2]
+        return "pass" if found == "ok" else "underpowered" if found == "underpowered" else "fail"
+
+    def __str__(self) -> str:
+        figure, _, found = self.code.rpartition("_")
+        _, versus, against = self.rule.partition(" vs ")
+        parts = [figure.replace("_", " "), f"of class {self.of}" if self.of else "", f"vs {against}" if versus else ""]
+        text = f"{' '.join(part for part in parts if part)} {self.value:.4g}, limit {self.limit:g}"
+        if found == "incomparable":
+            return f"{text}, but not timed on the baseline's machine"
+        return f"{text}, {self.needed:,} test images would decide" if self.needed else text
 
 
 class Verdict(Record):
@@ -32,6 +59,17 @@ class Verdict(Record):
     verdict: Outcome
     reasons: tuple[Reason, ...]
     """One a rule, those that hold included."""
+
+    @property
+    def unmet(self) -> tuple[Reason, ...]:
+        """The rules that do not hold."""
+        return tuple(reason for reason in self.reasons if not reason.met)
+
+    @property
+    def accuracy_bounds(self) -> Interval | None:
+        """Bounds of the difference of the accuracies, as they were judged; None where only the drop was recorded."""
+        drop = next((reason.interval for reason in self.reasons if reason.rule == "accuracy"), None)
+        return None if drop is None else (0.0 - drop[1], 0.0 - drop[0])
 
 
 class Decision(Record):
@@ -44,6 +82,12 @@ class Decision(Record):
     def verdict(self, variant: str) -> Verdict | None:
         """The verdict on `variant`; None for the baseline."""
         return next((verdict for verdict in self.verdicts if verdict.variant == variant), None)
+
+
+def outcome(reasons: Iterable[Reason]) -> Outcome:
+    """What the reasons come to: fail if any does, else underpowered if any is, else pass."""
+    found = {reason.outcome for reason in reasons}
+    return "fail" if "fail" in found else "underpowered" if "underpowered" in found else "pass"
 
 
 def load_decision(path: Path) -> Decision:

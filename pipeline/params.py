@@ -16,6 +16,8 @@ VARIANT_NAME = re.compile(r"(?P<format>onnx|litert)_(?P<precision>[a-z]+[0-9]+)(
 """`<format>_<precision>[_<method>]`, for example `onnx_fp32` or `litert_int8_static`."""
 
 Share = Annotated[float, Field(gt=0, lt=1)]
+ClassName = Annotated[str, Field(coerce_numbers_to_str=True)]
+Figure = Literal["latency", "size", "accuracy"]
 
 
 class Model(BaseModel):
@@ -79,11 +81,26 @@ class Benchmark(Model):
 class Policy(Model):
     """What a variant must meet to be promoted, each figure against the baseline's."""
 
-    max_accuracy_drop: Annotated[float, Field(ge=0, lt=1)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """One-sided: with which accuracy is shown to be kept, and recall to be lost."""
+    max_accuracy_drop: Share
+    """The non-inferiority margin."""
+    max_recall_drop: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Of any one class."""
+    recall_drops: dict[ClassName, Annotated[float, Field(ge=0, lt=1)]] = {}
+    """Classes with a limit of their own."""
     max_size_ratio: Annotated[float, Field(gt=0)]
     max_latency_ratio: Annotated[float, Field(gt=0)]
     min_integer_compute_share: Annotated[float, Field(ge=0, le=1)] = 0
     """Of the multiply-accumulates, as the proof found them."""
+    prefer: tuple[Figure, ...] = ("latency", "size", "accuracy")
+    """By what the best of those that pass is chosen; the next figure decides where one is equal."""
+
+    @model_validator(mode="after")
+    def _preferences_are_named_once(self) -> "Policy":
+        if len(set(self.prefer)) < len(self.prefer):
+            raise ValueError(f"prefer is {list(self.prefer)}, and can name each figure once")
+        return self
 
 
 class Registry(Model):

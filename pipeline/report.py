@@ -88,7 +88,7 @@ def page(
         scorecards=scorecards,
         decision=decision,
         headers=table.HEADERS,
-        gains=table.gains(rows),
+        notes=[*table.gains(rows), *table.findings(rows)],
         rows=[(row, table.cells(row)) for row in rows],
         winner=next((row for row in rows if row.winner), None),
         classes=_classes(scorecards),

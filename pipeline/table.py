@@ -26,6 +26,7 @@ class Row(Record):
     accuracy: float
     delta: float
     delta_ci: Interval
+    """As it was judged."""
     vs_control: Paired | None
     """Of a quantization-aware variant: beside the float network that trained on for just as long."""
     size_bytes: int
@@ -38,6 +39,8 @@ class Row(Record):
     """`baseline`, `pass`, `fail` or `underpowered`."""
     unmet: tuple[str, ...]
     """The rules that do not hold."""
+    reasons: tuple[str, ...]
+    """What they found, with figure and limit."""
     winner: bool
 
 
@@ -65,11 +68,16 @@ def cells(row: Row) -> tuple[str, ...]:
 def gains(rows: Sequence[Row]) -> list[str]:
     """What quantization-aware training gained beyond more training: a line for each variant made by it."""
     return [
-        f"QAT beyond more training: {row.variant} {points(row.vs_control.delta)} points "
-        f"[{', '.join(map(points, row.vs_control.ci))}]"
+        f"QAT beyond more training: {row.variant} {points(row.vs_control.delta)} points, "
+        f"95% interval [{', '.join(map(points, row.vs_control.ci))}]"
         for row in rows
         if row.vs_control
     ]
+
+
+def findings(rows: Sequence[Row]) -> list[str]:
+    """Why each variant that did not pass did not: a line for each."""
+    return [f"{row.verdict.capitalize()} {row.variant}: {'; '.join(row.reasons)}." for row in rows if row.reasons]
 
 
 def percent(share: float) -> str:
@@ -149,7 +157,7 @@ def _row(card: Scorecard, decision: Decision) -> Row:
         variant=card.variant,
         accuracy=card.quality.top1,
         delta=paired.delta,
-        delta_ci=paired.ci,
+        delta_ci=(judged and judged.accuracy_bounds) or paired.ci,
         vs_control=card.quality.vs_control,
         size_bytes=card.size.file_bytes,
         size_ratio=card.size.ratio,
@@ -158,6 +166,7 @@ def _row(card: Scorecard, decision: Decision) -> Row:
         latency_ratio_ci95=single.ratio_ci95,
         integer_weight_share=card.proof.integer_weight_share,
         verdict=judged.verdict if judged else "baseline",
-        unmet=tuple(reason.rule for reason in judged.reasons if not reason.met) if judged else (),
+        unmet=tuple(reason.rule for reason in judged.unmet) if judged else (),
+        reasons=tuple(str(reason) for reason in judged.unmet) if judged else (),
         winner=card.variant == decision.winner,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.decision import Decision, Verdict
+from pipeline.decision import Decision, Outcome, Verdict
 from pipeline.figures.axes import Axis, spanning
 from pipeline.scorecard import Interval, Scorecard, Scorecards
 
@@ -37,8 +37,8 @@ class Mark:
     at: float
     low: float
     high: float
-    met: bool | None
-    """Whether the gate's rule on this figure holds; None where there is no rule."""
+    outcome: Outcome | None
+    """What the gate's rule on this figure says; None where there is no rule."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Intervals:
 
 
 def intervals(scorecards: Scorecards, decision: Decision) -> Intervals:
-    """Accuracy difference and latency ratio of each candidate, with their intervals and the policy's limits."""
+    """Accuracy difference and latency ratio of each candidate, with their bounds and the policy's limits."""
     cards = [card for card in scorecards.scorecards if card.variant != decision.baseline]
     measures = _measures(cards, decision) if cards else []
     width = (WIDTH - NAMES) / max(1, len(measures))
@@ -69,7 +69,8 @@ def intervals(scorecards: Scorecards, decision: Decision) -> Intervals:
 
 def _measures(cards: Sequence[Scorecard], decision: Decision) -> list[Measure]:
     pairs = [card.quality.vs_baseline for card in cards]
-    differences = [(100 * pair.delta, (100 * pair.ci[0], 100 * pair.ci[1])) for pair in pairs]
+    bounds = [judged.accuracy_bounds or pair.ci for judged, pair in zip(decision.verdicts, pairs, strict=True)]
+    differences = [(100 * pair.delta, (100 * low, 100 * high)) for pair, (low, high) in zip(pairs, bounds, strict=True)]
     measures = [Measure("Accuracy, points", differences, 0, -100 * decision.policy.max_accuracy_drop, "accuracy")]
     for batch in cards[0].latency.batches:
         timed = [card.latency.batches[batch] for card in cards]
@@ -85,15 +86,15 @@ def _panel(measure: Measure, decision: Decision, start: float, width: float) -> 
     ends = [end for _, bounds in measure.values for end in bounds]
     axis = spanning(guides + ends, start, start + width, log=measure.equal == 1)
     marks = [
-        Mark(_row(n), axis.at(value), axis.at(low), axis.at(high), _met(verdict, measure.rule))
+        Mark(_row(n), axis.at(value), axis.at(low), axis.at(high), _outcome(verdict, measure.rule))
         for n, ((value, (low, high)), verdict) in enumerate(zip(measure.values, decision.verdicts, strict=True))
     ]
     limit = None if measure.limit is None else axis.at(measure.limit)
     return Panel(measure.title, axis, axis.at(measure.equal), limit, marks)
 
 
-def _met(verdict: Verdict, rule: str | None) -> bool | None:
-    return next((reason.met for reason in verdict.reasons if reason.rule == rule), None)
+def _outcome(verdict: Verdict, rule: str | None) -> Outcome | None:
+    return next((reason.outcome for reason in verdict.reasons if reason.rule == rule), None)
 
 
 def _row(n: int) -> float:

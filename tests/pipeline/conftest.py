@@ -51,7 +51,9 @@ def scorecard(name: str, **changes: Any) -> Scorecard:
         "model": ModelFile(path=f"artifacts/models/{name}/model.onnx", sha256=f"{len(recipe):064x}"),
         "quality": quality(top1, broke).model_copy(update={"vs_control": BESIDE_CONTROL if source == "qat" else None}),
         "size": Size(file_bytes=size, weight_bytes=size - 1700, ratio=size / FP32_BYTES, floor_ratio=size / 20_476),
-        "latency": Latencies(threads=1, batches={"1": latency(ratio, 3000), "64": latency(ratio * 1.1, 200, 18)}),
+        "latency": Latencies(
+            threads=1, batches={"1": latency(ratio, 3000), "64": latency(ratio * 1.1, 200, 18)}, machine="a1b2c3d4e5f6"
+        ),
         "proof": proof(integers),
         "lineage": Lineage(git="0a1b2c3", dvc_lock="d" * 64, data="e" * 64, params="f" * 64),
         "notes": ["Unsigned activations."] if "static" in name else [],
@@ -78,8 +80,16 @@ def quality(top1: float, broke: int, n: int = N) -> Quality:
             broke=broke,
             fixed=fixed,
             agreement=1 - (broke + fixed) / n,
+            per_class={
+                str(digit): (spread_over(broke, digit), spread_over(fixed, digit), n // 10) for digit in range(10)
+            },
         ),
     )
+
+
+def spread_over(count: int, digit: int) -> int:
+    """How many of `count` images are of this digit, when all digits get as many as they can."""
+    return (count + digit) // 10
 
 
 def latency(ratio: float, calls: int, scale: float = 1) -> Latency:
@@ -116,4 +126,4 @@ def scorecards() -> Scorecards:
 
 @pytest.fixture
 def policy() -> Policy:
-    return Policy(max_accuracy_drop=0.01, max_size_ratio=0.5, max_latency_ratio=1.0)
+    return Policy(max_accuracy_drop=0.01, max_size_ratio=0.5, max_latency_ratio=1.05)

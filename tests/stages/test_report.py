@@ -12,13 +12,20 @@ import yaml
 from pipeline import layout
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
-PAIRED = {"delta": 0.0, "ci": [-0.005, 0.005], "broke": 1, "fixed": 1, "agreement": 0.99}
+PAIRED = {
+    "delta": 0.0,
+    "ci": [-0.02, 0.02],
+    "broke": 0,
+    "fixed": 0,
+    "agreement": 0.99,
+    "per_class": {"zero": [0, 0, 200], "one": [0, 0, 200]},
+}
 QUALITY = {
     "top1": 0.9,
-    "n": 200,
+    "n": 400,
     "ci95": [0.85, 0.94],
     "per_class_recall": [0.9, 0.9],
-    "confusion": [[90, 10], [10, 90]],
+    "confusion": [[180, 20], [20, 180]],
     "vs_baseline": PAIRED,
 }
 
@@ -53,7 +60,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(layout.card("onnx_fp32"), card(1.0, 0.0))
     write(layout.card("onnx_int8_static"), card(0.3, 1.0))
     timed = {"onnx_fp32": latency(1.0), "onnx_int8_static": latency(0.9)}
-    write(layout.BENCHMARK, {"machine": {"cpu": "test"}, "threads": 1, "latency": timed})
+    models = dict.fromkeys(timed, "a" * 64)
+    write(layout.BENCHMARK, {"machine": {"cpu": "test"}, "models": models, "threads": 1, "latency": timed})
     write(layout.MANIFEST, {"source": "digits", "classes": ["zero", "one"], "digest": "b" * 64})
 
 
