@@ -30,9 +30,14 @@ def decide(scorecards: Scorecards, policy: Policy, baseline: str) -> Decision:
     against = scorecards.card(baseline)
     candidates = [card for card in scorecards.scorecards if card is not against]
     verdicts = tuple(_judge(card, against, policy) for card in candidates)
-    passing = [card for card, verdict in zip(candidates, verdicts, strict=True) if verdict.verdict == "pass"]
-    winner = min(passing, key=lambda card: _preference(card, policy)).variant if passing else None
-    return Decision(winner=winner, baseline=baseline, policy=policy, verdicts=verdicts)
+    decision = Decision(winner=None, baseline=baseline, policy=policy, verdicts=verdicts)
+    return decision.model_copy(update={"winner": next(iter(ranking(scorecards, decision)), None)})
+
+
+def ranking(scorecards: Scorecards, decision: Decision) -> list[str]:
+    """Variants that pass, the best first."""
+    passing = [scorecards.card(verdict.variant) for verdict in decision.verdicts if verdict.verdict == "pass"]
+    return [card.variant for card in sorted(passing, key=lambda card: _preference(card, decision.policy))]
 
 
 def challenge(paired: Paired, policy: Policy, against: str) -> tuple[Reason, ...]:
