@@ -50,7 +50,7 @@ class Reason(Record):
         parts = [figure.replace("_", " "), f"of class {self.of}" if self.of else "", f"vs {against}" if versus else ""]
         text = f"{' '.join(part for part in parts if part)} {self.value:.4g}, limit {self.limit:g}"
         if found == "incomparable":
-            return f"{text}, but not timed on the baseline's machine"
+            return f"{text}, but not known to be timed on the baseline's machine"
         return f"{text}, {self.needed:,} test images would decide" if self.needed else text
 
 

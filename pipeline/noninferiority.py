@@ -8,7 +8,7 @@ discordance rate makes it largest. Tango's own limit exceeds a level of 5% (5.6%
 `benchmarks/gate.py`).
 
 The discordance rate is sought in a confidence set of its own, whose chance to miss is taken off the level: a rate near
-1, at which no two classifiers differ, would else widen every bound. The set belongs to the discordant images seen in
+1, which no two classifiers in use have, would else widen every bound. The set belongs to the discordant images seen in
 bins two standard deviations wide, so that one order serves many results.
 
 Sources: R. J. Buehler, Confidence intervals for the product of two binomial parameters, JASA 52 (1957), 482-493;
@@ -34,7 +34,7 @@ Integers = npt.NDArray[np.int64]
 OUTSIDE = 0.002
 """Share of the level that is spent on the discordance rate lying outside its confidence set."""
 RATES = 65
-"""Discordance rates tried; with 1,001 of them the chance to pass rises by 0.00002 at most."""
+"""Discordance rates tried; with 1,001 the largest chance rises by 0.00002 at most."""
 DEVIATIONS = 6
 """Standard deviations of a count beyond which its chance, below 1e-8, is left out."""
 EDGE = 1 - 1e-9
@@ -49,7 +49,7 @@ def lower_bound(broke: int, fixed: int, n: int, confidence: float = 0.95) -> flo
     """The exact lower bound of the true difference, (fixed - broke) / n as seen, in accuracy.
 
     In at least `confidence` of all repetitions it lies at or below the truth, whatever that is. -1 where nothing can
-    be said. To 0.1 s for tens of discordant images among 10,000, 0.5 s for hundreds.
+    be said. It takes some 0.1 s where tens of 10,000 images are discordant, 0.5 s where hundreds are.
 
     Args:
         broke: images that only the reference got right.

@@ -15,8 +15,8 @@ def main() -> None:
     params = load_params()
     options = params.benchmark
     images = load_split(layout.split("selection")).images[: max(options.batches)]
-    models = {name: ModelFile.of(layout.model(name)).sha256 for name in params.variants}
     predictors = {name: open_model(layout.model(name), options.threads) for name in params.variants}
+    models = {name: ModelFile.of(layout.model(name)).sha256 for name in params.variants}
     latency: dict[str, dict[str, object]] = {name: {} for name in predictors}
     for batch in options.batches:
         measured = benchmark.measure(predictors, params.baseline, images, batch, options.rounds)

@@ -105,6 +105,17 @@ def test_one_figure_beyond_its_limit_fails_and_is_named(
     assert all(other.endswith("_ok") for name, other in judged.items() if name != "verdict")
 
 
+def test_two_machines_that_were_not_recorded_are_not_one(scorecards: Scorecards, policy: Policy) -> None:
+    cards = [
+        card.model_copy(update={"latency": card.latency.model_copy(update={"machine": None})})
+        for card in scorecards.scorecards
+    ]
+    decision = decide(scorecards.model_copy(update={"scorecards": cards}), policy, "onnx_fp32")
+    latencies = [reason for verdict in decision.verdicts for reason in verdict.reasons if reason.rule == "latency"]
+    assert {reason.code for reason in latencies} == {"latency_ratio_incomparable"}
+    assert str(latencies[0]).endswith(", limit 1.05, but not known to be timed on the baseline's machine")
+
+
 def test_a_ratio_at_its_limit_passes(scorecards: Scorecards, policy: Policy) -> None:
     assert judge(scorecards, policy, size=0.5, latency=1.05)["verdict"] == "pass"
 
@@ -161,6 +172,9 @@ def test_recall_names_the_class_that_fell_most_beyond_its_limit(policy: Policy) 
     own = policy.model_copy(update={"recall_drops": {"dog": 0.2}})
     assert recall(lost, own).of == "owl"
     assert recall(lost, own.model_copy(update={"max_recall_drop": 0.2})).met
+    both = paired(370, 0, 2000, dog=(250, 0, 1000), owl=(120, 0, 1000))
+    assert recall(both, policy).of == "dog"
+    assert recall(both, own).of == "owl"
 
 
 def test_many_classes_make_no_class_suspect_by_chance(policy: Policy) -> None:
