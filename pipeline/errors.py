@@ -26,6 +26,10 @@ class ModelError(OctavoError):
     """A model file is missing, unreadable or not what its name promises."""
 
 
+class ScheduleError(OctavoError):
+    """A schedule names no time or zone there is, or cannot be set up as asked."""
+
+
 class PromotionRefused(OctavoError):
     """The policy refuses a promotion: exit code 2."""
 
