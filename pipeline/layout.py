@@ -21,6 +21,11 @@ DECISION = REPORTS / "decision.json"
 METRICS = REPORTS / "metrics.json"
 TRADEOFF = REPORTS / "tradeoff.csv"
 REPORT = REPORTS / "report.html"
+NIGHTS = REPORTS / "nightly"
+"""A record of each night, `<date>.json`, and cron's log."""
+
+NIGHT_ENVIRONMENT = Path("nightly.env")
+"""What the night's environment has beyond a bare one, `NAME=value` lines: a scheduler knows nothing of a shell's."""
 
 SUFFIXES = {"onnx": ".onnx", "litert": ".tflite"}
 

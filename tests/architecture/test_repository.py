@@ -1,7 +1,10 @@
 """The repository installs anywhere and tells nothing about the machine it was made on."""
 
 import re
+import shutil
 import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -81,6 +84,21 @@ def test_the_pythons_tested_here_are_those_of_pyproject() -> None:
     project = tomlkit.parse((ROOT / "pyproject.toml").read_text(encoding="utf-8")).unwrap()["project"]
     supported = Requirement(f"python{project['requires-python']}").specifier
     assert [f"3.{minor}" for minor in range(8, 20) if f"3.{minor}" in supported] == list(PYTHONS)
+
+
+@pytest.mark.slow
+def test_what_is_installed_has_every_template(committed: list[Path], tmp_path: Path) -> None:
+    for file in committed:
+        copy = tmp_path / file.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
+    build = "from setuptools.build_meta import build_wheel; build_wheel('.')"
+    subprocess.run([sys.executable, "-c", build], cwd=tmp_path, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    packaged = set(zipfile.ZipFile(wheel).namelist())
+    templates = {str(file.relative_to(ROOT)) for file in committed if file.suffix == ".j2"}
+    assert templates
+    assert templates <= packaged
 
 
 def _met(wanted: Requirement, pins: dict[str, str]) -> bool:

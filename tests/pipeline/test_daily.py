@@ -125,6 +125,13 @@ def test_woken_every_ten_minutes_it_runs_once_a_day(case: tuple[Daily, datetime]
     assert ran == [due for day in days if (due := nightly.due(day)) and start < due <= end]
 
 
+def test_the_last_and_the_next_lie_beyond_a_day_that_the_calendar_left_out() -> None:
+    nightly = parse("02:30 Pacific/Apia")
+    before, after = utc("2011-12-29T12:30"), utc("2011-12-30T12:30")
+    assert nightly.next_due(before) == after
+    assert nightly.last_due(after - SECOND) == before
+
+
 def test_what_was_missed_is_caught_up_once() -> None:
     nightly = parse("02:30 Europe/Berlin")
     back = utc("2026-11-25T09:00")
