@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils import resample
 
-from pipeline import sources
+from pipeline import membership, sources
 from pipeline.errors import DataError
 from pipeline.params import Data
 from pipeline.sources.raw import Raw, sha256
@@ -56,7 +55,7 @@ def check(raw: Raw) -> tuple[Split, Split | None, list[str]]:
             f"Test images are {test.images.dtype} {test.images.shape[1:]}, those of train {train.images.dtype} "
             f"{train.images.shape[1:]}. Both must be alike: convert one of them."
         )
-    shared = _stand_in(image_digests(train.images), image_digests(test.images))
+    shared = _stand_in(membership.image_digests(train.images), membership.image_digests(test.images))
     if shared and not raw.published:
         raise DataError(
             f"{shared} of {len(test.labels)} test images also stand in train, so test accuracy would flatter. "
@@ -66,21 +65,29 @@ def check(raw: Raw) -> tuple[Split, Split | None, list[str]]:
 
 
 def split(train: Split, test: Split | None, classes: Sequence[str], data: Data) -> dict[str, Split]:
-    """Seeded, stratified splits by name; copies of an image never stand on both sides of a cut made here.
+    """Seeded splits by name; copies of an image never stand on both sides of a cut made here.
+
+    An image's place follows from its bytes and the seed, so it keeps it as the data grow: what was tested yesterday is
+    not trained on today. Sizes are therefore about the shares asked for; `membership` says how nearly, and what
+    becomes of small classes.
 
     Raises:
         DataError: a class is too small to be split, or calibration asks for more images than train has left.
     """
+    digests = membership.image_digests(train.images)
+    _require_enough(membership.different_images(digests, train.labels, len(classes)), test is None, classes)
     if test is None:
-        train, test = _hold_out(train, "test", data.test, classes, data.seed)
-    train, selection = _hold_out(train, "selection", data.selection, classes, data.seed)
+        held = membership.held_out(digests, train.labels, data.test, data.seed, "test", leave=2)
+        train, test, digests = train.take(~held), train.take(held), digests[~held]
+    held = membership.held_out(digests, train.labels, data.selection, data.seed, "selection", leave=1)
+    train, selection, digests = train.take(~held), train.take(held), digests[~held]
     if data.calibration > len(train.labels):
         raise DataError(
             f"data.calibration asks for {data.calibration} images, but train has {len(train.labels)}. "
             f"Set it to {len(train.labels)} or less."
         )
-    calibration = train.take(_sample(train.labels, data.calibration, data.seed))
-    return {"train": train, "calibration": calibration, "selection": selection, "test": test}
+    chosen = membership.stratified(digests, train.labels, data.calibration, data.seed, "calibration")
+    return {"train": train, "calibration": train.take(chosen), "selection": selection, "test": test}
 
 
 def describe(splits: Mapping[str, Split], classes: Sequence[str], data: Data) -> Manifest:
@@ -94,7 +101,7 @@ def describe(splits: Mapping[str, Split], classes: Sequence[str], data: Data) ->
         )
         for name, part in splits.items()
     }
-    prints = {name: image_digests(splits[name].images) for name in DISJOINT}
+    prints = {name: membership.image_digests(splits[name].images) for name in DISJOINT}
     digest = "\n".join(f"{name} {record.images_sha256} {record.labels_sha256}" for name, record in records.items())
     return Manifest(
         source=data.source,
@@ -109,11 +116,6 @@ def describe(splits: Mapping[str, Split], classes: Sequence[str], data: Data) ->
         ),
         digest=hashlib.sha256(digest.encode()).hexdigest(),
     )
-
-
-def image_digests(images: npt.NDArray[Any]) -> npt.NDArray[np.bytes_]:
-    """(N,) digests of 16 bytes, equal where images are byte-identical."""
-    return np.array([hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images], dtype="S16")
 
 
 def _stand_in(known: npt.NDArray[np.bytes_], seen: npt.NDArray[np.bytes_]) -> int:
@@ -147,19 +149,14 @@ def _require_every_class(part: str, labels: npt.NDArray[Any], classes: Sequence[
         raise DataError(f"Class '{classes[absent]}' has no image in {part}. {remedy}")
 
 
-def _hold_out(whole: Split, part: str, share: float, classes: Sequence[str], seed: int) -> tuple[Split, Split]:
-    """Cut `share` of the different images off train; all copies go where the first goes."""
-    _, first, copy_of = np.unique(image_digests(whole.images), return_index=True, return_inverse=True)
-    held = np.isin(copy_of, _sample(whole.labels[first], max(1, round(share * len(first))), seed))
-    rest, cut = whole.take(~held), whole.take(held)
-    for name, side in (("train", rest), (part, cut)):
-        _require_every_class(name, side.labels, classes, "It has too few different images to be split: add some.")
-    return rest, cut
-
-
-def _sample(labels: npt.NDArray[Any], n: int, seed: int) -> npt.NDArray[np.intp]:
-    """Sorted indices of `n` labels, each class in proportion."""
-    return np.sort(resample(np.arange(len(labels)), replace=False, n_samples=n, stratify=labels, random_state=seed))
+def _require_enough(different: npt.NDArray[np.intp], with_test: bool, classes: Sequence[str]) -> None:
+    parts = ("train", "selection", "test") if with_test else ("train", "selection")
+    for name, n in zip(classes, different, strict=True):
+        if n < len(parts):
+            raise DataError(
+                f"Class '{name}' has too few different images to be split: {n}, and {', '.join(parts)} need one each. "
+                "Add some."
+            )
 
 
 def _replace(target: Path, splits: Mapping[str, Split], manifest: Manifest) -> None:

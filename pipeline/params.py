@@ -31,9 +31,9 @@ class Data(Model):
     image_size: tuple[PositiveInt, PositiveInt] | None = None
     """Height and width that `images` are resized to; without it all must have one size."""
     test: Share = 0.2
-    """Share of the images held out as the test split, where the source has none of its own."""
+    """About this share of the images is held out as the test split, where the source has none of its own."""
     selection: Share = 0.1
-    """Share of the rest held out for every choice made while building."""
+    """About this share of the rest is held out for every choice made while building."""
     calibration: PositiveInt = 500
     """Images of train that calibration sees."""
     seed: int = 0
