@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pipeline import membership, sources
 from pipeline.errors import DataError
 from pipeline.params import Data
+from pipeline.pixel_statistics import measure, pixel_range
 from pipeline.sources.raw import Raw, sha256
 from pipeline.splits import Duplicates, Manifest, Split, SplitRecord
 
@@ -30,7 +31,7 @@ def prepare(data: Data, target: Path) -> Manifest:
     raw = sources.load(data)
     train, test, classes = check(raw)
     splits = split(train, test, classes, data)
-    manifest = describe(splits, classes, data)
+    manifest = describe(splits, classes, data, own_test=test is not None)
     _replace(target, splits, manifest)
     return manifest
 
@@ -90,14 +91,16 @@ def split(train: Split, test: Split | None, classes: Sequence[str], data: Data) 
     return {"train": train, "calibration": train.take(chosen), "selection": selection, "test": test}
 
 
-def describe(splits: Mapping[str, Split], classes: Sequence[str], data: Data) -> Manifest:
+def describe(splits: Mapping[str, Split], classes: Sequence[str], data: Data, own_test: bool = False) -> Manifest:
     """The manifest of finished splits: what is in them, and the digest that names them."""
+    values = pixel_range([splits[name].images for name in DISJOINT])
     records = {
         name: SplitRecord(
             n=len(part.labels),
             counts=dict(zip(classes, np.bincount(part.labels, minlength=len(classes)).tolist(), strict=True)),
             images_sha256=sha256(part.images),
             labels_sha256=sha256(part.labels),
+            pixels=measure(part.images, values),
         )
         for name, part in splits.items()
     }
@@ -110,6 +113,8 @@ def describe(splits: Mapping[str, Split], classes: Sequence[str], data: Data) ->
         dtype=str(splits["train"].images.dtype),
         classes=list(classes),
         splits=records,
+        own_test=own_test,
+        pixel_range=values,
         duplicates=Duplicates(
             within={name: len(own) - len(np.unique(own)) for name, own in prints.items()},
             across={f"{a}/{b}": _stand_in(prints[a], prints[b]) for a, b in combinations(DISJOINT, 2)},

@@ -39,12 +39,27 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class PixelStatistics(Record):
+    """What drift can be judged by without the images; in the images' own unit, 0..255 for uint8."""
+
+    mean: float
+    """Over all pixels."""
+    std: float
+    brightness: tuple[int, ...]
+    """Images in each of equal bins of an image's mean pixel, over `Manifest.pixel_range`."""
+    contrast: tuple[int, ...]
+    """Images in each of equal bins of the standard deviation of an image's pixels, over 0 to half the range's width,
+    the largest there can be."""
+
+
 class SplitRecord(Record):
     n: int
     counts: dict[str, int]
     """Images of each class, in label order."""
     images_sha256: str
     labels_sha256: str
+    pixels: PixelStatistics | None = None
+    """None in manifests from before these were measured."""
 
 
 class Duplicates(Record):
@@ -63,6 +78,10 @@ class Manifest(Record):
     dtype: str
     classes: list[str]
     splits: dict[str, SplitRecord]
+    own_test: bool = False
+    """The source has a test split of its own; else all splits were cut from one set of images."""
+    pixel_range: tuple[float, float] | None = None
+    """What the histograms of all splits cover; see `pixel_statistics.pixel_range`."""
     duplicates: Duplicates
     digest: str
     """sha256 over the splits' digests: one name for all of the data."""

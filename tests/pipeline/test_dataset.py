@@ -57,7 +57,7 @@ def test_written_splits_read_back_and_agree_with_the_manifest(archive: Path, tmp
 
     assert manifest == written
     assert (manifest.image_shape, manifest.dtype, manifest.classes) == ((8, 8), "uint8", ["0", "1", "2"])
-    assert (manifest.splits["calibration"].n, manifest.splits["test"].n) == (12, 15)
+    assert (manifest.splits["calibration"].n, manifest.splits["test"].n, manifest.own_test) == (12, 15, True)
     for name, split in splits.items():
         assert split.labels.dtype == np.int64
         assert Counter(map(str, split.labels.tolist())) == manifest.splits[name].counts
@@ -93,7 +93,7 @@ def test_digits_are_split_about_as_asked_and_calibration_in_proportion(tmp_path:
     train, calibration = (manifest.splits[name] for name in ("train", "calibration"))
 
     assert sum(sizes[name] for name in dataset.DISJOINT) == 1797
-    assert manifest.image_shape == (28, 28)
+    assert (manifest.image_shape, manifest.own_test) == ((28, 28), False)
     for part, share in (("test", 0.2), ("selection", 0.8 * 0.1)):
         assert abs(sizes[part] - share * 1797) < 3 * np.sqrt(1797 * share * (1 - share))
     assert calibration.n == 500

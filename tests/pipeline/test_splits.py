@@ -25,6 +25,16 @@ def test_reading_before_prepare_names_the_next_step(tmp_path: Path) -> None:
         load_manifest(tmp_path / "manifest.json")
 
 
+def test_a_manifest_from_before_pixels_were_measured_is_read(tmp_path: Path) -> None:
+    manifest = dataset.prepare(Data(source="digits"), tmp_path)
+    older = manifest.model_dump_json(exclude={"pixel_range": True, "own_test": True, "splits": {"__all__": {"pixels"}}})
+    (tmp_path / "manifest.json").write_text(older)
+
+    read = load_manifest(tmp_path / "manifest.json")
+    assert (read.digest, read.pixel_range) == (manifest.digest, None)
+    assert all(record.pixels is None for record in read.splits.values())
+
+
 def test_reading_damaged_outputs_names_the_next_step(tmp_path: Path) -> None:
     dataset.prepare(Data(source="digits"), tmp_path)
     (tmp_path / "manifest.json").write_text("{}")
