@@ -108,6 +108,19 @@ class Registry(Model):
     model: str
 
 
+class Drift(Model):
+    """When new images are too unlike the old to train on without somebody looking."""
+
+    false_alarms: Annotated[float, Field(ge=0.0001, le=0.1)] = 0.001
+    """Share of nights, at most, on which images like the old are refused all the same."""
+    tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Total variation distance that is put up with, however certain: the share of images that would have to differ."""
+
+
+class Nightly(Model):
+    drift: Drift = Drift()
+
+
 class Params(Model):
     data: Data
     train: Train
@@ -117,6 +130,7 @@ class Params(Model):
     benchmark: Benchmark
     policy: Policy
     registry: Registry
+    nightly: Nightly = Nightly()
 
     @model_validator(mode="after")
     def _names_are_known(self) -> "Params":
