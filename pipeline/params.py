@@ -11,6 +11,8 @@ from pipeline.errors import ParamsError
 
 PARAMS = Path("params.yaml")
 NETWORKS = ("fp32", "control", "qat")
+HOME = Path("data")
+"""What `data.path` says where the source reads none: it is a dependency of `prepare`, so DVC wants it to exist."""
 
 VARIANT_NAME = re.compile(r"(?P<format>onnx|litert)_(?P<precision>[a-z]+[0-9]+)(?:_(?P<method>[a-z0-9_]+))?")
 """`<format>_<precision>[_<method>]`, for example `onnx_fp32` or `litert_int8_static`."""
@@ -27,7 +29,7 @@ class Model(BaseModel):
 class Data(Model):
     source: Literal["digits", "mnist", "fashion_mnist", "npz", "images"]
     path: Path | None = None
-    """The archive of `npz`, the folder of `images`; not used by the others."""
+    """The archive of `npz`, the folder of `images`; not read by the others."""
     image_size: tuple[PositiveInt, PositiveInt] | None = None
     """Height and width that `images` are resized to; without it all must have one size."""
     test: Share = 0.2
@@ -40,9 +42,13 @@ class Data(Model):
 
     @model_validator(mode="after")
     def _path_goes_with_source(self) -> "Data":
-        if (self.path is not None) != (self.source in ("npz", "images")):
-            wants = "needs a path" if self.path is None else "takes no path"
-            raise ValueError(f"source '{self.source}' {wants}")
+        if self.source in ("npz", "images"):
+            if self.path is None:
+                raise ValueError(f"source '{self.source}' needs a path")
+        elif self.path not in (None, HOME):
+            raise ValueError(
+                f"source '{self.source}' takes no path, leave it at '{HOME}'; '{self.path}' is for npz or images"
+            )
         return self
 
 

@@ -1,5 +1,7 @@
 """The stage as DVC runs it: in the project's root, a process of its own."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from pipeline import layout
 from pipeline.splits import load_manifest, load_split
 from stages import prepare
 
-PARAMS = Path(__file__).parents[2] / "params.yaml"
+ROOT = Path(__file__).parents[2]
+PARAMS = ROOT / "params.yaml"
 
 
 @pytest.fixture
@@ -50,6 +54,18 @@ def test_bad_input_ends_with_one_sentence_and_exit_code_1(project: Path, capsys:
     assert not layout.ARTIFACTS.exists()
 
 
+def test_a_path_that_the_source_does_not_read_is_a_mistake(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_params(project, source="digits", path="flowers")
+    with pytest.raises(SystemExit):
+        prepare.main()
+    assert (
+        "source 'digits' takes no path, leave it at 'data'; 'flowers' is for npz or images" in capsys.readouterr().err
+    )
+
+    write_params(project, source="digits", path="data")
+    prepare.main()
+
+
 def test_the_stage_starts_without_heavy_libraries(project: Path) -> None:
     write_params(project, source="digits")
     heavy = {"tensorflow", "tf_keras", "onnxruntime", "mlflow", "dvc"}
@@ -63,3 +79,95 @@ def test_the_stage_starts_without_heavy_libraries(project: Path) -> None:
     )
 
     assert done.stderr.splitlines()[-1] == "set()"
+
+
+class Repository:
+    """A folder with git and DVC."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "config.local"))
+        self.run("git", "init", "--quiet")
+
+    def run(self, *command: str) -> str:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = os.environ | {"PATH": path}
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def commit(self) -> None:
+        self.run("git", "add", "--all")
+        self.run("git", "-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "--quiet", "-m", "test")
+
+    def repro(self) -> int | None:
+        """How many images there are where `prepare` ran, None where DVC found nothing to do."""
+        return self.images() if "Running stage 'prepare'" in self.run("dvc", "repro", "prepare") else None
+
+    def images(self) -> int:
+        manifest = load_manifest(self.folder / layout.MANIFEST)
+        return sum(manifest.splits[name].n for name in ("train", "selection", "test"))
+
+
+def draw(folder: Path, count: int, start: int = 0) -> None:
+    for number in range(start, start + count):
+        pixels = np.random.default_rng(number).integers(0, 256, (6, 6)).astype(np.uint8)
+        path = folder / ("cat" if number % 2 else "dog") / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Repository:
+    """A project of its own, with images as its data and what DVC needs to run `prepare`."""
+    made = Repository(tmp_path / "project")
+    for name in ("pipeline", "stages", "data"):
+        shutil.copytree(ROOT / name, made.folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+        shutil.copy(ROOT / name, made.folder)
+    write_params(made.folder, source="images", path="data/pets", calibration=8)
+    return made
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_an_image_added_to_the_folder_runs_prepare_and_nothing_else_does(checkout: Repository) -> None:
+    for start, count in ((0, 30), (30, 1)):
+        draw(checkout.folder / "data/pets", count, start)
+        assert checkout.repro() == start + count
+    assert checkout.repro() is None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_an_imported_folder_runs_prepare_as_it_is_updated(checkout: Repository, tmp_path: Path) -> None:
+    registry = Repository(tmp_path / "registry")
+    fetch = ["dvc", "import", str(registry.folder), "pets", "--out", "data/pets"]
+    for start, count in ((0, 30), (30, 1)):
+        draw(registry.folder / "pets", count, start)
+        registry.run("dvc", "add", "pets")
+        registry.commit()
+        checkout.run(*fetch)
+        assert checkout.repro() == start + count
+        fetch = ["dvc", "update", "data/pets.dvc"]
+    assert checkout.repro() is None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_an_archive_named_in_an_experiment_runs_prepare_as_it_changes(checkout: Repository) -> None:
+    write_params(checkout.folder, source="digits", path="data", calibration=8)
+    checkout.commit()
+    for count in (40, 41):
+        images = np.random.default_rng(0).integers(0, 256, (count + 9, 5, 5)).astype(np.uint8)
+        labels = np.arange(count + 9) % 2
+        np.savez(
+            checkout.folder / "own.npz",
+            x_train=images[:count],
+            y_train=labels[:count],
+            x_test=images[count:],
+            y_test=labels[count:],
+        )
+        checkout.run("dvc", "exp", "run", "-S", "data.source=npz", "-S", "data.path=own.npz", "prepare")
+        assert checkout.images() == count + 9
+    assert checkout.repro() is None
