@@ -1,24 +1,18 @@
 """Model files in MLflow: logged by the flavor of their format, and held to the bytes that were measured."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import mlflow
 import mlflow.onnx
 import numpy as np
 import onnx
-from mlflow.artifacts import download_artifacts
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
-from mlflow_plugins import litert
+from mlflow_plugins import litert, registered
 from pipeline.errors import ModelError
 from pipeline.scorecard import ModelFile, Scorecard
-
-FOLDERS = {".onnx": "", ".tflite": "data/"}
-"""Where in a model's folder each flavor keeps the file."""
 
 
 def log(card: Scorecard) -> str:
@@ -28,8 +22,8 @@ def log(card: Scorecard) -> str:
         ModelError: MLflow does not hold the bytes that were measured.
     """
     logged = LOGGERS[card.format](Path(card.model.path), card.variant)
-    check_stored(mlflow.get_logged_model(logged).artifact_location, card.model)
-    return logged
+    with registered.stored(mlflow.get_logged_model(logged).artifact_location, card.model):
+        return logged
 
 
 def check_local(model: ModelFile) -> None:
@@ -41,29 +35,7 @@ def check_local(model: ModelFile) -> None:
     path = Path(model.path)
     if not path.is_file():
         raise ModelError(f"No model file {path}, yet it has a scorecard. Run dvc repro.")
-    _check(path, model, str(path))
-
-
-def check_stored(folder_uri: str, model: ModelFile) -> None:
-    """Hold the file in a model's folder in MLflow to the bytes that were measured.
-
-    Raises:
-        ModelError: it is another one.
-        MlflowException: there is none.
-    """
-    path = Path(model.path)
-    stored = f"{folder_uri}/{FOLDERS[path.suffix]}{path.name}"
-    with TemporaryDirectory() as folder:
-        _check(Path(download_artifacts(stored, dst_path=folder)), model, stored)
-
-
-def _check(path: Path, model: ModelFile, shown: str) -> None:
-    got = hashlib.sha256(path.read_bytes()).hexdigest()
-    if got != model.sha256:
-        raise ModelError(
-            f"{shown} is not the model that was measured: its sha256 is {got}, the scorecard's {model.sha256}. "
-            "Run dvc repro."
-        )
+    registered.check(path, model, str(path))
 
 
 def _log_onnx(path: Path, name: str) -> str:

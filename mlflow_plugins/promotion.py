@@ -1,75 +1,180 @@
-"""`octavo promote VARIANT`: the alias `champion` moves to a variant that passed the gate, and to no other."""
+"""`octavo promote`: the alias `champion` moves to a variant that the gate and the models in service let pass."""
 
+import hashlib
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import click
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from mlflow_plugins import models, terms, tracking
-from pipeline import layout
-from pipeline.decision import Decision, load_decision
-from pipeline.errors import ModelError, PromotionRefused
-from pipeline.params import load_params
-from pipeline.scorecard import Scorecard, load_scorecards
+from mlflow_plugins import aliases, audit_log, challenger, holder, mutex, registered, terms, tracking
+from mlflow_plugins.aliases import ANCHOR, CHAMPION, PREVIOUS, State
+from pipeline import gate, layout
+from pipeline.decision import Verdict
+from pipeline.errors import PromotionRefused
+from pipeline.grounds import Grounds, judge
+from pipeline.lineage import digest
+from pipeline.moves import Move
+from pipeline.params import PARAMS, Params, load_params
+from pipeline.scorecard import Scorecards, load_scorecards
 
-CHAMPION = "champion"
-PREVIOUS = "previous"
+PATIENCE = 30.0
+"""Seconds that another process may take to register before this one gives up."""
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What came of it."""
+
+    model: str
+    variant: str
+    version: str
+    previous: str | None
+    """The champion before; None where there was none, or where nothing moved."""
+    moved: bool
+    verdict: Verdict | None
+
+    def __str__(self) -> str:
+        champion = f"{CHAMPION}: {self.model} version {self.version} ({self.variant})"
+        if not self.moved:
+            return f"{champion} already"
+        return champion + (f", before it version {self.previous}" if self.previous else "")
 
 
 @click.command()
-@click.argument("variant")
+@click.argument("variant", required=False)
+@click.option("--force", is_flag=True, help="Move although the verdict says no; needs --reason, and is recorded.")
+@click.option("--reason", help="Why, in your words.")
+@click.option("--anchor", "new_anchor", is_flag=True, help="Let later challengers be held to this one as the anchor.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def promote(variant: str, as_json: bool) -> None:
-    """Move the alias champion to VARIANT; the version before it becomes previous."""
-    card = load_scorecards(layout.SCORECARDS).card(variant)
-    _check_passed(load_decision(layout.DECISION), variant)
-    name = load_params().registry.model
+def promote(variant: str | None, force: bool, reason: str | None, new_anchor: bool, as_json: bool) -> None:
+    """Move the alias champion to VARIANT, or to the best that passes; the one before it becomes previous."""
+    if force != (reason is not None) or (force and variant is None):
+        raise click.UsageError("To move against the verdict name all three: VARIANT --force --reason '…'.")
+    params, scorecards = load_params(), load_scorecards(layout.SCORECARDS)
     with tracking.connected() as client:
-        version = _current_version(client, name, card)
-        models.check_stored(client.get_model_version_download_uri(name, version.version), card.model)
-        before = _move_champion(client, name, version)
-    result = {"model": name, "variant": variant, "version": str(version.version), "previous": before}
-    was = f", before it version {before}" if before else ""
-    click.echo(json.dumps(result) if as_json else f"{CHAMPION}: {name} version {version.version} ({variant}){was}")
+        done = move_champion(client, params, scorecards, variant, reason, new_anchor)
+    shown = {"model": done.model, "variant": done.variant, "version": done.version, "previous": done.previous}
+    click.echo(json.dumps(shown | {"moved": done.moved}) if as_json else str(done))
 
 
-def _check_passed(decision: Decision, variant: str) -> None:
-    """Hold the variant to the gate's decision.
+def move_champion(
+    client: MlflowClient,
+    params: Params,
+    scorecards: Scorecards,
+    variant: str | None = None,
+    forced: str | None = None,
+    new_anchor: bool = False,
+) -> Promotion:
+    """Promote the variant of that name, or the best that passes beside the baseline, the champion and the anchor.
+
+    Args:
+        client: of the tracking store.
+        params: of the project.
+        scorecards: as registered.
+        variant: None for the best; of those a version that was rolled back is none.
+        forced: why it is promoted whatever its verdict is.
+        new_anchor: let it become the anchor, too.
 
     Raises:
-        PromotionRefused: its verdict is not `pass`; the message has the reasons.
+        PromotionRefused: no verdict is `pass`, or the champion changed in between.
+        ModelError: it is not registered as measured, or its registered bytes are others.
+        AuditFailed: aliases or log were changed by other means.
     """
-    verdict = decision.verdict(variant)
-    if verdict is not None and verdict.verdict == "pass":
+    model = params.registry.model
+    if variant is not None:
+        scorecards.card(variant)
+    now = aliases.state(client, model)
+    if now.unfinished:
+        with mutex.held(client, model, "promote", PATIENCE) as still_held:
+            now = aliases.settle(client, model, still_held)
+    refused: list[Verdict] = []
+    for version in _candidates(client, params, scorecards, variant):
+        if _is_champion(client, version, now) and not new_anchor:
+            return Promotion(model, registered.variant(version), str(now.champion), None, False, None)
+        found = challenger.grounds(client, version, scorecards, params, now)
+        verdict = judge(found)
+        if verdict.verdict == "pass" or forced is not None:
+            planned = _plan(version, found, verdict, now, forced, new_anchor)
+            with mutex.held(client, model, "promote", PATIENCE) as still_held:
+                after = aliases.move(client, planned, _text(found), still_held)
+            audit_log.copy(client, model, after.tags)
+            return Promotion(model, found.variant, planned.version, now.champion, True, verdict)
+        refused.append(verdict)
+    raise PromotionRefused(_why(refused, params, scorecards))
+
+
+def _candidates(
+    client: MlflowClient, params: Params, scorecards: Scorecards, variant: str | None
+) -> Iterator[ModelVersion]:
+    """The version of the variant named, or of those that pass beside the baseline, best first."""
+    if variant is not None:
+        yield challenger.version_of(client, params.registry.model, scorecards.card(variant))
         return
-    if verdict is None:
-        why = "it has no verdict, as the baseline never has"
-    else:
-        missed = [reason for reason in verdict.reasons if not reason.met]
-        rules = "; ".join(f"{reason.rule} {reason.value:.4g}, limit {reason.limit:g}" for reason in missed)
-        why = f"the verdict is {verdict.verdict}: {rules}"
-    passing = ", ".join(other.variant for other in decision.verdicts if other.verdict == "pass") or "none"
-    raise PromotionRefused(
-        f"{variant} is not promoted, {why}. Passing: {passing}. The limits are `policy` in params.yaml; "
-        "after a change run dvc repro."
+    for name in gate.ranking(scorecards, gate.decide(scorecards, params.policy, params.baseline)):
+        version = challenger.version_of(client, params.registry.model, scorecards.card(name))
+        if aliases.ROLLED_BACK not in version.tags:
+            yield version
+
+
+def _is_champion(client: MlflowClient, version: ModelVersion, now: State) -> bool:
+    """Whether the champion has the same bytes, be it another version with figures measured another time."""
+    if now.champion is None:
+        return False
+    champion = client.get_model_version(version.name, now.champion)
+    return registered.model_file(champion).sha256 == registered.model_file(version).sha256
+
+
+def _plan(
+    version: ModelVersion, found: Grounds, verdict: Verdict, now: State, forced: str | None, new_anchor: bool
+) -> Move:
+    number, (sequence, parent) = str(version.version), audit_log.head(now.tags)
+    before = {PREVIOUS: now.champion} if now.champion else {}
+    anchor = number if new_anchor else now.aliases.get(ANCHOR, number)
+    card = found.scorecards.card(found.variant)
+    return Move(
+        sequence=sequence + 1,
+        parent=parent,
+        when=holder.now().isoformat(timespec="seconds"),
+        who=holder.owner(),
+        action="promote",
+        model=version.name,
+        variant=found.variant,
+        version=number,
+        before=now.aliases,
+        after={**before, ANCHOR: anchor, CHAMPION: number},
+        reasons=verdict.reasons,
+        note=forced,
+        digests={
+            "model": card.model.sha256,
+            "data": card.lineage.data,
+            "params": card.lineage.params,
+            "scorecard": terms.digest(card),
+            "policy": digest(found.policy.model_dump(mode="json")),
+            "grounds": hashlib.sha256(_text(found).encode()).hexdigest(),
+        },
     )
 
 
-def _current_version(client: MlflowClient, name: str, card: Scorecard) -> ModelVersion:
-    """The version that shows this very scorecard."""
-    found = client.search_model_versions(f"name = '{name}' and tag.`{terms.DIGEST}` = '{terms.digest(card)}'")
-    if not found:
-        raise ModelError(f"MLflow has no version of {name} for {card.variant} as measured. Run dvc repro.")
-    return max(found, key=lambda version: int(version.version))
+def _text(found: Grounds) -> str:
+    return found.model_dump_json(by_alias=True, indent=1)
 
 
-def _move_champion(client: MlflowClient, name: str, version: ModelVersion) -> str | None:
-    """The version that was champion before, now `previous`; None where nothing moved away."""
-    before = client.get_registered_model(name).aliases.get(CHAMPION)
-    if before is not None and str(before) == str(version.version):
-        return None
-    if before is not None:
-        client.set_registered_model_alias(name, PREVIOUS, before)
-    client.set_registered_model_alias(name, CHAMPION, version.version)
-    return None if before is None else str(before)
+def _why(refused: list[Verdict], params: Params, scorecards: Scorecards) -> str:
+    """Why nothing moves, in words: of what was judged, else of all that did not come so far."""
+    decision = gate.decide(scorecards, params.policy, params.baseline)
+    passing = gate.ranking(scorecards, decision)
+    left = refused or ([] if passing else decision.verdicts)
+    lines = [f"{verdict.variant} is not promoted, {_found(verdict)}" for verdict in left]
+    if not lines:
+        lines = ["Nothing is promoted: what passes was rolled back before. Name a variant to have it again."]
+    limits = f"The limits are `policy` in {PARAMS}; after a change run dvc repro."
+    return " ".join(["\n".join(lines), f"Passing beside the baseline: {', '.join(passing) or 'none'}.", limits])
+
+
+def _found(verdict: Verdict) -> str:
+    if not verdict.unmet:
+        return "it has no verdict, as the baseline never has."
+    return f"the verdict is {verdict.verdict}: {'; '.join(map(str, verdict.unmet))}."

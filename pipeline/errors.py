@@ -3,9 +3,13 @@
 A message says what failed, what was got, what is allowed and the next step.
 """
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+NO_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EROFS: "it is read-only"}
+"""What stops a write although nobody made a mistake."""
 
 
 class OctavoError(Exception):
@@ -36,6 +40,12 @@ class PromotionRefused(OctavoError):
     exit_code = 2
 
 
+class AuditFailed(OctavoError):
+    """The audit log, or what it vouches for, is not what it was: exit code 2."""
+
+    exit_code = 2
+
+
 class ServiceUnavailable(OctavoError):
     """A service (MLflow, a remote) is out of reach: exit code 3."""
 
@@ -44,7 +54,7 @@ class ServiceUnavailable(OctavoError):
 
 @contextmanager
 def boundary() -> Iterator[None]:
-    """Turn an `OctavoError` into its sentence on stderr and its exit code.
+    """Turn an `OctavoError` into its sentence on stderr and its exit code, and a full disk into 3.
 
     Raises:
         SystemExit: with the error's `exit_code`.
@@ -54,3 +64,13 @@ def boundary() -> Iterator[None]:
     except OctavoError as error:
         print(f"octavo: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        where = error.filename or "a file"
+        print(
+            f"octavo: Cannot write {where}: {NO_ROOM[error.errno]}. What is there is whole; make room and run the same "
+            "command again.",
+            file=sys.stderr,
+        )
+        raise SystemExit(ServiceUnavailable.exit_code) from None

@@ -4,6 +4,7 @@
 """
 
 from pathlib import Path
+from urllib.parse import quote
 
 ARTIFACTS = Path("artifacts")
 REPORTS = Path("reports")
@@ -26,6 +27,9 @@ NIGHTS = REPORTS / "nightly"
 
 NIGHT_ENVIRONMENT = Path("nightly.env")
 """What the night's environment has beyond a bare one, `NAME=value` lines: a scheduler knows nothing of a shell's."""
+
+AUDIT_LOGS = REPORTS / "audit"
+"""This machine's copies of the audit logs, one a registered model."""
 
 SUFFIXES = {"onnx": ".onnx", "litert": ".tflite"}
 
@@ -77,3 +81,8 @@ def logits(variant: str) -> Path:
 def predictions(variant: str) -> Path:
     """CSV with a row an image: `actual,predicted`."""
     return EVALUATIONS / variant / "predictions.csv"
+
+
+def audit_log(model: str) -> Path:
+    """This machine's copy of a registered model's audit log, a line a record."""
+    return AUDIT_LOGS / f"{quote(model, safe='')}.jsonl"

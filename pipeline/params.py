@@ -123,8 +123,32 @@ class Drift(Model):
     """Total variation distance that is put up with, however certain: the share of images that would have to differ."""
 
 
+class Notify(Model):
+    """Whom to tell when a night fails, and when one is well again; each gets the message as JSON."""
+
+    command: tuple[str, ...] = ()
+    """A program and its arguments, no shell; the message is its input."""
+    url: str | None = None
+    """A web hook. One that is a secret is `OCTAVO_NOTIFY_URL` in the environment instead."""
+
+
+class Keep(Model):
+    """How long what nights leave behind is kept. What was ever promoted is kept whatever its age."""
+
+    days: PositiveInt = 30
+    """Runs and versions in MLflow, logs, and trials of searches."""
+    commits: PositiveInt = 10
+    """Commits whose files DVC's cache keeps, beside the workspace, tags and experiments."""
+
+
 class Nightly(Model):
+    fetch: tuple[str, ...] = ()
+    """A program and its arguments that bring new data to `data.path`, before anything else."""
     drift: Drift = Drift()
+    notify: Notify = Notify()
+    heartbeat: str | None = None
+    """A URL that is asked for after each night without trouble; `OCTAVO_HEARTBEAT_URL` wins."""
+    keep: Keep = Keep()
 
 
 class Params(Model):

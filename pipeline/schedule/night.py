@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pipeline import layout
+from pipeline import night
 from pipeline.daily import Daily
 from pipeline.errors import ParamsError, ScheduleError
 from pipeline.params import PARAMS
@@ -103,5 +103,6 @@ def name(root: Path) -> str:
 
 
 def last_night() -> str | None:
-    """The newest record in the project, by its name: the date of the last night that ended."""
-    return max((record.stem for record in layout.NIGHTS.glob("*.json")), default=None)
+    """The last night that ended, and what came of it."""
+    last = next(night.ended(), None)
+    return f"{last.name}, {last.outcome}" if last else None

@@ -7,16 +7,18 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
+from pipeline import cli, layout
 from pipeline.params import load_params
 from pipeline.scorecard import Scorecards
-from tests.mlflow_plugins.measured_project import MakeProject, Project, Serve, measured, onnx_bytes, tflite_bytes
+from tests.mlflow_plugins.measured_project import MakeProject, Project, Serve, content, measured, write_test_split
 
+Octavo = Callable[..., tuple[int | str | None, str, str]]
 ROOT = Path(__file__).parents[2]
 
 
@@ -39,10 +41,12 @@ def make_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: P
         shutil.copy(ROOT / "params.yaml", folder)
         shutil.copy(empty_store, folder)
         params = load_params()
-        cards = []
-        for place, name in enumerate(variants or params.variants):
-            content = onnx_bytes(name) if name.startswith("onnx") else tflite_bytes()
-            cards.append(measured(name, content, round(0.99 - place / 100, 2)))
+        write_test_split()
+        names = list(variants or params.variants)
+        cards = [
+            measured(name, content(name), layout.logits(names[0]) if place else None)
+            for place, name in enumerate(names)
+        ]
         project = Project(
             folder,
             params,
@@ -52,6 +56,20 @@ def make_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: P
         return project
 
     return make
+
+
+@pytest.fixture
+def octavo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Octavo:
+    """Run the `octavo` command: its exit code, stdout and stderr."""
+
+    def run(*arguments: str) -> tuple[int | str | None, str, str]:
+        monkeypatch.setattr(sys, "argv", ["octavo", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture

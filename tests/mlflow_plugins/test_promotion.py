@@ -1,94 +1,211 @@
+"""The alias `champion` moves to what passes beside the baseline, the champion and the anchor, and to nothing else."""
+
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from mlflow import MlflowClient
 
-from pipeline import cli, layout
-from tests.mlflow_plugins.measured_project import Project
+from mlflow_plugins import aliases, promotion
+from pipeline import layout, moves
+from pipeline.decision import Verdict
+from pipeline.grounds import Grounds, judge
+from pipeline.params import Policy
+from tests.mlflow_plugins.conftest import Octavo
+from tests.mlflow_plugins.measured_project import WEIGHTS, MakeProject, Project, worse
 
-Octavo = Callable[..., tuple[int | str | None, str, str]]
-
-
-@pytest.fixture
-def octavo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Octavo:
-    """Run the `octavo` command: its exit code, stdout and stderr."""
-
-    def run(*arguments: str) -> tuple[int | str | None, str, str]:
-        monkeypatch.setattr(sys, "argv", ["octavo", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code or 0, *capsys.readouterr()
-
-    return run
+BASELINE, VARIANT = "onnx_fp32", "litert_int8_static"
 
 
-def aliases(project: Project) -> dict[str, str]:
+def standing(project: Project) -> dict[str, str]:
+    """Alias -> variant."""
     client = project.client()
     numbers = client.get_registered_model("octavo").aliases
     return {alias: client.get_model_version("octavo", number).tags["variant"] for alias, number in numbers.items()}
 
 
-def test_champion_moves_and_the_one_before_stays_as_previous(project: Project, octavo: Octavo) -> None:
+def retrained(project: Project, variant: str, lost: int) -> None:
+    """The variant again, on weights of its own that cost about so many images more, and registered."""
+    project.weigh(variant, worse(lost))
     project.register()
-    assert octavo("promote", "onnx_fp32")[:2] == (0, "champion: octavo version 1 (onnx_fp32)\n")
-    code, stdout, _ = octavo("promote", "litert_int8_static", "--json")
+
+
+def test_the_first_champion_is_the_anchor_and_the_one_before_stays_as_previous(
+    make_project: MakeProject, octavo: Octavo
+) -> None:
+    project = make_project(BASELINE, "onnx_int8_static", VARIANT)
+    project.register()
+    code, stdout, _ = octavo("promote", VARIANT)
+    assert (code, stdout) == (0, "champion: octavo version 3 (litert_int8_static)\n")
+    assert standing(project) == dict.fromkeys(("champion", "anchor"), VARIANT)
+    code, stdout, _ = octavo("promote", "onnx_int8_static", "--json")
     assert code == 0
     assert json.loads(stdout) == {
         "model": "octavo",
-        "variant": "litert_int8_static",
+        "variant": "onnx_int8_static",
         "version": "2",
-        "previous": "1",
+        "previous": "3",
+        "moved": True,
     }
-    assert aliases(project) == {"champion": "litert_int8_static", "previous": "onnx_fp32"}
-    assert octavo("promote", "litert_int8_static")[0] == 0
-    assert aliases(project) == {"champion": "litert_int8_static", "previous": "onnx_fp32"}
+    assert standing(project) == {"champion": "onnx_int8_static", "previous": VARIANT, "anchor": VARIANT}
+    again = octavo("promote", "onnx_int8_static")
+    assert again[:2] == (0, "champion: octavo version 2 (onnx_int8_static) already\n")
+    assert standing(project) == {"champion": "onnx_int8_static", "previous": VARIANT, "anchor": VARIANT}
 
 
-@pytest.mark.parametrize("verdict", ["fail", "underpowered"])
-def test_a_variant_that_did_not_pass_is_refused_with_its_reasons(
-    project: Project, octavo: Octavo, verdict: str
-) -> None:
+def test_without_a_name_the_best_that_passes_is_promoted(make_project: MakeProject, octavo: Octavo) -> None:
+    project = make_project(BASELINE, "onnx_fp16", "onnx_int8_static", VARIANT)
+    project.weigh(VARIANT, worse(60))
     project.register()
-    project.write({"litert_int8_static": verdict})
-    code, _, stderr = octavo("promote", "litert_int8_static")
-    assert code == 2
-    assert f"the verdict is {verdict}: accuracy 0.02, limit 0.01. Passing: onnx_fp32." in stderr
-    assert aliases(project) == {}
+    assert octavo("promote")[:2] == (0, "champion: octavo version 3 (onnx_int8_static)\n")
+
+
+def test_a_variant_that_fails_is_refused_with_its_reasons(project: Project, octavo: Octavo) -> None:
+    project.weigh(VARIANT, worse(60))
+    project.register()
+    for asked in ([VARIANT], []):
+        code, _, stderr = octavo("promote", *asked)
+        assert code == 2
+        assert f"{VARIANT} is not promoted, the verdict is fail: accuracy drop 0.0" in stderr
+        assert "limit 0.01" in stderr
+        assert "Passing beside the baseline: none." in stderr
+    assert standing(project) == {}
 
 
 def test_the_baseline_has_no_verdict(project: Project, octavo: Octavo) -> None:
-    decision = json.loads(layout.DECISION.read_text())
-    decision["verdicts"] = [verdict for verdict in decision["verdicts"] if verdict["variant"] != "onnx_fp32"]
-    layout.DECISION.write_text(json.dumps(decision))
-    code, _, stderr = octavo("promote", "onnx_fp32")
+    project.register()
+    code, _, stderr = octavo("promote", BASELINE)
     assert code == 2
-    assert "no verdict, as the baseline never has. Passing: litert_int8_static." in stderr
+    assert "no verdict, as the baseline never has. Passing beside the baseline: litert_int8_static." in stderr
+
+
+def test_small_losses_do_not_add_up(project: Project, octavo: Octavo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each challenger passes beside the champion before it; the third is too far from the first."""
+    allow(project, monkeypatch, max_accuracy_drop=0.05, max_recall_drop=0.5)
+    project.register()
+    assert octavo("promote", VARIANT)[0] == 0
+    for lost in (20, 40):
+        retrain_both(project, lost)
+        code, _, stderr = octavo("promote", VARIANT)
+        if lost == 20:
+            assert (code, stderr) == (0, "")
+    assert code == 2
+    assert "accuracy drop vs anchor" in stderr
+    assert "vs champion" not in stderr
+    assert octavo("promote", VARIANT, "--force", "--reason", "the data are another kind", "--anchor")[0] == 0
+    assert len(set(project.client().get_registered_model("octavo").aliases.values())) == 2
+
+
+def retrain_both(project: Project, lost: int) -> None:
+    """Baseline and variant on the same weights, so that only the champion and the anchor can tell."""
+    project.weigh(BASELINE, worse(lost))
+    project.weigh(VARIANT, worse(lost))
+    project.register()
+
+
+def allow(project: Project, monkeypatch: pytest.MonkeyPatch, **limits: float) -> None:
+    policy = Policy.model_validate(project.params.policy.model_dump() | limits)
+    project.params = project.params.model_copy(update={"policy": policy})
+    monkeypatch.setattr(promotion, "load_params", lambda: project.params)
+
+
+def test_force_moves_against_the_verdict_and_says_so(project: Project, octavo: Octavo) -> None:
+    retrained(project, VARIANT, 60)
+    assert octavo("promote", VARIANT, "--force")[0] == 1
+    assert octavo("promote", "--force", "--reason", "why")[0] == 1
+    assert octavo("promote", VARIANT, "--force", "--reason", "the customer waits")[0] == 0
+    (move,) = moves.read(layout.audit_log("octavo"))
+    assert move.note == "the customer waits"
+    assert not all(reason.met for reason in move.reasons)
+    version = project.client().get_model_version_by_alias("octavo", "champion")
+    assert version.tags["promote.why"] == "the customer waits"
 
 
 def test_the_registered_bytes_must_be_the_measured_ones(project: Project, octavo: Octavo) -> None:
     project.register()
     (stored,) = Path("mlruns").rglob("model.tflite")
     stored.write_bytes(b"swapped")
-    code, _, stderr = octavo("promote", "litert_int8_static")
+    code, _, stderr = octavo("promote", VARIANT, "--force", "--reason", "why")
     assert code == 1
     assert "is not the model that was measured" in stderr
-    assert aliases(project) == {}
+    assert standing(project) == {}
+
+
+def test_the_registered_bytes_must_answer_as_was_evaluated(project: Project, octavo: Octavo) -> None:
+    project.register()
+    np.save(layout.logits(VARIANT), np.load(layout.logits(VARIANT))[::-1])
+    code, _, stderr = octavo("promote", VARIANT)
+    assert code == 2
+    assert "same answers 0." in stderr
 
 
 def test_figures_newer_than_the_registered_ones_are_not_promoted(project: Project, octavo: Octavo) -> None:
     project.register()
-    project.change("onnx_fp32", notes=["measured again"])
-    code, _, stderr = octavo("promote", "onnx_fp32")
+    project.change(VARIANT, notes=["measured again"])
+    code, _, stderr = octavo("promote", VARIANT)
     assert code == 1
-    assert "no version of octavo for onnx_fp32 as measured. Run dvc repro" in stderr
+    assert f"no version of octavo for {VARIANT} as measured. Run dvc repro" in stderr
+
+
+def test_a_champion_that_cannot_answer_todays_images_gets_a_sentence(project: Project, octavo: Octavo) -> None:
+    project.register()
+    assert octavo("promote", VARIANT)[0] == 0
+    for name in ("images", "labels"):
+        path = layout.split("test") / f"{name}.npy"
+        array = np.load(path)
+        np.save(path, np.repeat(np.repeat(array, 2, 1), 2, 2) if name == "images" else array)
+    retrained_on_larger = octavo("promote", VARIANT, "--anchor")
+    assert retrained_on_larger[0] == 1
+    assert "cannot answer today's test images of shape (8, 8)" in retrained_on_larger[2]
 
 
 def test_nothing_to_promote_gets_a_sentence(project: Project, octavo: Octavo, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Unknown variant 'onnx_int3'. Measured: onnx_fp32" in octavo("promote", "onnx_int3")[2]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    assert octavo("promote", "onnx_fp32")[0] == 3
-    layout.DECISION.unlink()
-    assert octavo("promote", "onnx_fp32")[0] == 1
+    assert octavo("promote", VARIANT)[0] == 3
+    layout.SCORECARDS.unlink()
+    assert octavo("promote", VARIANT)[0] == 1
+
+
+def test_who_loses_the_race_is_told(project: Project, octavo: Octavo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The champion moves while a challenger is judged."""
+    project.register()
+
+    def meanwhile(found: Grounds) -> Verdict:
+        monkeypatch.setattr("mlflow_plugins.promotion.judge", judge)
+        promotion.move_champion(project.client(), project.params, project.scorecards, VARIANT)
+        return judge(found)
+
+    monkeypatch.setattr("mlflow_plugins.promotion.judge", meanwhile)
+    code, _, stderr = octavo("promote", VARIANT)
+    assert code == 2
+    assert "while it was judged, the champion of octavo became version 2, and it was held to version none" in stderr
+    assert len(moves.read(layout.audit_log("octavo"))) == 1
+
+
+def test_a_move_cut_short_is_finished(project: Project, octavo: Octavo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between the two aliases: what was written down is made by the next command."""
+    project.register()
+    assert octavo("promote", VARIANT)[0] == 0
+    project.weigh(VARIANT, WEIGHTS * np.float32(1.01))
+    project.register()
+    set_alias = MlflowClient.set_registered_model_alias
+
+    def cut(client: MlflowClient, name: str, alias: str, version: str) -> None:
+        if alias == aliases.CHAMPION:
+            raise KeyboardInterrupt
+        set_alias(client, name, alias, version)
+
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", cut)
+    with pytest.raises(KeyboardInterrupt):
+        promotion.move_champion(project.client(), project.params, project.scorecards, VARIANT)
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", set_alias)
+    numbers = project.client().get_registered_model("octavo").aliases
+    assert (str(numbers["champion"]), str(numbers["previous"])) == ("2", "2")
+
+    code, stdout, _ = octavo("promote", VARIANT)
+    assert (code, stdout) == (0, "champion: octavo version 3 (litert_int8_static) already\n")
+    numbers = project.client().get_registered_model("octavo").aliases
+    assert (str(numbers["champion"]), str(numbers["previous"])) == ("3", "2")
+    assert octavo("audit")[0] == 0

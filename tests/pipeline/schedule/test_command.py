@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from pipeline import night
 from pipeline.errors import OctavoError, ParamsError, ScheduleError, ServiceUnavailable
+from pipeline.night import Night
 from pipeline.schedule.command import schedule, unseen
 
 
@@ -41,11 +44,11 @@ def test_a_container_is_told_of_the_platforms() -> None:
 
 
 def test_nothing_is_scheduled_until_something_is() -> None:
-    Path("reports/nightly").mkdir(parents=True)
-    for night in ("2026-11-23", "2026-11-24", "2025-12-31"):
-        Path(f"reports/nightly/{night}.json").touch()
+    for name in ("2026-11-23", "2026-11-24", "2026-11-24.2", "2025-12-31"):
+        night.save(Night(name=name, started=datetime.now(timezone.utc)).end("kept"))
+    night.save(night.begin())
     shown = json.loads(run("show", "--json"))
-    assert shown.pop("last") == "2026-11-24"
+    assert shown.pop("last") == "2026-11-24.2, kept"
     assert set(shown.values()) == {None}
     assert "No night is scheduled for" in run("show")
     assert "No night was scheduled for" in run("remove")

@@ -1,0 +1,80 @@
+"""A registered variant as a challenger: its very bytes are fetched, run, and held to what is in service."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+
+from mlflow_plugins import registered, terms
+from mlflow_plugins.aliases import ANCHOR, CHAMPION, State
+from pipeline import evaluation, layout
+from pipeline.errors import ModelError
+from pipeline.grounds import Grounds
+from pipeline.params import PARAMS, Params
+from pipeline.runtimes import open_model
+from pipeline.scorecard import Paired, Scorecard, Scorecards
+from pipeline.splits import Split, load_split
+
+
+def version_of(client: MlflowClient, model: str, card: Scorecard) -> ModelVersion:
+    """The version that shows this very scorecard.
+
+    Raises:
+        ModelError: there is none.
+    """
+    found = client.search_model_versions(f"name = '{model}' and tag.`{terms.DIGEST}` = '{terms.digest(card)}'")
+    if not found:
+        raise ModelError(f"MLflow has no version of {model} for {card.variant} as measured. Run dvc repro.")
+    return max(found, key=lambda version: int(version.version))
+
+
+def grounds(client: MlflowClient, version: ModelVersion, scorecards: Scorecards, params: Params, now: State) -> Grounds:
+    """All that a verdict on `version` follows from.
+
+    Raises:
+        ModelError: MLflow's bytes are not those that were measured, or a model in service cannot answer today's images.
+        DataError: the test split is not here.
+    """
+    variant = registered.variant(version)
+    test = load_split(layout.split("test"))
+    logits = _logits(client, version, test)
+    evaluated = np.load(layout.logits(variant), allow_pickle=False).argmax(1)
+    classes = list(scorecards.card(variant).quality.vs_baseline.per_class)
+    return Grounds(
+        variant=variant,
+        baseline=params.baseline,
+        policy=params.policy,
+        scorecards=scorecards,
+        same_answers=float((logits.argmax(1) == evaluated).mean()),
+        beside=dict(_beside(client, version, logits, test, classes, now)),
+    )
+
+
+def _beside(
+    client: MlflowClient, version: ModelVersion, logits: np.ndarray, test: Split, classes: list[str], now: State
+) -> Iterator[tuple[str, Paired]]:
+    """The challenger against the champion and the anchor, where they are other models."""
+    seen = {str(version.version)}
+    for alias in (CHAMPION, ANCHOR):
+        number = now.aliases.get(alias)
+        if number is not None and number not in seen:
+            seen.add(number)
+            other = client.get_model_version(version.name, number)
+            yield alias, evaluation.pair(test.labels, logits, _logits(client, other, test), classes)
+
+
+def _logits(client: MlflowClient, version: ModelVersion, test: Split) -> np.ndarray:
+    with registered.fetched(client, version) as path:
+        try:
+            logits = evaluation.logits(open_model(path), test.images)
+        except (ValueError, RuntimeError, InvalidArgument):
+            logits = np.zeros((0, 0), np.float32)
+    if len(logits) != len(test.labels):
+        raise ModelError(
+            f"Version {version.version} of {version.name} cannot answer today's test images of shape "
+            f"{test.images.shape[1:]}. If the data are another kind now, give them a registry.model of their own in "
+            f"{PARAMS}."
+        )
+    return logits

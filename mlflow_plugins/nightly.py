@@ -1,0 +1,183 @@
+"""The night itself: refresh the data, check them, build, register, judge, promote, keep house, and write it all down.
+
+Every step can be repeated: what an earlier night left half done, this one finishes. Run as a process of its own by
+`octavo nightly`, which watches it.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+
+from mlflow_plugins import aliases, audit_log, housekeeping, nights, promotion, tracking
+from mlflow_plugins.dvc_commands import StageFailed, repro
+from mlflow_plugins.refreshing import refresh
+from pipeline import drift, layout, night
+from pipeline.errors import DataError, OctavoError, PromotionRefused, ServiceUnavailable, boundary
+from pipeline.grounds import Grounds
+from pipeline.night import Night, Step
+from pipeline.params import Params, load_params
+from pipeline.scorecard import load_scorecards
+from pipeline.splits import Manifest, load_manifest
+
+ALWAYS = {"register"}
+"""Stages that run every night, be there anything new or not."""
+
+
+class Refused(OctavoError):
+    """The data are broken, or unlike what the champion was made of."""
+
+    exit_code = 2
+
+
+class Diary:
+    """The record of the night as it goes on, on disk after every step."""
+
+    def __init__(self, begun: Night) -> None:
+        self.night = begun
+
+    def note(self, **fields: Any) -> None:
+        self.night = self.night.model_copy(update=fields)
+        night.save(self.night)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Note the step while it runs, and what time it took."""
+        print(f"night {self.night.name}: {name}", file=sys.stderr)
+        self.note(step=name)
+        start = time.monotonic()
+        yield
+        took = Step(name=name, seconds=round(time.monotonic() - start, 2))
+        self.note(steps=(*self.night.steps, took), step=None)
+
+
+def main() -> None:
+    begun = night.running()
+    assert begun, "octavo nightly starts this process, and a record"
+    _end_with_the_parent()
+    with boundary():
+        diary = Diary(begun)
+        try:
+            ended = _through(diary, load_params())
+        except Refused as error:
+            ended = diary.night.end("refused", str(error))
+        except OctavoError as error:
+            ended = diary.night.end("failed", str(error), exit_code=error.exit_code)
+        diary.night = ended
+        with suppress(ServiceUnavailable):  # a later night will show this one, too
+            nights.show(ended, load_params())
+        night.save(ended)
+
+
+def _through(diary: Diary, params: Params) -> Night:
+    """All steps in their order; the record of the night that came to its end."""
+    log = diary.night.log
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with diary.step("refresh"):
+        refresh(params, log)
+    with diary.step("prepare"):
+        prepared = _prepare(diary, log)
+    with diary.step("drift"):
+        _refuse_drift(params)
+    with diary.step("build"):
+        stages = [*prepared, *repro(log)]
+        diary.note(stages=tuple(dict.fromkeys(stages)))
+    with diary.step("promote"):
+        ended = _promote(diary, params)
+    with diary.step("housekeeping"):
+        removed = housekeeping.tidy(params, log)
+    return ended.model_copy(update={"steps": diary.night.steps, "removed": removed})
+
+
+def _prepare(diary: Diary, log: Path) -> list[str]:
+    """Split the data anew if they changed, and note how."""
+    before = _data()
+    try:
+        stages = repro(log, "prepare")
+    except StageFailed as error:
+        if error.exit_code == 3 or error.stage != "prepare":
+            raise
+        raise Refused(f"The data are broken: {error}") from None
+    diary.note(data={"before": before, "now": _data()})
+    return stages
+
+
+def _data() -> dict[str, Any] | None:
+    with suppress(DataError):
+        manifest = load_manifest(layout.MANIFEST)
+        return {"digest": manifest.digest, "images": {name: split.n for name, split in manifest.splits.items()}}
+    return None
+
+
+def _refuse_drift(params: Params) -> None:
+    then = _champions_data(params)
+    if then is None:
+        return
+    found = drift.compare(load_manifest(layout.MANIFEST), then, params.nightly.drift)
+    if drifted := [finding.sentence for finding in found if finding.refuses]:
+        raise Refused(
+            f"The data have drifted: {' '.join(drifted)} If they are right, build and promote by hand: dvc repro, then "
+            "octavo promote."
+        )
+
+
+def _champions_data(params: Params) -> Manifest | None:
+    """The manifest of the data that the champion was made of; None where there is no champion."""
+    model = params.registry.model
+    with tracking.connected() as client:
+        if not _is_registered(client, model):
+            return None
+        now = aliases.state(client, model)
+        made = [
+            move for move in audit_log.copy(client, model, now.tags) if move.version == now.champion and move.reasons
+        ]
+        if not made:
+            return None
+        return Manifest.model_validate(Grounds.model_validate_json(audit_log.grounds(client, made[-1])).scorecards.data)
+
+
+def _is_registered(client: MlflowClient, model: str) -> bool:
+    return bool(client.search_registered_models(f"name = '{model}'", max_results=1))
+
+
+def _promote(diary: Diary, params: Params) -> Night:
+    model = params.registry.model
+    is_new = bool(set(diary.night.stages) - ALWAYS)
+    with tracking.connected() as client:
+        before = aliases.state(client, model).champion
+        try:
+            done = promotion.move_champion(client, params, load_scorecards(layout.SCORECARDS))
+        except PromotionRefused as error:
+            ended = diary.night.end("kept" if is_new else "unchanged", str(error))
+            return ended.model_copy(update={"champion": {"before": before, "now": before}})
+    champion = {"before": before, "now": done.version}
+    if done.moved:
+        ended = diary.night.end("promoted", str(done))
+    elif is_new:
+        ended = diary.night.end("kept", f"{done}: what was built is the same model, byte for byte.")
+    else:
+        ended = diary.night.end(
+            "unchanged", "Neither data nor code changed: nothing was trained, and no version added."
+        )
+    return ended.model_copy(update={"champion": champion})
+
+
+def _end_with_the_parent() -> None:
+    """End this process and all that it started when `octavo nightly` is no more: its end of our input closes then."""
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+if __name__ == "__main__":
+    main()

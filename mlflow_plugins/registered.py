@@ -1,0 +1,84 @@
+"""Versions of a registered model: their files, held to the bytes that were measured. Light: rollback needs no more."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.entities.model_registry import ModelVersion
+
+from mlflow_plugins import terms
+from pipeline import layout
+from pipeline.errors import ModelError
+from pipeline.scorecard import ModelFile
+
+FOLDERS = {".onnx": "", ".tflite": "data/"}
+"""Where in a model's folder each flavor keeps the file."""
+
+
+def variant(version: ModelVersion) -> str:
+    """The variant that a version is of.
+
+    Raises:
+        ModelError: it was not registered by Octavo.
+    """
+    return _tag(version, terms.VARIANT)
+
+
+def model_file(version: ModelVersion) -> ModelFile:
+    """The model file of a version, as its tags have it.
+
+    Raises:
+        ModelError: it was not registered by Octavo.
+    """
+    return ModelFile(path=layout.model(variant(version)).as_posix(), sha256=_tag(version, terms.SHA256))
+
+
+@contextmanager
+def fetched(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
+    """A local copy of a version's model file, for as long as the block lasts.
+
+    Raises:
+        ModelError: it is not the file that was measured.
+        MlflowException: there is none.
+    """
+    uri = client.get_model_version_download_uri(version.name, version.version)
+    with stored(uri, model_file(version)) as path:
+        yield path
+
+
+@contextmanager
+def stored(folder_uri: str, model: ModelFile) -> Iterator[Path]:
+    """A local copy of the file in a model's folder in MLflow, for as long as the block lasts. Raises as `fetched`."""
+    path = Path(model.path)
+    uri = f"{folder_uri}/{FOLDERS[path.suffix]}{path.name}"
+    with TemporaryDirectory() as folder:
+        copy = Path(download_artifacts(uri, dst_path=folder))
+        check(copy, model, uri)
+        yield copy
+
+
+def check(path: Path, model: ModelFile, shown: str) -> None:
+    """Hold a file, called `shown`, to the bytes that were measured.
+
+    Raises:
+        ModelError: it is another one.
+    """
+    got = hashlib.sha256(path.read_bytes()).hexdigest()
+    if got != model.sha256:
+        raise ModelError(
+            f"{shown} is not the model that was measured: its sha256 is {got}, the scorecard's {model.sha256}. "
+            "Run dvc repro."
+        )
+
+
+def _tag(version: ModelVersion, name: str) -> str:
+    if name not in version.tags:
+        raise ModelError(
+            f"Version {version.version} of {version.name} has no tag {name}: Octavo did not register it, and cannot "
+            "vouch for it."
+        )
+    return str(version.tags[name])

@@ -1,0 +1,92 @@
+"""`octavo rollback`: the champion gives way to the version before it, or to one that is named.
+
+It needs MLflow and this project's `params.yaml`, but neither a training environment nor any artifact.
+"""
+
+import json
+
+import click
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from mlflow_plugins import aliases, audit_log, holder, mutex, registered, tracking
+from mlflow_plugins.aliases import CHAMPION, PREVIOUS, State
+from pipeline.errors import ModelError
+from pipeline.moves import Move
+from pipeline.params import load_params
+
+PATIENCE = 3.0
+"""Seconds that another process may take to register or promote before this one gives up."""
+
+
+@click.command()
+@click.argument("version", required=False)
+@click.option("--reason", help="Why, in your words; it is recorded.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def rollback(version: str | None, reason: str | None, as_json: bool) -> None:
+    """Return to the champion before this one, or to VERSION."""
+    model = load_params().registry.model
+    with tracking.connected() as client:
+        made = move_back(client, model, version, reason)
+    left = made.before[CHAMPION]
+    shown = {"model": model, "variant": made.variant, "version": made.version, "previous": left}
+    said = f"{CHAMPION}: {model} version {made.version} ({made.variant}), rolled back from version {left}"
+    click.echo(json.dumps(shown) if as_json else said)
+
+
+def move_back(client: MlflowClient, model: str, version: str | None = None, reason: str | None = None) -> Move:
+    """Make `previous`, or the version given, the champion again; the move that was made.
+
+    The version that is left is not promoted again unless someone names its variant.
+
+    Raises:
+        ModelError: there is no such version, it is the champion, or its bytes are not those that were measured.
+        PromotionRefused: the champion changed in between.
+        AuditFailed: aliases or log were changed by other means.
+    """
+    with mutex.held(client, model, "rollback", PATIENCE) as still_held:
+        now = aliases.settle(client, model, still_held)
+        planned = _plan(client, model, version or _previous(model, now), now, reason)
+        after = aliases.move(client, planned, None, still_held)
+    audit_log.copy(client, model, after.tags)
+    return planned
+
+
+def _previous(model: str, now: State) -> str:
+    if PREVIOUS not in now.aliases:
+        raise ModelError(
+            f"No version of {model} was champion before this one. Name the version: octavo rollback VERSION."
+        )
+    return now.aliases[PREVIOUS]
+
+
+def _plan(client: MlflowClient, model: str, number: str, now: State, reason: str | None) -> Move:
+    if now.champion is None:
+        raise ModelError(f"{model} has no champion to roll back from. Promote one: octavo promote.")
+    if number == now.champion:
+        raise ModelError(f"Version {number} of {model} is the champion already. Name another, see octavo status.")
+    try:
+        version = client.get_model_version(model, number)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        raise ModelError(f"{model} has no version {number}. See octavo status.") from None
+    file = registered.model_file(version)
+    with registered.fetched(client, version):
+        pass
+    sequence, parent = audit_log.head(now.tags)
+    return Move(
+        sequence=sequence + 1,
+        parent=parent,
+        when=holder.now().isoformat(timespec="seconds"),
+        who=holder.owner(),
+        action="rollback",
+        model=model,
+        variant=registered.variant(version),
+        version=number,
+        before=now.aliases,
+        after={**now.aliases, PREVIOUS: now.champion, CHAMPION: number},
+        reasons=(),
+        note=reason,
+        digests={"model": file.sha256},
+    )

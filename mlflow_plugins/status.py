@@ -1,0 +1,100 @@
+"""`octavo status`: what is in service, since when and why, and what is under way."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import click
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from mlflow_plugins import aliases, audit_log, mutex, tracking
+from mlflow_plugins.aliases import State
+from pipeline.errors import ModelError
+from pipeline.params import load_params
+from pipeline.table import kilobytes, microseconds, percent
+
+FIGURES = ("accuracy", "size_bytes", "latency_us")
+SHOWN = (aliases.CHAMPION, aliases.PREVIOUS, aliases.ANCHOR)
+FORMS = (percent, kilobytes, microseconds)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def status(as_json: bool) -> None:
+    """Show the champion, the version before it and the anchor, and the last move."""
+    model = load_params().registry.model
+    with tracking.connected() as client:
+        now = _state(client, model)
+        shown = {
+            "model": model,
+            "aliases": {alias: _version(client, model, number) for alias, number in now.aliases.items()},
+            "last": _last(client, model, now),
+            "unfinished": now.unfinished,
+            "locked_by": str(mutex.holder_of(client, model) or "") or None,
+        }
+    click.echo(json.dumps(shown, indent=1)) if as_json else _show(shown)
+
+
+def _state(client: MlflowClient, model: str) -> State:
+    try:
+        return aliases.state(client, model)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise ModelError(f"MLflow has no registered model {model} yet. Run dvc repro.") from None
+
+
+def _version(client: MlflowClient, model: str, number: str) -> dict[str, Any]:
+    tags = client.get_model_version(model, number).tags
+    figures = {name: float(tags[name]) for name in FIGURES if name in tags}
+    told = {name: value for name, value in tags.items() if name.startswith(("promote.", "rollback."))}
+    return {"version": number, "variant": tags.get("variant"), **figures, **told}
+
+
+def _last(client: MlflowClient, model: str, now: State) -> dict[str, Any] | None:
+    sequence, _ = audit_log.head(now.tags)
+    if not sequence:
+        return None
+    move = audit_log.record(client, model, sequence)
+    return move.model_dump(
+        mode="json", include={"sequence", "when", "who", "action", "version", "variant", "note", "after"}
+    )
+
+
+def _show(shown: dict[str, Any]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
+    for header in ("alias", "version", "variant", "accuracy", "size, kB", "p50, µs"):
+        table.add_column(header, no_wrap=True)
+    for alias in sorted(shown["aliases"], key=SHOWN.index):
+        row = shown["aliases"][alias]
+        figures = [row.get(name) for name in FIGURES]
+        texts = [form(figure) if figure is not None else "" for form, figure in zip(FORMS, figures, strict=True)]
+        table.add_row(alias, row["version"], row["variant"] or "", *texts)
+    console = Console(highlight=False)
+    if shown["aliases"]:
+        console.print(table)
+    for sentence in _sentences(shown):
+        console.print(sentence, soft_wrap=True)
+
+
+def _sentences(shown: dict[str, Any]) -> Iterator[str]:
+    last, model = shown["last"], shown["model"]
+    if not shown["aliases"]:
+        yield f"{model} has no champion yet. Promote one: octavo promote."
+    if last:
+        why = f": {last['note']}" if last["note"] else ""
+        yield f"Last: {last['action']} of version {last['version']} by {last['who']}, {last['when']}{why}"
+    if shown["unfinished"]:
+        yield "That move was cut short. The next octavo promote, rollback or nightly makes it."
+    elif last and _moved_by_hand(shown):
+        yield f"Since then aliases were moved by other means; octavo left them at {last['after']}."
+    if shown["locked_by"]:
+        yield f"Being changed by {shown['locked_by']}"
+
+
+def _moved_by_hand(shown: dict[str, Any]) -> bool:
+    return {alias: row["version"] for alias, row in shown["aliases"].items()} != shown["last"]["after"]

@@ -1,0 +1,42 @@
+"""What a promotion is judged by: all of it, so that the same verdict can be found again from the record alone."""
+
+from pipeline import gate
+from pipeline.decision import Reason, Verdict, outcome
+from pipeline.params import Policy
+from pipeline.scorecard import Paired, Record, Scorecards
+
+MIN_SAME_ANSWERS = 0.99
+"""Share of the test images that must get the evaluated class again: another CPU may round a few otherwise."""
+
+
+class Grounds(Record):
+    """Everything that a verdict on one variant follows from."""
+
+    variant: str
+    baseline: str
+    policy: Policy
+    scorecards: Scorecards
+    same_answers: float
+    """Share of the test images that the registered bytes, loaded and run, gave the class that was evaluated."""
+    beside: dict[str, Paired]
+    """`champion` and `anchor`, as far as there are any: the variant against each, on today's test split."""
+
+
+def judge(grounds: Grounds) -> Verdict:
+    """The gate's verdict on the variant, beside the baseline and beside the models in service.
+
+    Raises:
+        ModelError: the variant or the baseline was not measured.
+    """
+    card = grounds.scorecards.card(grounds.variant)
+    decision = gate.decide(grounds.scorecards, grounds.policy, grounds.baseline)
+    measured = decision.verdict(card.variant)
+    found = "ok" if grounds.same_answers >= MIN_SAME_ANSWERS else "missed"
+    ran = Reason(rule="run", value=grounds.same_answers, limit=MIN_SAME_ANSWERS, code=f"same_answers_{found}")
+    beside = [
+        reason
+        for against, paired in grounds.beside.items()
+        for reason in gate.challenge(paired, grounds.policy, against)
+    ]
+    reasons = (*(measured.reasons if measured else ()), ran, *beside)
+    return Verdict(variant=card.variant, verdict=outcome(reasons) if measured else "fail", reasons=reasons)

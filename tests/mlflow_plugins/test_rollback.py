@@ -1,0 +1,104 @@
+"""`octavo rollback` brings back what was before, quickly, and with nothing but MLflow."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlflow_plugins import rollback
+from pipeline import layout, moves
+from tests.mlflow_plugins.conftest import Octavo
+from tests.mlflow_plugins.measured_project import WEIGHTS, Project
+
+VARIANT = "litert_int8_static"
+HEAVY = ("tensorflow", "onnx", "onnxruntime", "ai_edge_litert", "scipy", "sklearn", "pandas", "tf_keras", "tf2onnx")
+
+
+def standing(project: Project) -> dict[str, str]:
+    """Alias -> version."""
+    return {alias: str(number) for alias, number in project.client().get_registered_model("octavo").aliases.items()}
+
+
+@pytest.fixture
+def promoted(project: Project, octavo: Octavo) -> Project:
+    """Version 2 was champion, version 3 is."""
+    project.register()
+    assert octavo("promote", VARIANT)[0] == 0
+    project.weigh(VARIANT, WEIGHTS * np.float32(1.01))
+    project.register()
+    assert octavo("promote", VARIANT)[0] == 0
+    assert standing(project) == {"anchor": "2", "previous": "2", "champion": "3"}
+    return project
+
+
+def test_it_returns_to_the_one_before_and_again(promoted: Project, octavo: Octavo) -> None:
+    code, stdout, _ = octavo("rollback", "--reason", "cameras went blind")
+    assert (code, stdout) == (0, "champion: octavo version 2 (litert_int8_static), rolled back from version 3\n")
+    assert standing(promoted) == {"anchor": "2", "previous": "3", "champion": "2"}
+    assert json.loads(octavo("rollback", "--json")[1])["version"] == "3"
+    assert standing(promoted) == {"anchor": "2", "previous": "2", "champion": "3"}
+    *_, first, second = moves.read(layout.audit_log("octavo"))
+    assert [(move.action, move.version, move.note) for move in (first, second)] == [
+        ("rollback", "2", "cameras went blind"),
+        ("rollback", "3", None),
+    ]
+    assert octavo("audit")[0] == 0
+
+
+def test_a_version_can_be_named(promoted: Project, octavo: Octavo) -> None:
+    assert octavo("rollback", "1")[0] == 0
+    assert standing(promoted) == {"anchor": "2", "previous": "3", "champion": "1"}
+    for version, message in (("1", "is the champion already"), ("99", "has no version 99"), ("x", "has no version x")):
+        code, _, stderr = octavo("rollback", version)
+        assert code == 1
+        assert message in stderr
+
+
+def test_what_was_rolled_back_is_promoted_again_only_by_name(promoted: Project, octavo: Octavo) -> None:
+    assert octavo("rollback")[0] == 0
+    code, _, stderr = octavo("promote")
+    assert code == 2
+    assert "what passes was rolled back before. Name a variant" in stderr
+    assert standing(promoted)["champion"] == "2"
+    assert octavo("promote", VARIANT)[0] == 0
+    assert standing(promoted)["champion"] == "3"
+
+
+def test_without_a_champion_there_is_nothing_to_return_to(project: Project, octavo: Octavo) -> None:
+    project.register()
+    code, _, stderr = octavo("rollback")
+    assert (code, "was champion before this one" in stderr) == (1, True)
+    octavo("promote", VARIANT)
+    assert octavo("rollback")[0] == 1
+
+
+def test_damaged_bytes_are_not_brought_back(promoted: Project, octavo: Octavo) -> None:
+    for stored in Path("mlruns").rglob("model.tflite"):
+        stored.write_bytes(b"rotten")
+    code, _, stderr = octavo("rollback")
+    assert code == 1
+    assert "is not the model that was measured" in stderr
+    assert standing(promoted)["champion"] == "3"
+
+
+@pytest.mark.slow
+def test_it_needs_no_training_environment(promoted: Project) -> None:
+    """None of the libraries that build, run or judge models is even imported."""
+    script = f"""
+import importlib.abc, sys
+class NotInstalled(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.split(".")[0] in {HEAVY}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, NotInstalled())
+sys.argv = ["octavo", "rollback"]
+from pipeline.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert standing(promoted)["champion"] == "2"
+    assert rollback.__file__
