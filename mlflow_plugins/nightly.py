@@ -117,10 +117,15 @@ def _data() -> dict[str, Any] | None:
 
 
 def _refuse_drift(params: Params) -> None:
-    then = _champions_data(params)
-    if then is None:
-        return
-    found = drift.compare(load_manifest(layout.MANIFEST), then, params.nightly.drift)
+    """Hold the data to those of the champion, and to the anchor's: what comes in trickles is too little to be judged.
+
+    Raises:
+        Refused: they are another kind.
+    """
+    served, now = _served_data(params), load_manifest(layout.MANIFEST)
+    share = params.nightly.drift.false_alarms / max(1, len(served))
+    limits = params.nightly.drift.model_copy(update={"false_alarms": share})
+    found = [finding for then in served for finding in drift.compare(now, then, limits)]
     if drifted := [finding.sentence for finding in found if finding.refuses]:
         raise Refused(
             f"The data have drifted: {' '.join(drifted)} If they are right, build and promote by hand: dvc repro, then "
@@ -128,19 +133,18 @@ def _refuse_drift(params: Params) -> None:
         )
 
 
-def _champions_data(params: Params) -> Manifest | None:
-    """The manifest of the data that the champion was made of; None where there is no champion."""
+def _served_data(params: Params) -> list[Manifest]:
+    """Manifests of the data that the champion and the anchor were made of; none where there is no champion yet."""
     model = params.registry.model
     with tracking.connected() as client:
         if not _is_registered(client, model):
-            return None
+            return []
         now = aliases.state(client, model)
-        made = [
-            move for move in audit_log.copy(client, model, now.tags) if move.version == now.champion and move.reasons
-        ]
-        if not made:
-            return None
-        return Manifest.model_validate(Grounds.model_validate_json(audit_log.grounds(client, made[-1])).scorecards.data)
+        promotions = {move.version: move for move in audit_log.copy(client, model, now.tags) if move.reasons}
+        served = {now.aliases.get(alias) for alias in (aliases.CHAMPION, aliases.ANCHOR)} & set(promotions)
+        grounds = [Grounds.model_validate_json(audit_log.grounds(client, promotions[each])) for each in sorted(served)]
+    manifests = {each.scorecards.data["digest"]: each.scorecards.data for each in grounds}
+    return [Manifest.model_validate(data) for data in manifests.values()]
 
 
 def _is_registered(client: MlflowClient, model: str) -> bool:
@@ -173,7 +177,7 @@ def _end_with_the_parent() -> None:
     """End this process and all that it started when `octavo nightly` is no more: its end of our input closes then."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        os.read(sys.stdin.fileno(), 1)
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
     threading.Thread(target=wait, daemon=True).start()

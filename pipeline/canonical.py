@@ -47,7 +47,7 @@ def canonical(model: onnx.ModelProto) -> onnx.ModelProto:
 def save(model: onnx.ModelProto, path: Path, kept: Mapping[str, Content] | None = None) -> None:
     """Write `model` in canonical form; past 2 GB with its large weights in `<path>.data` beside it.
 
-    The names of its operators, which are those of the layers that they came from, go into `layers.json` beside it.
+    The doc strings of its operators, which say what layers they came from, go into `layers.json` beside it.
 
     Args:
         model: left as it is; its weights are not copied.
@@ -66,7 +66,7 @@ def save(model: onnx.ModelProto, path: Path, kept: Mapping[str, Content] | None 
 
 
 def load(path: Path) -> onnx.ModelProto:
-    """The model at `path`, its operators called by the layers that they came from.
+    """The model at `path`, with doc strings on its operators that say what layers they came from.
 
     Raises:
         ModelError: the file is missing or not ONNX, or its external data are missing or outside its folder.
@@ -74,7 +74,7 @@ def load(path: Path) -> onnx.ModelProto:
     model = onnx_file.load(path)
     named = layers(path)
     for node in model.graph.node:
-        node.name = named.get(node.output[0], node.name)
+        node.doc_string = named.get(node.output[0], "")
     return model
 
 
@@ -85,7 +85,7 @@ def layers(path: Path) -> dict[str, str]:
 
 
 def _simplify(model: onnx.ModelProto, contents: Mapping[str, Content]) -> dict[str, str]:
-    """Make it canonical, in place; the names that its operators had, by the new names of their outputs."""
+    """Make it canonical, in place; the layers of its operators, by the new names of their outputs."""
     graph = model.graph
     _constants_to_initializers(graph)
     _drop_unread(graph)
@@ -152,7 +152,6 @@ def _share_initializers(graph: onnx.GraphProto, contents: Mapping[str, Content])
 
 
 def _trim_node(node: onnx.NodeProto) -> None:
-    node.ClearField("doc_string")
     del node.metadata_props[:]
     schema = (
         onnx.defs.get_schema(node.op_type, domain=node.domain) if onnx.defs.has(node.op_type, node.domain) else None
@@ -175,7 +174,7 @@ def _same_value(attribute: onnx.AttributeProto, default: onnx.AttributeProto | N
 
 
 def _rename(graph: onnx.GraphProto) -> dict[str, str]:
-    """Give every value a short name, and take those of the operators; these by the new names of their outputs."""
+    """Give every value a short name, and take names and layers off the operators; layers by the outputs' new names."""
     ends = [value.name for value in (*graph.input, *graph.output)]
     fresh = (name for name in _short_names() if name not in ends)
     names = {name: name for name in ends} | {"": ""}
@@ -184,8 +183,9 @@ def _rename(graph: onnx.GraphProto) -> dict[str, str]:
         for name in (*node.input, *node.output):
             if name not in names:
                 names[name] = next(fresh)
-        if node.name:
-            named[names[node.output[0]]] = node.name
+        if node.doc_string:
+            named[names[node.output[0]]] = node.doc_string
+        node.ClearField("doc_string")
         node.ClearField("name")
     for tensor in graph.initializer:
         if detached.is_declared(tensor):

@@ -29,7 +29,9 @@ def fuse(model: onnx.ModelProto) -> None:
         place = list(model.graph.node).index(node)
         model.graph.node.remove(node)
         model.graph.node.remove(add)
-        model.graph.node.insert(place, helper.make_node("Gemm", [*node.input, biases[0]], list(add.output), node.name))
+        model.graph.node.insert(
+            place, helper.make_node("Gemm", [*node.input, biases[0]], list(add.output), doc_string=node.doc_string)
+        )
 
 
 def _transpose_weights(model: onnx.ModelProto) -> None:

@@ -119,7 +119,7 @@ class Drift(Model):
 
     false_alarms: Annotated[float, Field(ge=0.0001, le=0.1)] = 0.001
     """Share of nights, at most, on which images like the old are refused all the same."""
-    tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """Total variation distance that is put up with, however certain: the share of images that would have to differ."""
 
 

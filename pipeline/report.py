@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -91,6 +92,7 @@ def page(
         notes=[*table.gains(rows), *table.findings(rows)],
         rows=[(row, table.cells(row)) for row in rows],
         winner=next((row for row in rows if row.winner), None),
+        data=_data(scorecards),
         classes=_classes(scorecards),
         heatmap_classes=HEATMAP_CLASSES,
         scatter=scatter(scorecards),
@@ -98,6 +100,13 @@ def page(
         curves=curves(histories),
         trials=trials,
     )
+
+
+def _data(scorecards: Scorecards) -> dict[str, Any]:
+    """What is known of the data, but for the histograms that nights are judged by."""
+    splits = scorecards.data.get("splits", {})
+    shown = {name: {key: value for key, value in split.items() if key != "pixels"} for name, split in splits.items()}
+    return scorecards.data | ({"splits": shown} if shown else {})
 
 
 def _classes(scorecards: Scorecards) -> list[str]:

@@ -64,7 +64,7 @@ def operators(path: Path) -> list[Operator]:
 
 def name(node: onnx.NodeProto) -> str:
     """What an operator is called: by the layer it came from, else by what it makes."""
-    return node.name or node.output[0]
+    return str(node.doc_string or node.name or node.output[0])
 
 
 def output_step(path: Path) -> float | None:
@@ -84,7 +84,7 @@ def optimized(path: Path) -> onnx.ModelProto:
         model = onnx_file.load(target)
     layers = canonical.layers(path)
     for node in model.graph.node:
-        node.name = layers.get(node.output[0], node.name)
+        node.doc_string = layers.get(node.output[0], "")
     return model
 
 

@@ -52,7 +52,7 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
     if options.repair:
         choice = repair(bench, choice, options.repair, options.search.workers if options.search else 1)
         if choice.left:
-            named = {node.output[0]: node.name or node.output[0] for node in model.graph.node}
+            named = {node.output[0]: node.doc_string or node.output[0] for node in model.graph.node}
             print(f"In float: {', '.join(named[layer] for layer in choice.left)}.", file=sys.stderr)
     if bench.trials:
         files.write_text(target.with_name(layout.TRIALS_CSV), bench.table().to_csv(float_format="%.6f"))

@@ -70,9 +70,9 @@ def _to_onnx(frozen: Frozen) -> onnx.ModelProto:
 
 
 def _name_layers(graph: onnx.GraphProto) -> None:
-    """Call each operator by the layer that it came from: tf2onnx has `network/layer/operator__number`."""
+    """Say of each operator what layer it came from: tf2onnx calls it `network/layer/operator__number`."""
     for node in graph.node:
-        node.name = "/".join(node.name.split("/")[1:-1])
+        node.doc_string = "/".join(node.name.split("/")[1:-1])
 
 
 def _declare(graph: onnx.GraphProto, kernels: Mapping[str, np.ndarray]) -> None:

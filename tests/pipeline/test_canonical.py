@@ -68,13 +68,13 @@ def test_what_does_not_compute_is_gone_and_the_ends_keep_their_names() -> None:
 def test_operators_are_known_by_their_layers_beside_the_file(tmp_path: Path) -> None:
     named, path = model(), tmp_path / "model.onnx"
     for node in named.graph.node:
-        node.name = {"Relu": "activation", "Gemm": "dense"}.get(node.op_type, "")
+        node.doc_string = {"Relu": "activation", "Gemm": "dense", "Add": "dense"}.get(node.op_type, "")
     canonical.save(named, path)
-    assert [node.name for node in onnx.load(path).graph.node] == ["", "", ""]
-    assert [node.name for node in canonical.load(path).graph.node] == ["dense", "", "activation"]
+    assert [node.doc_string for node in onnx.load(path).graph.node] == ["", "", ""]
+    assert [node.doc_string for node in canonical.load(path).graph.node] == ["dense", "dense", "activation"]
     again = tmp_path / "again" / "model.onnx"
     canonical.save(canonical.load(path), again)
-    assert canonical.layers(again) == canonical.layers(path) == {"c": "dense", "y": "activation"}
+    assert canonical.layers(again) == canonical.layers(path) == {"c": "dense", "d": "dense", "y": "activation"}
 
 
 def test_it_is_done_once() -> None:

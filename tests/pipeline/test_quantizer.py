@@ -240,7 +240,7 @@ def test_what_has_no_integer_kernel_stays_float_by_name(
 ) -> None:
     model = network()
     quantized = quantizer.quantize(model, min_max(model))
-    qdq.producers(quantized)[name].name = "a_layer"
+    qdq.producers(quantized)[name].doc_string = "a_layer"
     shown = prove(quantized, tmp_path)
     assert [each.name for each in shown.float_nodes if each.operator == operator] == ["a_layer"]
     assert shown.integer_compute_share > 0.3
