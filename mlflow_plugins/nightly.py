@@ -141,7 +141,7 @@ def _served_data(params: Params) -> list[Manifest]:
             return []
         now = aliases.state(client, model)
         promotions = {move.version: move for move in audit_log.copy(client, model, now.tags) if move.reasons}
-        served = {now.aliases.get(alias) for alias in (aliases.CHAMPION, aliases.ANCHOR)} & set(promotions)
+        served = {now.aliases.get(alias, "") for alias in (aliases.CHAMPION, aliases.ANCHOR)} & set(promotions)
         grounds = [Grounds.model_validate_json(audit_log.grounds(client, promotions[each])) for each in sorted(served)]
     manifests = {each.scorecards.data["digest"]: each.scorecards.data for each in grounds}
     return [Manifest.model_validate(data) for data in manifests.values()]
