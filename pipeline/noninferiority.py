@@ -9,7 +9,8 @@ discordance rate makes it largest. Tango's own limit exceeds a level of 5% (5.6%
 
 The discordance rate is sought in a confidence set of its own, whose chance to miss is taken off the level: a rate near
 1, which no two classifiers in use have, would else widen every bound. The set belongs to the discordant images seen in
-bins two standard deviations wide, so that one order serves many results.
+bins two standard deviations wide, so that one order serves many results. Within a bin one image better never lowers
+the bound. From one bin to the next it was seen to, by a point at most, only where most images were discordant.
 
 Sources: R. J. Buehler, Confidence intervals for the product of two binomial parameters, JASA 52 (1957), 482-493;
 C. J. Lloyd and M. V. Moldovan, Exact one-sided confidence limits for the difference between two correlated
