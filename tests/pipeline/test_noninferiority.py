@@ -13,7 +13,7 @@ from scipy.stats import binom, multinomial
 from pipeline.noninferiority import chance_to_pass, fewest_fixed, images_needed, lower_bound, upper_bound
 from pipeline.paired import score, score_interval
 
-SLOWLY = settings(deadline=None, max_examples=15)
+SLOWLY = settings(deadline=None, max_examples=8)
 
 margins = st.sampled_from([0.005, 0.01, 0.02, 0.05])
 
@@ -34,7 +34,7 @@ def all_results(n: int, confidence: float) -> tuple[npt.NDArray[np.int64], npt.N
 
 
 @pytest.mark.parametrize(
-    ("n", "confidence"), [(4, 0.9), (8, 0.95), (8, 0.995), pytest.param(30, 0.95, marks=pytest.mark.slow)]
+    ("n", "confidence"), [(3, 0.9), (6, 0.95), (6, 0.995), pytest.param(30, 0.95, marks=pytest.mark.slow)]
 )
 def test_it_exceeds_the_truth_no_more_often_than_it_may(n: int, confidence: float) -> None:
     """Summed over all results, at a grid of truths and just below each bound, where the chance is largest."""
@@ -87,7 +87,7 @@ def test_more_confidence_lowers_it(drawn: tuple[int, int, int], confidence: floa
 
 
 @SLOWLY
-@given(results(most=400), margins)
+@given(results(most=100), margins)
 def test_what_passes_is_what_the_bound_clears(drawn: tuple[int, int, int], margin: float) -> None:
     broke, fixed, n = drawn
     (fewest,) = fewest_fixed(np.array([broke + fixed]), n, margin)
@@ -103,7 +103,7 @@ def test_one_image_better_never_makes_a_pass_something_else(n: int, margin: floa
     assert set(np.diff(fewest)) <= {0, 1}
 
 
-@pytest.mark.parametrize(("n", "margin"), list(itertools.product((50, 359), (0.005, 0.02))))
+@pytest.mark.parametrize(("n", "margin"), list(itertools.product((50, 359), (0.005,))))
 def test_a_loss_at_the_margin_passes_in_one_case_of_twenty_at_most(n: int, margin: float) -> None:
     """Tango's own limit lets through 5.6% at 359 images and a margin of 0.005."""
     rates = margin + np.linspace(1e-9, 0.1 - margin, 12)
@@ -111,13 +111,13 @@ def test_a_loss_at_the_margin_passes_in_one_case_of_twenty_at_most(n: int, margi
 
 
 def test_the_chance_to_pass_is_that_of_the_results_that_pass() -> None:
-    counts, bounds = all_results(14, 0.95)
-    chances = multinomial.pmf(counts, 14, [0.1, 0.2, 0.7])
+    counts, bounds = all_results(6, 0.95)
+    chances = multinomial.pmf(counts, 6, [0.1, 0.2, 0.7])
     passing = float(chances[bounds > -0.2].sum())
-    assert chance_to_pass(14, 0.1, 0.3, 0.2) == pytest.approx(passing, abs=1e-6)
+    assert chance_to_pass(6, 0.1, 0.3, 0.2) == pytest.approx(passing, abs=1e-6)
 
 
-@pytest.mark.parametrize(("discordance", "margin"), [(3 / 361, 0.01), (0.02, 0.02)])
+@pytest.mark.parametrize(("discordance", "margin"), [(3 / 361, 0.02), pytest.param(0.02, 0.01, marks=pytest.mark.slow)])
 def test_with_the_images_named_nine_of_ten_without_loss_pass(discordance: float, margin: float) -> None:
     n = images_needed(discordance, margin)
     assert chance_to_pass(n, 0.0, discordance, margin) >= 0.9
@@ -125,7 +125,7 @@ def test_with_the_images_named_nine_of_ten_without_loss_pass(discordance: float,
 
 
 def test_fewer_discordant_images_and_a_wider_margin_need_fewer_images() -> None:
-    assert images_needed(0.005, 0.02) < images_needed(0.01, 0.02) < images_needed(0.01, 0.01)
+    assert images_needed(0.005, 0.04) < images_needed(0.01, 0.04) < images_needed(0.01, 0.02)
 
 
 def test_beyond_what_can_be_summed_the_closed_form_stands() -> None:
