@@ -93,7 +93,7 @@ def _through(diary: Diary, params: Params) -> Night:
         ended = _promote(diary, params)
     with diary.step("housekeeping"):
         removed = housekeeping.tidy(params, log)
-    return ended.model_copy(update={"steps": diary.night.steps, "removed": removed})
+    return ended.model_copy(update={"steps": diary.night.steps, "step": None, "removed": removed})
 
 
 def _prepare(diary: Diary, log: Path) -> list[str]:

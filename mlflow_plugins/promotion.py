@@ -11,7 +11,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from mlflow_plugins import aliases, audit_log, challenger, holder, mutex, registered, terms, tracking
 from mlflow_plugins.aliases import ANCHOR, CHAMPION, PREVIOUS, State
-from pipeline import gate, layout
+from pipeline import gate, layout, snapshot
 from pipeline.decision import Verdict
 from pipeline.errors import PromotionRefused
 from pipeline.grounds import Grounds, judge
@@ -101,6 +101,7 @@ def move_champion(
             with mutex.held(client, model, "promote", PATIENCE) as still_held:
                 after = aliases.move(client, planned, _text(found), still_held)
             audit_log.copy(client, model, after.tags)
+            snapshot.tag(model, planned.version)
             return Promotion(model, found.variant, planned.version, now.champion, True, verdict)
         refused.append(verdict)
     raise PromotionRefused(_why(refused, params, scorecards))
