@@ -19,9 +19,10 @@ FULL = os.strerror(errno.ENOSPC)
 class StageFailed(OctavoError):
     """A stage of `dvc repro` failed; its own sentence, and its own exit code."""
 
-    def __init__(self, stage: str, sentence: str, exit_code: int) -> None:
+    def __init__(self, stages: list[str], sentence: str, exit_code: int) -> None:
         super().__init__(sentence)
-        self.stage = stage
+        self.stages = stages
+        """Those that began, the one that failed last."""
         self.exit_code = exit_code
 
 
@@ -76,7 +77,6 @@ def _failure(arguments: tuple[str, ...], ran: Ran, log: Path) -> StageFailed:
     errors = [line.removeprefix("ERROR: ") for line in ran.lines if line.startswith("ERROR: ")]
     codes = EXIT_CODE.findall(" ".join(errors))
     sentence = said[-1] if said else f"{' '.join(('dvc', *arguments))}: {(errors or ran.lines or ['no word'])[-1]}"
-    stage = ran.stages[-1] if ran.stages else ""
     if any(FULL in line for line in ran.lines):
-        return StageFailed(stage, f"The disk is full. Make room, then run octavo nightly again. More in {log}.", 3)
-    return StageFailed(stage, f"{sentence} More in {log}.", int(codes[-1]) if codes else 1)
+        return StageFailed(ran.stages, f"The disk is full. Make room, then run octavo nightly again. More in {log}.", 3)
+    return StageFailed(ran.stages, f"{sentence} More in {log}.", int(codes[-1]) if codes else 1)

@@ -87,13 +87,24 @@ def _through(diary: Diary, params: Params) -> Night:
     with diary.step("drift"):
         _refuse_drift(params)
     with diary.step("build"):
-        stages = [*prepared, *repro(log)]
-        diary.note(stages=tuple(dict.fromkeys(stages)))
+        _build(diary, prepared)
     with diary.step("promote"):
         ended = _promote(diary, params)
     with diary.step("housekeeping"):
         removed = housekeeping.tidy(params, log)
     return ended.model_copy(update={"steps": diary.night.steps, "step": None, "removed": removed})
+
+
+def _build(diary: Diary, prepared: list[str]) -> None:
+    """Bring everything up to date, and note the stages that ran for it."""
+    ran: list[str] = []
+    try:
+        ran = repro(diary.night.log)
+    except StageFailed as error:
+        ran = error.stages
+        raise
+    finally:
+        diary.note(stages=tuple(dict.fromkeys([*prepared, *ran])))
 
 
 def _prepare(diary: Diary, log: Path) -> list[str]:
@@ -102,7 +113,7 @@ def _prepare(diary: Diary, log: Path) -> list[str]:
     try:
         stages = repro(log, "prepare")
     except StageFailed as error:
-        if error.exit_code == 3 or error.stage != "prepare":
+        if error.exit_code == 3 or error.stages[-1:] != ["prepare"]:
             raise
         raise Refused(f"The data are broken: {error}") from None
     diary.note(data={"before": before, "now": _data()})

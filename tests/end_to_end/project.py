@@ -1,0 +1,69 @@
+"""A copy of this checkout that is a project of its own, worked on by the commands that its users type."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from mlflow import MlflowClient
+
+ROOT = Path(__file__).parents[2]
+QUICK: dict[str, dict[str, object]] = {"train": {"epochs": 4}, "qat": {"epochs": 2}, "benchmark": {"rounds": 10}}
+"""Enough to learn something; the defaults are for people."""
+
+
+class Project:
+    """A copy of this checkout, a repository of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+        for name in filter(None, names):
+            if (ROOT / name).is_file() and name != "dvc.lock":
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        self.set_params(QUICK)
+        self.run("git", "init", "--quiet")
+        self.commit("a new project")
+
+    def run(self, *command: str) -> str:
+        """What `command` prints, stderr after stdout, in the project and with the tests' own virtual environment."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = os.environ | {"PATH": path}
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    def repro(self) -> list[str]:
+        """The stages that `dvc repro` ran."""
+        return re.findall(r"Running stage '([^']+)'", self.run("dvc", "repro"))
+
+    def set_params(self, changes: dict[str, dict[str, object]]) -> None:
+        path = self.folder / "params.yaml"
+        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for section, values in changes.items():
+            params[section] |= values
+        path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+
+    def commit(self, message: str) -> None:
+        self.run("git", "add", "--all")
+        self.run("git", "-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "--quiet", "-m", message)
+
+    def scorecards(self) -> dict[str, dict[str, Any]]:
+        record = json.loads((self.folder / "reports/scorecards.json").read_bytes())
+        return {card["variant"]: card for card in record["scorecards"]}
+
+    def runs(self) -> dict[str, dict[str, float]]:
+        """MLflow's runs by name, with their metrics."""
+        client = MlflowClient(f"sqlite:///{self.folder / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name("octavo")
+        assert experiment
+        found = client.search_runs([experiment.experiment_id])
+        assert len({run.info.run_name for run in found}) == len(found)
+        return {run.info.run_name: run.data.metrics for run in found}
