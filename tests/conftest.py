@@ -13,6 +13,7 @@ import pytest
 from pipeline import sources
 from pipeline.params import Data
 from pipeline.splits import Samples, Split, pixels
+from tests import servers
 
 HEAVY = ("slow", "browser", "end_to_end")
 hypothesis.settings.register_profile("untimed", deadline=None)  # machines are slow and noisy: no test is a timing
@@ -24,14 +25,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: any(item.get_closest_marker(name) for name in HEAVY))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def settings() -> Iterator[None]:
+    """Run the tests, and the servers that they share, without the caller's MLflow and DVC settings."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.startswith(SERVICES)]:
+            environment.delenv(name)
+        environment.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        yield
+
+
 @pytest.fixture(autouse=True)
 def process_state() -> Iterator[None]:
-    """Run the test without the caller's MLflow and DVC settings, and undo what it does to the process."""
+    """Undo what the test does to the process."""
     folder, environment = Path.cwd(), dict(os.environ)
-    for name in environment:
-        if name.startswith(SERVICES):
-            del os.environ[name]
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     yield
     if "mlflow" in sys.modules:
         sys.modules["mlflow"].set_tracking_uri(None)
@@ -70,3 +77,28 @@ def train_network(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pat
 def exported(train_network: Callable[..., Path]) -> Path:
     """The small network, trained and exported: folders `fp32` and `qat`."""
     return train_network("small_cnn")
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """A PostgreSQL, by the URL that `servers.new_database` takes."""
+    programs = servers.postgresql_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL's server is not installed (on Debian the package postgresql)")
+    with servers.postgresql(programs) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def server_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an MLflow server over SQLite, for all tests: each has model and experiment names of its own."""
+    folder = tmp_path_factory.mktemp("server-sqlite")
+    with servers.tracking(f"sqlite:///{folder}/mlflow.db", folder) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def server_postgresql(postgresql: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an MLflow server over PostgreSQL, for all tests: each has names of its own."""
+    with servers.tracking(servers.new_database(postgresql), tmp_path_factory.mktemp("server-postgresql")) as address:
+        yield address
