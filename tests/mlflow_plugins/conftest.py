@@ -1,22 +1,22 @@
 """Projects that have been measured, and MLflow servers."""
 
-import os
 import shutil
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from mlflow import MlflowClient
 
+from mlflow_plugins import holder
 from pipeline import cli, layout
 from pipeline.params import load_params
 from pipeline.scorecard import Scorecards
-from tests.mlflow_plugins.measured_project import MakeProject, Project, Serve, content, measured, write_test_split
+from tests import servers
+from tests.mlflow_plugins.measured_project import Later, MakeProject, Project, Serve, content, measured, write_test_split
 
 Octavo = Callable[..., tuple[int | str | None, str, str]]
 ROOT = Path(__file__).parents[2]
@@ -78,38 +78,42 @@ def project(make_project: MakeProject) -> Project:
     return make_project("onnx_fp32", "litert_int8_static")
 
 
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("server_sqlite", marks=pytest.mark.slow),
+        pytest.param("server_postgresql", marks=pytest.mark.slow),
+    ]
+)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The tracking URI of each kind of store in turn; tests share the servers, so each takes names of its own."""
+    if request.param != "sqlite":
+        return str(request.getfixturevalue(request.param))
+    shutil.copy(request.getfixturevalue("empty_store"), tmp_path / "store.db")
+    return f"sqlite:///{tmp_path}/store.db"
+
+
+@pytest.fixture
+def name() -> str:
+    """A registered model, or an experiment, that no other test uses."""
+    return f"model-{uuid4().hex}"
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Later:
+    """Lets that much time pass, as far as the mutex can tell."""
+    real, passed = holder.now, timedelta(0)
+
+    def wait(more: timedelta) -> None:
+        nonlocal passed
+        passed += more
+        monkeypatch.setattr(holder, "now", lambda: real() + passed)
+
+    return wait
+
+
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
     """Start a server on a free port of loopback, wait until `page` answers, and stop it after the test."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(arguments: list[str], page: str) -> str:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        log = tmp_path / f"server-{port}.log"
-        command = [sys.executable, "-m", "mlflow", *arguments, "--host", "127.0.0.1", "--port", str(port)]
-        environment = os.environ | {
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # MLflow starts uvicorn by name
-        }
-        with log.open("wb") as output:
-            started.append(
-                subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True, env=environment)
-            )
-        address = f"http://127.0.0.1:{port}"
-        for _ in range(240):
-            if started[-1].poll() is not None:
-                break
-            try:
-                urllib.request.urlopen(f"{address}{page}", timeout=2).close()
-            except OSError:
-                time.sleep(0.25)
-            else:
-                return address
-        pytest.fail(f"no answer from {' '.join(command)}:\n{log.read_text()[-3000:]}")
-
-    yield start
-    for process in started:
-        os.killpg(process.pid, 15)
-        process.wait(30)
+    with ExitStack() as started:
+        yield lambda arguments, page: started.enter_context(servers.mlflow(arguments, tmp_path, page))

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -182,3 +183,7 @@ class MakeProject(Protocol):
 
 class Serve(Protocol):
     def __call__(self, arguments: list[str], page: str) -> str: ...
+
+
+class Later(Protocol):
+    def __call__(self, more: timedelta) -> None: ...
