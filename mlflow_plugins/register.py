@@ -4,9 +4,11 @@ Local files are the truth and MLflow a view of them. The key is `terms.digest`, 
 place and adds nothing, what was deleted in MLflow comes back, and new figures become a new run and version: those of
 a version never change under its alias. A variant is written in the order run, model, figures, version, the run ends as
 FINISHED only when it is complete, and so whatever a killed process left behind is recognized and replaced.
-Aliases are promotion's business.
+Who finds something to add takes the mutex and looks again, so that two processes do not add the same; looking costs
+nobody a turn. Aliases are promotion's business.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import mlflow
@@ -16,10 +18,13 @@ from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-
 from mlflow.entities import LifecycleStage, LoggedModelInput, Run, ViewType
 from mlflow.exceptions import MlflowException
 
-from mlflow_plugins import models, terms, tracking
+from mlflow_plugins import models, mutex, terms, tracking
 from pipeline import layout
 from pipeline.params import Params
 from pipeline.scorecard import Scorecard, Scorecards
+
+WAIT = 120.0
+"""Seconds that other processes may take to register or to promote before this one gives up."""
 
 
 @dataclass(frozen=True)
@@ -41,21 +46,43 @@ def register(scorecards: Scorecards, params: Params) -> Registration:
     Raises:
         ModelError: a local or a stored model file is not the one that was measured.
         ParamsError: a scorecard's variant is not in `params.yaml`.
-        ServiceUnavailable: the tracking store does not answer.
+        ServiceUnavailable: the tracking store does not answer, or another process is at work on it for too long.
     """
     for card in scorecards.scorecards:
         params.variant(card.variant)
         models.check_local(card.model)
     with tracking.connected() as client:
+        lacking = _lacking(client, scorecards, params)
+        added = _add(client, lacking, scorecards, params) if lacking else []
+        unchanged = [card.variant for card in scorecards.scorecards if card.variant not in added]
+        look = tracking.how_to_look(tracking.experiment(client, params.registry.experiment))
+        return Registration(added, unchanged, look)
+
+
+def _lacking(client: MlflowClient, scorecards: Scorecards, params: Params) -> list[Scorecard]:
+    """The scorecards that MLflow does not show as they are; looking changes nothing."""
+    experiment = client.get_experiment_by_name(params.registry.experiment)
+    if experiment is None or experiment.lifecycle_stage == LifecycleStage.DELETED:
+        return scorecards.scorecards
+    place, name = experiment.experiment_id, params.registry.model
+    return [card for card in scorecards.scorecards if not _is_shown(client, place, card, name)]
+
+
+def _is_shown(client: MlflowClient, experiment: str, card: Scorecard, name: str) -> bool:
+    active, _ = _find_runs(client, experiment, terms.digest(card))
+    return len(active) == 1 and _is_complete(client, active[0]) and _has_version(client, name, active[0])
+
+
+def _add(client: MlflowClient, cards: list[Scorecard], scorecards: Scorecards, params: Params) -> list[str]:
+    """Bring these variants up to date, undisturbed; those for which there was still something to add."""
+    with mutex.held(client, params.registry.model, "register", WAIT) as still_held:
         experiment = tracking.experiment(client, params.registry.experiment)
         _ensure_registered_model(client, params.registry.model)
-        added = [
+        return [
             card.variant
-            for card in scorecards.scorecards
-            if _bring_up_to_date(client, experiment, card, scorecards, params)
+            for card in cards
+            if _bring_up_to_date(client, experiment, card, scorecards, params, still_held)
         ]
-        unchanged = [card.variant for card in scorecards.scorecards if card.variant not in added]
-        return Registration(added, unchanged, tracking.how_to_look(experiment))
 
 
 def _ensure_registered_model(client: MlflowClient, name: str) -> None:
@@ -68,15 +95,22 @@ def _ensure_registered_model(client: MlflowClient, name: str) -> None:
 
 
 def _bring_up_to_date(
-    client: MlflowClient, experiment: str, card: Scorecard, scorecards: Scorecards, params: Params
+    client: MlflowClient,
+    experiment: str,
+    card: Scorecard,
+    scorecards: Scorecards,
+    params: Params,
+    still_held: Callable[[], None],
 ) -> bool:
     """Add what MLflow lacks of one variant, and tell whether that was anything."""
+    still_held()
     complete, restored = _find_run(client, experiment, terms.digest(card))
     run = complete or _log_run(experiment, card, scorecards, params)
     name = params.registry.model
-    if client.search_model_versions(f"name = '{name}' and run_id = '{run.info.run_id}'", max_results=1):
+    if _has_version(client, name, run):
         return restored
     model_id = _model_id(run)
+    still_held()
     client.create_model_version(
         name, f"models:/{model_id}", run.info.run_id, tags=terms.version_tags(card), model_id=model_id
     )
@@ -85,9 +119,7 @@ def _bring_up_to_date(
 
 def _find_run(client: MlflowClient, experiment: str, digest: str) -> tuple[Run | None, bool]:
     """The complete run of this digest, and whether it had to be restored; incomplete ones are deleted."""
-    runs = client.search_runs([experiment], f"tags.`{terms.DIGEST}` = '{digest}'", ViewType.ALL)
-    active = [run for run in runs if run.info.lifecycle_stage == LifecycleStage.ACTIVE]
-    deleted = [run for run in runs if run not in active]
+    active, deleted = _find_runs(client, experiment, digest)
     complete = next((run for run in active + deleted if _is_complete(client, run)), None)
     for run in active:
         if run is not complete:
@@ -95,6 +127,17 @@ def _find_run(client: MlflowClient, experiment: str, digest: str) -> tuple[Run |
     if complete in deleted:
         client.restore_run(complete.info.run_id)
     return complete, complete in deleted
+
+
+def _find_runs(client: MlflowClient, experiment: str, digest: str) -> tuple[list[Run], list[Run]]:
+    """The runs of this digest: those that are there, and those that were deleted."""
+    runs = client.search_runs([experiment], f"tags.`{terms.DIGEST}` = '{digest}'", ViewType.ALL)
+    active = [run for run in runs if run.info.lifecycle_stage == LifecycleStage.ACTIVE]
+    return active, [run for run in runs if run not in active]
+
+
+def _has_version(client: MlflowClient, name: str, run: Run) -> bool:
+    return bool(client.search_model_versions(f"name = '{name}' and run_id = '{run.info.run_id}'", max_results=1))
 
 
 def _is_complete(client: MlflowClient, run: Run) -> bool:

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from mlflow.entities import Run, ViewType
 from mlflow_plugins import tracking
 from pipeline import layout
 from pipeline.errors import ModelError, ServiceUnavailable
+from tests.mlflow_plugins import contenders
+from tests.mlflow_plugins.contenders import FORKS, PATIENCE
 from tests.mlflow_plugins.measured_project import MakeProject, Project, Serve
 
 FIGURES = ("accuracy", "size_bytes", "latency_us", "size_ratio", "latency_ratio", "agreement", "accuracy_delta")
@@ -242,6 +245,26 @@ def test_what_a_killed_register_left_is_mended_without_duplicates(
     models = project.client().search_logged_models([tracking.experiment(project.client(), "octavo")])
     assert sorted(model.name or "" for model in models) == ["litert_int8_static", "onnx_fp32"]
     assert project.register().added == []
+
+
+@pytest.mark.slow
+def test_two_who_register_at_once_add_nothing_twice(project: Project, store: str, name: str) -> None:
+    params = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(re.sub(r"(experiment|model): octavo$", rf"\1: {name}", params, flags=re.MULTILINE))
+    barrier, queue = FORKS.Barrier(2), FORKS.Queue()
+    for _ in range(2):
+        contenders.start(contenders.register_at_once, project.folder, store, barrier, queue)
+    assert sorted(queue.get(timeout=PATIENCE) for _ in range(2)) == [[], ["onnx_fp32", "litert_int8_static"]]
+
+    client, variants = MlflowClient(store), ["litert_int8_static", "onnx_fp32"]
+    experiment = client.get_experiment_by_name(name)
+    assert experiment
+    place = [experiment.experiment_id]
+    assert sorted(run.info.run_name for run in client.search_runs(place, run_view_type=ViewType.ALL)) == variants
+    assert sorted(model.name or "" for model in client.search_logged_models(place)) == variants
+    found = client.search_model_versions(f"name = '{name}'")
+    assert sorted(version.tags["variant"] for version in found) == variants
+    assert contenders.left(client, name) == [name]
 
 
 def test_an_unfinished_run_is_replaced(project: Project) -> None:
