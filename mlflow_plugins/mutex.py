@@ -77,6 +77,11 @@ def held(client: MlflowClient, name: str, purpose: str, wait: float = 0) -> Iter
         mutex.release()
 
 
+def holder_of(client: MlflowClient, name: str) -> Holder | None:
+    """Who is changing the registered model `name` just now."""
+    return lock.look(client, f"{name}.lock")
+
+
 @dataclass
 class _Mutex:
     client: MlflowClient

@@ -1,6 +1,6 @@
-"""Nights of a real project, with a real MLflow server: killed at every stage, out of disk, out of reach, and well again.
+"""Nights of a real project, with a real MLflow server: killed in its stages, out of disk, out of reach, well again.
 
-The tests are one story and run in their order: each leaves the project as the next one finds it.
+`benchmarks/nights.py` kills them in every stage and between any two. The tests are one story and run in their order: each leaves the project as the next one finds it.
 """
 
 import json
@@ -29,6 +29,7 @@ from tests.end_to_end.project import Project
 pytestmark = [pytest.mark.slow, pytest.mark.end_to_end, pytest.mark.timeout(900)]
 
 VARIANTS = ("onnx_fp32", "onnx_int8_dynamic")
+KILLED = ("prepare", "train", "quantize", "report", "register")
 PATIENCE = 240
 """Seconds that a stage may take to begin, or a process to die."""
 REMEMBER = "import sys; open('told.jsonl', 'a').write(sys.stdin.read() + chr(10))"
@@ -154,9 +155,9 @@ def stages(project: Project) -> list[str]:
     return [line.split()[0] for line in project.run("dvc", "stage", "list", "--name-only").splitlines()]
 
 
-def test_killed_in_every_stage_it_goes_on_where_it_stood(nights: Nights) -> None:
+def test_killed_in_a_stage_it_goes_on_where_it_stood(nights: Nights) -> None:
     """In turn the watching process is killed, the night's own, and the stage's."""
-    names = [name for name in stages(nights.project) if not name.endswith(".dvc")]
+    names = [name for name in stages(nights.project) if name.partition("@")[0] in KILLED]
     with nights.mlflow() as client:
         for place, stage in enumerate(names):
             process = nights.start()
@@ -171,7 +172,7 @@ def test_killed_in_every_stage_it_goes_on_where_it_stood(nights: Nights) -> None
             assert not any(map(is_alive, below)), f"{stage} goes on"
         code, record = nights.run()
         assert (code, record["outcome"]) == (0, "promoted"), record
-        assert set(record["stages"]) <= {names[-1], "register"}, "what was done before is not done again"
+        assert set(record["stages"]) == {"register"}, "what was done before is not done again"
         runs, versions, aliases = state(client)
         assert runs == versions == dict.fromkeys(VARIANTS, 1)
         assert len(set(aliases.values())) == 1

@@ -16,7 +16,15 @@ from pipeline import cli, layout
 from pipeline.params import load_params
 from pipeline.scorecard import Scorecards
 from tests import servers
-from tests.mlflow_plugins.measured_project import Later, MakeProject, Project, Serve, content, measured, write_test_split
+from tests.mlflow_plugins.measured_project import (
+    Later,
+    MakeProject,
+    Project,
+    Serve,
+    content,
+    measured,
+    write_test_split,
+)
 
 Octavo = Callable[..., tuple[int | str | None, str, str]]
 ROOT = Path(__file__).parents[2]
