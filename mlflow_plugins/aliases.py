@@ -58,17 +58,16 @@ def settle(client: MlflowClient, model: str, still_held: Callable[[], None]) -> 
     found = state(client, model)
     if not found.unfinished:
         return found
-    sequence, last = audit_log.head(found.tags)
-    move = audit_log.record(client, model, sequence)
+    move = audit_log.last(client, model, found.tags)
     strays = {
         alias: version
         for alias, version in found.aliases.items()
         if version not in (move.before.get(alias), move.after.get(alias))
     }
-    if move.hash != last or strays:
-        what = ", ".join(f"{alias} at version {version}" for alias, version in strays.items()) or "its hash"
+    if strays:
+        what = ", ".join(f"{alias} at version {version}" for alias, version in strays.items())
         raise AuditFailed(
-            f"Move {sequence} of {model} was cut short, and something else was changed since: {what}. "
+            f"Move {move.sequence} of {model} was cut short, and aliases were moved by other means since: {what}. "
             "Set the aliases by hand to where they were before, then try again."
         )
     return _make(client, move, still_held)

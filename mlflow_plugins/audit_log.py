@@ -53,6 +53,19 @@ def record(client: MlflowClient, model: str, sequence: int) -> Move:
     return moves.parse(text, f"Record {sequence} of {model} in MLflow")
 
 
+def last(client: MlflowClient, model: str, tags: dict[str, str]) -> Move:
+    """The record that the head names.
+
+    Raises:
+        AuditFailed: it is not there, or another.
+    """
+    sequence, known = head(tags)
+    found = record(client, model, sequence)
+    if found.hash != known:
+        raise AuditFailed(f"Record {sequence} of {model} in MLflow is not the one that the registered model names.")
+    return found
+
+
 def grounds(client: MlflowClient, move: Move) -> str:
     """What the verdict of `move` follows from, as JSON.
 

@@ -37,7 +37,8 @@ def rollback(version: str | None, reason: str | None, as_json: bool) -> None:
 def move_back(client: MlflowClient, model: str, version: str | None = None, reason: str | None = None) -> Move:
     """Make `previous`, or the version given, the champion again; the move that was made.
 
-    The version that is left is not promoted again unless someone names its variant.
+    A rollback that was cut short is finished, and then it is that one. The version that is left is not promoted again
+    unless someone names its variant.
 
     Raises:
         ModelError: there is no such version, it is the champion, or its bytes are not those that were measured.
@@ -45,19 +46,35 @@ def move_back(client: MlflowClient, model: str, version: str | None = None, reas
         AuditFailed: aliases or log were changed by other means.
     """
     with mutex.held(client, model, "rollback", PATIENCE) as still_held:
+        unfinished = aliases.state(client, model).unfinished
         now = aliases.settle(client, model, still_held)
-        planned = _plan(client, model, version or _previous(model, now), now, reason)
-        after = aliases.move(client, planned, None, still_held)
-    audit_log.copy(client, model, after.tags)
-    return planned
+        if unfinished and _is_done(last := audit_log.last(client, model, now.tags), version):
+            made = last
+        else:
+            made = _plan(client, model, version or _previous(client, model, now), now, reason)
+            now = aliases.move(client, made, None, still_held)
+    audit_log.copy(client, model, now.tags)
+    return made
 
 
-def _previous(model: str, now: State) -> str:
+def _is_done(last: Move, version: str | None) -> bool:
+    """Whether the move that was just finished is the rollback that is asked for."""
+    return last.action == "rollback" and version in (None, last.version)
+
+
+def _previous(client: MlflowClient, model: str, now: State) -> str:
+    """The version before, unless it is what was rolled back from: two rollbacks do not bring the fault back."""
     if PREVIOUS not in now.aliases:
         raise ModelError(
             f"No version of {model} was champion before this one. Name the version: octavo rollback VERSION."
         )
-    return now.aliases[PREVIOUS]
+    number = now.aliases[PREVIOUS]
+    if aliases.ROLLED_BACK in client.get_model_version(model, number).tags:
+        raise ModelError(
+            f"Version {number} of {model}, the champion before this one, was rolled back itself. Nothing has moved; to "
+            f"have it again, name it: octavo rollback {number}."
+        )
+    return number
 
 
 def _plan(client: MlflowClient, model: str, number: str, now: State, reason: str | None) -> Move:

@@ -38,7 +38,9 @@ def test_it_returns_to_the_one_before_and_again(promoted: Project, octavo: Octav
     code, stdout, _ = octavo("rollback", "--reason", "cameras went blind")
     assert (code, stdout) == (0, "champion: octavo version 2 (litert_int8_static), rolled back from version 3\n")
     assert standing(promoted) == {"anchor": "2", "previous": "3", "champion": "2"}
-    assert json.loads(octavo("rollback", "--json")[1])["version"] == "3"
+    code, _, stderr = octavo("rollback")
+    assert (code, "Version 3 of octavo, the champion before this one, was rolled back itself" in stderr) == (1, True)
+    assert json.loads(octavo("rollback", "3", "--json")[1])["version"] == "3"
     assert standing(promoted) == {"anchor": "2", "previous": "2", "champion": "3"}
     *_, first, second = moves.read(layout.audit_log("octavo"))
     assert [(move.action, move.version, move.note) for move in (first, second)] == [
