@@ -48,13 +48,17 @@ class Promotion:
 @click.option("--force", is_flag=True, help="Move although the verdict says no; needs --reason, and is recorded.")
 @click.option("--reason", help="Why, in your words.")
 @click.option("--anchor", "new_anchor", is_flag=True, help="Let later challengers be held to this one as the anchor.")
+@click.option("--expect", metavar="VERSION", help="Move only if that version is the champion now; 'none' for none.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def promote(variant: str | None, force: bool, reason: str | None, new_anchor: bool, as_json: bool) -> None:
+def promote(
+    variant: str | None, force: bool, reason: str | None, new_anchor: bool, expect: str | None, as_json: bool
+) -> None:
     """Move the alias champion to VARIANT, or to the best that passes; the one before it becomes previous."""
     if force != (reason is not None) or (force and variant is None):
         raise click.UsageError("To move against the verdict name all three: VARIANT --force --reason '…'.")
     params, scorecards = load_params(), load_scorecards(layout.SCORECARDS)
     with tracking.connected() as client:
+        _check_expected(client, params.registry.model, expect)
         done = move_champion(client, params, scorecards, variant, reason, new_anchor)
     shown = {"model": done.model, "variant": done.variant, "version": done.version, "previous": done.previous}
     click.echo(json.dumps(shown | {"moved": done.moved}) if as_json else str(done))
@@ -105,6 +109,17 @@ def move_champion(
             return Promotion(model, found.variant, planned.version, now.champion, True, verdict)
         refused.append(verdict)
     raise PromotionRefused(_why(refused, params, scorecards))
+
+
+def _check_expected(client: MlflowClient, model: str, expect: str | None) -> None:
+    """Refuse where another version is the champion; a move that happens from here on is refused anyhow.
+
+    Raises:
+        PromotionRefused: it is.
+    """
+    found = (aliases.state(client, model).champion or "none") if expect else None
+    if found != expect:
+        raise PromotionRefused(f"Nothing is promoted: the champion of {model} is version {found}, not {expect}.")
 
 
 def _candidates(
