@@ -24,7 +24,7 @@ from tests import servers
 from tests.end_to_end.project import Project
 
 VARIANTS = ("onnx_fp32", "onnx_int8_dynamic")
-PATIENCE = 240
+PATIENCE = 600
 """Seconds that a stage may take to begin, or a process to die."""
 REMEMBER = "import sys; open('told.jsonl', 'a').write(sys.stdin.read() + chr(10))"
 ORDER = np.random.default_rng(0).permutation(1797)
