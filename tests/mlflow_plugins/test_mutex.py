@@ -2,6 +2,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -93,24 +94,27 @@ def test_who_is_killed_is_succeeded_after_the_lease_on_another_machine(
 
 
 class Sleeper(MlflowClient):
-    """A client that falls asleep once, before it changes anything more, while others go on."""
+    """A client that falls asleep once, after it looked or before it changes anything, while others go on."""
 
     def __init__(self, uri: str) -> None:
         super().__init__(uri)
-        self.meanwhile: Callable[[], object] | None = None
+        self.meanwhile: dict[str, Callable[[], object]] = {}
+
+    def get_registered_model(self, name: str) -> RegisteredModel:
+        found = super().get_registered_model(name)
+        self._sleep("get")
+        return found
 
     def rename_registered_model(self, name: str, new_name: str) -> RegisteredModel:
-        self._sleep()
+        self._sleep("rename")
         return super().rename_registered_model(name, new_name)
 
     def set_registered_model_tag(self, name: str, key: str, value: str) -> None:
-        self._sleep()
+        self._sleep("set tag")
         super().set_registered_model_tag(name, key, value)
 
-    def _sleep(self) -> None:
-        meanwhile, self.meanwhile = self.meanwhile, None
-        if meanwhile is not None:
-            meanwhile()
+    def _sleep(self, when: str) -> None:
+        self.meanwhile.pop(when, lambda: None)()
 
 
 @pytest.fixture
@@ -143,10 +147,25 @@ def test_who_sleeps_while_others_take_over_from_the_dead_steals_nothing(
         successor()
 
     contenders.leave_behind(client, name)
-    sleeper.meanwhile = take_over
+    sleeper.meanwhile["rename"] = take_over
     with pytest.raises(mutex.Busy, match="for rollback"):
         mutex.held(sleeper, name, "promote").__enter__()
     successor()
+
+
+def test_who_sleeps_while_a_lease_is_renewed_does_not_take_the_holder_for_dead(
+    client: MlflowClient, sleeper: Sleeper, name: str, later: Later
+) -> None:
+    def renew() -> None:
+        later(holder.LEASE * 0.6)
+        still_held()
+        later(holder.LEASE * 0.6)
+
+    with mutex.held(client, name, "register") as still_held:
+        sleeper.meanwhile["get"] = renew
+        with pytest.raises(mutex.Busy, match="for register"):
+            mutex.held(sleeper, name, "promote").__enter__()
+        still_held()
 
 
 def test_who_sleeps_before_it_releases_takes_nothing_from_its_successor(
@@ -157,7 +176,7 @@ def test_who_sleeps_before_it_releases_takes_nothing_from_its_successor(
         successor()
 
     with mutex.held(sleeper, name, "promote"):
-        sleeper.meanwhile = take_over
+        sleeper.meanwhile["rename"] = take_over
     successor()
 
 
@@ -165,7 +184,7 @@ def test_who_releases_late_leaves_a_tombstone_to_those_who_took_it_for_dead(
     sleeper: Sleeper, client: MlflowClient, name: str, later: Later
 ) -> None:
     with mutex.held(sleeper, name, "promote"):
-        sleeper.meanwhile = lambda: later(holder.LEASE)
+        sleeper.meanwhile["rename"] = lambda: later(holder.LEASE)
     (tombstone,) = left(client, name)
     assert tombstone.startswith(f"{name}.lock.")
 
@@ -174,14 +193,14 @@ def test_a_renewal_that_comes_late_does_not_count_and_is_not_the_successors(
     sleeper: Sleeper, client: MlflowClient, name: str, later: Later, successor: Successor
 ) -> None:
     def take_over() -> None:
-        later(holder.LEASE + holder.CLOCK_SKEW)
+        later(holder.LEASE * 0.4 + holder.CLOCK_SKEW)
         successor()
         leases.append(holder.read(client.get_registered_model(f"{name}.lock")).expires)
 
     leases: list[datetime] = []
     with mutex.held(sleeper, name, "register") as still_held:
         later(holder.LEASE * 0.6)
-        sleeper.meanwhile = take_over
+        sleeper.meanwhile["set tag"] = take_over
         for _ in range(2):
             with pytest.raises(mutex.Lost):
                 still_held()
@@ -194,7 +213,7 @@ def test_a_renewal_that_comes_late_does_not_revive_a_lock(
 ) -> None:
     with mutex.held(sleeper, name, "register") as still_held:
         later(holder.LEASE * 0.6)
-        sleeper.meanwhile = lambda: later(holder.LEASE)
+        sleeper.meanwhile["set tag"] = lambda: later(holder.LEASE * 0.4)
         for _ in range(2):
             with pytest.raises(mutex.Lost):
                 still_held()
@@ -240,6 +259,21 @@ def test_whose_lock_was_deleted_by_hand_stops(client: MlflowClient, name: str, s
         with pytest.raises(mutex.Lost, match="for rollback"):
             still_held()
     successor()
+
+
+def test_a_lock_that_is_read_half_is_read_again(
+    client: MlflowClient, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, reads = client.get_registered_model, count()
+
+    def half_at_first(lock: str) -> RegisteredModel:  # as between MLflow's two queries, when somebody renames the lock
+        found = whole(lock)
+        return RegisteredModel(lock, found.creation_timestamp) if next(reads) == 0 else found
+
+    with mutex.held(client, name, "register"):
+        monkeypatch.setattr(client, "get_registered_model", half_at_first)
+        with pytest.raises(mutex.Busy, match="for register"):
+            mutex.held(client, name, "promote").__enter__()
 
 
 def test_a_lock_that_says_nothing_of_itself_is_given_a_lease(client: MlflowClient, name: str, later: Later) -> None:
