@@ -18,14 +18,13 @@ def main(name: str) -> None:
     exported = [layout.exported(network) / "model.onnx" for network in networks]
     classes = load_manifest(layout.MANIFEST).classes
     test, calibration = load_split(layout.split("test")), load_split(layout.split("calibration"))
-    logits, beside, network, *control = (
-        evaluation.logits(open_model(path), test.images) for path in (model, baseline, *exported)
-    )
+    variant, *others = (open_model(path) for path in (model, baseline, *exported))
+    logits, beside, network, *control = (evaluation.logits(each, test.images) for each in (variant, *others))
     card = Evaluation(
         model=ModelFile.of(model),
         quality=evaluation.judge(test, logits, beside, control[0] if control else None, classes),
         size=proof.measure_size(model, baseline),
-        proof=proof.prove(model, open_model(model).feed(calibration.images)),
+        proof=proof.prove(model, variant.feed(calibration.images)),
         parity={"network": parity.compare(logits, network, proof.output_step(model))},
     )
     evaluation.save(name, test, logits, card)

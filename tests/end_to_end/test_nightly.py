@@ -18,7 +18,7 @@ from tests.end_to_end.project import Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.end_to_end, pytest.mark.timeout(900)]
 
-KILLED = ("prepare", "train", "quantize", "report", "register")
+KILLED = ("prepare", "train", "report", "register")
 
 
 @pytest.fixture(scope="module")
