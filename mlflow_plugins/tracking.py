@@ -15,6 +15,8 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
+from mlflow.store.db.db_types import DATABASE_ENGINES
+from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import ServiceUnavailable
@@ -104,13 +106,16 @@ def _knock(store: str) -> None:
     """Ask impatiently whether anyone is there, because MLflow itself would wait for long.
 
     Raises:
-        OSError, sqlite3.Error: nobody is.
+        OSError, sqlite3.Error, SQLAlchemyError: nobody is.
+        ImportError: the database's driver is not installed.
     """
     if store.startswith(SQLITE):
         path = Path(store.removeprefix(SQLITE))
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path)) as database:
             database.execute("PRAGMA schema_version")
+    elif urlsplit(store).scheme.partition("+")[0] in DATABASE_ENGINES:
+        create_engine(store, poolclass=NullPool).connect().close()
     elif store.startswith("http"):
         silence = _silence(_public(store))
         for pause in PAUSES:
