@@ -23,6 +23,12 @@ def ask(model: onnx.ModelProto, option: str) -> None:
         model.metadata_props.add(key=option, value="1")
 
 
+def forget(model: onnx.ModelProto, option: str) -> None:
+    """Let `model` no longer ask for `option`, in place."""
+    for item in [item for item in model.metadata_props if item.key == option]:
+        model.metadata_props.remove(item)
+
+
 def asked(metadata: Mapping[str, str]) -> dict[str, str]:
     """Those of a model's metadata that are options which a file may ask for."""
     return {name: value for name, value in metadata.items() if name in ALLOWED}

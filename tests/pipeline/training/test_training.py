@@ -23,7 +23,7 @@ def digests(folder: Path) -> dict[str, str]:
 def test_a_second_process_gives_the_same_bytes(exported: Path, train_network: Callable[[str], Path]) -> None:
     assert digests(train_network("small_cnn")) == digests(exported)
     assert {path.split("/")[-1] for path in digests(exported)} == {
-        "weights.h5", "curve.csv", "model.onnx", "saved_model.pb", "keras_logits.npy",
+        "weights.h5", "curve.csv", "model.onnx", "layers.json", "saved_model.pb", "keras_logits.npy",
     }  # fmt: skip
 
 
