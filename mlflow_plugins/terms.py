@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,20 +24,23 @@ def digest(card: Scorecard) -> str:
 
 
 def metrics(card: Scorecard) -> dict[str, float]:
-    """The figures to compare variants by; those of batch 1 have the plain names."""
+    """The figures to compare variants by, as people read them; those of batch 1 have the plain names.
+
+    Shares and ratios have four decimals, microseconds one, and what is not all integer is not rounded up to that.
+    """
     figures: dict[str, float] = {
-        "accuracy": card.quality.top1,
-        "accuracy_delta": card.quality.vs_baseline.delta,
-        "agreement": card.quality.vs_baseline.agreement,
+        "accuracy": round(card.quality.top1, 4),
+        "accuracy_delta": round(card.quality.vs_baseline.delta, 4),
+        "agreement": round(card.quality.vs_baseline.agreement, 4),
         "size_bytes": card.size.file_bytes,
-        "size_ratio": card.size.ratio,
-        "integer_weight_share": card.proof.integer_weight_share,
-        "integer_compute_share": card.proof.integer_compute_share,
+        "size_ratio": round(card.size.ratio, 4),
+        "integer_weight_share": math.floor(card.proof.integer_weight_share * 1e4) / 1e4,
+        "integer_compute_share": math.floor(card.proof.integer_compute_share * 1e4) / 1e4,
     }
     for batch, latency in card.latency.batches.items():
         suffix = "" if batch == "1" else f"_batch_{batch}"
-        figures[f"latency_us{suffix}"] = latency.p50_us
-        figures[f"latency_ratio{suffix}"] = latency.ratio
+        figures[f"latency_us{suffix}"] = round(latency.p50_us, 1)
+        figures[f"latency_ratio{suffix}"] = round(latency.ratio, 4)
     return figures
 
 

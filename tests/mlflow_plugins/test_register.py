@@ -55,7 +55,7 @@ def test_each_variant_has_one_flat_run_one_model_and_one_version(project: Projec
     for card in project.scorecards.scorecards:
         run = runs()[card.variant]
         assert run.info.status == "FINISHED"
-        assert run.data.metrics["accuracy"] == card.quality.top1
+        assert run.data.metrics["accuracy"] == round(card.quality.top1, 4)
         assert run.data.metrics["size_bytes"] == card.size.file_bytes
         assert run.data.metrics["latency_us"] == card.latency.batches["1"].p50_us
         assert run.data.metrics["latency_us_batch_64"] == 99.0
@@ -77,7 +77,7 @@ def test_each_variant_has_one_flat_run_one_model_and_one_version(project: Projec
         (number,) = versions()[card.variant]
         version = project.client().get_model_version("octavo", number)
         assert version.run_id == run.info.run_id
-        assert float(version.tags["accuracy"]) == card.quality.top1
+        assert float(version.tags["accuracy"]) == round(card.quality.top1, 4)
         assert version.tags["model.sha256"] == card.model.sha256
         scorecard = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/scorecard.json")
         assert scorecard == json.loads(card.model_dump_json())
