@@ -1,24 +1,42 @@
-"""Run context: which DVC stage and which commit a run came from.
+"""Run context: which DVC stage, which locked stages and which commit a run came from.
 
 MLflow loads this module while it is itself being imported, so it stays light and never raises.
 """
 
 import os
 import subprocess
+from pathlib import Path
 
+import yaml
 from mlflow.tracking.context.abstract_context import RunContextProvider
+
+from pipeline import revision
 
 
 class DvcRunContext(RunContextProvider):
-    """Tags `dvc.stage` and `dvc.root`, as DVC sets them for its stages, and `git.commit`."""
+    """Tags `dvc.stage` and `dvc.root`, as DVC sets them for its stages, `dvc.lock`, a digest, and `git.commit`."""
 
     def in_context(self) -> bool:
         return bool(self.tags())
 
     def tags(self) -> dict[str, str]:
         root = os.environ.get("DVC_ROOT")
-        found = {"dvc.stage": os.environ.get("DVC_STAGE"), "dvc.root": root, "git.commit": _commit(root or ".")}
+        found = {
+            "dvc.stage": os.environ.get("DVC_STAGE"),
+            "dvc.root": root,
+            "dvc.lock": _lock(root),
+            "git.commit": _commit(root or "."),
+        }
         return {name: value for name, value in found.items() if value}
+
+
+def _lock(root: str | None) -> str | None:
+    """The digest of the lock that is nearest, else of `root`'s; None where there is none, or none that can be read."""
+    try:
+        lock = revision.nearest_lock(Path.cwd()) or (revision.nearest_lock(Path(root)) if root else None)
+        return revision.lock_digest(lock) if lock else None
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return None
 
 
 def _commit(folder: str) -> str | None:

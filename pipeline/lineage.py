@@ -1,8 +1,5 @@
 """Brings together what was measured, and where it came from: evaluations, benchmark, data, git and DVC."""
 
-import hashlib
-import json
-import subprocess
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,12 +10,10 @@ from pydantic import ValidationError
 from pipeline import layout, parity
 from pipeline.errors import ModelError
 from pipeline.params import PARAMS, VARIANT_NAME, Params
+from pipeline.revision import digest, git_commit, lock_digest
 from pipeline.scorecard import Evaluation, Latencies, Latency, Lineage, Parity, Record, Scorecard, Scorecards
 
-DVC_LOCK = Path("dvc.lock")
-DOWNSTREAM = ("report", "register")
-"""Stages that run after or as the scorecards are written; their state is no part of the lineage."""
-
+__all__ = ["assemble", "digest"]
 
 MACHINE_DIGITS = 12
 """Of the machine's digest: enough to tell two apart."""
@@ -65,38 +60,6 @@ def assemble(params: Params) -> Scorecards:
         data=manifest.model_dump(mode="json"),
         scorecards=cards,
     )
-
-
-def digest(content: Any) -> str:
-    """SHA-256 of the content's canonical JSON: neither key order nor layout of the file changes it."""
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def git_commit() -> str | None:
-    """The commit checked out here, `-dirty` when tracked files other than `dvc.lock` differ; None without git."""
-    commit = _git("rev-parse", "--verify", "HEAD")
-    if commit is None:
-        return None
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", f":(exclude){DVC_LOCK}")
-    return f"{commit}-dirty" if changed else commit
-
-
-def lock_digest() -> str | None:
-    """Digest of the stages that led to the scorecards, as `dvc.lock` records them; None when there is no lock."""
-    if not DVC_LOCK.exists():
-        return None
-    stages = yaml.safe_load(DVC_LOCK.read_bytes())["stages"]
-    return digest({name: stage for name, stage in stages.items() if name not in DOWNSTREAM})
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        command = ["git", "--no-optional-locks", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (FileNotFoundError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
 
 
 def _scorecard(name: str, params: Params, benchmark: Benchmark, lineage: Lineage) -> Scorecard:

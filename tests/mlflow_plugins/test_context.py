@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mlflow_plugins.context import DvcRunContext
+from pipeline import revision
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,6 +31,18 @@ def test_tags_lead_back_to_the_stage_and_the_commit_of_dvcs_repository(
     assert DvcRunContext().tags() == {"dvc.stage": "register", "dvc.root": str(tmp_path), "git.commit": commit}
 
 
+def test_the_tag_of_the_lock_is_what_the_scorecards_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.lock").write_text("schema: '2.0'\nstages: {train: {cmd: x}, register: {cmd: y}}\n")
+    expected = revision.lock_digest()
+    assert expected
+    Path("notebooks").mkdir()
+    for folder, root in (tmp_path, None), (tmp_path / "notebooks", None), (Path("/"), tmp_path):
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("DVC_ROOT", str(root or ""))
+        assert DvcRunContext().tags()["dvc.lock"] == expected
+
+
 def test_it_never_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert not DvcRunContext().in_context()
@@ -37,6 +50,9 @@ def test_it_never_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert set(DvcRunContext().tags()) == {"dvc.root"}
     monkeypatch.setenv("PATH", str(tmp_path))
     assert set(DvcRunContext().tags()) == {"dvc.root"}
+    for content in b"<<<<<<< HEAD\nstages:\n", b"[]", b"", b"schema: '2.0'", b"\xff\xfe":
+        Path("dvc.lock").write_bytes(content)
+        assert set(DvcRunContext().tags()) == {"dvc.root"}
 
 
 @pytest.mark.slow
