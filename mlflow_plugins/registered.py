@@ -1,6 +1,5 @@
 """Versions of a registered model: their files, held to the bytes that were measured. Light: rollback needs no more."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +10,12 @@ from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 
 from mlflow_plugins import terms
-from pipeline import layout
+from pipeline import layout, model_files
 from pipeline.errors import ModelError
 from pipeline.scorecard import ModelFile
 
 FOLDERS = {".onnx": "", ".tflite": "data/"}
-"""Where in a model's folder each flavor keeps the file."""
+"""Where in a model's folder each flavor keeps the file, and external data beside it."""
 
 
 def variant(version: ModelVersion) -> str:
@@ -54,20 +53,23 @@ def fetched(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
 def stored(folder_uri: str, model: ModelFile) -> Iterator[Path]:
     """A local copy of the file in a model's folder in MLflow, for as long as the block lasts. Raises as `fetched`."""
     path = Path(model.path)
-    uri = f"{folder_uri}/{FOLDERS[path.suffix]}{path.name}"
+    place = f"{folder_uri}/{FOLDERS[path.suffix]}".rstrip("/")
     with TemporaryDirectory() as folder:
-        copy = Path(download_artifacts(uri, dst_path=folder))
-        check(copy, model, uri)
+        copy = Path(download_artifacts(f"{place}/{path.name}", dst_path=folder))
+        for beside in model_files.beside(copy):
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            download_artifacts(f"{place}/{beside.relative_to(copy.parent).as_posix()}", dst_path=str(beside.parent))
+        check(copy, model, f"{place}/{path.name}")
         yield copy
 
 
 def check(path: Path, model: ModelFile, shown: str) -> None:
-    """Hold a file, called `shown`, to the bytes that were measured.
+    """Hold a model file, called `shown`, and what lies beside it of the model, to the bytes that were measured.
 
     Raises:
         ModelError: it is another one.
     """
-    got = hashlib.sha256(path.read_bytes()).hexdigest()
+    got = model_files.sha256(path)
     if got != model.sha256:
         raise ModelError(
             f"{shown} is not the model that was measured: its sha256 is {got}, the scorecard's {model.sha256}. "

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import saturation
+from pipeline import model_files, saturation
 from pipeline.operators import Operator, Parameter, litert, onnx
 from pipeline.scorecard import FloatNode, Proof, Size
 
@@ -32,17 +32,17 @@ def prove(path: Path, images: np.ndarray | None = None) -> Proof:
 
 
 def measure_size(path: Path, baseline: Path) -> Size:
-    """Bytes of the file and of its parameters, against the baseline file and against the floor.
+    """Bytes of the model's files and of its parameters, against the baseline's files and against the floor.
 
     The floor is one byte a weight and four a bias: what an INT8 file with nothing else in it would take.
     """
     parameters: list[Parameter] = READERS[path.suffix].parameters(path)
-    file_bytes = path.stat().st_size
+    file_bytes = model_files.size(path)
     floor = sum(parameter.elements * (1 if parameter.kind == "weight" else 4) for parameter in parameters)
     return Size(
         file_bytes=file_bytes,
         weight_bytes=sum(parameter.file_bytes for parameter in parameters),
-        ratio=file_bytes / baseline.stat().st_size,
+        ratio=file_bytes / model_files.size(baseline),
         floor_ratio=file_bytes / floor if floor else float("inf"),
     )
 

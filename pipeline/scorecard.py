@@ -3,7 +3,6 @@
 Schema 1. Fields may be added; those here keep their names.
 """
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -117,11 +116,7 @@ class Proof(Record):
 class ModelFile(Record):
     path: str
     sha256: str
-
-    @classmethod
-    def of(cls, path: Path) -> "ModelFile":
-        """The model file at `path` as it is now."""
-        return cls(path=path.as_posix(), sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    """Of the file; of a model of several files see `model_files.sha256`."""
 
 
 class Evaluation(Record):

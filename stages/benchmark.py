@@ -2,11 +2,10 @@
 
 import json
 
-from pipeline import benchmark, files, layout
+from pipeline import benchmark, files, layout, model_files
 from pipeline.errors import boundary
 from pipeline.params import load_params
 from pipeline.runtimes import open_model
-from pipeline.scorecard import ModelFile
 from pipeline.splits import load_split
 
 
@@ -16,7 +15,7 @@ def main() -> None:
     options = params.benchmark
     images = load_split(layout.split("selection")).images[: max(options.batches)]
     predictors = {name: open_model(layout.model(name), options.threads) for name in params.variants}
-    models = {name: ModelFile.of(layout.model(name)).sha256 for name in params.variants}
+    models = {name: model_files.sha256(layout.model(name)) for name in params.variants}
     latency: dict[str, dict[str, object]] = {name: {} for name in predictors}
     for batch in options.batches:
         measured = benchmark.measure(predictors, params.baseline, images, batch, options.rounds)

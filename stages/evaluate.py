@@ -2,11 +2,11 @@
 
 import sys
 
-from pipeline import evaluation, layout, parity, proof
+from pipeline import evaluation, layout, model_files, parity, proof
 from pipeline.errors import boundary
 from pipeline.params import load_params
 from pipeline.runtimes import open_model
-from pipeline.scorecard import Evaluation, ModelFile
+from pipeline.scorecard import Evaluation
 from pipeline.splits import load_manifest, load_split
 
 
@@ -21,7 +21,7 @@ def main(name: str) -> None:
     variant, *others = (open_model(path) for path in (model, baseline, *exported))
     logits, beside, network, *control = (evaluation.logits(each, test.images) for each in (variant, *others))
     card = Evaluation(
-        model=ModelFile.of(model),
+        model=model_files.of(model),
         quality=evaluation.judge(test, logits, beside, control[0] if control else None, classes),
         size=proof.measure_size(model, baseline),
         proof=proof.prove(model, variant.feed(calibration.images)),

@@ -1,0 +1,63 @@
+"""The files that a model consists of, their bytes and their digest: one file, or ONNX with its external data."""
+
+import hashlib
+from pathlib import Path
+
+from pipeline import onnx_file
+from pipeline.errors import ModelError
+from pipeline.scorecard import ModelFile
+
+CHUNK = 2**24
+
+
+def beside(path: Path) -> list[Path]:
+    """The files beside the model file `path` that hold weights of it, be they there or not.
+
+    Raises:
+        ModelError: it is no ONNX file, or weights of it lie outside its folder.
+    """
+    return onnx_file.external_data(path) if path.suffix == ".onnx" else []
+
+
+def parts(path: Path) -> list[Path]:
+    """The model file and those beside it that hold weights of it.
+
+    Raises:
+        ModelError: as `beside`, or one of them is missing.
+    """
+    others = beside(path)
+    for other in others:
+        if not other.is_file():
+            raise ModelError(f"{path} has weights in {other}, which is missing. Copy both files, or run dvc repro.")
+    return [path, *others]
+
+
+def size(path: Path) -> int:
+    """Bytes of all files of the model. Raises as `parts`."""
+    return sum(part.stat().st_size for part in parts(path))
+
+
+def sha256(path: Path) -> str:
+    """One digest of the whole model: its file's SHA-256, or where it has several files that of their list.
+
+    The list is what `sha256sum` prints of them, in the order of `parts`, named from the model's folder. Raises as
+    `parts`.
+    """
+    files = parts(path)
+    if len(files) == 1:
+        return _file_sha256(path)
+    lines = [f"{_file_sha256(file)}  {file.relative_to(path.parent).as_posix()}\n" for file in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def of(path: Path) -> ModelFile:
+    """The model at `path` as it is now. Raises as `parts`."""
+    return ModelFile(path=path.as_posix(), sha256=sha256(path))
+
+
+def _file_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
