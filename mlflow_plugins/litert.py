@@ -1,10 +1,9 @@
 """The LiteRT model flavor: `.tflite` files in MLflow, by MLflow's own conventions.
 
-A model is its bytes, nothing is pickled. This file travels with each model it saves (MLflow's code paths), so that
-`mlflow.pyfunc.load_model` and `mlflow models serve` work where octavo is not installed; hence it imports nothing of it.
+A model is its bytes, nothing is pickled. This file travels with each model that is saved, by MLflow's code paths, so
+that `mlflow.pyfunc.load_model` and `mlflow models serve` work where octavo is not installed; it imports no more of it.
 """
 
-import shutil
 import sys
 import threading
 from collections.abc import Mapping
@@ -20,35 +19,43 @@ from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.models.model import ModelInfo
-from mlflow.types import Schema, TensorSpec
+from mlflow.types import TensorSpec
+from mlflow.utils.environment import _mlflow_conda_env
+
+from mlflow_plugins import image_model, own_code
+from mlflow_plugins.image_model import ImageModel
+from mlflow_plugins.images import Input
 
 FLAVOR_NAME = "litert"
-OWN_CODE = ("__init__.py", "litert.py")
 
 
-class LiteRTModel:
-    """One LiteRT file, opened on one CPU thread; its batch follows the data."""
+class LiteRTModel(ImageModel):
+    """One LiteRT file, opened on one CPU thread; its batch follows the data.
+
+    Raises:
+        ValueError, RuntimeError: it is no LiteRT file, or has several inputs or outputs.
+    """
 
     def __init__(self, path: Path | str, threads: int = 1) -> None:
-        self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
-        (self._input,), (self._output,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        self.path = str(path)
+        self._interpreter = Interpreter(model_path=self.path, num_threads=threads)
+        sources, targets = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        if len(sources) != 1 or len(targets) != 1:
+            raise ValueError(f"it has {len(sources)} inputs and {len(targets)} outputs, a model of images one each")
+        (self._input,), (self._output,) = sources, targets
         self._shape: tuple[int, ...] = ()
         self._turn = threading.Lock()  # an interpreter holds one call's tensors; a scoring server has many threads
+        super().__init__(input_of(self._input), self._invoke)
 
     @property
     def signature(self) -> ModelSignature:
-        """One tensor in, one out, as the file declares them; the first dimension is the batch."""
-        return ModelSignature(inputs=_schema(self._input), outputs=_schema(self._output))
+        return image_model.signature(self.takes, TensorSpec(np.dtype(self._output["dtype"]), _shape(self._output)))
 
-    def predict(self, data: np.ndarray | Mapping[str, np.ndarray], params: dict[str, Any] | None = None) -> np.ndarray:
-        """The output tensor for an array of the input's dtype, or for a dict that holds just that array.
+    def get_raw_model(self) -> Interpreter:
+        """The interpreter, for `PyFuncModel.get_raw_model`."""
+        return self._interpreter
 
-        Raises:
-            ValueError: several tensors, or a shape or dtype that the model does not take.
-        """
-        if isinstance(data, Mapping) and len(data) != 1:
-            raise ValueError(f"This LiteRT model takes one tensor, got {len(data)}: {', '.join(data)}.")
-        images = np.asarray(next(iter(data.values())) if isinstance(data, Mapping) else data)
+    def _invoke(self, images: np.ndarray) -> np.ndarray:
         with self._turn:
             if images.shape != self._shape:
                 self._interpreter.resize_tensor_input(self._input["index"], images.shape)
@@ -59,14 +66,37 @@ class LiteRTModel:
             return np.asarray(self._interpreter.get_tensor(self._output["index"]))
 
 
-def _schema(tensor: Mapping[str, Any]) -> Schema:
-    shape = (-1, *(int(size) for size in tensor["shape_signature"][1:]))
-    return Schema([TensorSpec(np.dtype(tensor["dtype"]), shape)])
+def input_of(tensor: Mapping[str, Any]) -> Input:
+    """The tensor that an interpreter takes, by its details; integers other than uint8 pixels have a scale."""
+    scale, zero = tensor["quantization"]
+    dtype = np.dtype(tensor["dtype"])
+    return Input(dtype, _shape(tensor), float(scale) if dtype == np.int8 else 0.0, int(zero))
+
+
+def _shape(tensor: Mapping[str, Any]) -> tuple[int, ...]:
+    return (-1, *(int(size) for size in tensor["shape_signature"][1:]))
+
+
+def signature_of(litert_model: Path | str) -> ModelSignature:
+    """One tensor in, one out, as the file declares them; the first dimension is the batch.
+
+    Raises:
+        MlflowException: it is no LiteRT file of one input and one output.
+    """
+    try:
+        return LiteRTModel(litert_model).signature
+    except (ValueError, RuntimeError) as error:
+        raise MlflowException.invalid_parameter_value(f"{litert_model} is not a LiteRT model: {error}") from error
 
 
 def get_default_pip_requirements() -> list[str]:
     """What a model of this flavor needs beside MLflow."""
     return [f"{package}=={version(package)}" for package in ("ai-edge-litert", "numpy")]
+
+
+def get_default_conda_env() -> dict[str, Any]:
+    """The Conda environment with `get_default_pip_requirements`."""
+    return dict(_mlflow_conda_env(additional_pip_deps=get_default_pip_requirements()))
 
 
 def save_model(
@@ -88,28 +118,21 @@ def save_model(
     Raises:
         MlflowException: `litert_model` is no LiteRT file, `path` is not empty, or the arguments contradict each other.
     """
-    try:
-        declared = LiteRTModel(litert_model).signature
-    except (ValueError, RuntimeError) as error:
-        raise MlflowException.invalid_parameter_value(f"{litert_model} is not a LiteRT model: {error}") from error
+    declared = signature_of(litert_model)
     model = mlflow_model or Model()
+    model.signature = signature or declared
     model.add_flavor(
         FLAVOR_NAME, litert_version=version("ai-edge-litert"), data=f"data/{Path(litert_model).name}", code="code"
     )
     with TemporaryDirectory() as folder:
-        own_code = Path(folder, __name__.partition(".")[0])
-        own_code.mkdir()
-        for name in OWN_CODE:
-            shutil.copy(Path(__file__).with_name(name), own_code)
         pyfunc.save_model(
             str(path),
             loader_module=__name__,
             data_path=str(litert_model),
-            code_paths=[*(code_paths or []), str(own_code)],
+            code_paths=[*(code_paths or []), own_code.copy(Path(folder))],
             conda_env=conda_env,
             pip_requirements=pip_requirements or (get_default_pip_requirements() if conda_env is None else None),
             mlflow_model=model,
-            signature=signature or declared,
             **options,
         )
 

@@ -63,8 +63,8 @@ def onnx_bytes(note: str = "", weights: np.ndarray = WEIGHTS) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def tflite_bytes(weights: np.ndarray = WEIGHTS) -> bytes:
-    """The same network as a LiteRT file, written table by table."""
+def tflite_bytes(weights: np.ndarray = WEIGHTS, outputs: int = 1) -> bytes:
+    """The same network as a LiteRT file, written table by table; its logits can be declared more than once."""
 
     def tensor(name: str, shape: list[int], signature: list[int], buffer: int) -> tflite.TensorT:
         made = tflite.TensorT()
@@ -88,7 +88,7 @@ def tflite_bytes(weights: np.ndarray = WEIGHTS) -> bytes:
         tensor("weights", [3, 16], [3, 16], 1),
         tensor("logits", [1, 3], [-1, 3], 0),
     ]
-    graph.inputs, graph.outputs, graph.operators = [0], [2], [dense]
+    graph.inputs, graph.outputs, graph.operators = [0], [2] * outputs, [dense]
     model = tflite.ModelT()
     model.version, model.operatorCodes, model.subgraphs, model.buffers = 3, [code], [graph], [tflite.BufferT(), stored]
     builder = flatbuffers.Builder()

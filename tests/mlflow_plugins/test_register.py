@@ -90,7 +90,7 @@ def test_the_registered_model_predicts_as_the_file_does(project: Project) -> Non
         name: mlflow.pyfunc.load_model(f"models:/octavo/{number}").predict(images)
         for name, (number,) in versions().items()
     }
-    onnx_logits, litert_logits = by_variant["onnx_fp32"]["logits"], by_variant["litert_int8_static"]
+    onnx_logits, litert_logits = by_variant["onnx_fp32"], by_variant["litert_int8_static"]
     np.testing.assert_allclose(onnx_logits, litert_logits, rtol=1e-5, atol=1e-5)
 
 

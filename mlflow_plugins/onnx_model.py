@@ -1,0 +1,38 @@
+"""ONNX models as they run behind `mlflow.pyfunc`. Travels with each model that `mlflow_plugins.onnx` saves."""
+
+import mlflow.onnx
+import numpy as np
+import onnxruntime
+
+from mlflow_plugins.image_model import ImageModel
+from mlflow_plugins.images import FLOAT32, Input
+
+
+class OnnxModel(ImageModel):
+    """One ONNX file, opened as its `MLmodel` says: by which provider, on how many threads, with which options."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._session: onnxruntime.InferenceSession = mlflow.onnx._load_pyfunc(path).rt
+        (source,), (target,) = self._session.get_inputs(), self._session.get_outputs()
+
+        def run(images: np.ndarray) -> np.ndarray:
+            return np.asarray(self._session.run([target.name], {source.name: images})[0])
+
+        super().__init__(input_of(source), run)
+
+    def get_raw_model(self) -> onnxruntime.InferenceSession:
+        """The session, for `PyFuncModel.get_raw_model`."""
+        return self._session
+
+
+def input_of(tensor: onnxruntime.NodeArg) -> Input:
+    """The tensor that a session takes."""
+    name = tensor.type.removeprefix("tensor(").removesuffix(")")
+    shape = tuple(size if isinstance(size, int) else -1 for size in tensor.shape)
+    return Input(FLOAT32 if name == "float" else np.dtype(name), shape)  # "float" is float64 for NumPy
+
+
+def _load_pyfunc(path: str) -> OnnxModel:
+    """Open the model file at `path`: what `mlflow.pyfunc.load_model` calls."""
+    return OnnxModel(path)

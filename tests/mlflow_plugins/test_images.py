@@ -1,0 +1,99 @@
+"""Both encodings of an image reach a model as Octavo's runtime would feed it, and nothing is guessed."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from mlflow_plugins.images import FLOAT32, UINT8, Input
+from pipeline.runtimes.predictor import Predictor
+
+FLOATS = Input(FLOAT32, (-1, 4, 4))
+BYTES = Input(UINT8, (-1, 4, 4))
+STACKS = st.tuples(st.integers(1, 3), st.just(4), st.just(4))
+AS_BYTES = arrays.arrays(np.uint8, STACKS)
+AS_FLOATS = arrays.arrays(np.float32, STACKS, elements=st.floats(0, 1, width=32))
+
+
+def fed(takes: Input, images: np.ndarray) -> np.ndarray:
+    """What Octavo's runtime feeds such a model."""
+    return Predictor(lambda fed: fed, takes_bytes=takes.dtype == UINT8).feed(images)
+
+
+def same(got: np.ndarray, expected: np.ndarray) -> None:
+    assert got.dtype == expected.dtype
+    np.testing.assert_array_equal(got, expected)
+
+
+@given(AS_BYTES | AS_FLOATS, st.sampled_from([FLOATS, BYTES]))
+def test_either_encoding_is_what_the_runtime_feeds(images: np.ndarray, takes: Input) -> None:
+    expected = fed(takes, images)
+    for data in images, {"images": images}, images.reshape(len(images), 16), pd.DataFrame(images.reshape(-1, 16)):
+        same(takes.take(data), expected)
+    same(takes.take(pd.DataFrame({"images": list(images)})), expected)
+
+
+@given(AS_BYTES | AS_FLOATS, st.sampled_from([FLOATS, BYTES]))
+def test_json_loses_nothing_where_the_encoding_is_said(images: np.ndarray, takes: Input) -> None:
+    same(takes.take(json.loads(json.dumps(images.tolist())), images.dtype.name), fed(takes, images))
+
+
+@given(AS_FLOATS)
+def test_floats_in_json_are_floats_whatever_the_model_takes(images: np.ndarray) -> None:
+    for takes in FLOATS, BYTES:
+        same(takes.take(json.loads(json.dumps(images.tolist()))), fed(takes, images))
+
+
+def test_integers_in_json_are_what_the_model_takes_or_refused() -> None:
+    images = np.arange(16).reshape(1, 4, 4)
+    same(BYTES.take(images.tolist()), images.astype(np.uint8))
+    with pytest.raises(ValueError, match=r"Integers up to 15 .* pixels in 0\.\.255, or values\?.*dtype"):
+        FLOATS.take(images.tolist())
+    same(FLOATS.take(images.tolist(), "uint8"), fed(FLOATS, images.astype(np.uint8)))
+    same(FLOATS.take(images.tolist(), "float32"), images.astype(np.float32))
+    same(FLOATS.take((images % 2).tolist()), (images % 2).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("takes", "data", "encoding", "sentence"),
+    [
+        (BYTES, np.full((1, 4, 4), 300), None, r"whole numbers in 0\.\.255, got 300 to 300"),
+        (FLOATS, np.full((1, 4, 4), -1), "uint8", r"whole numbers in 0\.\.255, got -1"),
+        (FLOATS, np.full((1, 4, 4), 0.5), "uint8", r"whole numbers in 0\.\.255, got 0\.5"),
+        (BYTES, np.full((1, 4, 4), 1.2), None, r"float32 are in 0\.\.1, got 1\.2"),
+        (BYTES, np.full((1, 4, 4), np.nan), None, r"float32 are in 0\.\.1, got nan"),
+        (FLOATS, np.zeros((1, 4, 4)), "int4", "encoded as uint8 or float32, not as int4"),
+        (FLOATS, np.zeros((4, 4)), None, r"shape \(-1, 4, 4\), the batch first; got \(4, 4\)"),
+        (FLOATS, np.zeros((1, 17)), None, r"got \(1, 17\)"),
+        (FLOATS, np.zeros((1, 4, 5)), None, r"got \(1, 4, 5\)"),
+        (Input(FLOAT32, (1, 4, 4)), np.zeros((2, 4, 4)), None, r"got \(2, 4, 4\)"),
+        (FLOATS, {"a": np.zeros((1, 4, 4)), "b": np.zeros((1, 4, 4))}, None, "one tensor, got 2: a, b"),
+        (FLOATS, [["a"]], None, "arrays of numbers"),
+        (FLOATS, [[1.0], [1.0, 2.0]], None, "inhomogeneous"),
+    ],
+)
+def test_what_is_no_image_of_the_models_gets_a_sentence(
+    takes: Input, data: Any, encoding: str | None, sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        takes.take(data, encoding)
+
+
+@given(AS_BYTES)
+def test_quantized_input_is_the_nearest_integer_of_its_scale(images: np.ndarray) -> None:
+    takes = Input(np.dtype(np.int8), (-1, 4, 4), scale=1 / 255, zero=-128)
+    expected = (images.astype(np.int16) - 128).astype(np.int8)
+    same(takes.take(images), expected)
+    same(takes.take(images.astype(np.float32) / np.float32(255)), expected)
+    same(takes.take(expected), expected)
+    same(takes.take(expected.tolist()), expected)
+
+
+def test_a_file_that_does_not_say_its_shape_takes_any() -> None:
+    same(Input(FLOAT32, ()).take(np.zeros((2, 3, 5))), np.zeros((2, 3, 5), np.float32))
+    same(Input(FLOAT32, (-1, -1, -1)).take(np.zeros((2, 3, 5))), np.zeros((2, 3, 5), np.float32))
