@@ -18,7 +18,7 @@ from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-
 from mlflow.entities import LifecycleStage, LoggedModelInput, Run, ViewType
 from mlflow.exceptions import MlflowException
 
-from mlflow_plugins import models, mutex, terms, tracking
+from mlflow_plugins import dataset_source, models, mutex, terms, tracking
 from pipeline import layout
 from pipeline.params import Params
 from pipeline.scorecard import Scorecard, Scorecards
@@ -181,7 +181,8 @@ def _log_run(experiment: str, card: Scorecard, scorecards: Scorecards, params: P
 
 def _test_split(card: Scorecard, scorecards: Scorecards) -> MetaDataset:
     """What the figures were measured on, by digest; MLflow shows it whole, so it is kept short."""
-    place = LocalArtifactDatasetSource(str(layout.split("test").absolute()))
+    path = layout.split("test")
+    place = dataset_source.of(path) or LocalArtifactDatasetSource(str(path.absolute()))
     name = f"{scorecards.data.get('source', 'data')}-test"
     return MetaDataset(place, name, card.lineage.data[:12])  # type: ignore[abstract] # as MLflow's own example does
 

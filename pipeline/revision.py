@@ -25,12 +25,15 @@ def digest(content: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def git_commit() -> str | None:
-    """The commit checked out here, `-dirty` when tracked files other than `dvc.lock` differ; None without git."""
-    commit = _git("rev-parse", "--verify", "HEAD")
+def git_commit(folder: Path = Path()) -> str | None:
+    """The commit checked out in `folder`, `-dirty` when tracked files other than `dvc.lock` differ; None without git.
+
+    Only files in `folder` count.
+    """
+    commit = git(folder, "rev-parse", "--verify", "HEAD")
     if commit is None:
         return None
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", f":(exclude){DVC_LOCK}")
+    changed = git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".", f":(exclude){DVC_LOCK}")
     return f"{commit}-dirty" if changed else commit
 
 
@@ -63,9 +66,10 @@ def _lock_digest(content: bytes) -> str:
     return digest({name: stage for name, stage in stages(content).items() if name not in DOWNSTREAM})
 
 
-def _git(*arguments: str) -> str | None:
+def git(folder: Path, *arguments: str) -> str | None:
+    """What git answers in `folder`, without waiting for anyone; None where it fails or is not there."""
     try:
-        command = ["git", "--no-optional-locks", *arguments]
+        command = ["git", "-C", str(folder), "--no-optional-locks", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     except (FileNotFoundError, subprocess.CalledProcessError):
         return None
