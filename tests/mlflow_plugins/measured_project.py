@@ -63,37 +63,53 @@ def onnx_bytes(note: str = "", weights: np.ndarray = WEIGHTS) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def tflite_bytes(weights: np.ndarray = WEIGHTS, outputs: int = 1) -> bytes:
-    """The same network as a LiteRT file, written table by table; its logits can be declared more than once."""
+def tflite_bytes(weights: np.ndarray = WEIGHTS, outputs: int = 1, int8_input: bool = False) -> bytes:
+    """The same network as a LiteRT file, written table by table.
 
-    def tensor(name: str, shape: list[int], signature: list[int], buffer: int) -> tflite.TensorT:
-        made = tflite.TensorT()
-        made.name, made.shape, made.shapeSignature, made.buffer = name, shape, signature, buffer
-        made.type = tflite.TensorType.FLOAT32
-        return made
-
-    stored = tflite.BufferT()
-    stored.data = np.frombuffer(weights.tobytes(), np.uint8)
+    Its logits can be declared more than once, and its images be int8, 0..1 in steps of 1/255 from -128 on.
+    """
+    graph = tflite.SubGraphT()
+    graph.tensors = [
+        _tensor("images", [1, 4, 4], [-1, 4, 4]),
+        _tensor("weights", [3, 16], [3, 16], buffer=1),
+        _tensor("logits", [1, 3], [-1, 3]),
+    ]
     dense = tflite.OperatorT()
     dense.inputs, dense.outputs = [0, 1, -1], [2]
     dense.builtinOptionsType, dense.builtinOptions = (
         tflite.BuiltinOptions.FullyConnectedOptions,
         tflite.FullyConnectedOptionsT(),
     )
-    code = tflite.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = tflite.BuiltinOperator.FULLY_CONNECTED
-    graph = tflite.SubGraphT()
-    graph.tensors = [
-        tensor("images", [1, 4, 4], [-1, 4, 4], 0),
-        tensor("weights", [3, 16], [3, 16], 1),
-        tensor("logits", [1, 3], [-1, 3], 0),
-    ]
     graph.inputs, graph.outputs, graph.operators = [0], [2] * outputs, [dense]
+    if int8_input:
+        integers = _tensor("integers", [1, 4, 4], [-1, 4, 4])
+        integers.type, integers.quantization = tflite.TensorType.INT8, tflite.QuantizationParametersT()
+        integers.quantization.scale, integers.quantization.zeroPoint = [1 / 255], [-128]
+        dequantize = tflite.OperatorT()
+        dequantize.opcodeIndex, dequantize.inputs, dequantize.outputs = 1, [3], [0]
+        graph.inputs, graph.operators = [3], [dequantize, dense]
+        graph.tensors.append(integers)
+    stored = tflite.BufferT()
+    stored.data = np.frombuffer(weights.tobytes(), np.uint8)
     model = tflite.ModelT()
-    model.version, model.operatorCodes, model.subgraphs, model.buffers = 3, [code], [graph], [tflite.BufferT(), stored]
+    model.version, model.subgraphs, model.buffers = 3, [graph], [tflite.BufferT(), stored]
+    model.operatorCodes = [_code(tflite.BuiltinOperator.FULLY_CONNECTED), _code(tflite.BuiltinOperator.DEQUANTIZE)]
     builder = flatbuffers.Builder()
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def _tensor(name: str, shape: list[int], signature: list[int], buffer: int = 0) -> tflite.TensorT:
+    made = tflite.TensorT()
+    made.name, made.shape, made.shapeSignature, made.buffer = name, shape, signature, buffer
+    made.type = tflite.TensorType.FLOAT32
+    return made
+
+
+def _code(operator: int) -> tflite.OperatorCodeT:
+    made = tflite.OperatorCodeT()
+    made.builtinCode = made.deprecatedBuiltinCode = operator
+    return made
 
 
 @dataclass

@@ -1,0 +1,78 @@
+"""A classifier measured on labelled images, alone or beside a baseline: rightness, bytes, latency, integers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import confusion_matrix
+
+from mlflow_plugins.logged_model import Opened
+from pipeline import benchmark, evaluation, model_files, proof
+from pipeline.errors import ModelError
+from pipeline.scorecard import Latency, Proof
+
+DIGITS = 6
+"""Shares are rounded to so many; latencies and their ratios come rounded."""
+MODEL, BASELINE = "model", "baseline"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was found of one classifier."""
+
+    figures: dict[str, float]
+    """By the names that `terms.metrics` has."""
+    latency: dict[str, Latency]
+    """Of `model`, and of `baseline` where there is one."""
+    proof: Proof
+    confusion: np.ndarray
+    """(classes, classes) counts: rows are the actual class, columns the predicted one."""
+
+
+def measure(model: Opened, baseline: Opened | None, images: np.ndarray, labels: np.ndarray, rounds: int) -> Measured:
+    """Measure `model` over images (N, ...), whose classes are `labels`, (N,) numbers of its scores.
+
+    Raises:
+        ModelError: one of the two does not classify such images.
+    """
+    both = {MODEL: model} | ({BASELINE: baseline} if baseline else {})
+    logits = {name: opened.logits(images) for name, opened in both.items()}
+    classes = logits[MODEL].shape[1]
+    if any(each.shape[1] != classes for each in logits.values()):
+        raise ModelError(f"{baseline and baseline.path} does not tell {classes} classes apart.")
+    if not 0 <= labels.min() <= labels.max() < classes:
+        raise ModelError(
+            f"Targets are {labels.min()} to {labels.max()}; {model.path.name} has classes 0 to {classes - 1}."
+        )
+    latency = _latency(both, images, rounds)
+    found = proof.prove(model.path)
+    size = model_files.size(model.path)
+    figures: dict[str, float] = {
+        "accuracy": float((logits[MODEL].argmax(1) == labels).mean()),
+        "size_bytes": size,
+        "latency_us": latency[MODEL].p50_us,
+        "latency_us_p90": latency[MODEL].p90_us,
+        "integer_weight_share": found.integer_weight_share,
+        "integer_compute_share": found.integer_compute_share,
+    }
+    if baseline:
+        paired = evaluation.pair(labels, logits[MODEL], logits[BASELINE])
+        figures |= {
+            "accuracy_delta": paired.delta,
+            "agreement": paired.agreement,
+            "size_ratio": size / model_files.size(baseline.path),
+            "latency_ratio": latency[MODEL].ratio,
+        }
+    return Measured(
+        figures={name: round(value, DIGITS) for name, value in figures.items()},
+        latency=latency,
+        proof=found,
+        confusion=confusion_matrix(labels, logits[MODEL].argmax(1), labels=range(classes)),
+    )
+
+
+def _latency(both: dict[str, Opened], images: np.ndarray, rounds: int) -> dict[str, Latency]:
+    """Of one image a call, or of as many as a file insists on."""
+    batches = {opened.batch for opened in both.values() if opened.batch}
+    if len(batches) > 1:
+        raise ModelError(f"The two models take {' and '.join(map(str, batches))} images a call: no latency compares.")
+    return benchmark.measure(both, BASELINE if BASELINE in both else MODEL, images, max(batches, default=1), rounds)
