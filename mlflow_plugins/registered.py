@@ -18,6 +18,11 @@ FOLDERS = {".onnx": "", ".tflite": "data/"}
 """Where in a model's folder each flavor keeps the file, and external data beside it."""
 
 
+def flavor(path: Path) -> str:
+    """The flavor of a model file, which is also its format's name."""
+    return next(name for name, suffix in layout.SUFFIXES.items() if suffix == path.suffix)
+
+
 def variant(version: ModelVersion) -> str:
     """The variant that a version is of.
 

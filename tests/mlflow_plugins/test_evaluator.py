@@ -28,6 +28,8 @@ X = TEST.images.reshape(len(TEST.images), -1)
 OURS = ("accuracy", "size_bytes", "latency_us", "latency_us_p90", "integer_weight_share", "integer_compute_share")
 BESIDE = ("accuracy_delta", "agreement", "size_ratio", "latency_ratio")
 
+pytestmark = pytest.mark.slow
+
 
 def evaluate(model: Any, data: Any = X, targets: Any = TEST.labels, **config: Any) -> EvaluationResult:
     return mlflow.models.evaluate(

@@ -1,0 +1,84 @@
+"""A registered version becomes a generation of a deployment: fetched, held to its bytes, brought up, put in charge."""
+
+import re
+import shutil
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from mlflow_plugins import deployed, deployment, models, registered
+from mlflow_plugins.deployment import Deployment, Settings
+from pipeline import model_files
+from pipeline.errors import ModelError
+
+URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
+
+
+def serve(name: str, model_uri: str, flavor: str | None, settings: Settings) -> None:
+    """Bring up a new generation, then let it take over; if it does not come up, nothing has changed."""
+    others = [other for other in map(deployed.find, deployed.names()) if other and other.deployment.name != name]
+    if settings.port in {other.port for other in others if other.is_alive}:
+        raise ModelError(f"Port {settings.port} serves another deployment. Take another, or 0 for any that is free.")
+    folder = deployed.new_generation(name)
+    try:
+        prepare(folder, name, model_uri, flavor, settings)
+        deployed.start(folder)
+    except BaseException:
+        deployed.remove(folder)
+        raise
+    deployed.switch(folder)
+
+
+def prepare(folder: Path, name: str, model_uri: str, flavor: str | None, settings: Settings) -> None:
+    """Put the model and its record into `folder`.
+
+    Raises:
+        ModelError: `model_uri` names no version that Octavo registered, its bytes are others, or it has not `flavor`.
+        MlflowException: it does not exist.
+    """
+    client = MlflowClient()
+    version = _version(client, model_uri)
+    with registered.fetched(client, version) as path:
+        own = registered.flavor(path)
+        if flavor not in (None, own):
+            raise ModelError(f"{model_uri} has the flavor {own}, not {flavor}.")
+        (tensor,) = models.FLAVORS[own].signature_of(path).inputs.inputs
+        for part in model_files.parts(path):
+            target = folder / part.relative_to(path.parent)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(part, target)
+    record = Deployment(
+        name=name,
+        model_uri=model_uri,
+        version=f"models:/{version.name}/{version.version}",
+        variant=registered.variant(version),
+        flavor=own,
+        file=path.name,
+        sha256=registered.model_file(version).sha256,
+        dtype=tensor.type.name,
+        shape=tensor.shape,
+        classes=_classes(version),
+        settings=settings,
+    )
+    deployment.save(record, folder)
+
+
+def _version(client: MlflowClient, model_uri: str) -> ModelVersion:
+    named = URI.fullmatch(model_uri)
+    if named is None:
+        raise ModelError(f"{model_uri} names no registered version. Say models:/NAME/NUMBER or models:/NAME@ALIAS.")
+    if named["alias"]:
+        return client.get_model_version_by_alias(named["name"], named["alias"])
+    return client.get_model_version(named["name"], named["version"])
+
+
+def _classes(version: ModelVersion) -> list[str]:
+    """The names of the classes, from the scorecard of the version's run; none where it is not there any more."""
+    try:
+        card = mlflow.artifacts.load_dict(f"runs:/{version.run_id}/scorecard.json")
+        return list(card["quality"]["vs_baseline"]["per_class"])
+    except (MlflowException, KeyError, TypeError):
+        return []
