@@ -48,6 +48,26 @@ def logits(project: Project) -> dict[str, np.ndarray]:
     return {name: open_model(layout.model(name))(FLOATS) for name in FLAVORS}
 
 
+@pytest.mark.parametrize("variant", FLAVORS)
+def test_they_take_what_every_flavor_of_mlflow_takes(variant: str, logits: dict[str, np.ndarray]) -> None:
+    flavor, file = FLAVORS[variant], layout.model(variant)
+    Path("helper.py").write_text("HELP = 1\n")
+    flavor.save_model(file, "extra", extra_pip_requirements=["tabulate"], code_paths=["helper.py"])
+    listed = Path("extra/requirements.txt").read_text().split()
+    assert {"tabulate", *flavor.get_default_pip_requirements()} <= set(listed)
+    assert any(line.startswith("mlflow==") for line in listed)
+    assert Path("extra/code/helper.py").is_file()
+    np.testing.assert_array_equal(mlflow.pyfunc.load_model("extra").predict(BYTES), logits[variant])
+
+    flavor.save_model(file, "pinned", pip_requirements=["numpy==2.0.0"])
+    assert Path("pinned/requirements.txt").read_text().split() == [listed[0], "numpy==2.0.0"]
+    environment = flavor.get_default_conda_env() | {"name": "mine"}
+    flavor.save_model(file, "conda", conda_env=environment)
+    assert "name: mine" in Path("conda/conda.yaml").read_text()
+    with pytest.raises(ValueError, match="Only one of"):
+        flavor.save_model(file, "both", conda_env=environment, pip_requirements=["numpy"])
+
+
 @pytest.mark.slow
 def test_they_load_where_octavo_is_not_installed(logits: dict[str, np.ndarray]) -> None:
     for name, flavor in FLAVORS.items():
