@@ -108,12 +108,13 @@ def save_model(
     code_paths: list[str] | None = None,
     conda_env: dict[str, Any] | str | None = None,
     pip_requirements: list[str] | str | None = None,
+    extra_pip_requirements: list[str] | str | None = None,
     **options: Any,
 ) -> None:
     """Save the file `litert_model`, byte for byte, as an MLflow model in the new folder `path`.
 
-    Without a `signature` the tensors that the file declares make it. Other arguments, such as `input_example`,
-    `extra_pip_requirements` and `metadata`, are those of `mlflow.pyfunc.save_model`.
+    Without a `signature` the tensors that the file declares make it. Other arguments, such as `input_example`
+    and `metadata`, are those of `mlflow.pyfunc.save_model`.
 
     Raises:
         MlflowException: `litert_model` is no LiteRT file, `path` is not empty, or the arguments contradict each other.
@@ -131,8 +132,10 @@ def save_model(
             data_path=str(litert_model),
             code_paths=[*(code_paths or []), own_code.copy(Path(folder))],
             conda_env=conda_env,
-            pip_requirements=pip_requirements or (get_default_pip_requirements() if conda_env is None else None),
             mlflow_model=model,
+            **own_code.requirements(
+                get_default_pip_requirements(), conda_env, pip_requirements, extra_pip_requirements
+            ),
             **options,
         )
 

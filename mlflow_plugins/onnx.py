@@ -66,14 +66,15 @@ def save_model(
     code_paths: list[str] | None = None,
     conda_env: dict[str, Any] | str | None = None,
     pip_requirements: list[str] | str | None = None,
+    extra_pip_requirements: list[str] | str | None = None,
     onnx_session_options: dict[str, Any] | None = None,
     **options: Any,
 ) -> None:
     """Save the file `onnx_model`, byte for byte, and its external data as an MLflow model in the new folder `path`.
 
     Without a `signature` the tensors that the file declares make it; without `onnx_session_options` it runs on one
-    thread with the options that its metadata ask for. Other arguments, such as `input_example`,
-    `extra_pip_requirements` and `metadata`, are those of `mlflow.onnx.save_model`.
+    thread with the options that its metadata ask for. Other arguments, such as `input_example` and `metadata`, are
+    those of `mlflow.onnx.save_model`.
 
     Raises:
         ModelError: it is no ONNX file of one tensor in and one out, or weights of it lie outside its folder.
@@ -91,10 +92,12 @@ def save_model(
             signature=signature or declared,
             code_paths=[*(code_paths or []), own_code.copy(Path(folder))],
             conda_env=conda_env,
-            pip_requirements=pip_requirements or (get_default_pip_requirements() if conda_env is None else None),
             onnx_execution_providers=PROVIDERS,
             onnx_session_options=onnx_session_options or _session_options(proto),
             save_as_external_data=False,
+            **own_code.requirements(
+                get_default_pip_requirements(), conda_env, pip_requirements, extra_pip_requirements
+            ),
             **options,
         )
     _put_bytes(file, Path(path))

@@ -1,7 +1,8 @@
-"""Code of this package that travels with a model, by MLflow's code paths, so that it loads without octavo."""
+"""What travels with a model, so that it loads without octavo: code of this package, and a list of what that needs."""
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 PACKAGE = Path(__file__).parent
 FILES = ("__init__.py", "images.py", "image_model.py", "litert.py", "onnx_model.py", "own_code.py")
@@ -9,9 +10,22 @@ FILES = ("__init__.py", "images.py", "image_model.py", "litert.py", "onnx_model.
 
 
 def copy(folder: Path) -> str:
-    """Put these files into `folder`, as a package of the same name; what to add to the code paths."""
+    """Put these files into `folder`, as a package of the same name; what to add to MLflow's code paths."""
     target = folder / PACKAGE.name
     target.mkdir()
     for name in FILES:
         shutil.copy(PACKAGE / name, target)
     return str(target)
+
+
+def requirements(
+    default: list[str], conda_env: Any, given: list[str] | str | None, extra: list[str] | str | None
+) -> dict[str, list[str] | str | None]:
+    """Two arguments of MLflow's `save_model`: a flavor's default and what is extra, unless something else is given.
+
+    Left to itself MLflow runs the model in another process to see what it imports, which takes two seconds.
+    """
+    if conda_env is not None or given is not None:
+        return {"pip_requirements": given, "extra_pip_requirements": extra}
+    more = [f"-r {extra}"] if isinstance(extra, str) else extra or []
+    return {"pip_requirements": [*default, *more], "extra_pip_requirements": None}

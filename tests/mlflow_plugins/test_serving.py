@@ -59,6 +59,10 @@ def test_they_take_what_every_flavor_of_mlflow_takes(variant: str, logits: dict[
     assert Path("extra/code/helper.py").is_file()
     np.testing.assert_array_equal(mlflow.pyfunc.load_model("extra").predict(BYTES), logits[variant])
 
+    Path("more.txt").write_text("tabulate\n")
+    flavor.save_model(file, "from_file", extra_pip_requirements="more.txt")
+    assert Path("from_file/requirements.txt").read_text().split() == listed
+
     flavor.save_model(file, "pinned", pip_requirements=["numpy==2.0.0"])
     assert Path("pinned/requirements.txt").read_text().split() == [listed[0], "numpy==2.0.0"]
     environment = flavor.get_default_conda_env() | {"name": "mine"}
