@@ -88,6 +88,8 @@ def _scorecard(name: str, params: Params, benchmark: Benchmark, lineage: Lineage
         ),
         proof=evaluation.proof,
         parity=evaluation.parity | _beside_counterparts(name, evaluation, params),
+        interface=evaluation.interface,
+        layer_sqnr_db=evaluation.layer_sqnr_db,
         lineage=lineage,
         notes=evaluation.notes,
     )

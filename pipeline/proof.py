@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import model_files, saturation
+from pipeline.findings import FloatNode, Interface, Proof
 from pipeline.operators import Operator, Parameter, litert, onnx
-from pipeline.scorecard import FloatNode, Proof, Size
+from pipeline.scorecard import Size
 
 READERS = {".onnx": onnx, ".tflite": litert}
 
@@ -45,6 +46,11 @@ def measure_size(path: Path, baseline: Path) -> Size:
         ratio=file_bytes / model_files.size(baseline),
         floor_ratio=file_bytes / floor if floor else float("inf"),
     )
+
+
+def interface(path: Path) -> Interface:
+    """How the model file is called."""
+    return READERS[path.suffix].interface(path)
 
 
 def output_step(path: Path) -> float | None:

@@ -14,8 +14,8 @@ import numpy as np
 import onnx
 from numpy.lib.stride_tricks import sliding_window_view
 
+from pipeline.findings import Saturation
 from pipeline.operators import onnx as reader
-from pipeline.scorecard import Saturation
 
 WEIGHT = {"QLinearConv": 3, "QGemm": 3, "QLinearMatMul": 3, "MatMulIntegerToFloat": 1, "MatMulInteger": 1}
 """Where the int8 weights of an integer kernel stand among its inputs; uint8 activations come first."""

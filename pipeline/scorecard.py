@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import ModelError
+from pipeline.findings import Interface, Proof
 
 Interval = tuple[float, float]
 
@@ -87,32 +88,6 @@ class Latencies(Record):
     """Digest of the machine and runtimes that it was timed on; None where they were not recorded."""
 
 
-class FloatNode(Record):
-    name: str
-    operator: str
-    why: str
-
-
-class Saturation(Record):
-    """A layer whose sums of two products can leave 16 bits, where a CPU without VNNI cuts them off."""
-
-    layer: str
-    possible: float
-    """Share of the pairs of weights that would, beside activations of 255."""
-    share: float
-    """Share of all such sums that did, on calibration images."""
-
-
-class Proof(Record):
-    integer_weight_share: float
-    """Share of weight elements that are stored as integers."""
-    integer_compute_share: float
-    """Share of multiply-accumulates that run in integer kernels."""
-    float_nodes: list[FloatNode]
-    saturation: list[Saturation] | None = None
-    """Layers at risk on x86 CPUs without VNNI; None where the runtime does not add in 16 bits."""
-
-
 class ModelFile(Record):
     path: str
     sha256: str
@@ -128,6 +103,9 @@ class Evaluation(Record):
     proof: Proof
     parity: dict[str, Parity] = {}
     """Beside `network`, the exported network that it was made of."""
+    interface: Interface | None = None
+    layer_sqnr_db: dict[str, float] = {}
+    """As in a scorecard."""
     notes: list[str] = []
 
 
@@ -152,6 +130,11 @@ class Scorecard(Record):
     proof: Proof
     parity: dict[str, Parity] = {}
     """Beside `network`, the exported network that it was made of, and beside its counterparts in other formats."""
+    interface: Interface | None = None
+    """How the file is called; None in scorecards from before this was recorded."""
+    layer_sqnr_db: dict[str, float] = {}
+    """Layer, in the order they run -> its output's signal-to-quantization-noise ratio in decibels, 200 where there is
+    no noise, beside the exported network that it was made of, on calibration images; empty where not measured."""
     lineage: Lineage
     notes: list[str] = []
 

@@ -6,6 +6,7 @@ logits decides, to whole decibels, then bytes; where asked, measured latency bef
 machine, so that the same inputs choose the same; and nothing on the test split.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -43,8 +44,12 @@ class Trial(Record):
 
 def sqnr(wanted: np.ndarray, got: np.ndarray) -> float:
     """Signal-to-quantization-noise ratio in decibels; 200 where there is no noise."""
-    noise = float(np.mean((wanted - got) ** 2))
-    return min(200.0, 10 * float(np.log10(np.mean(wanted**2) / noise))) if noise else 200.0
+    return decibels(float(np.mean(wanted**2)), float(np.mean((wanted - got) ** 2)))
+
+
+def decibels(signal: float, noise: float) -> float:
+    """The ratio of two powers in decibels, within 200 of zero; 200 where there is no noise."""
+    return min(200.0, max(-200.0, 10 * math.log10(signal / noise) if signal else -200.0)) if noise else 200.0
 
 
 def best(trials: Sequence[Trial], n: int) -> Trial:

@@ -1,8 +1,8 @@
-"""DVC stage `evaluate`: one variant and the sealed test split in, its quality, size, proof and parity out."""
+"""DVC stage `evaluate`: one variant and the sealed test split in, its quality, size, proof and errors out."""
 
 import sys
 
-from pipeline import evaluation, layout, model_files, parity, proof
+from pipeline import evaluation, layer_error, layout, model_files, parity, proof
 from pipeline.errors import boundary
 from pipeline.params import load_params
 from pipeline.runtimes import open_model
@@ -26,6 +26,8 @@ def main(name: str) -> None:
         size=proof.measure_size(model, baseline),
         proof=proof.prove(model, variant.feed(calibration.images)),
         parity={"network": parity.compare(logits, network, proof.output_step(model))},
+        interface=proof.interface(model),
+        layer_sqnr_db=layer_error.measure(model, exported[0], calibration.images),
     )
     evaluation.save(name, test, logits, card)
 

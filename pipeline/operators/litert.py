@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ai_edge_litert import schema_py_generated as schema
 
+from pipeline.findings import Interface, Tensor
 from pipeline.operators import MOVERS, Operator, Parameter
 
 Code = schema.BuiltinOperator
@@ -22,6 +23,7 @@ ITEM_BYTES = {
     schema.TensorType.UINT8: 1,
 }
 FLOATS = {schema.TensorType.FLOAT32, schema.TensorType.FLOAT16}
+DTYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
 
 
 def parameters(path: Path) -> list[Parameter]:
@@ -44,6 +46,13 @@ def operators(path: Path) -> list[Operator]:
     return list(_operators(*_load(path)))
 
 
+def interface(path: Path) -> Interface:
+    """The first input and output, as the file declares them."""
+    _, graph = _load(path)
+    source, target = (_tensor(graph.tensors[ends[0]]) for ends in (graph.inputs, graph.outputs))
+    return Interface(input=source, output=target)
+
+
 def output_step(path: Path) -> float | None:
     """The scale of the integers that logits are, or None where they are float from the start."""
     model, graph = _load(path)
@@ -52,6 +61,11 @@ def output_step(path: Path) -> float | None:
     if _type(model, maker) != "Dequantize":
         return None
     return float(graph.tensors[maker.inputs[0]].quantization.scale[0])
+
+
+def _tensor(tensor: schema.TensorT) -> Tensor:
+    """Its first dimension is the batch, whatever the file says: the interpreter lets it follow the data."""
+    return Tensor(name=tensor.name.decode(), dtype=DTYPES[tensor.type], shape=(None, *map(int, tensor.shape[1:])))
 
 
 def _operators(model: schema.ModelT, graph: schema.SubGraphT) -> Iterator[Operator]:

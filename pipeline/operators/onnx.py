@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto
 
 from pipeline import canonical, onnx_file, qdq, session_options
+from pipeline.findings import Interface, Tensor
 from pipeline.operators import MOVERS, Operator, Parameter
 from pipeline.probe import open_probe
 from pipeline.runtimes.onnx import open_session
@@ -67,6 +68,14 @@ def name(node: onnx.NodeProto) -> str:
     return str(node.doc_string or node.name or node.output[0])
 
 
+def interface(path: Path) -> Interface:
+    """The first input and output, as the file declares them, and the session options that it asks for."""
+    model = onnx_file.load(path, external=False)
+    source, target = (_tensor(values[0]) for values in (model.graph.input, model.graph.output))
+    asked = session_options.asked({item.key: item.value for item in model.metadata_props})
+    return Interface(input=source, output=target, session_options=asked)
+
+
 def output_step(path: Path) -> float | None:
     """The scale of the integers that logits are, or None where they are float from the start."""
     model = onnx_file.load(path)
@@ -90,6 +99,13 @@ def optimized(path: Path) -> onnx.ModelProto:
     for node in model.graph.node:
         node.doc_string = layers.get(node.output[0], "")
     return model
+
+
+def _tensor(value: onnx.ValueInfoProto) -> Tensor:
+    tensor = value.type.tensor_type
+    shape = tuple(size.dim_value if size.HasField("dim_value") else None for size in tensor.shape.dim)
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+    return Tensor(name=value.name, dtype=dtype.name, shape=shape)
 
 
 def _operators(model: onnx.ModelProto, values: dict[str, np.ndarray]) -> Iterator[Operator]:

@@ -5,15 +5,14 @@ from typing import Any
 
 import pytest
 
+from pipeline.findings import FloatNode, Proof
 from pipeline.params import VARIANT_NAME, Policy
 from pipeline.scorecard import (
-    FloatNode,
     Latencies,
     Latency,
     Lineage,
     ModelFile,
     Paired,
-    Proof,
     Quality,
     Scorecard,
     Scorecards,

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from pipeline import evaluation, layout
+from pipeline.findings import Proof
 from pipeline.runtimes.predictor import Predictor
-from pipeline.scorecard import Evaluation, ModelFile, Proof, Size
+from pipeline.scorecard import Evaluation, ModelFile, Size
 from pipeline.splits import Split
 
 TEST = Split(np.zeros((6, 2, 2), np.uint8), np.array([0, 0, 1, 1, 2, 2]))

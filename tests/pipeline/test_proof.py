@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline import canonical, proof, qdq
+from pipeline import canonical, proof, qdq, session_options
 
 FLOAT_WEIGHTS = np.linspace(-1, 1, 8 * 3 * 3 * 3, dtype=np.float32).reshape(8, 3, 3, 3)
 
@@ -73,3 +73,13 @@ def test_size_against_baseline_and_floor(tmp_path: Path) -> None:
     assert size.file_bytes == integer.stat().st_size
     assert size.ratio == pytest.approx(integer.stat().st_size / real.stat().st_size)
     assert size.floor_ratio == pytest.approx(integer.stat().st_size / floor)
+
+
+def test_how_a_file_is_called_is_read_from_it(tmp_path: Path) -> None:
+    model = convolution(activations=True, weights=True)
+    session_options.ask(model, session_options.EXACT_SUMS)
+    canonical.save(model, tmp_path / "model.onnx")
+    interface = proof.interface(tmp_path / "model.onnx")
+    assert (str(interface.input), str(interface.output)) == ("float32 (N, 3, 6, 6)", "float32 (N, 8, 4, 4)")
+    assert (interface.input.name, interface.output.name) == ("x", "y")
+    assert interface.session_options == {"session.x64quantprecision": "1"}

@@ -10,7 +10,7 @@ from onnx import helper, numpy_helper
 
 from pipeline import bias_correction, calibration, canonical, gemm, proof, qdq, quantizer
 from pipeline.calibration import Range
-from pipeline.scorecard import Proof
+from pipeline.findings import Proof
 from tests.pipeline import onnx_graphs as graphs
 
 node = helper.make_node
