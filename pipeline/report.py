@@ -7,17 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from pipeline import layout, table
 from pipeline.decision import Decision
+from pipeline.drawing import templates
 from pipeline.figures.curves import History, curves
 from pipeline.figures.intervals import intervals
 from pipeline.figures.scatter import scatter
 from pipeline.files import write_text
 from pipeline.scorecard import Scorecards
 
-TEMPLATES = Path(__file__).parent
 HEATMAP_CLASSES = 25
 """With more classes than this a confusion matrix is no longer read; the page leaves it out."""
 
@@ -75,30 +73,25 @@ def page(
     trials: Mapping[str, Sequence[Mapping[str, str]]],
 ) -> str:
     """The report as one HTML page that refers to nothing outside itself."""
-    templates = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    readable = (table.percent, table.points, table.kilobytes, table.microseconds, table.ratio, table.interval)
-    templates.filters |= {function.__name__: function for function in readable}
     rows = table.table(scorecards, decision)
-    return templates.get_template("report.html.j2").render(
-        scorecards=scorecards,
-        decision=decision,
-        headers=table.HEADERS,
-        notes=[*table.gains(rows), *table.findings(rows)],
-        rows=[(row, table.cells(row)) for row in rows],
-        winner=next((row for row in rows if row.winner), None),
-        data=_data(scorecards),
-        classes=_classes(scorecards),
-        heatmap_classes=HEATMAP_CLASSES,
-        scatter=scatter(scorecards),
-        intervals=intervals(scorecards, decision),
-        curves=curves(histories),
-        trials=trials,
+    return (
+        templates()
+        .get_template("report.html.j2")
+        .render(
+            scorecards=scorecards,
+            decision=decision,
+            headers=table.HEADERS,
+            notes=[*table.gains(rows), *table.findings(rows)],
+            rows=[(row, table.cells(row)) for row in rows],
+            winner=next((row for row in rows if row.winner), None),
+            data=_data(scorecards),
+            classes=scorecards.classes,
+            heatmap_classes=HEATMAP_CLASSES,
+            scatter=scatter(scorecards),
+            intervals=intervals(scorecards, decision),
+            curves=curves(histories),
+            trials=trials,
+        )
     )
 
 
@@ -107,12 +100,6 @@ def _data(scorecards: Scorecards) -> dict[str, Any]:
     splits = scorecards.data.get("splits", {})
     shown = {name: {key: value for key, value in split.items() if key != "pixels"} for name, split in splits.items()}
     return scorecards.data | ({"splits": shown} if shown else {})
-
-
-def _classes(scorecards: Scorecards) -> list[str]:
-    count = len(scorecards.scorecards[0].quality.per_class_recall)
-    names = scorecards.data.get("classes")
-    return [str(name) for name in (names if isinstance(names, list) and len(names) == count else range(count))]
 
 
 def _history(path: Path) -> History:

@@ -150,6 +150,13 @@ class Scorecards(Record):
         extra="forbid", frozen=True, alias_generator=lambda name: name.rstrip("_"), populate_by_name=True
     )
 
+    @property
+    def classes(self) -> list[str]:
+        """The classes in label order, by their numbers where the data do not name them."""
+        count = len(self.scorecards[0].quality.per_class_recall)
+        names = self.data.get("classes")
+        return [str(name) for name in (names if isinstance(names, list) and len(names) == count else range(count))]
+
     def card(self, variant: str) -> Scorecard:
         """The scorecard of `variant`.
 

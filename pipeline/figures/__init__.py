@@ -1,1 +1,1 @@
-"""The report's figures as geometry, one a file; `report.figures.html.j2` draws them as inline SVG."""
+"""Figures as geometry, one a file; `pipeline.drawing` draws them as SVG."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.findings import FloatNode, Proof
+from pipeline.findings import FloatNode, Interface, Proof, Tensor
 from pipeline.params import VARIANT_NAME, Policy
 from pipeline.scorecard import (
     Latencies,
@@ -54,6 +54,8 @@ def scorecard(name: str, **changes: Any) -> Scorecard:
             threads=1, batches={"1": latency(ratio, 3000), "64": latency(ratio * 1.1, 200, 18)}, machine="a1b2c3d4e5f6"
         ),
         "proof": proof(integers),
+        "interface": interface(name),
+        "layer_sqnr_db": {"conv2d": 47.59, "dense": 51.33} if name.startswith("onnx") else {},
         "lineage": Lineage(git="0a1b2c3", dvc_lock="d" * 64, data="e" * 64, params="f" * 64),
         "notes": ["Unsigned activations."] if "static" in name else [],
     }
@@ -106,6 +108,14 @@ def latency(ratio: float, calls: int, scale: float = 1) -> Latency:
 def proof(integers: float) -> Proof:
     nodes = [] if integers else [FloatNode(name="conv2d/Conv2D", operator="Conv", why="the recipe keeps it in float")]
     return Proof(integer_weight_share=integers, integer_compute_share=integers, float_nodes=nodes)
+
+
+def interface(name: str) -> Interface:
+    options = {"session.x64quantprecision": "1"} if name.startswith("onnx_int8") else {}
+    source = Tensor(name="images", dtype="float32", shape=(None, 28, 28))
+    return Interface(
+        input=source, output=Tensor(name="logits", dtype="float32", shape=(None, 10)), session_options=options
+    )
 
 
 @pytest.fixture

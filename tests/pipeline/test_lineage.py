@@ -15,6 +15,7 @@ from pipeline.params import load_params
 from pipeline.scorecard import Parity, Scorecards
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
+EVALUATED = {"model", "quality", "size", "proof", "interface", "layer_sqnr_db", "notes"}
 
 
 def git(*arguments: str) -> None:
@@ -34,7 +35,7 @@ def project(scorecards: Scorecards, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for card in scorecards.scorecards:
         folder = layout.card(card.variant).parent
         folder.mkdir(parents=True)
-        content = card.model_dump(mode="json", include={"model", "quality", "size", "proof", "notes"})
+        content = card.model_dump(mode="json", include=EVALUATED)
         (folder / "card.json").write_text(json.dumps(content))
     latency = {card.variant: card.latency.model_dump(mode="json")["batches"] for card in scorecards.scorecards}
     models = {card.variant: card.model.sha256 for card in scorecards.scorecards}
@@ -52,7 +53,7 @@ def assemble() -> Scorecards:
 def test_what_the_stages_wrote_is_all_there(scorecards: Scorecards) -> None:
     assembled = assemble()
     assert (assembled.machine, assembled.data) == (scorecards.machine, scorecards.data)
-    measured = {"quality", "size", "proof", "notes", "model", "format", "precision", "method", "recipe"}
+    measured = EVALUATED | {"format", "precision", "method", "recipe"}
     for card in scorecards.scorecards:
         again = assembled.card(card.variant)
         assert again.model_dump(include=measured) == card.model_dump(include=measured)
