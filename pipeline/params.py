@@ -112,6 +112,10 @@ class Policy(Model):
 class Registry(Model):
     experiment: str
     model: str
+    license: str | None = None
+    """Of the models, as their cards state it; best an SPDX expression."""
+    intended_use: str | None = None
+    """What the models are for and what not, in your words, for their cards."""
 
 
 class Drift(Model):
