@@ -32,6 +32,21 @@ def variant(version: ModelVersion) -> str:
     return _tag(version, terms.VARIANT)
 
 
+def model_id(version: ModelVersion) -> str:
+    """The logged model that a version is of.
+
+    Raises:
+        ModelError: it was not registered by Octavo.
+    """
+    place, _, name = str(version.source).partition("models:/")
+    if place or not name.startswith("m-"):
+        raise ModelError(
+            f"Version {version.version} of {version.name} is of {version.source}, not of a logged model: Octavo did "
+            "not register it, and cannot vouch for it."
+        )
+    return name
+
+
 def model_file(version: ModelVersion) -> ModelFile:
     """The model file of a version, as its tags have it.
 
@@ -55,17 +70,37 @@ def fetched(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
 
 
 @contextmanager
+def folder(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
+    """A local copy of all that MLflow holds of a version's model, for as long as the block lasts; nothing is checked.
+
+    Raises:
+        ModelError: it holds nothing any more, or Octavo did not register it.
+    """
+    if not client.list_logged_model_artifacts(model_id(version)):
+        raise ModelError(f"Version {version.version} of {version.name} has no files in MLflow any more.")
+    uri = client.get_model_version_download_uri(version.name, version.version)
+    with TemporaryDirectory() as target:
+        yield Path(download_artifacts(uri, dst_path=target))
+
+
+@contextmanager
 def stored(folder_uri: str, model: ModelFile) -> Iterator[Path]:
     """A local copy of the file in a model's folder in MLflow, for as long as the block lasts. Raises as `fetched`."""
-    path = Path(model.path)
-    place = f"{folder_uri}/{FOLDERS[path.suffix]}".rstrip("/")
+    uri = f"{folder_uri}/{place(model)}"
     with TemporaryDirectory() as folder:
-        copy = Path(download_artifacts(f"{place}/{path.name}", dst_path=folder))
+        copy = Path(download_artifacts(uri, dst_path=folder))
         for beside in model_files.beside(copy):
             beside.parent.mkdir(parents=True, exist_ok=True)
-            download_artifacts(f"{place}/{beside.relative_to(copy.parent).as_posix()}", dst_path=str(beside.parent))
-        check(copy, model, f"{place}/{path.name}")
+            named = beside.relative_to(copy.parent).as_posix()
+            download_artifacts(f"{uri.rpartition('/')[0]}/{named}", dst_path=str(beside.parent))
+        check(copy, model, uri)
         yield copy
+
+
+def place(model: ModelFile) -> str:
+    """Where in its model's folder a file lies."""
+    path = Path(model.path)
+    return f"{FOLDERS[path.suffix]}{path.name}"
 
 
 def check(path: Path, model: ModelFile, shown: str) -> None:

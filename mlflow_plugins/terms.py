@@ -11,6 +11,8 @@ from pipeline.scorecard import Scorecard
 DIGEST = "octavo.digest"
 SHA256 = "model.sha256"
 VARIANT = "variant"
+CHANGING = ("git", "dvc_lock", "params")
+"""Of a lineage, what changes without any figure changing."""
 
 
 def digest(card: Scorecard) -> str:
@@ -19,8 +21,13 @@ def digest(card: Scorecard) -> str:
     The commit, the lock and the parameters are left out. They say where the figures were taken, and change without
     any figure changing, when a report's layout is edited for example.
     """
-    measured = card.model_dump(mode="json", exclude={"lineage": {"git", "dvc_lock", "params"}})
-    return hashlib.sha256(json.dumps(measured, sort_keys=True).encode()).hexdigest()
+    return digest_of(card.model_dump(mode="json"))
+
+
+def digest_of(scorecard: Mapping[str, Any]) -> str:
+    """The digest of a scorecard as it was written, whatever release wrote it."""
+    lineage = {name: value for name, value in scorecard["lineage"].items() if name not in CHANGING}
+    return hashlib.sha256(json.dumps({**scorecard, "lineage": lineage}, sort_keys=True).encode()).hexdigest()
 
 
 def metrics(card: Scorecard) -> dict[str, float]:

@@ -46,6 +46,16 @@ class AuditFailed(OctavoError):
     exit_code = 2
 
 
+class KeyUnusable(OctavoError):
+    """A key is missing, or cannot sign or verify."""
+
+
+class SignatureInvalid(OctavoError):
+    """Files are not what was signed: exit code 2."""
+
+    exit_code = 2
+
+
 class ServiceUnavailable(OctavoError):
     """A service (MLflow, a remote) is out of reach: exit code 3."""
 

@@ -1,0 +1,28 @@
+"""What goes with a variant into MLflow beside its figures: texts into the model's folder, pictures into the run."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mlflow import MlflowClient
+
+from pipeline import files
+from pipeline.cards import cards
+from pipeline.decision import Decision
+from pipeline.params import Params
+from pipeline.pictures import pictures
+from pipeline.scorecard import Scorecard, Scorecards
+
+
+def log(
+    run_id: str, model_id: str, card: Scorecard, scorecards: Scorecards, decision: Decision, params: Params
+) -> None:
+    """Log scorecard, model card and bill of materials beside the model's file, and the pictures in the run."""
+    client = MlflowClient()
+    with TemporaryDirectory() as folder:
+        for name, text in cards(card, scorecards, decision, params).items():
+            files.write_text(Path(folder, name), text)
+        client.log_model_artifacts(model_id, folder)
+    with TemporaryDirectory() as folder:
+        for name, picture in pictures(card, scorecards).items():
+            files.write_bytes(Path(folder, name), picture)
+        client.log_artifacts(run_id, folder)
