@@ -38,7 +38,7 @@ def external_data(path: Path) -> list[Path]:
     """The files beside `path` that hold weights of it, in order; none where all lie in the file itself.
 
     Raises:
-        ModelError: one of them is outside the folder of `path`, or `path` is not ONNX.
+        ModelError: one of them is outside the folder of `path` or no file, or `path` is not ONNX.
     """
     if not path.is_file() or not _holds(path, detached.LOCATION.encode()):
         return []
@@ -47,14 +47,23 @@ def external_data(path: Path) -> list[Path]:
     except DecodeError as error:
         raise ModelError(f"Cannot load {path}: {error}") from None
     tensors = [message for message in _messages(model) if isinstance(message, TensorProto)]
-    found = {path.parent / detached.key(tensor) for tensor in tensors if detached.is_declared(tensor)}
-    for other in sorted(found):
-        if not other.resolve().is_relative_to(path.parent.resolve()):
+    found = sorted({path.parent / _location(tensor, path) for tensor in tensors if detached.is_declared(tensor)})
+    for other in found:
+        inside = other.resolve().is_relative_to(path.parent.resolve())
+        if not inside or not other.is_file():
             raise ModelError(
-                f"{path} takes weights from {other}, outside its folder; allowed are files beside it. "
+                f"{path} takes weights from {other}, {'which is no file' if inside else 'outside its folder'}; allowed "
+                "are files beside it. "
                 "A model from others that does so is not to be trusted; export one of your own again."
             )
-    return sorted(found)
+    return found
+
+
+def _location(tensor: TensorProto, path: Path) -> str:
+    try:
+        return detached.key(tensor)
+    except ValueError:
+        raise ModelError(f"Cannot load {path}: tensor {tensor.name} has not one place for its weights.") from None
 
 
 def save(bare: onnx.ModelProto, contents: Mapping[str, Content], path: Path) -> None:

@@ -120,6 +120,28 @@ def test_weights_from_outside_the_folder_are_refused(location: str, inside_node:
             opened(path)
 
 
+@pytest.mark.parametrize("locations", [(), ("model.onnx", "../secret"), ("../secret", "model.onnx")])
+def test_weights_with_no_place_or_two_are_refused(locations: tuple[str, ...], tmp_path: Path) -> None:
+    path = pointing_to("location", tmp_path / "model.onnx")
+    model = onnx.load(path, load_external_data=False)
+    del model.graph.initializer[0].external_data[:]
+    for location in locations:
+        model.graph.initializer[0].external_data.add(key="location", value=location)
+    model.doc_string = "location"
+    path.write_bytes(model.SerializeToString())
+    for opened in (onnx_file.load, open_model):
+        with pytest.raises(ModelError, match="has not one place for its weights"):
+            opened(path)
+
+
+def test_weights_are_not_read_from_memory(tmp_path: Path) -> None:
+    """Such places onnxruntime writes for itself, with an address for an offset."""
+    path = pointing_to("*/_ORT_MEM_ADDR_/*", tmp_path / "model.onnx")
+    for opened in (onnx_file.load, open_model):
+        with pytest.raises(ModelError, match="which is no file"):
+            opened(path)
+
+
 def test_missing_data_and_files_that_are_not_onnx_are_named(tmp_path: Path) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"location, but no protobuf")
