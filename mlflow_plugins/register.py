@@ -18,8 +18,9 @@ from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-
 from mlflow.entities import LifecycleStage, LoggedModelInput, Run, ViewType
 from mlflow.exceptions import MlflowException
 
-from mlflow_plugins import dataset_source, models, mutex, terms, tracking
+from mlflow_plugins import companions, dataset_source, models, mutex, terms, tracking
 from pipeline import layout
+from pipeline.decision import load_decision
 from pipeline.params import Params
 from pipeline.scorecard import Scorecard, Scorecards
 
@@ -175,6 +176,7 @@ def _log_run(experiment: str, card: Scorecard, scorecards: Scorecards, params: P
         model_id = models.log(card)
         mlflow.log_input(dataset, context="test", model=LoggedModelInput(model_id))
         mlflow.log_metrics(terms.metrics(card), dataset=dataset, model_id=model_id)
+        companions.log(run.info.run_id, model_id, card, scorecards, load_decision(layout.DECISION), params)
         mlflow.log_dict(card.model_dump(mode="json"), "scorecard.json")
     return mlflow.get_run(run.info.run_id)
 

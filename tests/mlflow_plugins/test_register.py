@@ -225,7 +225,8 @@ register.main()
     ("method", "call", "left"),
     [
         ("log_batch", 4, "RUNNING"),  # the second variant's parameters
-        ("log_model_artifacts", 2, "RUNNING"),  # its model is begun and has no files
+        ("log_model_artifacts", 3, "RUNNING"),  # its model is begun and has no files
+        ("log_model_artifacts", 4, "RUNNING"),  # its model has no card
         ("set_terminated", 2, "RUNNING"),  # everything but the end
         ("create_model_version", 2, "FINISHED"),
     ],
