@@ -14,12 +14,13 @@ from urllib.parse import urlsplit
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage
-from mlflow.exceptions import MlflowException
+from mlflow.exceptions import MlflowException, RestException
 from mlflow.store.db.db_types import DATABASE_ENGINES
+from requests.exceptions import HTTPError as RequestRefused
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline.errors import ServiceUnavailable
+from pipeline.errors import OctavoError, ServiceUnavailable
 
 SQLITE = "sqlite:///"
 MANNERS = {
@@ -32,6 +33,16 @@ QUIET = ("mlflow.utils.environment", "mlflow.pyfunc", "mlflow.store.db.utils")
 """Loggers that tell of every model and every new database; the first warns where uv left pip out."""
 PAUSES = (0.5, 1.0)
 """Seconds before each further attempt to reach a server."""
+UNKNOWN, DENIED = 401, 403
+"""HTTP: who asks is not known; is known, and may not."""
+BASIC_AUTH_SAYS = "Permission denied"
+"""Body of its 403; a server's own check of host names, or a proxy, says something else."""
+
+
+class AccessDenied(OctavoError):
+    """MLflow answers, and says no. Trying again does not help, hence exit code 2."""
+
+    exit_code = 2
 
 
 def root() -> Path:
@@ -53,6 +64,7 @@ def connected() -> Iterator[MlflowClient]:
     """A client of the tracking store, known to answer, and the default of MLflow's own functions from here on.
 
     Raises:
+        AccessDenied: the server does not know this user, or this user may not do it.
         ServiceUnavailable: the store does not answer, refuses, or stops answering on the way.
     """
     for name, value in MANNERS.items():
@@ -65,6 +77,8 @@ def connected() -> Iterator[MlflowClient]:
         mlflow.set_tracking_uri(store)
         yield MlflowClient()
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:
+        if denial := _denial(error, _public(store)):
+            raise AccessDenied(denial) from error
         why = " ".join(str(getattr(error, "reason", error)).split())[:300]
         raise ServiceUnavailable(
             f"MLflow at {_public(store)} cannot be used: {why}. Nothing is lost, the local files are the truth. "
@@ -94,6 +108,29 @@ def how_to_look(experiment_id: str) -> str:
         return f"{store.rstrip('/')}{page}"
     near = store.replace(f"{SQLITE}{Path.cwd()}/", SQLITE)
     return f"mlflow server --backend-store-uri {near}, then http://127.0.0.1:5000{page}"
+
+
+def _denial(error: Exception, server: str) -> str | None:
+    """The sentence for an answer that says no; None where the error is another one.
+
+    An error that came as JSON is a sentence of the server's own, such as its gate's.
+    """
+    status = error.response.status_code if isinstance(error, RequestRefused) and error.response is not None else None
+    if isinstance(error, MlflowException):
+        status = error.get_http_status_code()
+    if status == UNKNOWN:
+        return (
+            f"MLflow at {server} does not know this user and password. Set MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD, then run the command again."
+        )
+    if status == DENIED and isinstance(error, RestException):
+        return str(error).partition(": ")[2]
+    if status != DENIED or BASIC_AUTH_SAYS not in str(error):
+        return None
+    return (
+        f"MLflow at {server} does not let {os.environ.get('MLFLOW_TRACKING_USERNAME', 'this user')} do this. Ask its "
+        "administrator for the permissions in docs/team.md."
+    )
 
 
 def _public(store: str) -> str:

@@ -1,5 +1,6 @@
 """Projects that have been measured, and MLflow servers."""
 
+import secrets
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from tests.mlflow_plugins.measured_project import (
     measured,
     write_test_split,
 )
+from tests.mlflow_plugins.team import Team, gated, password
 
 Octavo = Callable[..., tuple[int | str | None, str, str]]
 ROOT = Path(__file__).parents[2]
@@ -78,6 +80,37 @@ def octavo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
         return ended.value.code or 0, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def gated_server(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server with Octavo's gate, which may deliver web hooks to loopback."""
+    folder = tmp_path_factory.mktemp("gated-server")
+    database = f"sqlite:///{shutil.copy(empty_store, folder)}"
+    hooks = {
+        "_MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
+        "_MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+        "MLFLOW_WEBHOOK_CACHE_TTL": "0",
+    }
+    with gated("octavo", database, folder, **hooks) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def team(postgresql: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    """A server over PostgreSQL with Octavo's gate that asks people who they are."""
+    folder = tmp_path_factory.mktemp("team")
+    database = servers.new_database(postgresql)
+    settings = folder / "basic_auth.ini"
+    settings.write_text(f"[mlflow]\ndefault_permission = READ\ndatabase_uri = {database}\nauth_cache_ttl_seconds = 60\n")
+    people = {
+        "MLFLOW_AUTH_CONFIG_PATH": str(settings),
+        "MLFLOW_AUTH_ADMIN_USERNAME": "admin",
+        "MLFLOW_AUTH_ADMIN_PASSWORD": password("admin"),
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(),
+    }
+    with gated("octavo-basic-auth", database, folder, **people) as address:
+        yield Team(address)
 
 
 @pytest.fixture

@@ -1,0 +1,80 @@
+"""`mlflow server --app-name octavo`: a server that lets a model become champion only by its own policy.
+
+MLflow calls the factory in each of its worker processes.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+from fastapi import FastAPI
+from flask import Flask
+from mlflow.environment_variables import _MLFLOW_SGI_NAME
+from mlflow.server import app as mlflow_app
+from mlflow.server.fastapi_app import create_fastapi_app
+from mlflow.server.handlers import _get_model_registry_store
+from pydantic import ValidationError
+from uvicorn.config import STARTUP_FAILURE
+
+from mlflow_plugins.gatekeeper import MayForce, guard
+from pipeline.errors import OctavoError, ParamsError
+from pipeline.params import Policy, faults
+
+POLICY = "OCTAVO_POLICY"
+"""Environment variable: the path of a `params.yaml`, or of a file with its `policy` alone."""
+
+
+def create_app() -> FastAPI | Flask:
+    """MLflow's own app with the gate in it. Nobody is known by name, so nobody may force a move.
+
+    Raises:
+        SystemExit: there is no policy; the server ends, and does not start the worker again.
+    """
+    keep_gate(lambda: False)
+    return create_fastapi_app(mlflow_app) if _MLFLOW_SGI_NAME.get() == "uvicorn" else mlflow_app
+
+
+def keep_gate(may_force: MayForce) -> None:
+    """Guard this process's registry store by the policy that the environment names.
+
+    Raises:
+        SystemExit: there is none.
+    """
+    with _or_not_start():
+        guard(_get_model_registry_store(), policy(), may_force)
+
+
+def policy() -> Policy:
+    """The policy in the file that the environment names.
+
+    Raises:
+        ParamsError: none is named, or it cannot be read.
+    """
+    path = os.environ.get(POLICY)
+    if not path:
+        raise ParamsError(
+            f"{POLICY} is not set. Let it name a params.yaml, or a file with its policy alone, on this machine: "
+            "by that the server judges what may become champion."
+        )
+    try:
+        read = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return Policy.model_validate(read.get("policy", read) if isinstance(read, dict) else read)
+    except OSError as error:
+        raise ParamsError(f"{POLICY} names {path}, which cannot be read: {error.strerror}.") from None
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{POLICY} names {path}, which is not YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        raise ParamsError(f"{POLICY} names {path}, which holds no policy: {faults(error)}.") from None
+
+
+@contextmanager
+def _or_not_start() -> Iterator[None]:
+    """Turn a failure into its sentence, and the exit code by which uvicorn and gunicorn know not to try again."""
+    try:
+        yield
+    except OctavoError as error:
+        print(f"octavo: {error}", file=sys.stderr)
+        raise SystemExit(STARTUP_FAILURE) from None

@@ -1,0 +1,191 @@
+"""The server's own gate: the aliases of a model that Octavo registered stand where its audit log puts them.
+
+It stands before MLflow's registry store, so that there is no way around it: whatever endpoint a write comes by, REST or
+the UI's, of this MLflow or of a later one, ends in one of the store's few methods.
+
+`octavo promote` and `octavo rollback` write a move down before they make it, and it counts from when the registered
+model's tag `audit.head` names the record. So the move is judged there, before anything has moved, and once more at
+each alias.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mlflow.entities.model_registry import RegisteredModelTag
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.store.model_registry.abstract_store import AbstractStore
+
+from mlflow_plugins import audit_log, ledger, terms, warrant
+from mlflow_plugins.aliases import ANCHOR, CHAMPION, ORDER, PREVIOUS, RECORD
+from pipeline.errors import AuditFailed, OctavoError
+from pipeline.moves import Aliases, Move
+from pipeline.params import Policy
+
+MayForce = Callable[[], bool]
+"""Whether who asks may move the aliases of the model that the request names against the verdict."""
+
+
+@dataclass(frozen=True)
+class Gatekeeper:
+    """What is asked before a write: each public method has the name and the arguments of the store's, and raises."""
+
+    store: AbstractStore
+    policy: Policy
+    may_force: MayForce
+
+    def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
+        if alias not in ORDER or not self._is_ours(name, version):
+            return
+        head = self._head(name)
+        if head is None or head.after.get(alias) != str(version):
+            raise refusal(
+                f"The alias {alias} of {name} moves by octavo promote and octavo rollback alone, which write down "
+                f"why. The audit log does not say that it moves to version {version}; "
+                f"it says {_where(head.after if head else {})}."
+            )
+        self._judge(head)
+
+    def delete_registered_model_alias(self, name: str, alias: str) -> None:
+        if alias in ORDER and alias in self._recorded(name):
+            raise refusal(f"The audit log of {name} says that there is a {alias}: the alias is not deleted.")
+
+    def set_registered_model_tag(self, name: str, tag: RegisteredModelTag) -> None:
+        if tag.key == audit_log.HEAD and tag.value != self._tags(name).get(audit_log.HEAD):
+            self._judge(self._next(name, tag.value))
+
+    def delete_registered_model_tag(self, name: str, key: str) -> None:
+        if key == audit_log.HEAD:
+            raise refusal(f"{key} of {name} is not deleted: it vouches for the audit log.")
+
+    def delete_model_version(self, name: str, version: str) -> None:
+        for alias, number in self._recorded(name).items():
+            if number == str(version):
+                raise refusal(f"Version {version} of {name} is not deleted: it is the {alias}.")
+
+    def delete_registered_model(self, name: str) -> None:
+        self._keep(name, "deleted")
+
+    def rename_registered_model(self, name: str, new_name: str) -> None:
+        self._keep(name, "renamed")
+
+    def _keep(self, name: str, what: str) -> None:
+        if self._recorded(name):
+            raise refusal(f"{name} is not {what}: it has a champion, and an audit log in its name.")
+
+    def _is_ours(self, name: str, version: str) -> bool:
+        """Whether Octavo registered the model, or this version of it."""
+        if audit_log.HEAD in self._tags(name):
+            return True
+        if "'" in name:  # Octavo's own searches could not name it
+            return False
+        registered = f"name = '{name}' and tag.`{terms.DIGEST}` LIKE '%'"
+        return bool(self.store.search_model_versions(registered, max_results=1))
+
+    def _tags(self, name: str) -> dict[str, str]:
+        try:
+            return dict(self.store.get_registered_model(name).tags)
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+                raise
+            return {}
+
+    def _recorded(self, name: str) -> Aliases:
+        """Where the audit log puts the aliases; nowhere where there is none."""
+        head = self._head(name)
+        return head.after if head else {}
+
+    def _head(self, name: str) -> Move | None:
+        """The last record, None before the first."""
+        sequence, last = audit_log.head(self._tags(name))
+        return self._record(name, sequence, last) if sequence else None
+
+    def _next(self, name: str, value: str | None) -> Move:
+        """The record that a new `audit.head` names, held to the one before and to where the aliases stand."""
+        tags = self._tags(name)
+        sequence, last = audit_log.head(tags)
+        number, _, hash_ = (value or "").partition(" ")
+        if number != str(sequence + 1):
+            raise refusal(f"Record {sequence + 1} of the audit log of {name} comes next, not {number or 'none'}.")
+        move = self._record(name, sequence + 1, hash_)
+        aliases = self.store.get_registered_model(name).aliases.items()
+        now = {alias: str(version) for alias, version in aliases if alias in ORDER}
+        if move.model != name or move.parent != last or move.before != now or not _is_one_move(move):
+            raise refusal(f"Record {number} of the audit log of {name} does not follow from where its aliases stand.")
+        return move
+
+    def _record(self, name: str, sequence: int, hash_: str) -> Move:
+        try:
+            move = ledger.record(name, sequence)
+        except AuditFailed as error:
+            raise refusal(str(error)) from None
+        if move.sequence != sequence or move.hash != hash_:
+            raise refusal(f"Record {sequence} of the audit log of {name} is not the one that is named: it was changed.")
+        return move
+
+    def _judge(self, move: Move) -> None:
+        """Let a move pass that the policy lets pass, that returns to a champion, or that one made who may force it."""
+        try:
+            against = list(self._objections(move))
+        except OctavoError as error:
+            against = [str(error).rstrip(".")]
+        if not against or ((move.note or move.action == "rollback") and self.may_force()):
+            return
+        allowed = " Those who manage the model may force it." if move.note or move.action == "rollback" else ""
+        raise refusal(
+            f"Version {move.version} ({move.variant}) does not become {CHAMPION} of {move.model}, "
+            f"this server's policy decides: {'; '.join(against)}.{allowed}"
+        )
+
+    def _objections(self, move: Move) -> list[str]:
+        tags = dict(self.store.get_model_version(move.model, move.version).tags)
+        if move.action == "promote":
+            return list(warrant.objections(move, ledger.grounds(move), tags, self.policy))
+        sequence, _, hash_ = tags.get(RECORD, "").partition(" ")
+        if not sequence.isdigit():
+            return ["it was never champion"]
+        before = self._record(move.model, int(sequence), hash_)
+        if before.version != move.version or before.digests["model"] != move.digests["model"]:
+            return ["it was champion with other bytes"]
+        return []
+
+
+CHECKED = tuple(name for name in vars(Gatekeeper) if not name.startswith("_"))
+"""Methods of the store that can move an alias, or what its move rests on."""
+
+
+def guard(store: AbstractStore, policy: Policy, may_force: MayForce) -> None:
+    """Let `store` ask a gatekeeper before each write that can move an alias."""
+    keeper = Gatekeeper(store, policy, may_force)
+    for name in CHECKED:
+        setattr(store, name, _checked(getattr(store, name), getattr(keeper, name)))
+
+
+def refusal(sentence: str) -> MlflowException:
+    """HTTP 403, which MLflow's clients show as this sentence."""
+    return MlflowException(sentence, error_code=PERMISSION_DENIED)
+
+
+def _checked(write: Callable[..., Any], check: Callable[..., None]) -> Callable[..., Any]:
+    @functools.wraps(write)
+    def checked(*arguments: Any, **options: Any) -> Any:
+        check(**inspect.signature(write).bind(*arguments, **options).arguments)
+        return write(*arguments, **options)
+
+    return checked
+
+
+def _is_one_move(move: Move) -> bool:
+    """Whether the champion gives way to the version and becomes previous, and the anchor stays or is the version."""
+    return (
+        move.after.get(CHAMPION) == move.version
+        and move.after.get(PREVIOUS) == move.before.get(CHAMPION)
+        and move.after.get(ANCHOR) in (move.before.get(ANCHOR), move.version)
+    )
+
+
+def _where(after: Aliases) -> str:
+    return ", ".join(f"{alias} is version {version}" for alias, version in after.items()) or "nothing yet"

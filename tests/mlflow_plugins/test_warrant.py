@@ -1,0 +1,116 @@
+"""What was recorded of a promotion warrants it, or does not, by a policy that is not the promoter's."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mlflow_plugins import terms
+from mlflow_plugins.warrant import objections
+from pipeline import moves
+from pipeline.grounds import Grounds, judge
+from pipeline.moves import Move
+from pipeline.params import Policy
+from tests.mlflow_plugins.measured_project import MakeProject
+
+BASELINE, VARIANT = "onnx_fp32", "litert_int8_static"
+Recorded = tuple[Move, str, dict[str, str], Policy]
+
+
+@pytest.fixture
+def recorded(make_project: MakeProject) -> Recorded:
+    """A promotion that was held to a champion: record, grounds, tags of the version, policy."""
+    project = make_project(BASELINE, "onnx_int8_static", VARIANT)
+    card, policy = project.scorecards.card(VARIANT), project.params.policy
+    grounds = Grounds(
+        variant=VARIANT,
+        baseline=BASELINE,
+        policy=policy,
+        scorecards=project.scorecards,
+        same_answers=1.0,
+        beside={"champion": card.quality.vs_baseline},
+    )
+    text = grounds.model_dump_json(by_alias=True, indent=1)
+    move = Move(
+        sequence=2,
+        parent=moves.ORIGIN,
+        when="2026-11-25T02:30:00+00:00",
+        who="somebody@somewhere",
+        action="promote",
+        model="octavo",
+        variant=VARIANT,
+        version="4",
+        before={"champion": "3", "anchor": "3"},
+        after={"champion": "4", "previous": "3", "anchor": "3"},
+        reasons=judge(grounds).reasons,
+        note=None,
+        digests={"model": card.model.sha256, "grounds": hashlib.sha256(text.encode()).hexdigest()},
+    )
+    return move, text, terms.version_tags(card), policy
+
+
+def rewritten(move: Move, text: str, change: Callable[[dict[str, Any]], object]) -> tuple[Move, str]:
+    """Other grounds, and a record that names them."""
+    grounds = json.loads(text)
+    change(grounds)
+    text = json.dumps(grounds)
+    digests = move.digests | {"grounds": hashlib.sha256(text.encode()).hexdigest()}
+    return move.model_copy(update={"digests": digests}), text
+
+
+def test_what_passes_is_warranted(recorded: Recorded) -> None:
+    assert list(objections(*recorded)) == []
+
+
+def test_it_is_judged_by_the_policy_given(recorded: Recorded) -> None:
+    move, text, tags, policy = recorded
+    found = list(objections(move, text, tags, policy.model_copy(update={"max_latency_ratio": 0.5})))
+    assert found == ["latency ratio 1, limit 0.5"]
+    found = list(objections(move, text, tags, policy.model_copy(update={"recall_drops": {"cat": 0.1}})))
+    assert found == ["policy.recall_drops limits the class cat. Known: 0, 1, 2"]
+
+
+def test_the_version_has_to_show_what_was_judged(recorded: Recorded) -> None:
+    move, text, tags, policy = recorded
+    for name, value in tags.items():
+        if name not in ("accuracy", "model.sha256", "octavo.digest", "variant"):
+            continue
+        for changed in (tags | {name: f"{value}1"}, {other: tags[other] for other in tags if other != name}):
+            found = list(objections(move, text, changed, policy))
+            assert found == [f"version 4 shows another {name} than was judged"]
+
+
+def test_the_grounds_have_to_be_those_that_the_record_names(recorded: Recorded) -> None:
+    move, text, tags, policy = recorded
+    assert list(objections(move, f"{text} ", tags, policy)) == ["what it was judged by is not what the record names"]
+
+
+def test_the_record_and_its_grounds_have_to_be_of_one_model(recorded: Recorded) -> None:
+    move, text, tags, policy = recorded
+    for update in ({"variant": "onnx_int8_static"}, {"digests": move.digests | {"model": 64 * "0"}}):
+        found = list(objections(move.model_copy(update=update), text, tags, policy))
+        assert found == ["the record names another model"]
+
+
+@pytest.mark.parametrize(
+    ("change", "clause"),
+    [
+        (lambda grounds: grounds["beside"].clear(), "it was not held to the champion"),
+        (lambda grounds: grounds.update(same_answers=0.5), "same answers 0.5, limit 0.99"),
+        (lambda grounds: grounds.update(baseline="onnx_fp64"), "Unknown variant 'onnx_fp64'. Measured: "),
+        (lambda grounds: grounds.update(baseline=VARIANT), "it is the baseline, which has no verdict"),
+        (lambda grounds: grounds.pop("scorecards"), "cannot be read by this release of Octavo (1 faults)"),
+    ],
+)
+def test_the_grounds_have_to_hold(recorded: Recorded, change: Callable[[dict[str, Any]], object], clause: str) -> None:
+    move, text, tags, policy = recorded
+    move, text = rewritten(move, text, change)
+    assert clause in "; ".join(objections(move, text, tags, policy))
+
+
+def test_an_anchor_beside_the_champion_is_asked_for_too(recorded: Recorded) -> None:
+    move, text, tags, policy = recorded
+    third = move.model_copy(update={"before": {"champion": "3", "anchor": "2"}})
+    assert list(objections(third, text, tags, policy)) == ["it was not held to the anchor"]
