@@ -88,8 +88,8 @@ def gated_server(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("gated-server")
     database = f"sqlite:///{shutil.copy(empty_store, folder)}"
     hooks = {
-        "_MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
-        "_MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+        "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
+        "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
         "MLFLOW_WEBHOOK_CACHE_TTL": "0",
     }
     with gated("octavo", database, folder, **hooks) as address:
@@ -102,7 +102,9 @@ def team(postgresql: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = tmp_path_factory.mktemp("team")
     database = servers.new_database(postgresql)
     settings = folder / "basic_auth.ini"
-    settings.write_text(f"[mlflow]\ndefault_permission = READ\ndatabase_uri = {database}\nauth_cache_ttl_seconds = 60\n")
+    settings.write_text(
+        f"[mlflow]\ndefault_permission = READ\ndatabase_uri = {database}\nauth_cache_ttl_seconds = 60\n"
+    )
     people = {
         "MLFLOW_AUTH_CONFIG_PATH": str(settings),
         "MLFLOW_AUTH_ADMIN_USERNAME": "admin",
