@@ -8,7 +8,8 @@ from sklearn.metrics import confusion_matrix
 from mlflow_plugins.logged_model import Opened
 from pipeline import benchmark, evaluation, model_files, proof
 from pipeline.errors import ModelError
-from pipeline.scorecard import Latency, Proof
+from pipeline.findings import Proof
+from pipeline.scorecard import Latency
 
 DIGITS = 6
 """Shares are rounded to so many; latencies and their ratios come rounded."""

@@ -10,8 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipeline import revision
 
 CHUNK = 2**24
@@ -28,12 +26,12 @@ def recorded(path: Path) -> str | None:
     """The MD5 that the output at `path` was tracked with, or None where no `.dvc` file and no lock beside tracks it.
 
     Raises:
-        OSError, yaml.YAMLError, KeyError, TypeError: those files cannot be read.
+        OSError, yaml.YAMLError, KeyError, TypeError, ValueError: those files cannot be read.
     """
     path = path.absolute()
     tracked = path.with_name(f"{path.name}.dvc")
     if tracked.is_file():
-        outputs = yaml.load(tracked.read_bytes(), revision.LOADER)["outs"]  # noqa: S506 - both loaders are safe
+        outputs = revision.read(tracked.read_bytes())["outs"]
         return next((out.get("md5") for out in outputs if out["path"] == path.name), None)
     lock = revision.nearest_lock(path.parent)
     return _locked(lock.read_bytes()).get(path.relative_to(lock.parent).as_posix()) if lock else None

@@ -9,6 +9,8 @@ evaluation, and lets every installed evaluator try every classifier: of models t
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -29,11 +31,10 @@ from sklearn.metrics import ConfusionMatrixDisplay
 
 from mlflow_plugins import classifier
 from mlflow_plugins.classifier import Measured
-from mlflow_plugins.logged_model import Opened, open_raw
+from mlflow_plugins.logged_model import FLAVORS, Opened, fetched, open_raw
 from pipeline.errors import ModelError
 from pipeline.params import faults
 
-FLAVORS = {"onnx", "litert"}
 FOLDER = "quantization"
 """Of the run's artifacts."""
 
@@ -80,14 +81,14 @@ class QuantizationEvaluator(ModelEvaluator):
         Raises:
             MlflowException: `evaluator_config` cannot be followed.
         """
-        if not FLAVORS & set(getattr(getattr(model, "metadata", None), "flavors", None) or {}):
+        if set(FLAVORS).isdisjoint(getattr(getattr(model, "metadata", None), "flavors", None) or {}):
             return None
         options = _options(evaluator_config or {})
-        baseline = _baseline(options)
         try:
-            opened = open_raw(model, options.threads, options.dtype)
-            images, labels = _images(dataset), _labels(dataset, options)
-            measured = classifier.measure(opened, baseline, images, labels, options.rounds)
+            with _baseline(options) as baseline:
+                opened = open_raw(model, options.threads, options.dtype)
+                images, labels = _images(dataset), _labels(dataset, options)
+                measured = classifier.measure(opened, baseline, images, labels, options.rounds)
         except ModelError as error:
             log.warning("The evaluator quantization leaves this model out. %s", error)
             return None
@@ -104,13 +105,17 @@ def _options(config: dict[str, Any]) -> Options:
         raise MlflowException.invalid_parameter_value(f"evaluator_config of quantization: {faults(error)}.") from None
 
 
-def _baseline(options: Options) -> Opened | None:
-    if options.baseline is None:
-        return None
-    try:
-        return open_raw(mlflow.pyfunc.load_model(options.baseline), options.threads, options.dtype)
-    except ModelError as error:
-        raise MlflowException.invalid_parameter_value(f"The baseline {options.baseline}: {error}") from None
+@contextmanager
+def _baseline(options: Options) -> Iterator[Opened | None]:
+    with ExitStack() as opened:
+        if options.baseline is None:
+            baseline = None
+        else:
+            try:
+                baseline = opened.enter_context(fetched(options.baseline, options.threads, options.dtype))
+            except ModelError as error:
+                raise MlflowException.invalid_parameter_value(f"The baseline {options.baseline}: {error}") from None
+        yield baseline
 
 
 def _images(dataset: Any) -> np.ndarray:

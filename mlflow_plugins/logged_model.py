@@ -1,10 +1,14 @@
-"""The model file behind a pyfunc of MLflow, opened raw: any ONNX or LiteRT model of one tensor in and one out."""
+"""The file of a model in MLflow, opened raw: any ONNX or LiteRT model of one tensor in and one out."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+from mlflow.artifacts import download_artifacts
+from mlflow.models import Model
 from mlflow.pyfunc import PyFuncModel
 
 from mlflow_plugins.images import Input
@@ -14,6 +18,7 @@ from pipeline.errors import ModelError
 from pipeline.runtimes.onnx import open_session
 from pipeline.runtimes.predictor import Predictor
 
+FLAVORS = ("onnx", "litert")
 BATCH = 256
 
 
@@ -67,8 +72,30 @@ def open_raw(model: PyFuncModel, threads: int = 1, encoding: str | None = None) 
     path = _file(model)
     if path is None or path.suffix not in OPENERS:
         raise ModelError(f"Neither an ONNX nor a LiteRT file is behind this model ({model.loader_module}).")
+    return _open(path, model.metadata, threads, encoding)
+
+
+@contextmanager
+def fetched(uri: str, threads: int = 1, encoding: str | None = None) -> Iterator[Opened]:
+    """Open a model's file by any of MLflow's URIs, for as long as the block lasts; code that it brings is not run.
+
+    Raises:
+        ModelError: it is no ONNX or LiteRT file of one tensor in and one out.
+        MlflowException: there is no such model.
+    """
+    with TemporaryDirectory() as target:
+        folder = Path(download_artifacts(uri, dst_path=target)).resolve()
+        metadata = Model.load(folder)
+        named = next((str(metadata.flavors[name]["data"]) for name in FLAVORS if name in metadata.flavors), "")
+        path = (folder / named).resolve()
+        if path.suffix not in OPENERS or not path.is_relative_to(folder):
+            raise ModelError(f"Neither an ONNX nor a LiteRT file is behind this model ({', '.join(metadata.flavors)}).")
+        yield _open(path, metadata, threads, encoding)
+
+
+def _open(path: Path, metadata: Model, threads: int, encoding: str | None) -> Opened:
     opened = OPENERS[path.suffix](path, threads)
-    return replace(opened, encoding=encoding, takes=replace(opened.takes, shape=_shape(model, opened.takes)))
+    return replace(opened, encoding=encoding, takes=replace(opened.takes, shape=_shape(metadata, opened.takes)))
 
 
 def _open_onnx(path: Path, threads: int) -> Opened:
@@ -107,9 +134,9 @@ def _file(model: PyFuncModel) -> Path | None:
     return Path(found) if found else None
 
 
-def _shape(model: PyFuncModel, takes: Input) -> tuple[int, ...]:
+def _shape(metadata: Model, takes: Input) -> tuple[int, ...]:
     """The file's shape, and that of the model's signature where the file leaves it open."""
-    schema = model.metadata.get_input_schema()
+    schema = metadata.get_input_schema()
     if (takes.shape and -1 not in takes.shape[1:]) or schema is None or not schema.is_tensor_spec():
         return takes.shape
     return (-1, *schema.inputs[0].shape[1:])

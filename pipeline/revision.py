@@ -15,8 +15,6 @@ import yaml
 DVC_LOCK = Path("dvc.lock")
 DOWNSTREAM = ("report", "register")
 """Stages that run after or as the scorecards are written; their state is no part of the lineage."""
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""A lock has thousands of lines; without libyaml they take most of a second."""
 
 
 def digest(content: Any) -> str:
@@ -42,20 +40,35 @@ def nearest_lock(folder: Path) -> Path | None:
     return next((path for each in (folder, *folder.parents) if (path := each / DVC_LOCK).is_file()), None)
 
 
+def read(content: bytes) -> dict[str, Any]:
+    """What a lock or a `.dvc` file says.
+
+    A lock has thousands of lines, which take most of a second without libyaml: it is used where it is there.
+
+    Raises:
+        yaml.YAMLError, TypeError, ValueError: it is neither.
+    """
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(content)
+    try:
+        return dict(loader.get_single_data())
+    finally:
+        loader.dispose()
+
+
 def stages(content: bytes) -> dict[str, Any]:
     """What a lock with that content records, by stage.
 
     Raises:
-        yaml.YAMLError, KeyError, TypeError: it is no lock.
+        yaml.YAMLError, KeyError, TypeError, ValueError: it is no lock.
     """
-    return dict(yaml.load(content, LOADER)["stages"])  # noqa: S506 - both loaders are safe
+    return dict(read(content)["stages"])
 
 
 def lock_digest(lock: Path = DVC_LOCK) -> str | None:
     """Digest of the stages that led to the scorecards, as `dvc.lock` records them; None when there is no lock.
 
     Raises:
-        yaml.YAMLError, KeyError, TypeError: the file is no lock.
+        yaml.YAMLError, KeyError, TypeError, ValueError: the file is no lock.
     """
     return _lock_digest(lock.read_bytes()) if lock.exists() else None
 
