@@ -25,9 +25,9 @@ def test_ten_variants_are_measured_and_registered(project: Project) -> None:
     assert set(runs) == set(cards)
     for name, card in cards.items():
         figures = {
-            "accuracy": card["quality"]["top1"],
+            "accuracy": round(card["quality"]["top1"], 4),
             "size_bytes": card["size"]["file_bytes"],
-            "latency_us": card["latency"]["batches"]["1"]["p50_us"],
+            "latency_us": round(card["latency"]["batches"]["1"]["p50_us"], 1),
         }
         assert figures == {metric: runs[name][metric] for metric in figures}
         assert figures["accuracy"] > 0.85

@@ -10,8 +10,6 @@ import pandas as pd
 import pytest
 from onnx import numpy_helper
 
-from pipeline.runtimes import open_model
-
 pytestmark = pytest.mark.slow
 
 
@@ -44,10 +42,3 @@ def test_activation_ranges_come_from_the_data_not_from_tfmots_start(exported: Pa
     np.testing.assert_allclose(pixels_range[0], 1, rtol=1e-3)
     assert pixels_range[1] == 0
     assert relu_range[1] == 0
-
-
-@pytest.mark.parametrize("name", ["cnn4", "depthwise_cnn", "resnet8"])
-def test_other_networks_train_and_export(name: str, train_network: Callable[[str], Path], images: np.ndarray) -> None:
-    folder = train_network(name)
-    for form in ("fp32", "qat"):
-        assert open_model(folder / form / "model.onnx")(images).shape == (300, 10)
