@@ -16,7 +16,7 @@ def beside(path: Path) -> list[Path]:
     Raises:
         ModelError: it is no ONNX file, or weights of it lie outside its folder.
     """
-    return onnx_file.external_data(path) if path.suffix == ".onnx" else []
+    return onnx_file.named_beside(path) if path.suffix == ".onnx" else []
 
 
 def parts(path: Path) -> list[Path]:

@@ -40,6 +40,19 @@ def external_data(path: Path) -> list[Path]:
     Raises:
         ModelError: one of them is outside the folder of `path` or no file, or `path` is not ONNX.
     """
+    found = named_beside(path)
+    for other in found:
+        if not other.is_file():
+            raise _distrusted(path, other, "which is no file")
+    return found
+
+
+def named_beside(path: Path) -> list[Path]:
+    """The files beside `path` that it takes weights from, in order, be they there or not.
+
+    Raises:
+        ModelError: one of them is outside the folder of `path`, or `path` is not ONNX.
+    """
     if not path.is_file() or not _holds(path, detached.LOCATION.encode()):
         return []
     try:
@@ -49,14 +62,16 @@ def external_data(path: Path) -> list[Path]:
     tensors = [message for message in _messages(model) if isinstance(message, TensorProto)]
     found = sorted({path.parent / _location(tensor, path) for tensor in tensors if detached.is_declared(tensor)})
     for other in found:
-        inside = other.resolve().is_relative_to(path.parent.resolve())
-        if not inside or not other.is_file():
-            raise ModelError(
-                f"{path} takes weights from {other}, {'which is no file' if inside else 'outside its folder'}; allowed "
-                "are files beside it. "
-                "A model from others that does so is not to be trusted; export one of your own again."
-            )
+        if not other.resolve().is_relative_to(path.parent.resolve()):
+            raise _distrusted(path, other, "outside its folder")
     return found
+
+
+def _distrusted(path: Path, other: Path, why: str) -> ModelError:
+    return ModelError(
+        f"{path} takes weights from {other}, {why}; allowed are files beside it. "
+        "A model from others that does so is not to be trusted; export one of your own again."
+    )
 
 
 def _location(tensor: TensorProto, path: Path) -> str:

@@ -100,7 +100,7 @@ def test_a_promotion_is_delivered_and_triggers_a_deployment(shared: Project, oct
         until(lambda: noted() == ["2", "3", "2"])
         until(lambda: remembered(shared)["version"] == "2")
     with listening("--every", "1"):
-        octavo("rollback")
+        octavo("rollback", "3")
         until(lambda: noted() == ["2", "3", "2", "3"])
     assert os.environ["OCTAVO_WEBHOOK_SECRET"] not in Path("log").read_text()
 
