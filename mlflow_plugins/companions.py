@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
 
-from pipeline import files
+from pipeline import files, layout
 from pipeline.cards import cards
 from pipeline.decision import Decision
 from pipeline.params import Params
@@ -16,7 +16,7 @@ from pipeline.scorecard import Scorecard, Scorecards
 def log(
     run_id: str, model_id: str, card: Scorecard, scorecards: Scorecards, decision: Decision, params: Params
 ) -> None:
-    """Log scorecard, model card and bill of materials beside the model's file, and the pictures in the run."""
+    """Log scorecard, model card and bill of materials beside the model's file; pictures and report in the run."""
     client = MlflowClient()
     with TemporaryDirectory() as folder:
         for name, text in cards(card, scorecards, decision, params).items():
@@ -26,3 +26,10 @@ def log(
         for name, picture in pictures(card, scorecards).items():
             files.write_bytes(Path(folder, name), picture)
         client.log_artifacts(run_id, folder)
+    log_report(client, run_id)
+
+
+def log_report(client: MlflowClient, run_id: str) -> None:
+    """Log the page about all variants, as it is now, in one run: so each version has the one that it came with."""
+    if layout.REPORT.is_file():
+        client.log_artifact(run_id, str(layout.REPORT))

@@ -6,11 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.decision import Decision
 from pipeline.scorecard import Scorecard
 
 DIGEST = "octavo.digest"
 SHA256 = "model.sha256"
 VARIANT = "variant"
+VERDICT = "verdict"
+"""Changes with the policy, and so it is neither part of the digest nor of what a version is held to."""
 CHANGING = ("git", "dvc_lock", "params")
 """Of a lineage, what changes without any figure changing."""
 
@@ -66,3 +69,9 @@ def tags(card: Scorecard) -> dict[str, str]:
 def version_tags(card: Scorecard) -> dict[str, str]:
     """Identity and figures: open-source MLflow shows a version's tags, but none of its run's metrics."""
     return tags(card) | {name: str(value) for name, value in metrics(card).items()}
+
+
+def verdict(card: Scorecard, decision: Decision) -> str:
+    """How the policy judged the variant, or that it is the baseline, which it does not judge."""
+    judged = decision.verdict(card.variant)
+    return judged.verdict if judged else "baseline"

@@ -100,14 +100,18 @@ def experiment(client: MlflowClient, name: str) -> str:
     return found.experiment_id
 
 
-def how_to_look(experiment_id: str) -> str:
-    """What to type and open to see the runs."""
-    page = f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+def how_to_look(experiment_id: str, view: str) -> str:
+    """What to type and open to see the runs, in the shared view of that key."""
     store = _public(uri())
     if store.startswith("http"):
-        return f"{store.rstrip('/')}{page}"
+        return f"{store.rstrip('/')}/#{page(experiment_id, view)}"
     near = store.replace(f"{SQLITE}{Path.cwd()}/", SQLITE)
-    return f"mlflow server --backend-store-uri {near}, then http://127.0.0.1:5000{page}"
+    return f"mlflow server --backend-store-uri {near}, then http://127.0.0.1:5000/#{page(experiment_id, view)}"
+
+
+def page(experiment_id: str, view: str) -> str:
+    """Where MLflow's pages show the runs in the shared view of that key."""
+    return f"/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={view}"
 
 
 def _denial(error: Exception, server: str) -> str | None:

@@ -13,23 +13,13 @@ import pytest
 from mlflow import MlflowClient
 
 from mlflow_plugins import holder
-from pipeline import cli, layout
-from pipeline.params import load_params
-from pipeline.scorecard import Scorecards
+from pipeline import cli
 from tests import servers
-from tests.mlflow_plugins.measured_project import (
-    Later,
-    MakeProject,
-    Project,
-    Serve,
-    content,
-    measured,
-    write_test_split,
-)
+from tests.mlflow_plugins import measured_project
+from tests.mlflow_plugins.measured_project import Later, MakeProject, Project, Serve
 from tests.mlflow_plugins.team import Team, gated, password
 
 Octavo = Callable[..., tuple[int | str | None, str, str]]
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -48,22 +38,7 @@ def make_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: P
         folder = tmp_path / "project"
         folder.mkdir()
         monkeypatch.chdir(folder)
-        shutil.copy(ROOT / "params.yaml", folder)
-        shutil.copy(empty_store, folder)
-        params = load_params()
-        write_test_split()
-        names = list(variants or params.variants)
-        cards = [
-            measured(name, content(name), layout.logits(names[0]) if place else None)
-            for place, name in enumerate(names)
-        ]
-        project = Project(
-            folder,
-            params,
-            Scorecards(pipeline="repro-1", machine={"cpu": "test"}, data={"source": "digits"}, scorecards=cards),
-        )
-        project.write()
-        return project
+        return measured_project.make(folder, empty_store, *variants)
 
     return make
 

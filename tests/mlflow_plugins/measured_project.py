@@ -1,6 +1,7 @@
 """A project that has been measured: small real models of both formats, run on a test split, and their scorecards."""
 
 import hashlib
+import shutil
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +21,8 @@ from pipeline.runtimes import open_model
 from pipeline.scorecard import ModelFile, Scorecard, Scorecards
 from pipeline.splits import Split
 
-VARIANTS = load_params(Path(__file__).parents[2] / "params.yaml").variants
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+VARIANTS = load_params(PARAMS).variants
 CLASSES = ["0", "1", "2"]
 N = 900
 WEIGHTS = np.random.default_rng(0).normal(size=(3, 16)).astype(np.float32)
@@ -146,6 +148,22 @@ class Project:
         layout.SCORECARDS.write_text(self.scorecards.model_dump_json(by_alias=True))
         decision = gate.decide(self.scorecards, self.params.policy, self.scorecards.scorecards[0].variant)
         layout.DECISION.write_text(decision.model_dump_json())
+
+
+def make(folder: Path, empty_store: Path, *variants: str) -> Project:
+    """A project in `folder`, the working directory, of the variants named or of all in params.yaml."""
+    shutil.copy(PARAMS, folder)
+    shutil.copy(empty_store, folder)
+    params = load_params()
+    write_test_split()
+    names = list(variants or params.variants)
+    cards = [
+        measured(name, content(name), layout.logits(names[0]) if place else None) for place, name in enumerate(names)
+    ]
+    scorecards = Scorecards(pipeline="repro-1", machine={"cpu": "test"}, data={"source": "digits"}, scorecards=cards)
+    project = Project(folder, params, scorecards)
+    project.write()
+    return project
 
 
 def content(variant: str, weights: np.ndarray = WEIGHTS) -> bytes:

@@ -35,13 +35,14 @@ def test_the_cards_snippet_runs(variant: str, make_project: MakeProject) -> None
 
 
 def test_texts_lie_beside_the_model_and_pictures_in_the_run(make_project: MakeProject) -> None:
-    project = accompany(make_project("onnx_fp32"))
-    client = project.client()
+    project = make_project("onnx_fp32")
+    layout.REPORT.write_text("a page about all variants")
+    client = accompany(project).client()
     (version,) = client.search_model_versions("name = 'octavo'")
     beside = {item.path for item in client.list_logged_model_artifacts(registered.model_id(version))}
     assert set(cards.NAMES) <= beside
     with registered.folder(client, version) as folder:
         assert not {path.suffix for path in folder.rglob("*")} & {".pkl", ".pickle", ".joblib"}
     in_run = {item.path for item in client.list_artifacts(str(version.run_id))}
-    assert {"confusion.svg", "tradeoff.svg"} <= in_run
-    assert not {"confusion.svg", "tradeoff.svg"} & beside
+    assert {"confusion.svg", "tradeoff.svg", "report.html"} <= in_run
+    assert not {"confusion.svg", "tradeoff.svg", "report.html"} & beside

@@ -16,8 +16,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
-from mlflow_plugins import tracking
-from pipeline import layout
+from mlflow_plugins import tracking, view
+from pipeline import gate, layout
 from pipeline.errors import ModelError, ServiceUnavailable
 from tests.mlflow_plugins import contenders
 from tests.mlflow_plugins.contenders import FORKS, PATIENCE
@@ -142,6 +142,71 @@ def test_changed_figures_make_a_new_version_and_leave_aliases_alone(project: Pro
     assert len(versions()["onnx_fp32"]) == 2
     aliases = project.client().get_registered_model("octavo").aliases
     assert {alias: str(number) for alias, number in aliases.items()} == {"champion": "1"}
+
+
+def test_another_verdict_is_shown_on_the_same_run_and_version(project: Project) -> None:
+    project.register()
+    before = versions()
+    assert {name: run.data.tags["verdict"] for name, run in runs().items()} == {
+        "onnx_fp32": "baseline",
+        "litert_int8_static": "pass",
+    }
+    policy = project.params.policy.model_copy(update={"max_size_ratio": 0.4})
+    decision = gate.decide(project.scorecards, policy, "onnx_fp32")
+    layout.DECISION.write_text(decision.model_dump_json())
+    layout.REPORT.write_text("the new page")
+
+    outcome = project.register()
+    assert (outcome.added, outcome.judged_anew, outcome.unchanged) == ([], ["litert_int8_static"], ["onnx_fp32"])
+    assert "0 added, 1 judged anew (litert_int8_static), 1 unchanged" in str(outcome)
+    assert versions() == before
+    run = runs()["litert_int8_static"]
+    version = project.client().get_model_version("octavo", before["litert_int8_static"][0])
+    assert run.data.tags["verdict"] == version.tags["verdict"] == "fail"
+    assert mlflow.artifacts.load_text(f"{run.info.artifact_uri}/report.html") == "the new page"
+    assert project.register().judged_anew == []
+
+
+def test_a_version_leads_back_to_what_it_was_made_of_and_its_model_tells_how_to_promote(project: Project) -> None:
+    project.change(
+        "litert_int8_static",
+        lineage=project.scorecards.card("litert_int8_static").lineage.model_copy(update={"git": "beef-dirty"}),
+    )
+    project.register()
+    model = project.client().get_registered_model("octavo")
+    assert "octavo promote" in model.description
+    assert "octavo rollback" in model.description
+    for variant, made in {
+        "onnx_fp32": "at commit `c0ffee`, with DVC lock `llllllllllll`: `git checkout c0ffee`",
+        "litert_int8_static": "at commit `beef`, with changes that were not committed, with DVC lock",
+    }.items():
+        version = project.client().get_model_version("octavo", versions()[variant][0])
+        assert version.description
+        assert version.description.startswith(f"{variant}: Tells 3 classes of images apart")
+        assert made in version.description
+        assert f"runs/{version.run_id}/artifacts" in version.description
+
+
+def test_descriptions_that_somebody_wrote_stay(project: Project) -> None:
+    project.client().create_registered_model("octavo", description="ours")
+    project.register()
+    number = versions()["onnx_fp32"][0]
+    project.client().update_model_version("octavo", number, "also ours")
+    project.client().delete_run(runs()["onnx_fp32"].info.run_id)
+    project.register()
+    assert project.client().get_registered_model("octavo").description == "ours"
+    assert project.client().get_model_version("octavo", number).description == "also ours"
+
+
+def test_the_printed_link_names_a_view_that_the_experiment_has(project: Project) -> None:
+    link = project.register().look
+    client = project.client()
+    place = tracking.experiment(client, "octavo")
+    assert link.endswith(f"/#/experiments/{place}/runs?workflowType=machine_learning&viewStateShareKey=octavo")
+    client.set_experiment_tag(place, view.TAG, "not JSON")
+    project.register()
+    tag = json.loads(client.get_experiment(place).tags[view.TAG])
+    assert json.loads(tag["state"])["orderByKey"] == "metrics.`latency_us`"
 
 
 def test_a_new_commit_alone_adds_nothing(project: Project) -> None:

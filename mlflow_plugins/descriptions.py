@@ -1,0 +1,53 @@
+"""What MLflow's pages say of the registered model and of each version, in Markdown."""
+
+from mlflow.entities import Run
+
+from mlflow_plugins import tracking, view
+from pipeline import claims, snapshot
+from pipeline.scorecard import Lineage, Scorecard, Scorecards
+
+MODE = "?workflowType=machine_learning"
+"""Of MLflow's pages, which start in another."""
+DIGITS = 12
+"""Of a digest, which a person compares; the run's tags have all of it."""
+
+
+def of_model(name: str, experiment: str) -> str:
+    """What the registered model is, how versions come to be, and how one is put into service and taken out of it."""
+    side_by_side = f"#{tracking.page(experiment, view.KEY)}"
+    return f"""\
+One image classifier in several forms, float and INT8, made and measured by Octavo. A version is one variant as it was
+measured once; its tags have the figures and the verdict. [The runs side by side]({side_by_side}).
+
+- **New versions** come with `dvc repro`; what did not change gets none.
+- **Promote**: `octavo promote [VARIANT]` moves the alias `champion` to a version that the policy lets pass, and \
+leaves `previous` on the one before.
+- **Roll back**: `octavo rollback [VERSION]`.
+- **Use**: `mlflow.pyfunc.load_model("models:/{name}@champion")`.
+
+Move aliases by `octavo` alone: it writes down who, when and why, and `octavo audit` finds every other move.
+"""
+
+
+def of_version(name: str, card: Scorecard, scorecards: Scorecards, run: Run) -> str:
+    """The variant in one sentence, the way back to what it was made of, and the way on to who promoted it."""
+    place = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    return f"""\
+{card.variant}: {claims.summary(card, scorecards)}
+
+- **Measured** in [this run]({place}{MODE}); [pictures and the report]({place}/artifacts{MODE}).
+- **Made** {_origin(card.lineage)} Of a version that was promoted the git tag `{snapshot.PREFIX}/{name}/…`, with the \
+version's number, has the very files: `git checkout` it, then `dvc checkout`.
+- **Promoted**: by whom, when and why say the tags `promote.by`, `promote.when` and `promote.why`, once it was; \
+`octavo audit` has the history.
+"""
+
+
+def _origin(lineage: Lineage) -> str:
+    lock = f"DVC lock `{lineage.dvc_lock[:DIGITS]}`" if lineage.dvc_lock else "no DVC lock"
+    if lineage.git is None:
+        return f"outside of git, with {lock}."
+    commit, _, dirty = lineage.git.partition("-")
+    changes = ", with changes that were not committed" if dirty else ""
+    again = f"`git checkout {commit[:DIGITS]}`, then `dvc repro`, makes it again."
+    return f"at commit `{commit[:DIGITS]}`{changes}, with {lock}: {again}"
