@@ -29,8 +29,13 @@ MANNERS = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
-QUIET = ("mlflow.utils.environment", "mlflow.pyfunc", "mlflow.store.db.utils")
-"""Loggers that tell of every model and every new database; the first warns where uv left pip out."""
+QUIET = (
+    "mlflow.utils.environment",
+    "mlflow.pyfunc",
+    "mlflow.store.db.utils",
+    "mlflow.store.model_registry.abstract_store",
+)
+"""Loggers that tell of every model, version and new database; the first warns where uv left pip out."""
 PAUSES = (0.5, 1.0)
 """Seconds before each further attempt to reach a server."""
 UNKNOWN, DENIED = 401, 403
