@@ -94,13 +94,12 @@ def test_the_registered_model_predicts_as_the_file_does(project: Project) -> Non
     np.testing.assert_allclose(onnx_logits, litert_logits, rtol=1e-5, atol=1e-5)
 
 
-def test_a_second_run_adds_nothing_and_is_quick(make_project: MakeProject) -> None:
+def test_a_second_run_adds_nothing(make_project: MakeProject) -> None:
     project = make_project()
     assert len(project.register().added) == 10
-    before, start = versions(), time.monotonic()
+    before = versions()
     outcome = project.register()
     assert (outcome.added, len(outcome.unchanged)) == ([], 10)
-    assert time.monotonic() - start < 1
     assert versions() == before
     assert len(runs(ViewType.ALL)) == 10
 
