@@ -364,7 +364,7 @@ def test_a_server_that_is_down_loses_nothing(project: Project, serve: Serve, mon
     sentence = r"127\.0\.0\.1:9 cannot be used: .*refused.*Nothing is lost"
     with pytest.raises(ServiceUnavailable, match=sentence) as failure:
         project.register()
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60  # by itself MLflow would try for minutes
     assert "secret" not in str(failure.value)
 
     server = ["server", "--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination", "artifacts-of-server"]
