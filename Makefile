@@ -37,7 +37,7 @@ repro: $(READY) ## build, measure and register every variant, then show the tabl
 	  "$(BIN)/octavo promote $$winner" 'make it the champion'
 
 test: $(READY) ## run the whole test suite, quick tests first (ARGS='-m "not slow"' for a part)
-	@$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
+	@$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(READY) ## check style, types and import rules
 	@$(BIN)/ruff check

@@ -64,9 +64,9 @@ def samples() -> Samples:
 def train_network(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Trains the network of that name in a process of its own, twice if called twice."""
 
-    def train(name: str, source: str = "digits") -> Path:
+    def train(name: str, source: str = "digits", form: str = "both") -> Path:
         folder = tmp_path_factory.mktemp(name)
-        command = [sys.executable, "-m", "tests.trained_network", name, str(folder), source]
+        command = [sys.executable, "-m", "tests.trained_network", name, str(folder), source, form]
         subprocess.run(command, cwd=Path(__file__).parents[1], check=True, capture_output=True)
         return folder
 

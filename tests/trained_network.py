@@ -1,6 +1,7 @@
-"""Trains a network, plain and quantization-aware, and exports both: trained_network.py NAME FOLDER [SOURCE].
+"""Trains a network, plain and quantization-aware, and exports both: trained_network.py NAME FOLDER [SOURCE [FORM]].
 
-Beside the quantization-aware one stand Keras' own logits, of the test images where the source has any, else of all.
+With the form `fp32` only the plain one. Beside the quantization-aware one stand Keras' own logits, of the test images
+where the source has any, else of all.
 """
 
 import sys
@@ -19,7 +20,7 @@ IMAGES = 6300
 """Enough to learn something in the time that a test may take."""
 
 
-def main(name: str, folder: Path, source: Literal["digits", "mnist"] = "digits") -> None:
+def main(name: str, folder: Path, source: Literal["digits", "mnist"] = "digits", form: str = "both") -> None:
     raw, budget = sources.load(Data(source=source)), BUDGETS[source]
     images, labels = (part[:IMAGES] for part in raw.train)
     train, held = Split(images[300:], labels[300:]), Split(images[:300], labels[:300])
@@ -27,6 +28,8 @@ def main(name: str, folder: Path, source: Literal["digits", "mnist"] = "digits")
     model = network.build(name, (28, 28), 10)
     fit.save(model, fit.fit(model, train, held, budget, "fp32"), folder / "fp32")
     export.export(model, pixels(held.images), folder / "fp32")
+    if form == "fp32":
+        return
     aware = qat.annotate(model)
     qat.initialize_ranges(aware, pixels(train.images[:200]))
     fit.save(aware, fit.fit(aware, train, held, budget, "qat"), folder / "qat")

@@ -41,8 +41,8 @@ def drawn(model: onnx.ModelProto, tmp_path_factory: pytest.TempPathFactory) -> S
 
 
 @pytest.fixture(scope="module")
-def trained(train_network: Callable[[str], Path]) -> Path:
-    return train_network("cnn4")
+def trained(train_network: Callable[..., Path]) -> Path:
+    return train_network("cnn4", form="fp32")
 
 
 @pytest.fixture
