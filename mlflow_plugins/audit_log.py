@@ -25,6 +25,11 @@ def head(tags: dict[str, str]) -> tuple[int, str]:
     return int(sequence), found
 
 
+def prepare(client: MlflowClient, model: str) -> None:
+    """Make the log's experiment, which belongs to who makes it wherever MLflow asks people who they are."""
+    tracking.experiment(client, _experiment(model))
+
+
 def append(client: MlflowClient, move: Move, grounds: str | None) -> None:
     """Add a record, and beside it what the verdict follows from. The caller holds the mutex."""
     run = _run_id(client, move.model) or _create_run(client, move.model)

@@ -18,7 +18,7 @@ from mlflow.entities import LifecycleStage, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from mlflow_plugins import companions, descriptions, models, mutex, runs, terms, tracking, view
+from mlflow_plugins import audit_log, companions, descriptions, models, mutex, runs, terms, tracking, view
 from mlflow_plugins.runs import Repro
 from pipeline import layout
 from pipeline.decision import load_decision
@@ -98,7 +98,10 @@ def _add(client: MlflowClient, cards: list[Scorecard], repro: Repro) -> dict[str
 
 
 def _ensure_registered_model(client: MlflowClient, name: str, experiment: str) -> None:
-    """Have it, with a description; one that somebody wrote stays as it is."""
+    """Have it, with a description; one that somebody wrote stays as it is.
+
+    It is made after its audit log: so both have one owner, not the log whoever first tries to promote.
+    """
     about = descriptions.of_model(name, experiment)
     try:
         if not client.get_registered_model(name).description:
@@ -106,6 +109,7 @@ def _ensure_registered_model(client: MlflowClient, name: str, experiment: str) -
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
+        audit_log.prepare(client, name)
         client.create_registered_model(name, description=about)
 
 
