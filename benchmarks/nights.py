@@ -29,7 +29,7 @@ from tests import servers
 from tests.end_to_end.nights import DIGITS, PATIENCE, VARIANTS, Nights, full_disk, group, is_alive, made_in, state
 from tests.end_to_end.project import Project
 
-KILLS, IDLE, ROLLBACKS = 12, 5, 10
+KILLS, IDLE, ROLLBACKS = 6, 5, 10
 """At random moments; nights; commands."""
 RESULTS = Path(__file__).parent / "results" / "nights.json"
 BUILT = ("promoted", "kept")
