@@ -25,6 +25,23 @@ PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
+class Wish:
+    """What is to be promoted, and how."""
+
+    variant: str | None = None
+    """None for the best that passes; of those a version that was rolled back is none."""
+    forced: str | None = None
+    """Why it is promoted whatever its verdict is."""
+    new_anchor: bool = False
+    """Let it become the anchor, too."""
+    expect: str | None = None
+    """The version that has to be champion until then; `none` for none."""
+
+
+BEST = Wish()
+
+
+@dataclass(frozen=True)
 class Promotion:
     """What came of it."""
 
@@ -58,8 +75,7 @@ def promote(
         raise click.UsageError("To move against the verdict name all three: VARIANT --force --reason '…'.")
     params, scorecards = load_params(), load_scorecards(layout.SCORECARDS)
     with tracking.connected() as client:
-        _check_expected(client, params.registry.model, expect)
-        done = move_champion(client, params, scorecards, variant, reason, new_anchor)
+        done = move_champion(client, params, scorecards, Wish(variant, reason, new_anchor, expect))
     shown = {"model": done.model, "variant": done.variant, "version": done.version, "previous": done.previous}
     click.echo(json.dumps(shown | {"moved": done.moved}) if as_json else str(done))
 
@@ -68,40 +84,37 @@ def move_champion(
     client: MlflowClient,
     params: Params,
     scorecards: Scorecards,
-    variant: str | None = None,
-    forced: str | None = None,
-    new_anchor: bool = False,
+    wish: Wish = BEST,
 ) -> Promotion:
-    """Promote the variant of that name, or the best that passes beside the baseline, the champion and the anchor.
+    """Promote what is wished for, if it passes beside the baseline, the champion and the anchor.
 
     Args:
         client: of the tracking store.
         params: of the project.
         scorecards: as registered.
-        variant: None for the best; of those a version that was rolled back is none.
-        forced: why it is promoted whatever its verdict is.
-        new_anchor: let it become the anchor, too.
+        wish: by default the best variant that passes.
 
     Raises:
-        PromotionRefused: no verdict is `pass`, or the champion changed in between.
+        PromotionRefused: no verdict is `pass`, or the champion is another than expected, or changed in between.
         ModelError: it is not registered as measured, or its registered bytes are others.
         AuditFailed: aliases or log were changed by other means.
     """
     model = params.registry.model
-    if variant is not None:
-        scorecards.card(variant)
+    if wish.variant is not None:
+        scorecards.card(wish.variant)
     now = aliases.state(client, model)
     if now.unfinished:
         with mutex.held(client, model, "promote", PATIENCE) as still_held:
             now = aliases.settle(client, model, still_held)
+    _check_expected(model, now, wish.expect)
     refused: list[Verdict] = []
-    for version in _candidates(client, params, scorecards, variant):
-        if _is_champion(client, version, now) and not new_anchor:
+    for version in _candidates(client, params, scorecards, wish.variant):
+        if _is_champion(client, version, now) and not wish.new_anchor:
             return Promotion(model, registered.variant(version), str(now.champion), None, False, None)
         found = challenger.grounds(client, version, scorecards, params, now)
         verdict = judge(found)
-        if verdict.verdict == "pass" or forced is not None:
-            planned = _plan(version, found, verdict, now, forced, new_anchor)
+        if verdict.verdict == "pass" or wish.forced is not None:
+            planned = _plan(version, found, verdict, now, wish)
             with mutex.held(client, model, "promote", PATIENCE) as still_held:
                 after = aliases.move(client, planned, _text(found), still_held)
             audit_log.copy(client, model, after.tags)
@@ -111,14 +124,14 @@ def move_champion(
     raise PromotionRefused(_why(refused, params, scorecards))
 
 
-def _check_expected(client: MlflowClient, model: str, expect: str | None) -> None:
-    """Refuse where another version is the champion; a move that happens from here on is refused anyhow.
+def _check_expected(model: str, now: State, expect: str | None) -> None:
+    """Refuse where another version is the champion; a move that was made since `now` is refused anyhow.
 
     Raises:
         PromotionRefused: it is.
     """
-    found = (aliases.state(client, model).champion or "none") if expect else None
-    if found != expect:
+    found = now.champion or "none"
+    if expect is not None and found != expect:
         raise PromotionRefused(f"Nothing is promoted: the champion of {model} is version {found}, not {expect}.")
 
 
@@ -143,12 +156,10 @@ def _is_champion(client: MlflowClient, version: ModelVersion, now: State) -> boo
     return registered.model_file(champion).sha256 == registered.model_file(version).sha256
 
 
-def _plan(
-    version: ModelVersion, found: Grounds, verdict: Verdict, now: State, forced: str | None, new_anchor: bool
-) -> Move:
+def _plan(version: ModelVersion, found: Grounds, verdict: Verdict, now: State, wish: Wish) -> Move:
     number, (sequence, parent) = str(version.version), audit_log.head(now.tags)
     before = {PREVIOUS: now.champion} if now.champion else {}
-    anchor = number if new_anchor else now.aliases.get(ANCHOR, number)
+    anchor = number if wish.new_anchor else now.aliases.get(ANCHOR, number)
     card = found.scorecards.card(found.variant)
     return Move(
         sequence=sequence + 1,
@@ -162,7 +173,7 @@ def _plan(
         before=now.aliases,
         after={**before, ANCHOR: anchor, CHAMPION: number},
         reasons=verdict.reasons,
-        note=forced,
+        note=wish.forced,
         digests={
             "model": card.model.sha256,
             "data": card.lineage.data,

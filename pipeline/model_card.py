@@ -16,7 +16,7 @@ from pipeline.drawing import READABLE
 from pipeline.params import Params
 from pipeline.scorecard import Scorecard, Scorecards
 
-MARKUP = re.compile(r"[\\`*\[\]<>|&]|(?<!\w)_|_(?!\w)|^[#+~=-]")
+MARKUP = re.compile(r"[\\`*\[\]<>|&]|(?<![^\W_])_|_(?![^\W_])|^[#+~=-]")
 """What Markdown reads as more than a character, CommonMark 0.31.2: anywhere, around words, at the start of a line."""
 NUMBERED = re.compile(r"^(\d+)([.)])")
 

@@ -42,6 +42,7 @@ def process_state() -> Iterator[None]:
     yield
     if "mlflow" in sys.modules:
         sys.modules["mlflow"].set_tracking_uri(None)
+        sys.modules["mlflow"].set_registry_uri(None)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)

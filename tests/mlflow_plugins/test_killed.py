@@ -101,7 +101,7 @@ def test_a_promotion_is_finished_by_the_next_command(project: Project) -> None:
     first, second = two_promotions(project)
 
     def promote() -> None:
-        promotion.move_champion(MlflowClient(), project.params, project.scorecards, VARIANT)
+        promotion.move_champion(MlflowClient(), project.params, project.scorecards, promotion.Wish(VARIANT))
 
     write = 0
     while True:
@@ -140,10 +140,10 @@ def test_a_rollback_is_finished_by_the_next_command(project: Project) -> None:
 def two_promotions(project: Project) -> tuple[str, str]:
     """The version that is champion, and one that could be next."""
     register.register(project.scorecards, project.params)
-    promotion.move_champion(MlflowClient(), project.params, project.scorecards, VARIANT)
+    promotion.move_champion(MlflowClient(), project.params, project.scorecards, promotion.Wish(VARIANT))
     project.weigh(VARIANT, WEIGHTS * np.float32(1.01))
     register.register(project.scorecards, project.params)
-    promotion.move_champion(MlflowClient(), project.params, project.scorecards, VARIANT)
+    promotion.move_champion(MlflowClient(), project.params, project.scorecards, promotion.Wish(VARIANT))
     rollback.move_back(MlflowClient(), project.params.registry.model)
     return "2", "3"
 

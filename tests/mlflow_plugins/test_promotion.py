@@ -174,7 +174,7 @@ def test_who_loses_the_race_is_told(project: Project, octavo: Octavo, monkeypatc
 
     def meanwhile(found: Grounds) -> Verdict:
         monkeypatch.setattr("mlflow_plugins.promotion.judge", judge)
-        promotion.move_champion(project.client(), project.params, project.scorecards, VARIANT)
+        promotion.move_champion(project.client(), project.params, project.scorecards, promotion.Wish(VARIANT))
         return judge(found)
 
     monkeypatch.setattr("mlflow_plugins.promotion.judge", meanwhile)
@@ -199,7 +199,7 @@ def test_a_move_cut_short_is_finished(project: Project, octavo: Octavo, monkeypa
 
     monkeypatch.setattr(MlflowClient, "set_registered_model_alias", cut)
     with pytest.raises(KeyboardInterrupt):
-        promotion.move_champion(project.client(), project.params, project.scorecards, VARIANT)
+        promotion.move_champion(project.client(), project.params, project.scorecards, promotion.Wish(VARIANT))
     monkeypatch.setattr(MlflowClient, "set_registered_model_alias", set_alias)
     numbers = project.client().get_registered_model("octavo").aliases
     assert (str(numbers["champion"]), str(numbers["previous"])) == ("2", "2")

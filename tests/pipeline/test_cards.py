@@ -136,6 +136,7 @@ def test_hostile_names_stay_text(scorecards: Scorecards, decision: Decision, par
 @example("~~~ two")
 @example("- three")
 @example("_four_ five_six")
+@example("__0__")
 @example("seven\\")
 @example("https://eight.example/<9>")
 @given(st.text(st.characters(exclude_categories=["C"]), min_size=1))
