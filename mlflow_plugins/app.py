@@ -30,19 +30,14 @@ POLICY = "OCTAVO_POLICY"
 def create_app() -> FastAPI | Flask:
     """MLflow's own app with the gate in it. Nobody is known by name, so nobody may force a move.
 
-    Raises:
-        SystemExit: there is no policy; the server ends, and does not start the worker again.
+    Without a policy the server ends, and does not start the worker again.
     """
     keep_gate(lambda: False)
     return create_fastapi_app(mlflow_app) if _MLFLOW_SGI_NAME.get() == "uvicorn" else mlflow_app
 
 
 def keep_gate(may_force: MayForce) -> None:
-    """Guard this process's registry store by the policy that the environment names.
-
-    Raises:
-        SystemExit: there is none.
-    """
+    """Guard this process's registry store by the policy that the environment names, or end the process."""
     with _or_not_start():
         guard(_get_model_registry_store(), policy(), may_force)
 
@@ -72,9 +67,9 @@ def policy() -> Policy:
 
 @contextmanager
 def _or_not_start() -> Iterator[None]:
-    """Turn a failure into its sentence, and the exit code by which uvicorn and gunicorn know not to try again."""
+    """End the process where this fails, with its sentence and the exit code by which its parent does not try again."""
     try:
         yield
     except OctavoError as error:
-        print(f"octavo: {error}", file=sys.stderr)
-        raise SystemExit(STARTUP_FAILURE) from None
+        print(f"octavo: {error}", file=sys.stderr, flush=True)
+        os._exit(STARTUP_FAILURE)  # at once: uvicorn kills a worker that is slow to leave, and then starts another

@@ -16,8 +16,9 @@ from mlflow_plugins.app import keep_gate
 def create_app() -> FastAPI | Flask:
     """MLflow's basic-auth app with the gate in it.
 
+    Without a policy the server ends, and does not start the worker again.
+
     Raises:
-        SystemExit: there is no policy; the server ends, and does not start the worker again.
         MlflowException: basic-auth lacks a setting.
     """
     keep_gate(lambda: auth.sender_is_admin() or auth.validate_can_manage_registered_model())

@@ -241,7 +241,7 @@ def test_a_policy_that_cannot_be_read_gets_a_sentence(named: Path, content: str 
 
 @pytest.mark.slow
 def test_without_a_policy_the_server_does_not_start(tmp_path: Path, empty_store: Path) -> None:
-    command = [sys.executable, "-m", "mlflow", "server", "--app-name", "octavo", "--workers", "1", "--port", "0"]
+    command = [sys.executable, "-m", "mlflow", "server", "--app-name", "octavo", "--workers", "2", "--port", "0"]
     command += ["--backend-store-uri", f"sqlite:///{empty_store}"]
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     with subprocess.Popen(command, stderr=subprocess.PIPE, cwd=tmp_path, start_new_session=True) as server:
