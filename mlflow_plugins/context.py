@@ -4,13 +4,15 @@ MLflow loads this module while it is itself being imported, so it stays light an
 """
 
 import os
-import subprocess
 from pathlib import Path
 
 import yaml
 from mlflow.tracking.context.abstract_context import RunContextProvider
 
 from pipeline import revision
+
+PATIENCE = 5
+"""Seconds that git may take to name the commit."""
 
 
 class DvcRunContext(RunContextProvider):
@@ -25,7 +27,7 @@ class DvcRunContext(RunContextProvider):
             "dvc.stage": os.environ.get("DVC_STAGE"),
             "dvc.root": root,
             "dvc.lock": _lock(root),
-            "git.commit": _commit(root or "."),
+            "git.commit": revision.git(Path(root or "."), "rev-parse", "--verify", "HEAD", timeout=PATIENCE),
         }
         return {name: value for name, value in found.items() if value}
 
@@ -37,13 +39,3 @@ def _lock(root: str | None) -> str | None:
         return revision.lock_digest(lock) if lock else None
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
         return None
-
-
-def _commit(folder: str) -> str | None:
-    """The commit that `folder`'s repository stands at, or None where git cannot tell."""
-    try:
-        command = ["git", "-C", folder, "rev-parse", "--verify", "HEAD"]
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip()

@@ -10,9 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pipeline import revision
+from pipeline import files, revision
 
-CHUNK = 2**24
 FOLDER = ".dir"
 """Ends the digest of a folder, which is that of the list of its files."""
 
@@ -51,9 +50,9 @@ def found(path: Path) -> str:
     `.dvcignore` leaves out are not left out here.
     """
     if path.is_file():
-        return _md5(path)
-    files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
-    listed = [{"md5": _md5(files[name]), "relpath": name} for name in sorted(files)]
+        return files.digest(path, "md5")
+    inside = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+    listed = [{"md5": files.digest(inside[name], "md5"), "relpath": name} for name in sorted(inside)]
     return hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + FOLDER
 
 
@@ -66,11 +65,3 @@ def remote(project: Path) -> str | None:
         return config.get(f"'remote \"{name}\"'", "url", fallback=None)
     except (Error, UnicodeDecodeError):
         return None
-
-
-def _md5(file: Path) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
-    with file.open("rb") as content:
-        while chunk := content.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

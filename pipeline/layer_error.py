@@ -14,7 +14,6 @@ import onnx
 
 from pipeline import canonical, equalization, qdq
 from pipeline.probe import open_probe
-from pipeline.runtimes import open_model
 from pipeline.splits import pixels
 from pipeline.trials import decibels
 
@@ -28,13 +27,14 @@ Pairs = Mapping[str, tuple[str, str]]
 """Layer -> the value that it gives in the file, and in the network."""
 
 
-def measure(path: Path, network: Path, images: np.ndarray) -> dict[str, float]:
+def measure(path: Path, network: Path, images: np.ndarray, fed: np.ndarray) -> dict[str, float]:
     """Signal-to-quantization-noise ratio of what each layer gives, in decibels, in the order they run.
 
     Args:
         path: a model file. Only ONNX keeps the layers' names; of another format nothing is measured.
         network: the exported ONNX network that it was made of; one trained quantization-aware runs as it was trained.
         images: (N, H, W[, C]) as a split has them; the first 64 are taken.
+        fed: the same images as the model file takes them.
     """
     if path.suffix != ".onnx":
         return {}
@@ -42,7 +42,7 @@ def measure(path: Path, network: Path, images: np.ndarray) -> dict[str, float]:
     pairs = _pairs(model, exported)
     if not pairs:
         return {}
-    asked, fed = pixels(images[:IMAGES]), open_model(path).feed(images[:IMAGES])
+    asked, fed = pixels(images[:IMAGES]), fed[:IMAGES]
     references = [exported, equalization.equalize(exported)] if equalization.applies(exported) else [exported]
     found = [_ratios(model, reference, pairs, fed, asked) for reference in references]
     return max(found, key=lambda ratios: sum(ratios.values()))

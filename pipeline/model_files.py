@@ -3,11 +3,9 @@
 import hashlib
 from pathlib import Path
 
-from pipeline import onnx_file
+from pipeline import files, onnx_file
 from pipeline.errors import ModelError
 from pipeline.scorecard import ModelFile
-
-CHUNK = 2**24
 
 
 def beside(path: Path) -> list[Path]:
@@ -43,21 +41,13 @@ def sha256(path: Path) -> str:
     The list is what `sha256sum` prints of them, in the order of `parts`, named from the model's folder. Raises as
     `parts`.
     """
-    files = parts(path)
-    if len(files) == 1:
-        return _file_sha256(path)
-    lines = [f"{_file_sha256(file)}  {file.relative_to(path.parent).as_posix()}\n" for file in files]
+    digests = {part: files.digest(part, "sha256") for part in parts(path)}
+    if len(digests) == 1:
+        return digests[path]
+    lines = [f"{digest}  {part.relative_to(path.parent).as_posix()}\n" for part, digest in digests.items()]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def of(path: Path) -> ModelFile:
     """The model at `path` as it is now. Raises as `parts`."""
     return ModelFile(path=path.as_posix(), sha256=sha256(path))
-
-
-def _file_sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

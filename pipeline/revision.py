@@ -79,11 +79,11 @@ def _lock_digest(content: bytes) -> str:
     return digest({name: stage for name, stage in stages(content).items() if name not in DOWNSTREAM})
 
 
-def git(folder: Path, *arguments: str) -> str | None:
-    """What git answers in `folder`, without waiting for anyone; None where it fails or is not there."""
+def git(folder: Path, *arguments: str, timeout: float | None = None) -> str | None:
+    """What git answers in `folder`, without waiting for anyone; None where it fails, is not there, or takes longer."""
     try:
         command = ["git", "-C", str(folder), "--no-optional-locks", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (FileNotFoundError, subprocess.CalledProcessError):
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=timeout)
+    except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

@@ -20,14 +20,15 @@ def main(name: str) -> None:
     test, calibration = load_split(layout.split("test")), load_split(layout.split("calibration"))
     variant, *others = (open_model(path) for path in (model, baseline, *exported))
     logits, beside, network, *control = (evaluation.logits(each, test.images) for each in (variant, *others))
+    fed = variant.feed(calibration.images)
     card = Evaluation(
         model=model_files.of(model),
         quality=evaluation.judge(test, logits, beside, control[0] if control else None, classes),
         size=proof.measure_size(model, baseline),
-        proof=proof.prove(model, variant.feed(calibration.images)),
+        proof=proof.prove(model, fed),
         parity={"network": parity.compare(logits, network, proof.output_step(model))},
         interface=proof.interface(model),
-        layer_sqnr_db=layer_error.measure(model, exported[0], calibration.images),
+        layer_sqnr_db=layer_error.measure(model, exported[0], calibration.images, fed),
     )
     evaluation.save(name, test, logits, card)
 

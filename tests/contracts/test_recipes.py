@@ -75,7 +75,8 @@ def test_it_says_how_it_is_called(name: str, make: Make) -> None:
 def test_its_layers_bear_the_names_of_the_networks_layers(
     name: str, make: Make, exported: Path, samples: Samples
 ) -> None:
-    found = layer_error.measure(make(name), source(exported, name) / "model.onnx", samples.selection.images)
+    path, chosen = make(name), samples.selection.images
+    found = layer_error.measure(path, source(exported, name) / "model.onnx", chosen, open_model(path).feed(chosen))
     assert [layer.removeprefix("quant_") for layer in found] == ["conv2d", "dense"]
     assert min(found.values()) > 20
 

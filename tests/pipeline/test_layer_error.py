@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from pipeline import byte_input, calibration, canonical, equalization, layer_error, qdq, quantizer
+from pipeline.runtimes import open_model
 from tests.pipeline import onnx_graphs as graphs
 
 LAYERS = ["c0", "c1", "pooled", "y"]
@@ -38,7 +39,12 @@ def quantized(model: onnx.ModelProto, spoilt: str | None = None) -> onnx.ModelPr
 def measured(model: onnx.ModelProto, network: onnx.ModelProto, folder: Path) -> dict[str, float]:
     for name, graph in (("model", model), ("network", network)):
         canonical.save(graph, folder / name / "model.onnx")
-    return layer_error.measure(folder / "model/model.onnx", folder / "network/model.onnx", graphs.images())
+    return layers(folder, graphs.images())
+
+
+def layers(folder: Path, images: np.ndarray) -> dict[str, float]:
+    model = folder / "model/model.onnx"
+    return layer_error.measure(model, folder / "network/model.onnx", images, open_model(model).feed(images))
 
 
 @settings(max_examples=10)
@@ -90,13 +96,13 @@ def test_bytes_are_fed_where_the_file_takes_bytes(tmp_path: Path) -> None:
     byte_input.take_bytes(model)
     for name, graph in (("model", model), ("network", network)):
         canonical.save(graph, tmp_path / name / "model.onnx")
-    found = layer_error.measure(tmp_path / "model/model.onnx", tmp_path / "network/model.onnx", scaled)
+    found = layers(tmp_path, scaled)
     assert found == dict.fromkeys(("c0", "pooled", "y"), pytest.approx(140, abs=60))
 
 
 def test_without_names_there_is_nothing_to_tell(tmp_path: Path) -> None:
     assert measured(graphs.stack(1), graphs.stack(1), tmp_path) == {}
-    assert layer_error.measure(tmp_path / "model.tflite", tmp_path, graphs.images()) == {}
+    assert layer_error.measure(tmp_path / "model.tflite", tmp_path, graphs.images(), graphs.images()) == {}
 
 
 def test_a_layer_that_only_moves_values_is_none(tmp_path: Path) -> None:
