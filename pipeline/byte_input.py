@@ -6,7 +6,24 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pipeline import qdq
 from pipeline.calibration import LEVELS
+from pipeline.errors import ModelError
 from pipeline.splits import pixels
+
+
+def require(images: np.ndarray) -> None:
+    """Check that images (N, H, W[, C]) can be given as bytes.
+
+    Raises:
+        ModelError: they are float and leave 0..1, so that no bytes stand for them.
+    """
+    if images.dtype == np.uint8 or not images.size:
+        return
+    low, high = float(images.min()), float(images.max())
+    if low < 0 or high > 1:
+        raise ModelError(
+            f"A network takes bytes only where images are uint8, or float in 0..1; these run from {low:g} to {high:g}. "
+            "Remove the option take_bytes, or give images as uint8."
+        )
 
 
 def take_bytes(model: onnx.ModelProto) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import onnx
 from onnx import numpy_helper
 
-from pipeline import detached, files, onnx_file, session_options
+from pipeline import detached, files, onnx_file, qdq, session_options
 from pipeline.detached import Content
 
 IR_VERSION = 10
@@ -90,19 +90,18 @@ def _simplify(model: onnx.ModelProto, contents: Mapping[str, Content]) -> dict[s
     _constants_to_initializers(graph)
     _drop_unread(graph)
     _share_initializers(graph, contents)
-    for node in graph.node:
-        _trim_node(node)
+    for each in _graphs(graph):
+        for node in each.node:
+            _trim_node(node)
     named = _rename(graph)
     _rename_dimensions(graph)
-    graph.name = "g"
-    graph.ClearField("doc_string")
     options = sorted((item.key, item.value) for item in model.metadata_props if item.key in session_options.ALLOWED)
-    del graph.value_info[:], model.metadata_props[:], graph.metadata_props[:]
+    del model.metadata_props[:]
     for key, value in options:
         model.metadata_props.add(key=key, value=value)
     for field in ("doc_string", "producer_name", "producer_version", "domain", "model_version"):
         model.ClearField(field)
-    used = {node.domain for node in graph.node}
+    used = {node.domain for each in _graphs(graph) for node in each.node}
     kept = [opset for opset in model.opset_import if opset.domain in used or not opset.domain]
     del model.opset_import[:]
     model.opset_import.extend(sorted(kept, key=lambda opset: opset.domain))
@@ -128,18 +127,15 @@ def _drop_unread(graph: onnx.GraphProto) -> None:
         if read.isdisjoint(node.output):
             graph.node.remove(node)
         else:
-            read.update(node.input)
+            read.update(qdq.reads(node))
     _keep(graph.initializer, [tensor for tensor in graph.initializer if tensor.name in read])
 
 
 def _share_initializers(graph: onnx.GraphProto, contents: Mapping[str, Content]) -> None:
-    """Weights in integers and their zero points stay apart: for exact sums onnxruntime converts each, once."""
-    apart = {name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.input[::2]}
     first: dict[tuple[object, ...], str] = {}
     names: dict[str, str] = {}
     for tensor in graph.initializer:
         key = (
-            tensor.name if tensor.name in apart and tensor.data_type == onnx.TensorProto.INT8 else "",
             tensor.data_type,
             tuple(tensor.dims),
             contents[detached.key(tensor)].digest()
@@ -179,23 +175,45 @@ def _rename(graph: onnx.GraphProto) -> dict[str, str]:
     fresh = (name for name in _short_names() if name not in ends)
     names = {name: name for name in ends} | {"": ""}
     named = {}
+    for name in _values(graph):
+        if name not in names:
+            names[name] = next(fresh)
     for node in graph.node:
-        for name in (*node.input, *node.output):
-            if name not in names:
-                names[name] = next(fresh)
         if node.doc_string:
             named[names[node.output[0]]] = node.doc_string
-        node.ClearField("doc_string")
-        node.ClearField("name")
-    for tensor in graph.initializer:
-        if detached.is_declared(tensor):
-            continue
-        raw = numpy_helper.from_array(numpy_helper.to_array(tensor), tensor.name)
-        tensor.CopyFrom(raw)
+    for each in _graphs(graph):
+        each.name = "g"
+        each.ClearField("doc_string")
+        del each.value_info[:], each.metadata_props[:]
+        for node in each.node:
+            node.ClearField("doc_string")
+            node.ClearField("name")
+        for tensor in each.initializer:
+            if not detached.is_declared(tensor):
+                tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor), tensor.name))
     order = {name: place for place, name in enumerate(names)}
     _keep(graph.initializer, sorted(graph.initializer, key=lambda tensor: order[tensor.name]))
     _rename_values(graph, names)
     return named
+
+
+def _values(graph: onnx.GraphProto) -> Iterator[str]:
+    """Names of values in the order they are read and made, those of graphs within graphs included."""
+    yield from (value.name for value in graph.input)
+    for node in graph.node:
+        yield from node.input
+        for inner in qdq.subgraphs(node):
+            yield from _values(inner)
+        yield from node.output
+    yield from (tensor.name for tensor in graph.initializer)
+
+
+def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """The graph, and those in the attributes of its operators, such as the body of a loop."""
+    yield graph
+    for node in graph.node:
+        for inner in qdq.subgraphs(node):
+            yield from _graphs(inner)
 
 
 def _rename_dimensions(graph: onnx.GraphProto) -> None:
@@ -209,11 +227,15 @@ def _rename_dimensions(graph: onnx.GraphProto) -> None:
 
 
 def _rename_values(graph: onnx.GraphProto, names: dict[str, str]) -> None:
-    for node in graph.node:
-        node.input[:] = [names.get(name, name) for name in node.input]
-        node.output[:] = [names.get(name, name) for name in node.output]
-    for tensor in graph.initializer:
-        tensor.name = names.get(tensor.name, tensor.name)
+    for each in _graphs(graph):
+        for node in each.node:
+            node.input[:] = [names.get(name, name) for name in node.input]
+            node.output[:] = [names.get(name, name) for name in node.output]
+        for tensor in each.initializer:
+            tensor.name = names.get(tensor.name, tensor.name)
+        if each is not graph:
+            for value in (*each.input, *each.output):
+                value.name = names.get(value.name, value.name)
 
 
 def _short_names() -> Iterator[str]:

@@ -14,6 +14,7 @@ from onnx import helper, numpy_helper
 from pipeline import qdq
 from pipeline.calibration import Range, uint8_parameters
 from pipeline.errors import ParamsError
+from pipeline.qdq import Grid
 
 WITHOUT_WEIGHTS = ("Add", "AveragePool", "Concat", "GlobalAveragePool", "LeakyRelu", "Mul", "Sigmoid")
 FLOAT_OUTPUT = ("Gemm", "MatMul")
@@ -22,12 +23,8 @@ FLOAT_OUTPUT = ("Gemm", "MatMul")
 
 def layers(model: onnx.ModelProto) -> list[str]:
     """Outputs of the operators with weights, in graph order: what can be left in float one by one."""
-    constants = qdq.initializers(model)
-    return [
-        node.output[0]
-        for node in model.graph.node
-        if node.op_type in qdq.INTEGER_KERNELS and node.input[qdq.WEIGHT_INPUT] in constants
-    ]
+    known = qdq.constants(model)
+    return [node.output[0] for node in model.graph.node if qdq.is_layer(node, known)]
 
 
 def layers_at(model: onnx.ModelProto, places: Collection[int]) -> tuple[str, ...]:
@@ -71,7 +68,7 @@ def quantize(
     """The network with integers wherever onnxruntime has a kernel for them, but for the layers `left` in float.
 
     Args:
-        model: float, with `Gemm` instead of MatMul + Add (`gemm.fuse`).
+        model: float, as `preparation.prepare` leaves it.
         ranges: of at least the activations that `points` names.
         left: outputs of operators to leave in float.
         per_channel: a scale for each output channel of the weights, else one for all.
@@ -83,7 +80,12 @@ def quantize(
         scale, zero = uint8_parameters(*ranges[name])
         clipped = zero == 0 and not keep_clips
         qdq.insert_pair(result, _without_clip(result, name, ranges[name]) if clipped else name, scale, zero)
-    qdq.store_integers(result, lambda weights, axis: qdq.nearest(weights, axis if per_channel else None), left)
+
+    def grid_of(weights: np.ndarray, axis: int) -> Grid:
+        return qdq.nearest(weights, axis if per_channel else None)
+
+    qdq.store_integers(result, grid_of, left)
+    qdq.store_for_float(result, ("ConvTranspose",), grid_of, left)
     _keep_float(result, left)
     return result
 

@@ -25,7 +25,7 @@ def settle(model: onnx.ModelProto) -> None:
     constants, makers, readers = qdq.initializers(model), qdq.producers(model), qdq.consumers(model)
     for node in [node for node in model.graph.node if node.op_type == "Add"]:
         reader = node
-        while reader is node or reader.op_type in qdq.CLIPS:
+        while (reader is node or reader.op_type in qdq.CLIPS) and reader.output[0] in readers:
             reader = readers[reader.output[0]][0]
         ends = [*(makers.get(name, node) for name in node.input), reader]
         if [end.op_type for end in ends] != ENDS:

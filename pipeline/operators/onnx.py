@@ -145,6 +145,8 @@ def _stored_behind(
     name: str, stored: dict[str, onnx.TensorProto], makers: dict[str, onnx.NodeProto]
 ) -> onnx.TensorProto | None:
     """The initializer that `name` is, or is converted from."""
-    while name not in stored and name in makers and makers[name].op_type in CONVERTERS | MOVERS:
+    while name not in stored and name in makers and makers[name].op_type in CONVERTERS | MOVERS | {"Mul"}:
+        if makers[name].op_type == "Mul" and makers[name].input[1] not in stored:  # else it scales a Cast's integers
+            return None
         name = makers[name].input[0]
     return stored.get(name)

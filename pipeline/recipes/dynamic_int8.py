@@ -4,16 +4,19 @@ Convolutions keep float compute over int8 weights: onnxruntime's dynamic integer
 FP32's time.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+import numpy as np
 import onnx
-from onnxruntime.quantization import QuantType, quantize_dynamic
-from onnxruntime.quantization.quant_utils import add_pre_process_metadata
+from onnx import TensorProto, helper, numpy_helper
 
-from pipeline import canonical, qdq, session_options
+from pipeline import canonical, preparation, qdq
 from pipeline.params import Model
+from pipeline.qdq import Grid
 from pipeline.splits import Samples
+
+DENSE = ("Gemm", "MatMul")
 
 
 class Options(Model):
@@ -22,17 +25,36 @@ class Options(Model):
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
     model = canonical.load(exported / "model.onnx")
-    add_pre_process_metadata(model)
-    with TemporaryDirectory() as folder:
-        quantized = Path(folder, "model.onnx")
-        quantize_dynamic(
-            model,
-            quantized,
-            op_types_to_quantize=["MatMul"],
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-        )
-        model = onnx.load(quantized)
-    qdq.store_for_float(model, ("Conv", "ConvTranspose"))
-    session_options.ask(model, session_options.EXACT_SUMS)
+    preparation.prepare(model)
+    known = qdq.constants(model)
+    for node in [node for node in model.graph.node if node.op_type in DENSE and qdq.is_layer(node, known)]:
+        weights = numpy_helper.to_array(known[node.input[qdq.WEIGHT_INPUT]])
+        place = list(model.graph.node).index(node)
+        model.graph.node.remove(node)
+        for offset, each in enumerate(_in_integers(model, node, qdq.nearest(weights, -1))):
+            model.graph.node.insert(place + offset, each)
+    qdq.store_for_float(model, ("Conv", "ConvTranspose"), qdq.nearest)
     canonical.save(model, target)
+
+
+def _in_integers(model: onnx.ModelProto, node: onnx.NodeProto, grid: Grid) -> Iterator[onnx.NodeProto]:
+    """The operators that stand for the dense layer `node`: onnxruntime fuses them into one."""
+    source, target, layer = node.input[0], node.output[0], node.doc_string
+    integers, scale, zero, product, real, both, scaled = (
+        f"{target}/{part}" for part in ("integers", "scale", "zero", "product", "real", "scales", "scaled")
+    )
+    weight, weight_scale, weight_zero = (
+        qdq.add_constant(model, f"{target}/weight_{part}", array)
+        for part, array in (
+            ("integers", grid.integers),
+            ("scale", grid.scale),
+            ("zero", np.zeros(grid.scale.shape, np.int8)),
+        )
+    )
+    yield helper.make_node("DynamicQuantizeLinear", [source], [integers, scale, zero])
+    yield helper.make_node("MatMulInteger", [integers, weight, zero, weight_zero], [product], doc_string=layer)
+    yield helper.make_node("Cast", [product], [real], to=TensorProto.FLOAT)
+    yield helper.make_node("Mul", [scale, weight_scale], [both])
+    yield helper.make_node("Mul", [real, both], [scaled if qdq.has_bias(node) else target], doc_string=layer)
+    if qdq.has_bias(node):
+        yield helper.make_node("Add", [scaled, node.input[qdq.BIAS_INPUT]], [target], doc_string=layer)

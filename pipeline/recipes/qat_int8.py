@@ -5,7 +5,7 @@ from pathlib import Path
 import onnx
 from onnx import helper
 
-from pipeline import byte_input, canonical, gemm, learned, qdq, sums
+from pipeline import byte_input, canonical, learned, preparation, qdq, sums
 from pipeline.errors import ModelError
 from pipeline.params import Model
 from pipeline.splits import Samples
@@ -17,12 +17,17 @@ class Options(Model):
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
+    if options.take_bytes:
+        byte_input.require(samples.calibration)
     model = canonical.load(exported / "model.onnx")
     if all(node.op_type != "QuantizeLinear" for node in model.graph.node):
         raise ModelError(f"{exported} has no learned ranges: recipe 'qat_int8' needs source 'qat'.")
     del model.metadata_props[:]  # the export asks to be run in float
+    preparation.prepare(model)
+    learned_model = onnx.ModelProto()
+    learned_model.CopyFrom(model)
     _restore(model)
-    learned.check(canonical.load(exported / "model.onnx"), model)
+    learned.check(learned_model, model)
     if options.take_bytes:
         byte_input.take_bytes(model)
     canonical.save(model, target)
@@ -30,9 +35,9 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
 
 def _restore(model: onnx.ModelProto) -> None:
     """Put everything that was learned into integers, in place."""
-    gemm.fuse(model)
     _keep_clips(model)
     qdq.store_integers(model, learned.recover_grid)
+    qdq.store_for_float(model, ("ConvTranspose",), learned.recover_grid)
     sums.settle(model)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import NonNegativeInt
 
-from pipeline import byte_input, canonical, files, gemm, layout, quantizer
+from pipeline import byte_input, canonical, files, layout, preparation, quantizer
 from pipeline.bench import Bench
 from pipeline.calibration import METHODS
 from pipeline.errors import ParamsError
@@ -37,8 +37,10 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
     for method in (options.method, *(options.search.methods if options.search else ())):
         if method not in METHODS:
             raise ParamsError(f"Unknown calibration method '{method}'. Known: {', '.join(METHODS)}.")
+    if options.take_bytes:
+        byte_input.require(samples.calibration)
     model = canonical.load(exported / "model.onnx")
-    gemm.fuse(model)
+    preparation.prepare(model)
     bench = Bench(model, samples, layout.TRIALS)
     choice = Choice(
         method=options.method,

@@ -1,13 +1,12 @@
 """ONNX with int8 weights and float compute: a quarter of the file at FP32's speed, without calibration.
 
-For networks so small that integer kernels are slower than float ones. onnxruntime turns the weights back into float
-when it loads the file, if told so by a session option that travels in the model's metadata: `pipeline.runtimes` sets
-it; elsewhere set `session.disable_quant_qdq` to 1, else the weights are turned back at every call.
+For networks so small that integer kernels are slower than float ones. Runtimes turn the weights back into float once,
+while they load the file.
 """
 
 from pathlib import Path
 
-from pipeline import canonical, qdq
+from pipeline import canonical, preparation, qdq
 from pipeline.params import Model
 from pipeline.splits import Samples
 
@@ -18,5 +17,8 @@ class Options(Model):
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
     model = canonical.load(exported / "model.onnx")
-    qdq.store_for_float(model, qdq.OUTPUT_AXIS, options.per_channel)
+    preparation.prepare(model)
+    qdq.store_for_float(
+        model, qdq.OUTPUT_AXIS, lambda weights, axis: qdq.nearest(weights, axis if options.per_channel else None)
+    )
     canonical.save(model, target)

@@ -60,7 +60,7 @@ def taking_bytes() -> onnx.ModelProto:
 def weight_only() -> onnx.ModelProto:
     """Asks to be run in float."""
     model = dense()
-    qdq.store_for_float(model, ["Gemm"])
+    qdq.store_for_float(model, ["Gemm"], qdq.nearest)
     return model
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline import calibration, gemm, qdq
+from pipeline import calibration, preparation, qdq
 from pipeline.runtimes import open_model
 
 
@@ -34,7 +34,7 @@ def network(
         opset_imports=[helper.make_opsetid("", 17)],
         ir_version=10,
     )
-    gemm.fuse(model)
+    preparation.prepare(model)
     onnx.checker.check_model(model, full_check=True)
     return model
 

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from pipeline import bias_correction, calibration, canonical, gemm, proof, qdq, quantizer
+from pipeline import bias_correction, calibration, canonical, preparation, proof, qdq, quantizer
 from pipeline.calibration import Range
 from pipeline.findings import Proof
 from tests.pipeline import onnx_graphs as graphs
@@ -260,7 +260,7 @@ def test_weights_that_lie_transposed_are_turned(tmp_path: Path) -> None:
         if tensor.name == "y_w":
             tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(numpy_helper.to_array(tensor).T), "y_w"))
     qdq.producers(model)["y"].attribute.append(helper.make_attribute("transB", 1))
-    gemm.fuse(model)
+    preparation.prepare(model)
     np.testing.assert_array_equal(graphs.answers(model, tmp_path, graphs.images()), wanted)
     quantized = quantizer.quantize(model, min_max(model))
     assert prove(quantized, tmp_path).integer_compute_share == 1

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import canonical, gemm, layout, quantizer, recipes
+from pipeline import canonical, layout, preparation, quantizer, recipes
 from pipeline.bench import Bench
 from pipeline.calibration import METHODS
 from pipeline.errors import ParamsError
@@ -312,7 +312,7 @@ def test_a_network_with_planted_outliers_is_repaired(
 ) -> None:
     """Channels a thousand times larger than their neighbours, in four of six layers: accuracy 0.94, INT8's 0.2."""
     float_network = onnx.load(trained / "fp32/model.onnx")
-    gemm.fuse(float_network)
+    preparation.prepare(float_network)
     first, second, third, fourth, *_ = layers = quantizer.layers(float_network)
     damaged = planted(float_network, [(first, second), (third, fourth)])
     tried = Bench(damaged, samples, tmp_path)
