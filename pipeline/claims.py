@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline import session_options
+from pipeline import exact_sums, session_options
 from pipeline.decision import Decision
 from pipeline.scorecard import Scorecard, Scorecards
 from pipeline.table import kilobytes, microseconds, percent, points, ratio
@@ -12,7 +12,6 @@ FORMATS = {"onnx": "ONNX", "litert": "LiteRT"}
 LIBRARIES = {"onnx": ("onnxruntime", "numpy"), "litert": ("ai-edge-litert", "numpy")}
 """What a model file of each format needs to run, as PyPI calls it."""
 WITHOUT = {
-    session_options.EXACT_SUMS: "sums of products are cut off at 16 bits on x86 CPUs without VNNI, and answers change",
     session_options.RUN_IN_FLOAT: "answers change a little and take longer: its weights are stored as integers, and "
     "are meant to compute in float",
 }
@@ -63,10 +62,15 @@ def _of_quality(card: Scorecard, scorecards: Scorecards) -> Iterator[str]:
 
 def _of_the_runtime(card: Scorecard, scorecards: Scorecards) -> Iterator[str]:
     for option in card.interface.session_options if card.interface else ():
-        yield f"It asks for onnxruntime's session option {option}. Without it {WITHOUT[option]}."
-    if card.proof.saturation and not (card.interface and session_options.EXACT_SUMS in card.interface.session_options):
+        if option in WITHOUT:
+            yield f"It asks for onnxruntime's session option {option}. Without it {WITHOUT[option]}."
+    if card.proof.saturation:
         layers = ", ".join(risk.layer for risk in card.proof.saturation)
-        yield f"On x86 CPUs without VNNI sums of products can be cut off at 16 bits in: {layers}."
+        yield (
+            "On x86 CPUs without VNNI onnxruntime cuts sums of products off at 16 bits, and answers change, "
+            f"in: {layers}. There it needs the session option {exact_sums.OPTION}; Octavo's runtime and its MLflow "
+            "flavor set it where it is needed. On other CPUs it changes no answer and takes up to twice the time."
+        )
     if card.proof.integer_weight_share and card.proof.float_nodes:
         yield f"Not all of it computes in integers: {len(card.proof.float_nodes)} operators stay in float."
     yield f"Its times are those of {scorecards.machine.get('cpu', 'one machine')}; measure it on yours."

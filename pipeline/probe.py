@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import onnx
 import onnxruntime
 
-from pipeline import detached, session_options
+from pipeline import detached, exact_sums, session_options
 
 
 def open_probe(model: onnx.ModelProto, outputs: Sequence[str] = ()) -> onnxruntime.InferenceSession:
@@ -28,7 +28,10 @@ def open_probe(model: onnx.ModelProto, outputs: Sequence[str] = ()) -> onnxrunti
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     options.enable_cpu_mem_arena = False  # an arena never gives back what one batch has needed
-    for option, value in session_options.asked({item.key: item.value for item in model.metadata_props}).items():
+    asked = session_options.asked({item.key: item.value for item in model.metadata_props})
+    if exact_sums.cut_off_here():
+        asked[exact_sums.OPTION] = "1"
+    for option, value in asked.items():
         options.add_session_config_entry(option, value)
     weights = detached.arrays(bare, contents)
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]

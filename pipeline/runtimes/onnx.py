@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
-from pipeline import onnx_file, session_options
+from pipeline import exact_sums, onnx_file, session_options
 from pipeline.errors import ModelError
 from pipeline.runtimes.predictor import Predictor
 
@@ -15,6 +15,8 @@ EXTERNAL_DATA = "session.optimized_model_external_initializers_file_name"
 
 def open_session(path: Path, threads: int = 1, optimized: Path | None = None) -> onnxruntime.InferenceSession:
     """A session on `threads` threads, with the session options that the file's metadata ask for.
+
+    Where this CPU would cut sums off, they are exact.
 
     Where asked, the graph that will run is written to `optimized`, before it is changed for this very CPU, with its
     weights in a second file beside it.
@@ -29,11 +31,12 @@ def open_session(path: Path, threads: int = 1, optimized: Path | None = None) ->
     options.log_severity_level = 3
     session = _create(path, options)
     asked = session_options.asked(session.get_modelmeta().custom_metadata_map)
+    if optimized is None and exact_sums.cut_off_here():
+        asked[exact_sums.OPTION] = "1"
     if not asked and optimized is None:
         return session
     del session
     if optimized is not None:
-        asked.pop(session_options.EXACT_SUMS, None)
         options.optimized_model_filepath = str(optimized)
         options.add_session_config_entry(EXTERNAL_DATA, f"{optimized.name}.data")
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED

@@ -111,7 +111,7 @@ def proof(integers: float) -> Proof:
 
 
 def interface(name: str) -> Interface:
-    options = {"session.x64quantprecision": "1"} if name.startswith("onnx_int8") else {}
+    options = {"session.disable_quant_qdq": "1"} if name == "onnx_int8_dynamic" else {}
     source = Tensor(name="images", dtype="float32", shape=(None, 28, 28))
     return Interface(
         input=source, output=Tensor(name="logits", dtype="float32", shape=(None, 10)), session_options=options
