@@ -132,9 +132,9 @@ def _moved(node: onnx.NodeProto, channels: Channels, constants: Constants, shape
         order = list(qdq.attribute(node, "perm", range(channels.rank)[::-1]))
         return Channels(channels.count, order.index(channels.rank + channels.axis) - channels.rank, channels.rank)
     if node.op_type == "Reshape":
-        shape = shapes.get(node.output[0])
-        kept = channels.axis == -1 and bool(shape) and shape[-1] == channels.count
-        return Channels(channels.count, -1, len(shape)) if shape and kept else None
+        shape = shapes.get(node.output[0]) or (None,)
+        kept = channels.axis == -1 and shape[-1] == channels.count
+        return Channels(channels.count, -1, len(shape)) if kept else None
     if node.op_type in ("Squeeze", "Unsqueeze") and len(node.input) > 1 and node.input[1] in constants:
         axes = [int(axis) for axis in numpy_helper.to_array(constants[node.input[1]]).ravel()]
         return _squeezed(channels, axes) if node.op_type == "Squeeze" else _unsqueezed(channels, axes)
