@@ -1,4 +1,4 @@
-"""What stands around a linear layer and can be part of it: batch normalization, scaling, shifts and padding.
+"""What stands around a linear layer and can be part of it: batch normalization, scaling, shifts, ReLUs and padding.
 
 Converters fold batch normalization into convolutions only. Behind a dense layer, or behind the Squeeze of a 1-D
 convolution, it stays a product and a sum in float, and keeps integer kernels from the layer's output.
@@ -67,14 +67,17 @@ def _take_over(
 ) -> None:
     """Fold everything behind the layer `node` that can be, up to the first operator that cannot."""
     ends = {value.name for value in model.graph.output}
-    takes_shifts = node.op_type != "MatMul" or channels.rank == 2
+    first, takes_shifts = None, node.op_type != "MatMul" or channels.rank == 2
     whole, last = Affine(np.ones(channels.count), np.zeros(channels.count)), node
     while len(following := readers.get(last.output[0], [])) == 1 and last.output[0] not in ends:
         (after,) = following
         moved = _moved(after, channels, constants, shapes) if after.input[0] == last.output[0] else None
         if moved is not None:
-            last, channels = after, moved
+            first, last, channels = first or after, after, moved
             continue
+        if after.op_type in qdq.CLIPS and first is not None:
+            _clip_first(model, node, first, last, after)
+            break
         step = _affine(after, last.output[0], channels, constants)
         if step is None or (step.shift.any() and not takes_shifts):
             break
@@ -83,6 +86,17 @@ def _take_over(
         node.doc_string = after.doc_string or node.doc_string
         model.graph.node.remove(after)
     _apply(model, node, whole, constants)
+
+
+def _clip_first(
+    model: onnx.ModelProto, node: onnx.NodeProto, first: onnx.NodeProto, last: onnx.NodeProto, clip: onnx.NodeProto
+) -> None:
+    """Put `clip` right behind the layer `node`, before the movers from `first` to `last`: kernels include it there."""
+    model.graph.node.remove(clip)
+    last.output[0] = clip.output[0]
+    clip.input[0], clip.output[0] = node.output[0], f"{node.output[0]}/clipped"
+    first.input[0] = clip.output[0]
+    model.graph.node.insert(list(model.graph.node).index(node) + 1, clip)
 
 
 def _apply(model: onnx.ModelProto, node: onnx.NodeProto, affine: Affine, constants: Constants) -> None:

@@ -86,25 +86,43 @@ def _changed_weights(exported: onnx.ModelProto, integer: onnx.ModelProto) -> Ite
         yield f"{len(kept)} operators have weights, {len(learned)} had"
         return
     constants, makers = qdq.initializers(integer), qdq.producers(integer)
-    for (node, weights), (_, wanted) in zip(kept, learned, strict=True):
-        name = node.input[qdq.WEIGHT_INPUT]
-        if not np.allclose(weights, wanted, rtol=ROUNDING, atol=0):
+    biases = qdq.initializers(exported)
+    for (node, weights), (source, wanted) in zip(kept, learned, strict=True):
+        name, input_scale = node.input[qdq.WEIGHT_INPUT], qdq.scale_before(node.input[0], makers, constants)
+        axis = qdq.OUTPUT_AXIS[node.op_type]
+        grid, least = recover_grid(wanted, axis), np.zeros(1, np.float32)
+        if qdq.has_bias(source) and input_scale is not None:
+            least = qdq.least_scale(biases[source.input[qdq.BIAS_INPUT]], input_scale)
+        coarsest = least if grid is not None else np.maximum(least, qdq.nearest(wanted, axis).scale)
+        if not (np.abs(weights - wanted) <= ROUNDING * np.abs(wanted) + _half(coarsest, weights.ndim, axis)).all():
             yield f"the weights of '{node.output[0]}' are others"
             continue
-        could_be = name in constants and qdq.scale_before(node.input[0], makers, constants) is not None
-        if could_be and recover_grid(weights, qdq.OUTPUT_AXIS[node.op_type]) is not None:
+        could_be = name in constants and (input_scale is not None or node.op_type not in qdq.INTEGER_KERNELS)
+        if could_be and grid is not None:
             yield f"the weights of '{node.output[0]}' are float"
 
 
+def _half(scale: np.ndarray, rank: int, axis: int) -> np.ndarray:
+    """Half of each channel's step, shaped to go with weights of `rank` dimensions and channels along `axis`.
+
+    By so much rounding may change weights whose step had to grow for the bias, or that were never fake-quantized. The
+    least step for a bias is far below a learned one, so that elsewhere it allows nothing.
+    """
+    return np.expand_dims(scale / 2 * (1 + ROUNDING), [other for other in range(rank) if other != axis % rank])
+
+
 def _weights(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, np.ndarray]]:
-    """Operators with an integer kernel, and their weights as float32, in the order they run."""
+    """Operators with weights that were learned, and these as float32, in the order they run."""
     constants, makers = qdq.initializers(model), qdq.producers(model)
     for node in model.graph.node:
-        name = node.input[qdq.WEIGHT_INPUT] if node.op_type in qdq.INTEGER_KERNELS else ""
+        name = node.input[qdq.WEIGHT_INPUT] if node.op_type in qdq.OUTPUT_AXIS else ""
+        maker = makers.get(name)
         if name in constants:
             yield node, constants[name]
-        elif name in makers and makers[name].input[0] in constants:
-            yield node, _real(makers[name], constants)
+        elif maker is not None and maker.op_type == "Mul":
+            yield node, constants[makers[maker.input[0]].input[0]] * constants[maker.input[1]]
+        elif maker is not None and maker.input[0] in constants:
+            yield node, _real(maker, constants)
 
 
 def _real(dequantize: onnx.NodeProto, constants: Mapping[str, np.ndarray]) -> np.ndarray:

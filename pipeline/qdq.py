@@ -251,7 +251,7 @@ def is_layer(node: onnx.NodeProto, known: Mapping[str, onnx.TensorProto]) -> boo
 def shapes(model: onnx.ModelProto) -> Shapes:
     """Dimensions of values by name, as far as they can be inferred; None where a dimension is free."""
     bare, _ = detached.detach(model)
-    graph = onnx.shape_inference.infer_shapes(bare).graph
+    graph = onnx.shape_inference.infer_shapes(bare, data_prop=True).graph
     return {
         value.name: tuple(
             size.dim_value if size.HasField("dim_value") else None for size in value.type.tensor_type.shape.dim

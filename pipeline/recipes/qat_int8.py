@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 from onnx import helper
 
 from pipeline import byte_input, canonical, learned, preparation, qdq, sums
 from pipeline.errors import ModelError
 from pipeline.params import Model
+from pipeline.qdq import Grid
 from pipeline.splits import Samples
 
 
@@ -36,9 +38,17 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
 def _restore(model: onnx.ModelProto) -> None:
     """Put everything that was learned into integers, in place."""
     _keep_clips(model)
-    qdq.store_integers(model, learned.recover_grid)
+    qdq.store_integers(model, _learned_or_nearest)
     qdq.store_for_float(model, ("ConvTranspose",), learned.recover_grid)
     sums.settle(model)
+
+
+def _learned_or_nearest(weights: np.ndarray, axis: int) -> Grid:
+    """The grid that `weights` lie on; the nearest one where training left a layer's weights in float.
+
+    TFMOT does so behind padding, though it quantizes the layer's input and output.
+    """
+    return learned.recover_grid(weights, axis) or qdq.nearest(weights, axis)
 
 
 def _keep_clips(model: onnx.ModelProto) -> None:
