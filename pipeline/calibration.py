@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from scipy.special import rel_entr
 
+from pipeline.errors import ModelError
 from pipeline.probe import open_probe
 from pipeline.splits import pixels
 
@@ -45,6 +46,9 @@ def observe(model: onnx.ModelProto, tensors: Sequence[str], images: np.ndarray) 
     """Run `model` over float32 `images` (N, H, W[, C]) and observe the tensors of those names.
 
     Peak memory is that of one batch of activations.
+
+    Raises:
+        ModelError: an activation is infinite or not a number.
     """
     extremes: dict[str, list[np.ndarray]] = {name: [] for name in tensors}
     for values in run(model, tensors, images):
@@ -53,6 +57,11 @@ def observe(model: onnx.ModelProto, tensors: Sequence[str], images: np.ndarray) 
             extremes[name].append(np.stack([flat.min(1), flat.max(1)]))
     seen = {name: np.concatenate(parts, axis=1) for name, parts in extremes.items()}
     ends = {name: (float(pair[0].min()), float(pair[1].max())) for name, pair in seen.items()}
+    if infinite := [name for name, pair in ends.items() if not np.isfinite(pair).all()]:
+        raise ModelError(
+            f"{_layer(model, infinite[0])} gives values that are not finite on calibration images, so they have no "
+            "range. Look for overflow, a logarithm or a division by zero in the float network."
+        )
     counts = {name: np.zeros(BINS, np.int64) for name in tensors}
     for values in run(model, tensors, images):
         for name, value in values.items():
@@ -61,6 +70,12 @@ def observe(model: onnx.ModelProto, tensors: Sequence[str], images: np.ndarray) 
         name: Observation(*ends[name], float(pair[0].mean()), float(pair[1].mean()), counts[name])
         for name, pair in seen.items()
     }
+
+
+def _layer(model: onnx.ModelProto, value: str) -> str:
+    """What people know the maker of `value` by."""
+    made = next((node for node in model.graph.node if value in node.output), None)
+    return f"Layer '{made.doc_string or value}' ({made.op_type})" if made else f"Input '{value}'"
 
 
 def min_max(seen: Observation) -> Range:

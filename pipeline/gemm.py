@@ -28,7 +28,7 @@ def normalize(model: onnx.ModelProto) -> None:
         alpha, beta = (np.float32(settings.get(name, 1)) for name in ("alpha", "beta"))
         if settings.get("transB") or alpha != 1:
             node.input[qdq.WEIGHT_INPUT] = qdq.add_constant(model, f"{node.output[0]}/weight", kernel * alpha)
-        if bias is not None and (beta != 1 or len(constants[node.input[qdq.BIAS_INPUT]].dims) != 1):
+        if bias is not None and (beta != 1 or list(constants[node.input[qdq.BIAS_INPUT]].dims) != [len(bias)]):
             node.input[qdq.BIAS_INPUT] = qdq.add_constant(model, f"{node.output[0]}/bias", bias * beta)
         del node.attribute[:]
 

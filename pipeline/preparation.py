@@ -4,7 +4,7 @@ from collections import Counter
 
 import onnx
 
-from pipeline import folding, gemm, qdq, reshapes
+from pipeline import folding, gemm, hard_sigmoid, qdq, reshapes
 
 
 def prepare(model: onnx.ModelProto) -> None:
@@ -16,6 +16,7 @@ def prepare(model: onnx.ModelProto) -> None:
     gemm.normalize(model)
     gemm.fuse(model)
     folding.fold(model)
+    hard_sigmoid.fuse(model)
     _part(model)
     _drop_unread(model)
 

@@ -23,7 +23,20 @@ def network(
     image: tuple[int, ...] = (4, 8, 8),
     result: tuple[int, ...] = (3,),
 ) -> onnx.ModelProto:
-    """A network from `x`, images of that shape, to `y`, as recipes get it: MatMul + Add is Gemm."""
+    """A network from `x`, images of that shape, to `y`, prepared as recipes do it: MatMul + Add is Gemm."""
+    model = unprepared(nodes, constants, image, result)
+    preparation.prepare(model)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def unprepared(
+    nodes: Sequence[onnx.NodeProto],
+    constants: Mapping[str, np.ndarray],
+    image: tuple[int, ...] = (4, 8, 8),
+    result: tuple[int, ...] = (3,),
+) -> onnx.ModelProto:
+    """A network from `x`, images of that shape, to `y`, as it was exported."""
     ends = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape])
         for name, shape in (("x", image), ("y", result))
@@ -34,7 +47,6 @@ def network(
         opset_imports=[helper.make_opsetid("", 17)],
         ir_version=10,
     )
-    preparation.prepare(model)
     onnx.checker.check_model(model, full_check=True)
     return model
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -88,3 +89,33 @@ def test_a_graph_that_is_not_onnx_is_refused(tmp_path: Path) -> None:
     with pytest.raises(onnx.checker.ValidationError):
         canonical.save(broken, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def branching(captured: str, made: str) -> onnx.ModelProto:
+    """Two branches that read what lies around them, a constant and a value that nothing else reads."""
+
+    def branch(operator: str, result: str) -> onnx.GraphProto:
+        target = helper.make_tensor_value_info(result, TensorProto.FLOAT, None)
+        return helper.make_graph([helper.make_node(operator, [made, captured], [result])], "branch", [], [target])
+
+    choice = helper.make_node(
+        "If", ["yes"], ["y"], then_branch=branch("Mul", "product"), else_branch=branch("Add", "sum")
+    )
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in "xy"]
+    graph = helper.make_graph(
+        [helper.make_node("Neg", ["x"], [made]), choice],
+        "g",
+        [ends[0], helper.make_tensor_value_info("yes", TensorProto.BOOL, [])],
+        ends[1:],
+        [numpy_helper.from_array(np.float32(3), captured)],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_graphs_within_graphs_keep_what_they_read() -> None:
+    first, second = (canonical.canonical(branching(*names)) for names in (("a", "b"), ("three", "negated")))
+    assert first.SerializeToString(deterministic=True) == second.SerializeToString(deterministic=True)
+    session = onnxruntime.InferenceSession(first.SerializeToString(), providers=["CPUExecutionProvider"])
+    x = np.array([1, 2], np.float32)
+    np.testing.assert_array_equal(session.run(None, {"x": x, "yes": np.array(True)})[0], [-3, -6])
+    np.testing.assert_array_equal(session.run(None, {"x": x, "yes": np.array(False)})[0], [2, 1])

@@ -1,0 +1,151 @@
+"""Static INT8 of networks as users have them: shared layers, tiny channels, dense layers before anything."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from pipeline.errors import ModelError
+from tests.pipeline import onnx_graphs as graphs
+from tests.pipeline.recipes.conftest import Make
+
+node = helper.make_node
+FLAT = node("Reshape", ["x", "flat"], ["f"])
+
+
+def dense(source: str, target: str, weights: str = "", bias: str = "") -> list[onnx.NodeProto]:
+    return [
+        node("MatMul", [source, weights or f"{target}_w"], [f"{target}_m"]),
+        node("Add", [f"{target}_m", bias or f"{target}_b"], [target]),
+    ]
+
+
+def weights(**sizes: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Of dense layers by name, biases included, and the shape that flattens images."""
+    made = {"flat": np.array([0, -1])}
+    for seed, (name, size) in enumerate(sizes.items()):
+        made |= {f"{name}_w": graphs.drawn(*size, seed=seed), f"{name}_b": graphs.drawn(1, size[1], seed=seed).ravel()}
+    return made
+
+
+def shared_layer(copies: bool) -> onnx.ModelProto:
+    """One dense layer used twice, far apart in size, the second time for the outputs; or two of equal values."""
+    nodes = [FLAT, *dense("f", "a"), *dense("a", "b"), graphs.relu("b", "r"), node("Mul", ["r", "five"], ["s"])]
+    nodes += dense("s", "y", "" if copies else "b_w", "" if copies else "b_b")
+    constants = weights(a=(256, 10), b=(10, 10)) | {"five": np.array(5, np.float32)}
+    constants |= {"y_w": constants["b_w"] * np.float32(1.000001), "y_b": constants["b_b"]} if copies else {}
+    return graphs.unprepared(nodes, constants, result=(10,))
+
+
+@pytest.mark.parametrize("bias_correction", [False, True])
+def test_a_shared_layer_is_as_exact_as_two(bias_correction: bool, make: Make) -> None:
+    shared, apart = (
+        make("static_int8", shared_layer(copies), graphs.images(100), bias_correction=bias_correction)
+        for copies in (False, True)
+    )
+    assert shared.error < 0.02
+    assert shared.error < 1.2 * apart.error
+    assert shared.path.stat().st_size <= apart.path.stat().st_size
+
+
+def test_equal_biases_of_different_layers_are_rounded_for_each(make: Make) -> None:
+    half = {"half": np.full(12, 0.5, np.float32)}
+    nodes = [FLAT, *dense("f", "a", bias="half"), graphs.relu("a", "r"), *dense("r", "y", bias="half")]
+    constants = weights(a=(256, 12), y=(12, 12)) | half
+    constants["y_w"] *= 50
+    assert make("static_int8", graphs.unprepared(nodes, constants, result=(12,)), graphs.images(100)).error < 0.02
+
+
+@pytest.mark.parametrize("size", [1e-9, 1e-38, 0])
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_a_channel_of_tiny_weights_keeps_its_bias(size: float, per_channel: bool, make: Make) -> None:
+    """As weight decay leaves a channel that is never right, in a convolution and before the outputs."""
+    constants = graphs.parameters({"c": (4, 4, 3, 3)}, 4)
+    constants["c_w"][:2] *= size
+    constants["c_b"][:2] = [2, 3]
+    constants["y_w"][:, 0] *= size
+    constants["y_b"][0] = 3
+    model = graphs.unprepared([graphs.conv("x", "c"), graphs.relu("c", "r"), *graphs.head("r")], constants)
+    made = make("static_int8", model, graphs.images(100), per_channel=per_channel)
+    assert made.error < 0.03
+    assert np.abs(made.got[:, 0] - made.wanted[:, 0]).max() < 0.01
+
+
+ENDS = {
+    "Tanh": [node("Tanh", ["a"], ["r"])],
+    "Sigmoid": [node("Sigmoid", ["a"], ["r"])],
+    "Elu": [node("Elu", ["a"], ["r"])],
+    "Softplus": [node("Softplus", ["a"], ["r"])],
+    "Softmax": [node("Softmax", ["a"], ["r"])],
+    "two readers": [node("Tanh", ["a"], ["t"]), node("Mul", ["a", "t"], ["r"])],
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_dense_layer_computes_in_integers_whatever_follows(end: str, make: Make) -> None:
+    nodes = [FLAT, *dense("f", "a"), *ENDS[end], *dense("r", "y")]
+    made = make("static_int8", graphs.unprepared(nodes, weights(a=(256, 16), y=(16, 3))), graphs.images(100))
+    assert (made.proof.integer_weight_share, made.proof.integer_compute_share) == (1, 1)
+    assert {each.operator for each in made.proof.float_nodes} <= {each.op_type for each in ENDS[end]}
+    assert made.error < 0.05
+
+
+def test_two_added_heads_compute_in_integers(make: Make) -> None:
+    nodes = [FLAT, *dense("f", "a"), graphs.relu("a", "r"), *dense("r", "b"), *dense("f", "c")]
+    nodes += [node("Add", ["b", "c"], ["y"])]
+    model = graphs.unprepared(nodes, weights(a=(256, 16), b=(16, 3), c=(256, 3)))
+    made = make("static_int8", model, graphs.images(100))
+    assert made.proof.integer_compute_share == 1
+    assert made.error < 0.03
+
+
+def test_weights_of_a_transposed_convolution_are_integers(make: Make) -> None:
+    """Onnxruntime has no integer kernel for it; the float weights are there once the file is loaded."""
+    nodes = [graphs.conv("x", "c"), graphs.relu("c", "r")]
+    nodes += [
+        node("ConvTranspose", ["r", "t_w", "t_b"], ["t"], strides=[2, 2]),
+        graphs.relu("t", "s"),
+        *graphs.head("s"),
+    ]
+    constants = graphs.parameters({"c": (4, 4, 3, 3), "t": (4, 6, 3, 3)}, 6)
+    constants["t_b"] = graphs.drawn(1, 6).ravel()
+    made = make("static_int8", graphs.unprepared(nodes, constants), graphs.images(100))
+    assert made.proof.integer_weight_share == 1
+    assert "ConvTranspose" in [each.operator for each in made.proof.float_nodes]
+    assert made.error < 0.03
+
+
+def test_near_dead_channels_survive_equalization(make: Make) -> None:
+    """Their weights alone say that they could be scaled up by 1e9, and their biases with them."""
+    constants = graphs.parameters({"c": (4, 4, 3, 3), "d": (4, 4, 3, 3)}, 4)
+    constants["c_w"][:2] *= 1e-9
+    constants["c_b"][:2] = [5, 2]
+    nodes = [
+        graphs.conv("x", "c"),
+        graphs.relu("c", "r"),
+        graphs.conv("r", "d"),
+        graphs.relu("d", "s"),
+        *graphs.head("s"),
+    ]
+    model = graphs.unprepared(nodes, constants)
+    plain, equalized = (make("static_int8", model, graphs.images(100), equalize=each) for each in (False, True))
+    assert equalized.error < 1.5 * plain.error
+
+
+@pytest.mark.parametrize("low_high", [(-1, 1), (0, 255)])
+def test_bytes_do_not_stand_for_floats_outside_0_to_1(
+    low_high: tuple[float, float], make: Make, tmp_path: Path
+) -> None:
+    images = np.random.default_rng(0).uniform(*low_high, (50, 4, 8, 8)).astype(np.float32)
+    with pytest.raises(ModelError, match=r"float in 0\.\.1; these run from .*Remove the option take_bytes"):
+        make("static_int8", graphs.stack(1), images, take_bytes=True)
+    assert not (tmp_path / "static_int8.onnx").exists()
+
+
+def test_an_activation_that_is_not_finite_is_refused_by_name(make: Make) -> None:
+    nodes = [graphs.conv("x", "c"), node("Log", ["c"], ["l"]), *graphs.head("l")]
+    model = graphs.unprepared(nodes, graphs.parameters({"c": (4, 4, 3, 3)}, 4))
+    with pytest.raises(ModelError, match="not finite on calibration images"):
+        make("static_int8", model, graphs.images(100))
