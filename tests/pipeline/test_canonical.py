@@ -107,7 +107,7 @@ def branching(captured: str, made: str) -> onnx.ModelProto:
         "g",
         [ends[0], helper.make_tensor_value_info("yes", TensorProto.BOOL, [])],
         ends[1:],
-        [numpy_helper.from_array(np.float32(3), captured)],
+        [numpy_helper.from_array(np.array(3, np.float32), captured)],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 

@@ -184,7 +184,7 @@ def test_it_computes_the_same_with_fewer_operators(graph: Callable[[], Graph], t
     nodes, constants, result = graph()
     model = graphs.unprepared(nodes, constants, result=result)
     after = prepared(model)
-    assert operators(after) == FOLDED[graph]  # type: ignore[index]
+    assert operators(after) == FOLDED[graph]
     wanted, got = (graphs.answers(each, tmp_path, graphs.images(8)) for each in (model, after))
     np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
     assert operators(prepared(after)) == operators(after)

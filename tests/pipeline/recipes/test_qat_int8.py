@@ -30,7 +30,7 @@ def learned(rounded: bool = True, dead: float = 1) -> onnx.ModelProto:
     steps = rng.integers(-127, 128, (8, 4, 3, 3)) + (0 if rounded else rng.uniform(-0.4, 0.4, (8, 4, 3, 3)))
     steps[:, 0, 0, 0] = 127
     scale = np.where(np.arange(8) < 2, dead, 1).reshape(8, 1, 1, 1) * 0.002
-    constants = {
+    constants: dict[str, np.ndarray] = {
         "c_w": (steps * scale).astype(np.float32),
         "c_b": np.linspace(1, 2, 8, dtype=np.float32),
         "y_w": (rng.integers(-127, 128, (512, 3)) * 0.002).astype(np.float32),
