@@ -41,10 +41,11 @@ def correct(
 
 
 def _channel_means(model: onnx.ModelProto, layer: str, images: np.ndarray, operator: str) -> np.ndarray:
-    total = 0.0
+    """Mean of a layer's output, float64 (channels,), over all images and places."""
+    total, count = np.zeros(1), 0
     for values in run(model, [layer], images):
         output = values[layer].astype(np.float64)
-        total = total + (
-            output.sum((0, *range(2, output.ndim))) / output[0, 0].size if operator == "Conv" else output.sum(0)
-        )
-    return np.asarray(total) / len(images)
+        channels = output.shape[1]
+        rows = np.moveaxis(output, 1, -1) if operator == "Conv" else output
+        total, count = total + rows.reshape(-1, channels).sum(0), count + output.size // channels
+    return total / count

@@ -4,7 +4,7 @@ from collections import Counter
 
 import onnx
 
-from pipeline import folding, gemm, hard_sigmoid, qdq, reshapes
+from pipeline import constant_folding, folding, gemm, hard_sigmoid, qdq, reshapes
 
 
 def prepare(model: onnx.ModelProto) -> None:
@@ -12,6 +12,7 @@ def prepare(model: onnx.ModelProto) -> None:
 
     Changes `model` in place. It computes what it did, up to the rounding of folded constants.
     """
+    constant_folding.fold(model)
     reshapes.fix(model)
     gemm.normalize(model)
     gemm.fuse(model)

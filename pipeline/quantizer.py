@@ -42,6 +42,7 @@ def layers_at(model: onnx.ModelProto, places: Collection[int]) -> tuple[str, ...
 def points(model: onnx.ModelProto, left: Collection[str] = ()) -> list[str]:
     """Activations to be quantized if all layers but `left` are to run in integers, in graph order."""
     makers, readers, weighted = qdq.producers(model), qdq.consumers(model), set(layers(model))
+    products = _products(model)
     found: set[str] = set()
     for node in model.graph.node:
         result = _behind_clip(node, readers)
@@ -49,6 +50,8 @@ def points(model: onnx.ModelProto, left: Collection[str] = ()) -> list[str]:
             found.add(qdq.origin(node.input[0], makers))
             if node.op_type not in FLOAT_OUTPUT or result != node.output[0]:
                 found.add(result)
+        if node.output[0] in products.difference(left):
+            found.update(qdq.origin(name, makers) for name in node.input)
     for node in model.graph.node:
         if node.op_type in WITHOUT_WEIGHTS and node.output[0] not in left:
             read = {qdq.origin(name, makers) for name in node.input}
@@ -88,6 +91,14 @@ def quantize(
     qdq.store_for_float(result, ("ConvTranspose",), grid_of, left)
     _keep_float(result, left)
     return result
+
+
+def _products(model: onnx.ModelProto) -> set[str]:
+    """Outputs of the matrix products of two activations, as attention has them."""
+    known = qdq.constants(model)
+    return {
+        node.output[0] for node in model.graph.node if node.op_type == "MatMul" and known.keys().isdisjoint(node.input)
+    }
 
 
 def _behind_clip(node: onnx.NodeProto, readers: Mapping[str, list[onnx.NodeProto]]) -> str:

@@ -149,6 +149,15 @@ def hard_swish_of_a_layer_alone() -> Graph:
     )
 
 
+def weights_behind_operators() -> Graph:
+    """As converters write a contraction: weights of rank 3 that a computed shape flattens, and a product of them."""
+    constants = DENSE | {"r": DENSE["w"].reshape(256, 2, 3).transpose(1, 2, 0), "two": np.array(2, np.float32)}
+    nodes = [FLAT, node("Transpose", ["r"], ["t"], perm=[2, 0, 1]), node("Shape", ["flat"], ["n"])]
+    nodes += [node("Concat", ["n", "n"], ["p"], axis=0), node("Mul", ["p", "sizes"], ["s"])]
+    nodes += [node("Reshape", ["t", "s"], ["k"]), node("Mul", ["k", "two"], ["d"]), node("MatMul", ["f", "d"], ["m"])]
+    return [*nodes, node("Add", ["m", "b"], ["y"])], constants | {"sizes": np.array([128, 3])}, (6,)
+
+
 FOLDED = {
     dense_and_batch_normalization: ["Reshape", "Gemm"],
     dense_scaled_and_shifted_from_all_sides: ["Reshape", "Gemm"],
@@ -162,6 +171,7 @@ FOLDED = {
     grouped_transposed_convolution: ["ConvTranspose"],
     padding_before_a_convolution: ["Conv"],
     padding_before_a_transpose: ["Reshape", "Transpose", "Conv"],
+    weights_behind_operators: ["Reshape", "Gemm"],
     hard_swish: ["Conv", "HardSigmoid", "Mul"],
     hard_swish_of_a_layer_alone: ["Conv", "HardSigmoid", "Mul"],
 }
@@ -250,3 +260,11 @@ def test_each_layer_has_constants_of_its_own() -> None:
     readers = qdq.consumers(model)
     layers = [each for each in model.graph.node if each.op_type in ("Conv", "Gemm")]
     assert [len(readers[name]) for layer in layers for name in layer.input[1:]] == [1] * 6
+
+
+def test_a_scalar_is_not_written_out() -> None:
+    """A constant of a megabyte, where one number and a shape say the same."""
+    constants = {"one": np.array(1, np.float32), "shape": np.array([512, 512]), "flat": np.array([-1, 4, 8, 8])}
+    nodes = [node("Expand", ["one", "shape"], ["e"]), node("ReduceMean", ["e"], ["m"], keepdims=0)]
+    model = graphs.unprepared([*nodes, node("Mul", ["x", "m"], ["y"])], constants, result=(4, 8, 8))
+    assert operators(prepared(model))[0] == "Expand"

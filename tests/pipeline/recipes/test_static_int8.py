@@ -101,6 +101,32 @@ def test_two_added_heads_compute_in_integers(make: Make) -> None:
     assert made.error < 0.03
 
 
+def sequences() -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
+    """Images as (N, 32, 8), and a dense layer on each of the 32 places."""
+    shapes = {"steps": np.array([-1, 32, 8]), "flat": np.array([0, -1])}
+    return [node("Reshape", ["x", "steps"], ["t"]), *dense("t", "a")], weights(a=(8, 8), y=(256, 3)) | shapes
+
+
+def test_bias_correction_counts_places(make: Make) -> None:
+    nodes, constants = sequences()
+    nodes += [graphs.relu("a", "r"), node("Reshape", ["r", "flat"], ["g"]), *dense("g", "y")]
+    model, images = graphs.unprepared(nodes, constants), graphs.images(100)
+    plain, corrected = (make("static_int8", model, images, bias_correction=each) for each in (False, True))
+    assert corrected.error < 1.1 * plain.error
+
+
+def test_products_of_activations_compute_in_integers(make: Make) -> None:
+    """As in attention: each place looks at every other."""
+    nodes, constants = sequences()
+    nodes += [node("Transpose", ["a"], ["b"], perm=[0, 2, 1]), node("MatMul", ["a", "b"], ["s"])]
+    nodes += [node("Softmax", ["s"], ["p"], axis=-1), node("MatMul", ["p", "a"], ["r"])]
+    nodes += [node("Reshape", ["r", "flat"], ["g"]), *dense("g", "y")]
+    made = make("static_int8", graphs.unprepared(nodes, constants), graphs.images(100))
+    assert made.proof.integer_weight_share == 1
+    assert {each.operator for each in made.proof.float_nodes} == {"Softmax"}
+    assert made.error < 0.05
+
+
 def test_weights_of_a_transposed_convolution_are_integers(make: Make) -> None:
     """Onnxruntime has no integer kernel for it; the float weights are there once the file is loaded."""
     nodes = [graphs.conv("x", "c"), graphs.relu("c", "r")]
