@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import yaml
 from fastapi import FastAPI
 from flask import Flask
 from mlflow.environment_variables import _MLFLOW_SGI_NAME
@@ -20,6 +19,7 @@ from pydantic import ValidationError
 from uvicorn.config import STARTUP_FAILURE
 
 from mlflow_plugins.gatekeeper import MayForce, guard
+from pipeline import yaml_file
 from pipeline.errors import OctavoError, ParamsError
 from pipeline.params import Policy, faults
 
@@ -55,12 +55,10 @@ def policy() -> Policy:
             "by that the server judges what may become champion."
         )
     try:
-        read = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        read = yaml_file.read(Path(path))
         return Policy.model_validate(read.get("policy", read) if isinstance(read, dict) else read)
-    except OSError as error:
+    except FileNotFoundError as error:
         raise ParamsError(f"{POLICY} names {path}, which cannot be read: {error.strerror}.") from None
-    except yaml.YAMLError as error:
-        raise ParamsError(f"{POLICY} names {path}, which is not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         raise ParamsError(f"{POLICY} names {path}, which holds no policy: {faults(error)}.") from None
 

@@ -9,6 +9,11 @@ from urllib.parse import quote
 ARTIFACTS = Path("artifacts")
 REPORTS = Path("reports")
 
+CODE = ARTIFACTS / "code"
+"""Links to the project's own code that the network and the recipes run."""
+NETWORK_CODE = CODE / "network"
+RECIPES_CODE = CODE / "recipes"
+OPTIONS_CHECKED = ARTIFACTS / "options_checked.txt"
 DATA = ARTIFACTS / "data"
 EVALUATIONS = ARTIFACTS / "evaluations"
 TRIALS = ARTIFACTS / "trials"
@@ -32,6 +37,11 @@ AUDIT_LOGS = REPORTS / "audit"
 """This machine's copies of the audit logs, one a registered model."""
 
 SUFFIXES = {"onnx": ".onnx", "litert": ".tflite"}
+
+
+def recipe_code(recipe: str) -> Path:
+    """Folder of links to the files that one recipe runs."""
+    return RECIPES_CODE / recipe
 
 
 def split(name: str) -> Path:

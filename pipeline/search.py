@@ -6,7 +6,7 @@ from itertools import product
 from typing import Annotated
 
 import onnx
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt
 
 from pipeline import equalization, quantizer
 from pipeline.bench import Bench
@@ -15,10 +15,19 @@ from pipeline.params import Model
 from pipeline.trials import Choice, Trial, best, equals
 
 
+def _known(method: str) -> str:
+    if method not in METHODS:
+        raise ValueError(f"Unknown calibration method '{method}'. Known: {', '.join(METHODS)}")
+    return method
+
+
+Method = Annotated[str, AfterValidator(_known)]
+
+
 class Search(Model):
     """What to try."""
 
-    methods: Annotated[tuple[str, ...], Field(min_length=1)] = tuple(METHODS)
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = tuple(METHODS)
     per_channel: Annotated[tuple[bool, ...], Field(min_length=1)] = (True, False)
     bias_correction: bool = True
     equalize: bool = True
@@ -31,13 +40,14 @@ class Search(Model):
     """Among equals take the fastest, as measured here: the one choice that depends on the machine."""
     seconds: NonNegativeFloat = 60
     """No new round of trials is begun after this time. The rounds made until then are deterministic."""
-    workers: PositiveInt = 1
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    """Threads, each with a trial of its own in memory."""
 
 
 class Repair(Model):
     """When and how far layers go back to float."""
 
-    max_accuracy_drop: NonNegativeFloat = 0.001
+    max_accuracy_drop: Annotated[float, Field(ge=0, lt=1)] = 0.001
     """Accuracy on the selection split that integers may cost."""
 
 

@@ -5,7 +5,7 @@ A recipe module has `Options`, a pydantic model of what `params.yaml` may set un
     quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None
 
 where `exported` holds `model.onnx` and `saved_model/`, `samples` are the images to calibrate and to choose by, and
-`target` is the file to write. Adding a method is adding one file here and one line in `params.yaml`.
+`target` is the file to write. One that works on some networks only names them in `SOURCES`. Adding a method is adding one file here and one line in `params.yaml`.
 """
 
 import importlib
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import ModelError, ParamsError
-from pipeline.params import faults
+from pipeline.params import NETWORKS, PARAMS, Variant, faults
 from pipeline.splits import Samples
 
 
@@ -45,8 +45,43 @@ def load(name: str) -> Recipe:
     return recipe
 
 
-def quantize(name: str, exported: Path, target: Path, samples: Samples, options: Mapping[str, Any]) -> None:
-    """Run the recipe called `name` with `options` as `params.yaml` gives them.
+def check(variant: str, asked: Variant) -> None:
+    """Hold what `params.yaml` asks for one variant to what its recipe knows, without quantizing anything.
+
+    Raises:
+        ParamsError: no such recipe, or it makes files of another format, needs another source, or refuses an option.
+    """
+    try:
+        recipe = load(asked.recipe)
+        formats = tuple("litert" if name.startswith("litert") else "onnx" for name in (variant, asked.recipe))
+        if formats[0] != formats[1]:
+            raise ParamsError(
+                f"Recipe '{asked.recipe}' makes {formats[1]} files, and the variant's name says {formats[0]}. "
+                f"Rename it {formats[1]}_…, or take another recipe."
+            )
+        allowed = getattr(recipe, "SOURCES", NETWORKS)
+        if asked.source not in allowed:
+            raise ParamsError(f"Recipe '{asked.recipe}' needs source {' or '.join(allowed)}, got {asked.source}.")
+        options(asked.recipe, recipe, asked.options)
+    except ParamsError as error:
+        raise ParamsError(f"{PARAMS}: variant '{variant}': {error}") from None
+
+
+def options(name: str, recipe: Recipe, given: Mapping[str, Any]) -> BaseModel:
+    """The options of a recipe, as `params.yaml` gives them, checked.
+
+    Raises:
+        ParamsError: the recipe does not know one of them, or not its value.
+    """
+    try:
+        return recipe.Options.model_validate(dict(given))
+    except ValidationError as error:
+        known = ", ".join(recipe.Options.model_fields) or "none"
+        raise ParamsError(f"Options of recipe '{name}': {faults(error)}. It knows: {known}.") from None
+
+
+def quantize(name: str, exported: Path, target: Path, samples: Samples, given: Mapping[str, Any]) -> None:
+    """Run the recipe called `name` with the options `given` as `params.yaml` gives them.
 
     Raises:
         ParamsError: no such recipe, or it does not know one of the options.
@@ -58,9 +93,4 @@ def quantize(name: str, exported: Path, target: Path, samples: Samples, options:
             f"{exported} has no SavedModel for recipe '{name}': networks past 2 GB are too large for LiteRT. "
             "Remove its LiteRT variants."
         )
-    try:
-        checked = recipe.Options.model_validate(dict(options))
-    except ValidationError as error:
-        known = ", ".join(recipe.Options.model_fields) or "none"
-        raise ParamsError(f"Options of recipe '{name}': {faults(error)}. It knows: {known}.") from None
-    recipe.quantize(exported, target, samples, checked)
+    recipe.quantize(exported, target, samples, options(name, recipe, given))

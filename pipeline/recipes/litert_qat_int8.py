@@ -9,6 +9,8 @@ from pipeline.errors import ModelError
 from pipeline.params import Model
 from pipeline.splits import Samples
 
+SOURCES = ("qat",)
+
 
 class Options(Model):
     pass

@@ -12,6 +12,8 @@ from pipeline.params import Model
 from pipeline.qdq import Grid
 from pipeline.splits import Samples
 
+SOURCES = ("qat",)
+
 
 class Options(Model):
     take_bytes: bool = False

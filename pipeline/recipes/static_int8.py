@@ -12,16 +12,14 @@ from pydantic import NonNegativeInt
 
 from pipeline import byte_input, canonical, files, layout, preparation, quantizer
 from pipeline.bench import Bench
-from pipeline.calibration import METHODS
-from pipeline.errors import ParamsError
 from pipeline.params import Model
-from pipeline.search import Repair, Search, repair, search
+from pipeline.search import Method, Repair, Search, repair, search
 from pipeline.splits import Samples
 from pipeline.trials import Choice
 
 
 class Options(Model):
-    method: str = Choice().method
+    method: Method = Choice().method
     per_channel: bool = True
     bias_correction: bool = False
     equalize: bool = False
@@ -34,9 +32,6 @@ class Options(Model):
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
-    for method in (options.method, *(options.search.methods if options.search else ())):
-        if method not in METHODS:
-            raise ParamsError(f"Unknown calibration method '{method}'. Known: {', '.join(METHODS)}.")
     if options.take_bytes:
         byte_input.require(samples.calibration)
     model = canonical.load(exported / "model.onnx")
