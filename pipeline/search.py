@@ -6,7 +6,7 @@ from itertools import product
 from typing import Annotated
 
 import onnx
-from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt
+from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, field_validator
 
 from pipeline import equalization, quantizer
 from pipeline.bench import Bench
@@ -27,7 +27,7 @@ Method = Annotated[str, AfterValidator(_known)]
 class Search(Model):
     """What to try."""
 
-    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = tuple(METHODS)
+    methods: Annotated[tuple[str, ...], Field(min_length=1)] = tuple(METHODS)
     per_channel: Annotated[tuple[bool, ...], Field(min_length=1)] = (True, False)
     bias_correction: bool = True
     equalize: bool = True
@@ -42,6 +42,11 @@ class Search(Model):
     """No new round of trials is begun after this time. The rounds made until then are deterministic."""
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     """Threads, each with a trial of its own in memory."""
+
+    @field_validator("methods")
+    @classmethod
+    def _are_known(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_known, methods))
 
 
 class Repair(Model):

@@ -39,8 +39,7 @@ def load(name: str) -> Recipe:
     Raises:
         ParamsError: no such recipe; the message lists the known ones.
     """
-    if name not in names():
-        raise ParamsError(f"Unknown recipe '{name}'. Known: {', '.join(names())}. Add pipeline/recipes/{name}.py.")
+    _require_known(name)
     recipe: Recipe = importlib.import_module(f"pipeline.recipes.{name}")
     return recipe
 
@@ -52,13 +51,14 @@ def check(variant: str, asked: Variant) -> None:
         ParamsError: no such recipe, or it makes files of another format, needs another source, or refuses an option.
     """
     try:
-        recipe = load(asked.recipe)
+        _require_known(asked.recipe)
         formats = tuple("litert" if name.startswith("litert") else "onnx" for name in (variant, asked.recipe))
         if formats[0] != formats[1]:
             raise ParamsError(
                 f"Recipe '{asked.recipe}' makes {formats[1]} files, and the variant's name says {formats[0]}. "
                 f"Rename it {formats[1]}_…, or take another recipe."
             )
+        recipe = load(asked.recipe)
         allowed = getattr(recipe, "SOURCES", NETWORKS)
         if asked.source not in allowed:
             raise ParamsError(f"Recipe '{asked.recipe}' needs source {' or '.join(allowed)}, got {asked.source}.")
@@ -94,3 +94,8 @@ def quantize(name: str, exported: Path, target: Path, samples: Samples, given: M
             "Remove its LiteRT variants."
         )
     recipe.quantize(exported, target, samples, options(name, recipe, given))
+
+
+def _require_known(name: str) -> None:
+    if name not in names():
+        raise ParamsError(f"Unknown recipe '{name}'. Known: {', '.join(names())}. Add pipeline/recipes/{name}.py.")
