@@ -5,7 +5,8 @@ A recipe module has `Options`, a pydantic model of what `params.yaml` may set un
     quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None
 
 where `exported` holds `model.onnx` and `saved_model/`, `samples` are the images to calibrate and to choose by, and
-`target` is the file to write. One that works on some networks only names them in `SOURCES`. Adding a method is adding one file here and one line in `params.yaml`.
+`target` is the file to write. A recipe that works on some networks only names them in `SOURCES`. Adding a method is
+adding one file here and one line in `params.yaml`.
 """
 
 import importlib
@@ -52,16 +53,9 @@ def check(variant: str, asked: Variant) -> None:
     """
     try:
         _require_known(asked.recipe)
-        formats = tuple("litert" if name.startswith("litert") else "onnx" for name in (variant, asked.recipe))
-        if formats[0] != formats[1]:
-            raise ParamsError(
-                f"Recipe '{asked.recipe}' makes {formats[1]} files, and the variant's name says {formats[0]}. "
-                f"Rename it {formats[1]}_…, or take another recipe."
-            )
+        _require_format(variant, asked.recipe)
         recipe = load(asked.recipe)
-        allowed = getattr(recipe, "SOURCES", NETWORKS)
-        if asked.source not in allowed:
-            raise ParamsError(f"Recipe '{asked.recipe}' needs source {' or '.join(allowed)}, got {asked.source}.")
+        _require_source(asked, recipe)
         options(asked.recipe, recipe, asked.options)
     except ParamsError as error:
         raise ParamsError(f"{PARAMS}: variant '{variant}': {error}") from None
@@ -99,3 +93,18 @@ def quantize(name: str, exported: Path, target: Path, samples: Samples, given: M
 def _require_known(name: str) -> None:
     if name not in names():
         raise ParamsError(f"Unknown recipe '{name}'. Known: {', '.join(names())}. Add pipeline/recipes/{name}.py.")
+
+
+def _require_format(variant: str, recipe: str) -> None:
+    named, made = ("litert" if name.startswith("litert") else "onnx" for name in (variant, recipe))
+    if named != made:
+        raise ParamsError(
+            f"Recipe '{recipe}' makes {made} files, and the variant's name says {named}. "
+            f"Rename it {made}_…, or take another recipe."
+        )
+
+
+def _require_source(asked: Variant, recipe: Recipe) -> None:
+    allowed = getattr(recipe, "SOURCES", NETWORKS)
+    if asked.source not in allowed:
+        raise ParamsError(f"Recipe '{asked.recipe}' needs source '{', '.join(allowed)}', got '{asked.source}'.")
