@@ -16,7 +16,11 @@ PATIENCE = 5
 
 
 class DvcRunContext(RunContextProvider):
-    """Tags `dvc.stage` and `dvc.root`, as DVC sets them for its stages, `dvc.lock`, a digest, and `git.commit`."""
+    """Tags of DVC and git.
+
+    They are `dvc.stage`, `dvc.root` and, in an experiment, `dvc.exp`, its name, as DVC sets them for its stages;
+    `dvc.lock`, a digest; and `git.commit`.
+    """
 
     def in_context(self) -> bool:
         return bool(self.tags())
@@ -26,10 +30,16 @@ class DvcRunContext(RunContextProvider):
         found = {
             "dvc.stage": os.environ.get("DVC_STAGE"),
             "dvc.root": root,
+            "dvc.exp": experiment(),
             "dvc.lock": _lock(root),
             "git.commit": revision.git(Path(root or "."), "rev-parse", "--verify", "HEAD", timeout=PATIENCE),
         }
         return {name: value for name, value in found.items() if value}
+
+
+def experiment() -> str | None:
+    """The DVC experiment that this process runs in, by its name; None outside of one."""
+    return os.environ.get("DVC_EXP_NAME") or os.environ.get("DVC_EXP_BASELINE_REV")
 
 
 def _lock(root: str | None) -> str | None:

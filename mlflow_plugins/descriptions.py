@@ -3,7 +3,8 @@
 from mlflow.entities import Run
 
 from mlflow_plugins import tracking, view
-from pipeline import claims, snapshot
+from pipeline import claims, snapshot, table
+from pipeline.decision import Decision
 from pipeline.scorecard import Lineage, Scorecard, Scorecards
 
 MODE = "?workflowType=machine_learning"
@@ -29,11 +30,11 @@ Move aliases by `octavo` alone: it writes down who, when and why, and `octavo au
 """
 
 
-def of_version(name: str, card: Scorecard, scorecards: Scorecards, run: Run) -> str:
+def of_version(name: str, card: Scorecard, scorecards: Scorecards, decision: Decision, run: Run) -> str:
     """The variant in one sentence, the way back to what it was made of, and the way on to who promoted it."""
     place = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
     return f"""\
-{card.variant}: {claims.summary(card, scorecards)}
+{card.variant}: {" ".join([claims.summary(card, scorecards), *table.warnings(decision)])}
 
 - **Measured** in [this run]({place}{MODE}); [pictures and the report]({place}/artifacts{MODE}).
 - **Made** {_origin(card.lineage)} Of a version that was promoted the git tag `{snapshot.PREFIX}/{name}/…`, with the \

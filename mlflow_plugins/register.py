@@ -6,7 +6,8 @@ a version never change under its alias. A variant is written in the order run, m
 FINISHED only when it is complete, and so whatever a killed process left behind is recognized and replaced.
 Who finds something to add takes the mutex and looks again, so that two processes do not add the same; looking costs
 nobody a turn. A verdict follows from the policy, too, and can change under the same figures: then it is brought up to
-date where it stands. Aliases are promotion's business.
+date where it stands. Not so in a DVC experiment, which asks "what if": it adds what is new, and leaves the verdicts of
+what is registered alone. Aliases are promotion's business.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from mlflow.entities import LifecycleStage, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from mlflow_plugins import audit_log, companions, descriptions, models, mutex, runs, terms, tracking, view
+from mlflow_plugins import audit_log, companions, context, descriptions, models, mutex, runs, terms, tracking, view
 from mlflow_plugins.runs import Repro
 from pipeline import layout
 from pipeline.decision import load_decision
@@ -39,13 +40,20 @@ class Registration:
     judged_anew: list[str]
     """Those with another verdict than before, and nothing else new."""
     unchanged: list[str]
+    left: list[str]
+    """Those of `unchanged` that a DVC experiment judges otherwise; MLflow keeps their verdicts."""
     look: str
 
     def __str__(self) -> str:
         added, judged = ((f" ({', '.join(names)})" if names else "") for names in (self.added, self.judged_anew))
         anew = f"{len(self.judged_anew)} judged anew{judged}, " if judged else ""
         done = f"{len(self.added)} added{added}, {anew}{len(self.unchanged)} unchanged"
-        return f"MLflow: {done}. To look: {self.look}"
+        kept = (
+            f" This experiment judges {', '.join(self.left)} otherwise, MLflow keeps their verdicts."
+            if self.left
+            else ""
+        )
+        return f"MLflow: {done}.{kept} To look: {self.look}"
 
 
 def register(scorecards: Scorecards, params: Params) -> Registration:
@@ -61,31 +69,36 @@ def register(scorecards: Scorecards, params: Params) -> Registration:
         models.check_local(card.model)
     repro = Repro(scorecards, load_decision(layout.DECISION), params)
     with tracking.connected() as client:
-        lacking = _lacking(client, repro)
-        done = _add(client, lacking, repro) if lacking else {}
+        lacking, otherwise = _compare(client, repro)
+        to_do = lacking if context.experiment() else lacking + otherwise
+        done = _add(client, to_do, repro) if to_do else {}
         experiment = tracking.experiment(client, params.registry.experiment)
         look = tracking.how_to_look(experiment, view.share(client, experiment))
     by_done: dict[Done | None, list[str]] = {"added": [], "judged anew": [], None: []}
     for card in scorecards.scorecards:
         by_done[done.get(card.variant)].append(card.variant)
-    return Registration(by_done["added"], by_done["judged anew"], by_done[None], look)
+    left = [card.variant for card in otherwise] if context.experiment() else []
+    return Registration(by_done["added"], by_done["judged anew"], by_done[None], left, look)
 
 
-def _lacking(client: MlflowClient, repro: Repro) -> list[Scorecard]:
-    """The scorecards that MLflow does not show as they are; looking changes nothing."""
+def _compare(client: MlflowClient, repro: Repro) -> tuple[list[Scorecard], list[Scorecard]]:
+    """The scorecards that MLflow lacks, and those that it shows with another verdict; looking changes nothing."""
     cards = repro.scorecards.scorecards
     experiment = client.get_experiment_by_name(repro.params.registry.experiment)
     if experiment is None or experiment.lifecycle_stage == LifecycleStage.DELETED:
-        return cards
-    return [card for card in cards if not _is_shown(client, experiment.experiment_id, card, repro)]
+        return cards, []
+    shown = [(card, _shown(client, experiment.experiment_id, card, repro)) for card in cards]
+    lacking = [card for card, found in shown if found is None]
+    return lacking, [card for card, found in shown if found and not _agree(*found, terms.judged(card, repro.decision))]
 
 
-def _is_shown(client: MlflowClient, experiment: str, card: Scorecard, repro: Repro) -> bool:
+def _shown(client: MlflowClient, experiment: str, card: Scorecard, repro: Repro) -> tuple[Run, ModelVersion] | None:
+    """The run and the version of a scorecard, where they are there and whole."""
     active, _ = runs.look(client, experiment, terms.digest(card))
     if len(active) != 1 or not runs.is_complete(client, active[0]):
-        return False
+        return None
     version = _version(client, repro.params.registry.model, active[0])
-    return version is not None and _verdicts(active[0], version) == {terms.verdict(card, repro.decision)}
+    return None if version is None else (active[0], version)
 
 
 def _add(client: MlflowClient, cards: list[Scorecard], repro: Repro) -> dict[str, Done | None]:
@@ -120,28 +133,33 @@ def _bring_up_to_date(
     still_held()
     complete, restored = runs.find(client, experiment, terms.digest(card))
     run = complete or runs.log(experiment, card, repro)
+    judged = terms.judged(card, repro.decision)
+    if complete and context.experiment():
+        judged = {name: value for name, value in complete.data.tags.items() if name in judged}
     version = _version(client, repro.params.registry.model, run)
     added = version is None or restored
     if version is None:
         still_held()
-        version = _create_version(client, card, repro, run)
-    verdict = terms.verdict(card, repro.decision)
-    if _verdicts(run, version) == {verdict}:
+        version = _create_version(client, card, repro, run, judged)
+    if _agree(run, version, judged):
         return "added" if added else None
-    client.set_tag(run.info.run_id, terms.VERDICT, verdict)
+    for name, value in judged.items():
+        client.set_tag(run.info.run_id, name, value)
+        client.set_model_version_tag(version.name, version.version, name, value)
     companions.log_report(client, run.info.run_id)
-    client.set_model_version_tag(version.name, version.version, terms.VERDICT, verdict)
     return "added" if added else "judged anew"
 
 
-def _create_version(client: MlflowClient, card: Scorecard, repro: Repro, run: Run) -> ModelVersion:
+def _create_version(
+    client: MlflowClient, card: Scorecard, repro: Repro, run: Run, judged: dict[str, str]
+) -> ModelVersion:
     name, logged = repro.params.registry.model, runs.model_id(run)
     return client.create_model_version(
         name,
         f"models:/{logged}",
         run.info.run_id,
-        tags=terms.version_tags(card) | {terms.VERDICT: terms.verdict(card, repro.decision)},
-        description=descriptions.of_version(name, card, repro.scorecards, run),
+        tags=terms.version_tags(card) | judged,
+        description=descriptions.of_version(name, card, repro.scorecards, repro.decision, run),
         model_id=logged,
     )
 
@@ -151,6 +169,6 @@ def _version(client: MlflowClient, name: str, run: Run) -> ModelVersion | None:
     return found[0] if found else None
 
 
-def _verdicts(run: Run, version: ModelVersion) -> set[str | None]:
-    """What is shown: one verdict, where the two agree."""
-    return {run.data.tags.get(terms.VERDICT), version.tags.get(terms.VERDICT)}
+def _agree(run: Run, version: ModelVersion, judged: dict[str, str]) -> bool:
+    """Whether the run and the version both show this verdict."""
+    return judged.items() <= run.data.tags.items() and judged.items() <= version.tags.items()

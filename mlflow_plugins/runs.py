@@ -67,7 +67,7 @@ def log(experiment: str, card: Scorecard, repro: Repro) -> Run:
     """One flat run; the model comes before its metrics, which MLflow would else copy to it a second time."""
     dataset = _test_split(card, repro.scorecards)
     tags = terms.tags(card) | _lineage_tags(card, repro.scorecards)
-    tags[terms.VERDICT] = terms.verdict(card, repro.decision)
+    tags |= terms.judged(card, repro.decision)
     with mlflow.start_run(experiment_id=experiment, run_name=card.variant, tags=tags) as run:
         mlflow.log_params(terms.params(card, repro.params.variant(card.variant).options))
         logged = models.log(card)

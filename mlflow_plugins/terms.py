@@ -12,6 +12,8 @@ from pipeline.scorecard import Scorecard
 DIGEST = "octavo.digest"
 SHA256 = "model.sha256"
 VARIANT = "variant"
+MAJORITY = "baseline.beats_majority"
+"""Whether the baseline is shown to be better than the constant answer: `yes` or `no`."""
 VERDICT = "verdict"
 """Changes with the policy, and so it is neither part of the digest nor of what a version is held to."""
 CHANGING = ("git", "dvc_lock", "params")
@@ -69,6 +71,12 @@ def tags(card: Scorecard) -> dict[str, str]:
 def version_tags(card: Scorecard) -> dict[str, str]:
     """Identity and figures: open-source MLflow shows a version's tags, but none of its run's metrics."""
     return tags(card) | {name: str(value) for name, value in metrics(card).items()}
+
+
+def judged(card: Scorecard, decision: Decision) -> dict[str, str]:
+    """The tags that follow from the policy, on its run as on its version."""
+    tags = {VERDICT: verdict(card, decision)}
+    return tags | ({MAJORITY: "yes" if decision.majority.beaten else "no"} if decision.majority else {})
 
 
 def verdict(card: Scorecard, decision: Decision) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from pipeline import exact_sums, session_options
 from pipeline.decision import Decision
 from pipeline.scorecard import Scorecard, Scorecards
-from pipeline.table import kilobytes, microseconds, percent, points, ratio
+from pipeline.table import kilobytes, microseconds, percent, points, ratio, warnings
 
 FORMATS = {"onnx": "ONNX", "litert": "LiteRT"}
 LIBRARIES = {"onnx": ("onnxruntime", "numpy"), "litert": ("ai-edge-litert", "numpy")}
@@ -78,6 +78,7 @@ def _of_the_runtime(card: Scorecard, scorecards: Scorecards) -> Iterator[str]:
 
 def _of_the_verdict(card: Scorecard, decision: Decision) -> Iterator[str]:
     judged = decision.verdict(card.variant)
+    yield from warnings(decision)
     for reason in judged.unmet if judged else ():
         yield f"It does not meet the policy that it was judged by: {reason}."
     yield from card.notes

@@ -12,7 +12,7 @@ from rich.table import Table
 from pipeline import layout
 from pipeline.decision import Decision, load_decision
 from pipeline.scorecard import load_scorecards
-from pipeline.table import HEADERS, Row, cells, findings, gains, table
+from pipeline.table import HEADERS, Row, cells, findings, gains, table, warnings
 
 STYLES = {"pass": "green", "fail": "red", "underpowered": "yellow", "baseline": "dim"}
 UNBOUNDED = 1000
@@ -29,15 +29,15 @@ def command(form: str | None) -> None:
     if form == "json":
         click.echo(as_json(rows, decision))
     elif form == "markdown":
-        click.echo(as_markdown(rows))
+        click.echo("\n\n".join([as_markdown(rows), *warnings(decision)]))
     else:
         show(rows, decision)
 
 
 def as_json(rows: Sequence[Row], decision: Decision) -> str:
-    """The winner, the baseline and the rows, unrounded."""
-    variants = [row.model_dump(mode="json") for row in rows]
-    return json.dumps({"winner": decision.winner, "baseline": decision.baseline, "variants": variants}, indent=2)
+    """The winner, the baseline, how it compares with the majority class, and the rows, unrounded."""
+    found = decision.model_dump(mode="json", include={"winner", "baseline", "majority"})
+    return json.dumps(found | {"variants": [row.model_dump(mode="json") for row in rows]}, indent=2)
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
@@ -61,7 +61,7 @@ def show(rows: Sequence[Row], decision: Decision) -> None:
         console.print(_view(rows, stacked, [_figures(row) for row in rows], gap=1))
         brackets = f"Bounds: {needed} columns."
     notes = [f"Baseline {decision.baseline}. Latency at batch 1. {brackets}", *gains(rows), *findings(rows)]
-    console.print("\n" + "\n".join([*notes, _outcome(decision)]))
+    console.print("\n" + "\n".join([*notes, *warnings(decision), _outcome(decision)]))
 
 
 def _view(rows: Sequence[Row], headers: Sequence[str], texts: Sequence[Sequence[str]], gap: int) -> Table:

@@ -15,7 +15,7 @@ Outcome = Literal["pass", "fail", "underpowered"]
 
 
 class Reason(Record):
-    """One rule's finding.
+    """One rule's finding. That of `baseline` is the same for every variant, and recorded only where it does not hold.
 
     `code` is `<figure>_ok`, `<figure>_exceeded`, `<figure>_missed`, `<figure>_incomparable` or `<figure>_underpowered`.
     """
@@ -49,6 +49,8 @@ class Reason(Record):
         _, versus, against = self.rule.partition(" vs ")
         parts = [figure.replace("_", " "), f"of class {self.of}" if self.of else "", f"vs {against}" if versus else ""]
         text = f"{' '.join(part for part in parts if part)} {self.value:.4g}, limit {self.limit:g}"
+        if self.rule == "baseline":
+            return f"{text} to beat the majority class"
         if found == "incomparable":
             return f"{text}, but not known to be timed on the baseline's machine"
         return f"{text}, {self.needed:,} test images would decide" if self.needed else text
@@ -72,12 +74,34 @@ class Verdict(Record):
         return None if drop is None else (0.0 - drop[1], 0.0 - drop[0])
 
 
+class Majority(Record):
+    """The baseline beside the constant answer that is right most often on the test split."""
+
+    of: str
+    """The class that the constant answers."""
+    images: int
+    """Those of that class, on which the constant is right."""
+    right: int
+    """Images that the baseline is right on."""
+    n: int
+    """All images."""
+    p_value: float
+    """Chance of that many right answers or more without looking at the images, at most."""
+    confidence: float
+    """One-sided, of the policy."""
+    needed: int
+    """Right answers that show the baseline to be better; more than there are images where not even all would."""
+    beaten: bool
+
+
 class Decision(Record):
     winner: str | None
     baseline: str
     policy: Policy
     verdicts: tuple[Verdict, ...]
     """One a candidate. The baseline is what the others are measured against, so it has none."""
+    majority: Majority | None = None
+    """None in decisions from before this was recorded."""
 
     def verdict(self, variant: str) -> Verdict | None:
         """The verdict on `variant`; None for the baseline."""

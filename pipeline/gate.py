@@ -6,8 +6,9 @@ in `_judge`.
 
 from collections.abc import Callable, Mapping
 
-from pipeline.decision import Decision, Reason, Verdict, outcome
+from pipeline.decision import Decision, Majority, Reason, Verdict, outcome
 from pipeline.errors import ModelError, ParamsError
+from pipeline.majority import against_majority
 from pipeline.noninferiority import images_needed, lower_bound, upper_bound
 from pipeline.params import Figure, Policy
 from pipeline.scorecard import Paired, Scorecard, Scorecards
@@ -29,8 +30,10 @@ def decide(scorecards: Scorecards, policy: Policy, baseline: str) -> Decision:
     """
     against = scorecards.card(baseline)
     candidates = [card for card in scorecards.scorecards if card is not against]
-    verdicts = tuple(_judge(card, against, policy) for card in candidates)
-    decision = Decision(winner=None, baseline=baseline, policy=policy, verdicts=verdicts)
+    majority = against_majority(against, scorecards.classes, policy.confidence)
+    common = () if majority.beaten else (beats_majority(majority),)
+    verdicts = tuple(_judge(card, against, policy, common) for card in candidates)
+    decision = Decision(winner=None, baseline=baseline, policy=policy, verdicts=verdicts, majority=majority)
     return decision.model_copy(update={"winner": next(iter(ranking(scorecards, decision)), None)})
 
 
@@ -142,7 +145,14 @@ def integers(card: Scorecard, policy: Policy) -> Reason:
     )
 
 
-def _judge(card: Scorecard, baseline: Scorecard, policy: Policy) -> Verdict:
+def beats_majority(majority: Majority) -> Reason:
+    """The baseline must be shown to be better than the constant answer, else to lose nothing is worth nothing."""
+    found = "ok" if majority.beaten else "missed"
+    value, limit = majority.right / majority.n, majority.needed / majority.n
+    return Reason(rule="baseline", value=value, limit=limit, code=f"baseline_accuracy_{found}")
+
+
+def _judge(card: Scorecard, baseline: Scorecard, policy: Policy, common: tuple[Reason, ...]) -> Verdict:
     paired = card.quality.vs_baseline
     reasons = (
         accuracy(paired, policy),
@@ -150,6 +160,7 @@ def _judge(card: Scorecard, baseline: Scorecard, policy: Policy) -> Verdict:
         size(card, policy),
         latency(card, baseline, policy),
         integers(card, policy),
+        *common,
     )
     return Verdict(variant=card.variant, verdict=outcome(reasons), reasons=reasons)
 

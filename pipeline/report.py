@@ -81,6 +81,7 @@ def page(
             scorecards=scorecards,
             decision=decision,
             headers=table.HEADERS,
+            warnings=table.warnings(decision),
             notes=[*table.gains(rows), *table.findings(rows)],
             rows=[(row, table.cells(row)) for row in rows],
             winner=next((row for row in rows if row.winner), None),

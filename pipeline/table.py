@@ -75,6 +75,21 @@ def gains(rows: Sequence[Row]) -> list[str]:
     ]
 
 
+def warnings(decision: Decision) -> list[str]:
+    """What makes all verdicts worthless, a sentence each."""
+    majority = decision.majority
+    if majority is None or majority.beaten:
+        return []
+    needed = f"{majority.needed:,} right are needed to show it" if majority.needed <= majority.n else "more are needed"
+    said = (
+        f"Baseline {decision.baseline} does not beat the majority class: it is right on {majority.right:,} of "
+        f"{majority.n:,} test images, {majority.images:,} are of class {majority.of} alone, and {needed} with "
+        f"{100 * majority.confidence:g}% confidence (exact one-sided test, p = {majority.p_value:.2g}). A variant of "
+        "it loses nothing because there is nothing to lose, so none is promoted unless forced."
+    )
+    return [said]
+
+
 def findings(rows: Sequence[Row]) -> list[str]:
     """Why each variant that did not pass did not: a line for each."""
     return [f"{row.verdict.capitalize()} {row.variant}: {'; '.join(row.reasons)}." for row in rows if row.reasons]

@@ -1,6 +1,8 @@
 """DVC stage `report`: everything measured in; scorecards, the gate's decision, metrics, plots and the page out."""
 
-from pipeline import gate, layout, lineage, report
+import sys
+
+from pipeline import gate, layout, lineage, report, table
 from pipeline.errors import boundary
 from pipeline.params import NETWORKS, load_params
 
@@ -13,6 +15,8 @@ def main() -> None:
     curves = {name: layout.curve(name) for name in NETWORKS}
     trials = {name: layout.trials(name) for name in params.variants}
     report.write(scorecards, decision, curves, trials)
+    for warning in table.warnings(decision):
+        print(warning, file=sys.stderr)
 
 
 if __name__ == "__main__":
