@@ -27,7 +27,7 @@ from pipeline.params import Params, load_params
 from pipeline.scorecard import load_scorecards
 from pipeline.splits import Manifest, load_manifest
 
-ALWAYS = {"register"}
+ALWAYS = {"code", "register"}
 """Stages that run every night, be there anything new or not."""
 
 

@@ -16,12 +16,21 @@ from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.errors import ParamsError
 
 INSTALLED = ("site-packages", "dist-packages")
 """Folders of libraries; a virtual environment often lies in the project, and is no part of it."""
 STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"]
+
+
+class _Module(NamedTuple):
+    name: str
+    file: Path | None
+    """None for one that has none, as built-in ones and packages without `__init__.py`."""
+    package: str
+    """What its relative imports start from."""
 
 
 def link(module: str, folder: Path) -> None:
@@ -51,36 +60,37 @@ def source_files(module: str) -> dict[Path, Path]:
     Raises:
         ParamsError: one of the files is not valid Python.
     """
-    start = _specs(module)
+    start = _run_by(module)
     if not start or start[-1].name != module:
         return {}
     found: dict[str, Path] = {}
-    waiting = [spec for spec in start if spec is start[-1] or _is_own(_file(spec))]
+    waiting = [each for each in start if each is start[-1] or _is_own(each.file)]
     while waiting:
-        spec = waiting.pop()
-        file = _file(spec)
-        if file is None or spec.name in found:
+        name, file, package = waiting.pop()
+        if file is None or name in found:
             continue
-        found[spec.name] = file
-        names = _imported(file, spec.name if spec.submodule_search_locations else spec.name.rpartition(".")[0])
-        waiting += [other for name in names for other in _specs(name) if _is_own(_file(other))]
-    places = {_place(name, file): file for name, file in found.items()}
-    return dict(sorted(places.items()))
+        found[name] = file
+        waiting += [other for each in _imported(file, package) for other in _run_by(each) if _is_own(other.file)]
+    return dict(sorted((_place(name, file), file) for name, file in found.items()))
 
 
-def _specs(name: str) -> list[ModuleSpec]:
+def _run_by(name: str) -> list[_Module]:
     """What importing `name` runs: its packages, the outermost first, and itself, as far as they are found."""
-    top, *parts = name.split(".")
-    specs: list[ModuleSpec] = []
-    spec = _top(top)
-    for part in [*parts, None]:
+    parts = name.split(".")
+    modules: list[_Module] = []
+    spec = _top(parts[0])
+    for depth, part in enumerate(parts[1:], 1):
         if spec is None:
             break
-        specs.append(spec)
-        if part is None or spec.submodule_search_locations is None:
-            break
-        spec = PathFinder.find_spec(f"{spec.name}.{part}", list(spec.submodule_search_locations))
-    return specs
+        modules.append(_module(".".join(parts[:depth]), spec))
+        below = spec.submodule_search_locations
+        spec = PathFinder.find_spec(part, list(below)) if below is not None else None
+    return modules if spec is None else [*modules, _module(name, spec)]
+
+
+def _module(name: str, spec: ModuleSpec) -> _Module:
+    file = Path(spec.origin).absolute() if spec.has_location and spec.origin else None
+    return _Module(name, file, name if spec.submodule_search_locations is not None else name.rpartition(".")[0])
 
 
 @cache
@@ -89,11 +99,6 @@ def _top(name: str) -> ModuleSpec | None:
         return find_spec(name) if name else None
     except (ImportError, ValueError):  # ValueError: a module that was made at run time
         return None
-
-
-def _file(spec: ModuleSpec) -> Path | None:
-    """The file of a module; None for one that has none, as built-in ones and packages without `__init__.py`."""
-    return Path(spec.origin).absolute() if spec.has_location and spec.origin else None
 
 
 def _is_own(file: Path | None) -> bool:

@@ -34,11 +34,16 @@ class Project:
 
     def run(self, *command: str) -> str:
         """What `command` prints, stderr after stdout, in the project and with the tests' own virtual environment."""
+        code, said = self.attempt(*command)
+        assert code == 0, f"{' '.join(command)}\n{said}"
+        return said
+
+    def attempt(self, *command: str) -> tuple[int, str]:
+        """The exit code of `command`, and what it prints as for `run`."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         environment = os.environ | {"PATH": path}
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
-        return done.stdout + done.stderr
+        return done.returncode, f"{done.stdout}\n{done.stderr}"
 
     def repro(self) -> list[str]:
         """The stages that `dvc repro` ran."""
@@ -58,6 +63,11 @@ class Project:
     def scorecards(self) -> dict[str, dict[str, Any]]:
         record = json.loads((self.folder / "reports/scorecards.json").read_bytes())
         return {card["variant"]: card for card in record["scorecards"]}
+
+    def verdicts(self) -> dict[str, str]:
+        """What each version in MLflow's registry says, by its number."""
+        found = MlflowClient(f"sqlite:///{self.folder / 'mlflow.db'}").search_model_versions("name = 'octavo'")
+        return {str(version.version): version.tags["verdict"] for version in found}
 
     def runs(self) -> dict[str, dict[str, float]]:
         """MLflow's runs by name, with their metrics."""

@@ -51,7 +51,7 @@ def test_killed_in_a_stage_it_goes_on_where_it_stood(nights: Nights) -> None:
             assert not any(map(is_alive, below)), f"{stage} goes on"
         code, record = nights.run()
         assert (code, record["outcome"]) == (0, "promoted"), record
-        assert set(record["stages"]) == {"register"}, "what was done before is not done again"
+        assert set(record["stages"]) == {"code", "register"}, "what was done before is not done again"
         runs, versions, aliases = state(client)
         assert runs == versions == dict.fromkeys(VARIANTS, 1)
         assert len(set(aliases.values())) == 1
@@ -84,7 +84,7 @@ def test_an_idle_night_adds_nothing_and_a_second_one_at_once_is_told_who_runs(ni
         assert due.returncode == 0
         first.communicate(timeout=PATIENCE)
         record = nights.records()[-1]
-        assert (first.returncode, record["outcome"], record["stages"]) == (0, "unchanged", ["register"])
+        assert (first.returncode, record["outcome"], record["stages"]) == (0, "unchanged", ["code", "register"])
         assert state(client) == before
         assert nights.start("--due", "00:00 UTC").communicate(timeout=PATIENCE) == ("", "")
         assert nights.records()[-1] == record
@@ -103,7 +103,7 @@ def test_drifted_and_broken_data_are_refused_before_anything_is_trained(nights: 
         code, record = nights.run()
     assert (code, record["outcome"]) == (2, "refused")
     assert says in record["reasons"][0]
-    assert set(record["stages"]) <= {"prepare"}
+    assert set(record["stages"]) <= {"code", "prepare"}
     assert nights.told()[-1] == ("failure", "refused")
 
 

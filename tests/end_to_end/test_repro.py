@@ -1,6 +1,7 @@
 """A whole project, built in a folder of its own by the commands that its users type."""
 
 import json
+import re
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_git_sees_nothing_but_the_lock(project: Project) -> None:
 
 def test_a_second_repro_does_no_work_again(project: Project) -> None:
     before = (project.folder / "reports/scorecards.json").read_bytes()
-    assert project.repro() == ["register"]
+    assert project.repro() == ["code", "register"]
     assert (project.folder / "reports/scorecards.json").read_bytes() == before
     assert len(project.runs()) == 10
 
@@ -81,8 +82,44 @@ def test_an_added_line_makes_and_measures_one_more_variant_and_rebuilds_no_other
 
 def test_a_policy_is_tried_as_an_experiment(project: Project) -> None:
     project.commit("one more variant")
-    project.run("dvc", "exp", "run", "-S", "policy.max_latency_ratio=100", "-S", "policy.max_accuracy_drop=0.5")
+    before = project.verdicts()
+    assert len(set(before.values())) > 1
+    said = project.run("dvc", "exp", "run", "-S", "policy.max_latency_ratio=100", "-S", "policy.max_accuracy_drop=0.5")
+    assert "otherwise, MLflow keeps their verdicts" in said
+    assert project.verdicts() == before
     decision = json.loads((project.folder / "reports/decision.json").read_bytes())
     verdicts = {verdict["variant"]: verdict["verdict"] for verdict in decision["verdicts"]}
     assert {verdicts[name] for name in INTEGER} == {"pass"}
     assert "policy.max_latency_ratio" in project.run("dvc", "params", "diff")
+
+
+def test_an_option_that_no_recipe_knows_stops_before_the_first_stage_that_makes_anything(project: Project) -> None:
+    before = (project.folder / "params.yaml").read_text()
+    project.set_params(
+        {
+            "train": {"epochs": 5},
+            "variants": {"onnx_int8_x": {"source": "fp32", "recipe": "onnx", "options": {"bits": 4}}},
+        }
+    )
+    code, said = project.attempt("dvc", "repro")
+    assert code != 0
+    assert re.findall(r"Running stage '([^']+)'", said) == ["code", "check"]
+    assert "octavo: params.yaml: variant 'onnx_int8_x': Options of recipe 'onnx': bits: " in said
+    (project.folder / "params.yaml").write_text(before)
+
+
+def test_a_network_of_ones_own_is_trained_anew_when_its_code_changes(project: Project) -> None:
+    """DVC sees the module that `train.network` names, and what it imports."""
+    nets = project.folder / "nets"
+    nets.mkdir()
+    (nets / "blocks.py").write_text("ACTIVATION = 'relu'\n")
+    (nets / "mine.py").write_text(
+        "from tf_keras import Sequential, layers\nfrom nets.blocks import ACTIVATION\n\n\ndef build(shape, classes):\n"
+        "    dense = layers.Dense(8, activation=ACTIVATION)\n"
+        "    return Sequential([layers.Input(shape), layers.Flatten(), dense, layers.Dense(classes)])\n"
+    )
+    project.set_params({"train": {"network": "nets.mine:build", "epochs": 1}})
+    assert re.findall(r"Running stage '([^']+)'", project.run("dvc", "repro", "train"))[-1] == "train"
+    assert "up to date" in project.run("dvc", "status", "train")
+    (nets / "blocks.py").write_text("ACTIVATION = 'tanh'\n")
+    assert "modified:           artifacts/code/network" in project.run("dvc", "status", "train")

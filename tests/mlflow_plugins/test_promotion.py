@@ -209,3 +209,23 @@ def test_a_move_cut_short_is_finished(project: Project, octavo: Octavo, monkeypa
     numbers = project.client().get_registered_model("octavo").aliases
     assert (str(numbers["champion"]), str(numbers["previous"])) == ("3", "2")
     assert octavo("audit")[0] == 0
+
+
+def test_nothing_is_promoted_from_a_baseline_that_answers_always_the_same_unless_forced(
+    project: Project, octavo: Octavo
+) -> None:
+    """The variant agrees with it on every image, so it loses nothing."""
+    for variant in (BASELINE, VARIANT):
+        project.weigh(variant, 0 * WEIGHTS)
+    project.register()
+    for asked in ([VARIANT], []):
+        code, _, stderr = octavo("promote", *asked)
+        assert code == 2
+        assert f"{VARIANT} is not promoted, the verdict is fail: baseline accuracy 0.3" in stderr
+        assert "to beat the majority class" in stderr
+    assert standing(project) == {}
+    assert octavo("promote", VARIANT, "--force", "--reason", "a demonstration")[0] == 0
+    (move,) = moves.read(layout.audit_log("octavo"))
+    assert move.note == "a demonstration"
+    assert [reason.rule for reason in move.reasons if not reason.met] == ["baseline"]
+    assert octavo("replay")[0] == 0

@@ -21,7 +21,7 @@ from pipeline import gate, layout
 from pipeline.errors import ModelError, ServiceUnavailable
 from tests.mlflow_plugins import contenders
 from tests.mlflow_plugins.contenders import FORKS, PATIENCE
-from tests.mlflow_plugins.measured_project import MakeProject, Project, Serve
+from tests.mlflow_plugins.measured_project import WEIGHTS, MakeProject, Project, Serve
 
 FIGURES = ("accuracy", "size_bytes", "latency_us", "size_ratio", "latency_ratio", "agreement", "accuracy_delta")
 
@@ -164,6 +164,64 @@ def test_another_verdict_is_shown_on_the_same_run_and_version(project: Project) 
     assert run.data.tags["verdict"] == version.tags["verdict"] == "fail"
     assert mlflow.artifacts.load_text(f"{run.info.artifact_uri}/report.html") == "the new page"
     assert project.register().judged_anew == []
+
+
+def test_an_experiment_leaves_the_verdicts_of_what_is_registered_alone(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.register()
+    layout.REPORT.write_text("the experiment's page")
+    policy = project.params.policy.model_copy(update={"max_size_ratio": 0.4})
+    layout.DECISION.write_text(gate.decide(project.scorecards, policy, "onnx_fp32").model_dump_json())
+    monkeypatch.setenv("DVC_EXP_NAME", "what-if")
+
+    outcome = project.register()
+    assert (outcome.added, outcome.judged_anew, outcome.left) == ([], [], ["litert_int8_static"])
+    assert "judges litert_int8_static otherwise, MLflow keeps their verdicts" in str(outcome)
+    assert shown_verdicts(project) == {"onnx_fp32": {"baseline"}, "litert_int8_static": {"pass"}}
+    run = runs()["litert_int8_static"]
+    assert "dvc.exp" not in run.data.tags
+    assert "report.html" not in {item.path for item in project.client().list_artifacts(run.info.run_id)}
+
+    project.client().delete_model_version("octavo", versions()["litert_int8_static"][0])
+    assert project.register().added == ["litert_int8_static"]
+    assert shown_verdicts(project)["litert_int8_static"] == {"pass"}, "a version that comes back is judged as its run"
+
+    monkeypatch.delenv("DVC_EXP_NAME")
+    assert project.register().judged_anew == ["litert_int8_static"]
+    assert shown_verdicts(project)["litert_int8_static"] == {"fail"}
+
+
+def test_what_an_experiment_adds_bears_its_name_and_its_verdict(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.register()
+    monkeypatch.setenv("DVC_EXP_NAME", "what-if")
+    project.change("litert_int8_static", size=project.scorecards.card("onnx_fp32").size.model_copy(update={"ratio": 2}))
+    assert project.register().added == ["litert_int8_static"]
+    found = project.client().search_runs(["1"], "tags.`dvc.exp` = 'what-if'")
+    assert [(run.info.run_name, run.data.tags["verdict"]) for run in found] == [("litert_int8_static", "fail")]
+
+
+def shown_verdicts(project: Project) -> dict[str, set[str]]:
+    """What runs and versions say, by variant."""
+    shown = {name: {run.data.tags["verdict"]} for name, run in runs().items()}
+    for version in project.client().search_model_versions("name = 'octavo'"):
+        shown[version.tags["variant"]].add(version.tags["verdict"])
+    return shown
+
+
+def test_a_baseline_that_does_not_beat_the_majority_class_is_said_on_runs_and_versions(project: Project) -> None:
+    project.register()
+    assert {run.data.tags["baseline.beats_majority"] for run in runs().values()} == {"yes"}
+    for variant in ("onnx_fp32", "litert_int8_static"):
+        project.weigh(variant, 0 * WEIGHTS)
+    assert len(project.register().added) == 2
+    for version in project.client().search_model_versions("name = 'octavo'"):
+        run = project.client().get_run(version.run_id)
+        told = "Baseline onnx_fp32 does not beat the majority class" in version.description
+        assert {tags["baseline.beats_majority"] for tags in (version.tags, run.data.tags)} == {"no" if told else "yes"}
+        assert told == (int(version.version) > 2)
 
 
 def test_a_version_leads_back_to_what_it_was_made_of_and_its_model_tells_how_to_promote(project: Project) -> None:

@@ -136,3 +136,8 @@ def scorecards() -> Scorecards:
 @pytest.fixture
 def policy() -> Policy:
     return Policy(max_accuracy_drop=0.01, max_size_ratio=0.5, max_latency_ratio=1.05)
+
+
+@pytest.fixture(scope="module")
+def baseline() -> Scorecard:
+    return scorecard("onnx_fp32")

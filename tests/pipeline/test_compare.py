@@ -49,6 +49,24 @@ def test_figures_read_as_people_write_them(scorecards: Scorecards, policy: Polic
     assert rows["onnx_fp16"][-1] == "fail: size"
 
 
+def test_a_baseline_that_does_not_beat_the_majority_class_is_said_in_every_form(
+    scorecards: Scorecards, policy: Policy, reports: None
+) -> None:
+    cards = [
+        card.model_copy(update={"quality": card.quality.model_copy(update={"confusion": [[900, 0], [100, 0]]})})
+        for card in scorecards.scorecards
+    ]
+    constant = scorecards.model_copy(update={"scorecards": cards})
+    layout.SCORECARDS.write_text(constant.model_dump_json(by_alias=True))
+    layout.DECISION.write_text(decide(constant, policy, "onnx_fp32").model_dump_json())
+    said = "Baseline onnx_fp32 does not beat the majority class: it is right on 900 of 1,000 test images"
+    assert said in run()
+    assert run().splitlines()[-1] == "No variant meets the policy."
+    assert said in run("--markdown")
+    found = json.loads(run("--json"))
+    assert (found["winner"], found["majority"]["beaten"], found["majority"]["right"]) == (None, False, 900)
+
+
 @pytest.mark.usefixtures("reports")
 def test_a_pipe_gets_every_variant_on_one_line_and_the_winner(scorecards: Scorecards) -> None:
     lines = run().splitlines()

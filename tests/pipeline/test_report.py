@@ -175,11 +175,22 @@ def test_a_matrix_of_a_thousand_classes_is_not_drawn(
     scorecards: Scorecards, policy: Policy, make_card: Callable[..., Scorecard]
 ) -> None:
     many = scorecards.card("onnx_fp32").quality.model_copy(
-        update={"per_class_recall": [0.9] * 1000, "confusion": [[0] * 1000] * 1000}
+        update={"per_class_recall": [0.9] * 1000, "confusion": [[9] * 1000] * 1000}
     )
     alone = scorecards.model_copy(update={"scorecards": [make_card("onnx_fp32", quality=many)]})
     report.write(alone, decide(alone, policy, "onnx_fp32"), {}, {})
     assert "Confusion matrix" not in page().text
+
+
+def test_a_baseline_that_does_not_beat_the_majority_class_is_said_above_the_table(
+    scorecards: Scorecards, policy: Policy, make_card: Callable[..., Scorecard]
+) -> None:
+    constant = scorecards.card("onnx_fp32").quality.model_copy(update={"confusion": [[900, 0], [100, 0]]})
+    alone = scorecards.model_copy(update={"scorecards": [make_card("onnx_fp32", quality=constant)]})
+    report.write(alone, decide(alone, policy, "onnx_fp32"), {}, {})
+    text = page().text
+    assert "does not beat the majority class" in text
+    assert text.index("does not beat the majority class") < text.index("Policy, against")
 
 
 def test_what_a_search_tried_is_listed_with_its_variant(
