@@ -3,6 +3,7 @@
 DVC must be told each file that a stage depends on, but it cannot read from `train.network: mine:build` which files
 these are. So a stage that always runs finds them by their import statements, and links to each. DVC reads through the
 links: `dvc status` and `dvc repro` notice a change in a linked file at once, and new imports on the next `dvc repro`.
+When a linked file is deleted, `dvc status` ends with an error that names it, until the next `dvc repro`.
 
 Not found are modules that are imported by a computed name, and data files that a module reads.
 """

@@ -1,5 +1,6 @@
 """Fit a network, byte for byte the same in every process, and keep its weights and its curve."""
 
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -30,6 +31,12 @@ def fit(model: keras.Model, train: Split, selection: Split, budget: Fit, label: 
     Returns:
         The curve: a row an epoch, columns `loss`, `accuracy`, `val_loss` and `val_accuracy` (on the selection split).
     """
+    if budget.batch_size > len(train.labels):
+        print(
+            f"{label}: batch_size is {budget.batch_size:,}, and there are {len(train.labels):,} images to train on: "
+            "each epoch is one step.",
+            file=sys.stderr,
+        )
     model.compile(
         optimizer=keras.optimizers.Adam(budget.learning_rate),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
