@@ -218,8 +218,8 @@ def test_a_baseline_that_does_not_beat_the_majority_class_is_said_on_runs_and_ve
         project.weigh(variant, 0 * WEIGHTS)
     assert len(project.register().added) == 2
     for version in project.client().search_model_versions("name = 'octavo'"):
-        run = project.client().get_run(version.run_id)
-        told = "Baseline onnx_fp32 does not beat the majority class" in version.description
+        run = project.client().get_run(str(version.run_id))
+        told = "Baseline onnx_fp32 does not beat the majority class" in str(version.description)
         assert {tags["baseline.beats_majority"] for tags in (version.tags, run.data.tags)} == {"no" if told else "yes"}
         assert told == (int(version.version) > 2)
 
