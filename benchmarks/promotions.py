@@ -18,6 +18,7 @@ from rich.table import Table
 from pipeline import dataset, drift, evaluation, gate, sources
 from pipeline.decision import outcome
 from pipeline.params import Data, Drift, Policy
+from pipeline.partition import partition
 from pipeline.splits import Manifest, Split
 
 NIGHTS, STARTED, ADDED = 200, 10_000, 100
@@ -94,8 +95,8 @@ def alarms(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], test: S
 
 def manifest(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], n: int, test: Split) -> Manifest:
     classes = [str(digit) for digit in range(10)]
-    splits = dataset.split(Split(images[:n], labels[:n]), test, classes, DATA)
-    return dataset.describe(splits, classes, DATA, own_test=True)
+    parts = partition(Split(images[:n], labels[:n]), test, classes, DATA, published=True)
+    return dataset.describe(parts, classes, DATA, own_test=True)
 
 
 def show(rows: list[Row]) -> None:

@@ -1,4 +1,4 @@
-"""The making of the data set: checked, split, digested and written as plain arrays."""
+"""The making of the data set: read, checked, split, described and written as plain arrays."""
 
 import hashlib
 import tempfile
@@ -11,14 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline import membership, sources
+from pipeline.duplicates import pixel_digests
 from pipeline.errors import DataError
 from pipeline.params import Data
+from pipeline.partition import Partition, partition
 from pipeline.pixel_statistics import measure, pixel_range
-from pipeline.sources.raw import Raw, sha256
-from pipeline.splits import Duplicates, Manifest, Split, SplitRecord
+from pipeline.sources.raw import Files, Raw, sha256
+from pipeline.splits import Duplicates, LeftOut, Manifest, Split, SplitRecord
 
 DISJOINT = ("train", "selection", "test")
 """Calibration is a part of train."""
+NAMED = 3
+"""Of the files that are left out, so many of each kind are named."""
 
 
 def prepare(data: Data, target: Path) -> Manifest:
@@ -30,9 +34,9 @@ def prepare(data: Data, target: Path) -> Manifest:
     """
     raw = sources.load(data)
     train, test, classes = check(raw)
-    splits = split(train, test, classes, data)
-    manifest = describe(splits, classes, data, own_test=test is not None)
-    _replace(target, splits, manifest)
+    parts = partition(train, test, classes, data, raw.files, raw.published)
+    manifest = describe(parts, classes, data, own_test=test is not None, files=raw.files)
+    _replace(target, parts.splits, manifest)
     return manifest
 
 
@@ -40,7 +44,7 @@ def check(raw: Raw) -> tuple[Split, Split | None, list[str]]:
     """The source's arrays in the types of a `Split`, and its class names.
 
     Raises:
-        DataError: wrong rank, lengths, dtype or values, an empty class, or a user's test images that stand in train.
+        DataError: wrong rank, lengths, dtype or values, or an empty class.
     """
     train = _check_arrays("train", *raw.train, n_classes=len(raw.classes) if raw.classes else None)
     classes = list(raw.classes or map(str, range(train.labels.max() + 1)))
@@ -56,43 +60,14 @@ def check(raw: Raw) -> tuple[Split, Split | None, list[str]]:
             f"Test images are {test.images.dtype} {test.images.shape[1:]}, those of train {train.images.dtype} "
             f"{train.images.shape[1:]}. Both must be alike: convert one of them."
         )
-    shared = _stand_in(membership.image_digests(train.images), membership.image_digests(test.images))
-    if shared and not raw.published:
-        raise DataError(
-            f"{shared} of {len(test.labels)} test images also stand in train, so test accuracy would flatter. "
-            "Remove them from one of the two."
-        )
     return train, test, classes
 
 
-def split(train: Split, test: Split | None, classes: Sequence[str], data: Data) -> dict[str, Split]:
-    """Seeded splits by name; copies of an image never stand on both sides of a cut made here.
-
-    An image's place follows from its bytes and the seed, so it keeps it as the data grow: what was tested yesterday is
-    not trained on today. Sizes are therefore about the shares asked for; `membership` says how nearly, and what
-    becomes of small classes.
-
-    Raises:
-        DataError: a class is too small to be split, or calibration asks for more images than train has left.
-    """
-    digests = membership.image_digests(train.images)
-    _require_enough(membership.different_images(digests, train.labels, len(classes)), test is None, classes)
-    if test is None:
-        held = membership.held_out(digests, train.labels, data.test, data.seed, "test", leave=2)
-        train, test, digests = train.take(~held), train.take(held), digests[~held]
-    held = membership.held_out(digests, train.labels, data.selection, data.seed, "selection", leave=1)
-    train, selection, digests = train.take(~held), train.take(held), digests[~held]
-    if data.calibration > len(train.labels):
-        raise DataError(
-            f"data.calibration asks for {data.calibration} images, but train has {len(train.labels)}. "
-            f"Set it to {len(train.labels)} or less."
-        )
-    chosen = membership.stratified(digests, train.labels, data.calibration, data.seed, "calibration")
-    return {"train": train, "calibration": train.take(chosen), "selection": selection, "test": test}
-
-
-def describe(splits: Mapping[str, Split], classes: Sequence[str], data: Data, own_test: bool = False) -> Manifest:
-    """The manifest of finished splits: what is in them, and the digest that names them."""
+def describe(
+    parts: Partition, classes: Sequence[str], data: Data, own_test: bool = False, files: Files | None = None
+) -> Manifest:
+    """The manifest of finished splits: what is in them, how they came about, and the digest that names them."""
+    splits = parts.splits
     values = pixel_range([splits[name].images for name in DISJOINT])
     records = {
         name: SplitRecord(
@@ -104,7 +79,7 @@ def describe(splits: Mapping[str, Split], classes: Sequence[str], data: Data, ow
         )
         for name, part in splits.items()
     }
-    prints = {name: membership.image_digests(splits[name].images) for name in DISJOINT}
+    prints = {name: pixel_digests(splits[name].images) for name in DISJOINT}
     digest = "\n".join(f"{name} {record.images_sha256} {record.labels_sha256}" for name, record in records.items())
     return Manifest(
         source=data.source,
@@ -117,14 +92,18 @@ def describe(splits: Mapping[str, Split], classes: Sequence[str], data: Data, ow
         pixel_range=values,
         duplicates=Duplicates(
             within={name: len(own) - len(np.unique(own)) for name, own in prints.items()},
-            across={f"{a}/{b}": _stand_in(prints[a], prints[b]) for a, b in combinations(DISJOINT, 2)},
+            across={f"{a}/{b}": int(np.isin(prints[b], prints[a]).sum()) for a, b in combinations(DISJOINT, 2)},
+            dropped=parts.dropped,
         ),
+        split_rule=membership.BY_FILE if files else membership.BY_PIXELS,
+        test_share=None if own_test else data.test,
+        left_out={
+            kind: LeftOut(n=len(names), names=names[:NAMED])
+            for kind, names in (files.left_out.items() if files else ())
+        },
+        changed=dict(files.changed) if files else {},
         digest=hashlib.sha256(digest.encode()).hexdigest(),
     )
-
-
-def _stand_in(known: npt.NDArray[np.bytes_], seen: npt.NDArray[np.bytes_]) -> int:
-    return int(np.isin(seen, known).sum())
 
 
 def _check_arrays(part: str, images: npt.NDArray[Any], labels: npt.NDArray[Any], n_classes: int | None) -> Split:
@@ -152,16 +131,6 @@ def _check_arrays(part: str, images: npt.NDArray[Any], labels: npt.NDArray[Any],
 def _require_every_class(part: str, labels: npt.NDArray[Any], classes: Sequence[str], remedy: str) -> None:
     for absent in np.setdiff1d(np.arange(len(classes)), labels):
         raise DataError(f"Class '{classes[absent]}' has no image in {part}. {remedy}")
-
-
-def _require_enough(different: npt.NDArray[np.intp], with_test: bool, classes: Sequence[str]) -> None:
-    parts = ("train", "selection", "test") if with_test else ("train", "selection")
-    for name, n in zip(classes, different, strict=True):
-        if n < len(parts):
-            raise DataError(
-                f"Class '{name}' has too few different images to be split: {n}, and {', '.join(parts)} need one each. "
-                "Add some."
-            )
 
 
 def _replace(target: Path, splits: Mapping[str, Split], manifest: Manifest) -> None:

@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import yaml
 from pydantic import ValidationError
 
 from pipeline import layout, parity
 from pipeline.errors import ModelError
-from pipeline.params import PARAMS, VARIANT_NAME, Params
+from pipeline.params import PARAMS, VARIANT_NAME, Params, read
 from pipeline.revision import digest, git_commit, lock_digest
 from pipeline.scorecard import Evaluation, Latencies, Latency, Lineage, Parity, Record, Scorecard, Scorecards
 
@@ -50,7 +49,7 @@ def assemble(params: Params) -> Scorecards:
         git=git_commit(),
         dvc_lock=lock_digest(),
         data=manifest.digest,
-        params=digest(yaml.safe_load(PARAMS.read_bytes())),
+        params=digest(read(PARAMS)),
     )
     cards = [_scorecard(name, params, benchmark, lineage) for name in params.variants]
     models = sorted((card.variant, card.model.sha256) for card in cards)

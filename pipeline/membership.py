@@ -1,10 +1,18 @@
-"""Which part an image belongs to: a property of its bytes, so that it stays there as others come or go."""
+"""Which part an image belongs to: a property of its bytes, so that it stays there as others come or go.
+
+The bytes are those that came: of its file, where it has one, else of its array. So neither its neighbours, nor the size
+asked for, nor the library that decodes it, moves an image.
+"""
 
 import hashlib
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+BY_PIXELS, BY_FILE = 1, 2
+"""The rules by which data were ever split, as manifests number them: by an image's array as the splits hold it, and by
+its file. Images from files were split by the first once, and then moved with their neighbours."""
 
 Digests = npt.NDArray[np.bytes_]
 Labels = npt.NDArray[Any]

@@ -85,6 +85,9 @@ class Data(Model):
     """About this share of the rest is held out for every choice made while building."""
     calibration: PositiveInt = 500
     """Images of train that calibration sees."""
+    duplicates: Literal["refuse", "drop_from_train", "allow"] | None = None
+    """What becomes of images whose pixels stand in two of train, selection and test; by default `allow` for published
+    sets, which are compared as they are, else `drop_from_train`."""
     seed: Seed = 0
 
     @model_validator(mode="after")

@@ -63,12 +63,22 @@ class SplitRecord(Record):
 
 
 class Duplicates(Record):
-    """Byte-identical images."""
+    """Images with equal pixels, as the splits hold them."""
 
     within: dict[str, int]
     """Split -> its images that repeat an earlier one."""
     across: dict[str, int]
     """`a/b` -> images of split b that also stand in split a."""
+    dropped: dict[str, int] = {}
+    """Split -> images that were taken out of it, since selection or test have their pixels."""
+
+
+class LeftOut(Record):
+    """Files of one kind that are no examples."""
+
+    n: int
+    names: tuple[str, ...]
+    """The first few."""
 
 
 class Manifest(Record):
@@ -83,6 +93,14 @@ class Manifest(Record):
     pixel_range: tuple[float, float] | None = None
     """What the histograms of all splits cover; see `pixel_statistics.pixel_range`."""
     duplicates: Duplicates
+    split_rule: int = 1
+    """By which rule of `membership` images were split; 1 in manifests from before there was another."""
+    test_share: float | None = None
+    """The share asked for as the test split; None where the source has its own, or it was not yet recorded."""
+    left_out: dict[str, LeftOut] = {}
+    """Kind -> files of the folder that are no examples."""
+    changed: dict[str, int] = {}
+    """How images were changed as they were read -> how many."""
     digest: str
     """sha256 over the splits' digests: one name for all of the data."""
 

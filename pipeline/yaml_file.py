@@ -1,6 +1,8 @@
-"""YAML as people mean it: a key that stands twice is refused, where YAML readers silently keep the last."""
+"""YAML as people mean it: keys are text, and one that stands twice is refused.
 
-from collections.abc import Hashable
+YAML 1.1 reads the keys `no` and `010` as False and 8, and of a key that stands twice it silently keeps the last.
+"""
+
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,11 @@ import yaml
 
 from pipeline.errors import ParamsError
 
+TEXT, MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
+
 
 def read(path: Path) -> Any:
-    """What the YAML file at `path` says.
+    """What the YAML file at `path` says; values are read by the rules of YAML 1.1.
 
     Raises:
         FileNotFoundError: there is none.
@@ -30,13 +34,16 @@ def read(path: Path) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, but for keys that stand twice."""
+    """PyYAML's safe loader, but for keys: they are text as it stands in the file, and stand there once."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Any] = set()
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
         for key, _ in node.value:
-            name = key.value if isinstance(key, yaml.ScalarNode) else None
-            if name is not None and name in seen:
-                raise yaml.YAMLError(f"key '{name}' stands twice, again in line {key.start_mark.line + 1}: keep one")
-            seen.add(name)
-        return super().construct_mapping(node, deep)
+            if isinstance(key, yaml.ScalarNode) and key.tag != MERGE:
+                if key.value in seen:
+                    line = key.start_mark.line + 1
+                    raise yaml.YAMLError(f"key '{key.value}' stands twice, again in line {line}: keep one")
+                seen.add(key.value)
+                key.tag = TEXT
+        return node

@@ -3,7 +3,8 @@
 import hashlib
 import zipfile
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,21 @@ NAMES = ("x_train", "y_train", "x_test", "y_test")
 
 
 @dataclass(frozen=True)
+class Files:
+    """The files that examples came from, where each has one of its own."""
+
+    digests: npt.NDArray[np.bytes_]
+    """(N,) of the bytes of train's files, 16 bytes each."""
+    train: tuple[str, ...]
+    """Names of train's files."""
+    test: tuple[str, ...] = ()
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Kind -> names of the files that are no examples."""
+    changed: Mapping[str, int] = field(default_factory=dict)
+    """How files were changed as they were read -> how many."""
+
+
+@dataclass(frozen=True)
 class Raw:
     """What a source holds: (images, labels) of train and, where the source has its own, of test."""
 
@@ -28,7 +44,9 @@ class Raw:
     classes: tuple[str, ...] | None = None
     """Class names in label order; None where classes are only numbered."""
     published: bool = False
-    """Train and test are a published benchmark: images that stand in both are counted, not refused."""
+    """Train and test are a published benchmark, compared by others as it is."""
+    files: Files | None = None
+    """None where examples come as arrays."""
 
 
 def train_and_test(arrays: Arrays, classes: tuple[str, ...] | None = None, published: bool = False) -> Raw:

@@ -11,6 +11,7 @@ import yaml
 from pipeline import dataset, sources
 from pipeline.drift import MINIMUM, Finding, compare
 from pipeline.params import Data, Drift, Nightly, load_params
+from pipeline.partition import partition
 from pipeline.sources.raw import Raw
 from pipeline.splits import Manifest
 
@@ -23,8 +24,8 @@ CLASSES = tuple("0123456789")
 def manifest(images: Array, labels: Array, test: tuple[Array, Array] | None = None, **changes: Any) -> Manifest:
     raw = Raw((images, labels), test, **{"classes": CLASSES, "published": True, **changes})
     checked, own, classes = dataset.check(raw)
-    splits = dataset.split(checked, own, classes, DATA)
-    return dataset.describe(splits, classes, DATA, own_test=own is not None)
+    parts = partition(checked, own, classes, DATA)
+    return dataset.describe(parts, classes, DATA, own_test=own is not None)
 
 
 def by_rule(now: Manifest, then: Manifest, limits: Drift | None = None) -> dict[str, Finding]:

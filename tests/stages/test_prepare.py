@@ -54,6 +54,31 @@ def test_bad_input_ends_with_one_sentence_and_exit_code_1(project: Path, capsys:
     assert not layout.ARTIFACTS.exists()
 
 
+def test_what_became_of_a_folder_is_said_and_recorded(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    draw(project / "pets", 60)
+    for number in range(60):
+        path = project / "pets" / ("cat" if number % 2 else "dog") / f"{number}.png"
+        Image.open(path).save(path.with_suffix(".bmp"))
+    for number in range(5):
+        (project / "pets" / "cat" / f"{number}.heic").write_bytes(b"not opened")
+    Image.new("RGB", (6, 6), "red").save(project / "pets" / "dog" / "red.png")
+    write_params(project, source="images", path="pets", calibration=8)
+    prepare.main()
+
+    said, manifest = capsys.readouterr().err, load_manifest(layout.MANIFEST)
+    dropped = manifest.duplicates.dropped
+    assert "5 files left out (.heic): cat/0.heic, cat/1.heic, cat/2.heic and 2 more\n" in said
+    assert f"{manifest.changed['grey converted to RGB, because others are in colour']} images: grey converted" in said
+    assert f"{dropped['train']} images taken out of train: selection or test has the same pixels" in said
+    assert manifest.changed == {"grey converted to RGB, because others are in colour": 120}
+    assert sum(manifest.splits[name].n for name in ("train", "selection", "test")) + sum(dropped.values()) == 121
+    assert (manifest.split_rule, manifest.test_share) == (2, 0.2)
+
+    write_params(project, source="images", path="pets", calibration=8, duplicates="allow")
+    prepare.main()
+    assert "images stand in both of train/test" in capsys.readouterr().err
+
+
 def test_a_path_that_the_source_does_not_read_is_a_mistake(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_params(project, source="digits", path="flowers")
     with pytest.raises(SystemExit):

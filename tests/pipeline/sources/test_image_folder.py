@@ -1,5 +1,6 @@
 """A folder of images as a user meets it: read whole, or refused in one sentence."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ from PIL import Image
 from pipeline import dataset
 from pipeline.errors import DataError
 from pipeline.params import Data
-from pipeline.sources import image_folder
+from pipeline.sources import image_file, image_folder
 
 
-def paint(path: Path, value: int = 0, size: tuple[int, int] = (6, 4), mode: str = "L", **save: Any) -> None:
+def paint(path: Path, value: Any = 0, size: tuple[int, int] = (6, 4), mode: str = "L", **save: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new(mode, size, value).save(path, **save)
 
@@ -25,6 +26,7 @@ def pets(tmp_path: Path) -> Path:
         paint(root / "dog" / f"{number}.png", 100 + number)
         paint(root / "cat" / f"{number}.BMP", number)
     (root / "cat" / "notes.txt").write_text("not an image")
+    (root / "cat" / "Thumbs.db").write_text("not an image")
     (root / "cat" / ".hidden.png").write_text("not an image")
     paint(root / ".cache" / "0.png")
     return root
@@ -38,6 +40,83 @@ def test_a_folder_of_grey_images_comes_back_as_painted(pets: Path) -> None:
     assert (images.shape, str(images.dtype)) == ((6, 4, 6), "uint8")
     assert images[:, 0, 0].tolist() == [0, 1, 2, 100, 101, 102]
     assert labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert raw.files
+    assert raw.files.changed == {}
+    assert raw.files.left_out == {".txt": ("cat/notes.txt",)}
+    assert raw.files.train[3] == "dog/0.png"
+
+
+def test_what_is_left_out_is_named_by_kind(pets: Path) -> None:
+    for name in ("b.HEIC", "a.heic", "photo"):
+        (pets / "dog" / name).write_bytes(b"not opened")
+    (pets / "labels.csv").write_text("not opened")
+    paint(pets / "alone.png")
+
+    files = image_folder.read(pets).files
+    assert files
+    assert files.left_out == {
+        ".heic": ("dog/a.heic", "dog/b.HEIC"),
+        ".txt": ("cat/notes.txt",),
+        "outside the class folders": ("alone.png", "labels.csv"),
+        "without a suffix": ("dog/photo",),
+    }
+
+
+def test_a_class_of_other_files_is_refused_with_their_names(pets: Path) -> None:
+    (pets / "eel").mkdir()
+    for number in range(5):
+        (pets / "eel" / f"{number}.heic").write_bytes(b"not opened")
+
+    with pytest.raises(DataError, match=r"eel has the suffix .*: 0\.heic, 1\.heic, 2\.heic and 2 more\. Save .* \.png"):
+        image_folder.read(pets)
+
+
+def test_every_suffix_of_an_image_is_read_in_capitals_too(tmp_path: Path) -> None:
+    for number, suffix in enumerate(image_file.SUFFIXES):
+        paint(tmp_path / "a" / f"{number}{suffix}", format="PNG")
+        paint(tmp_path / "a" / f"{number}-{suffix.upper()}", format="PNG")
+
+    assert len(image_folder.read(tmp_path).train[0]) == 2 * len(image_file.SUFFIXES)
+
+
+def test_what_was_changed_is_counted(pets: Path) -> None:
+    paint(pets / "dog" / "9.jpg", (1, 2, 3, 4), mode="CMYK")
+    paint(
+        pets / "dog" / "8.jpg",
+        (9, 9, 9),
+        mode="RGB",
+        format="MPO",
+        save_all=True,
+        append_images=[Image.new("RGB", (2, 2))],
+    )
+
+    files = image_folder.read(pets).files
+    assert files
+    assert files.changed == {image_file.CMYK: 1, image_file.FIRST_FRAME: 1, image_folder.TO_RGB: 6}
+
+
+def test_all_files_that_are_refused_are_told_at_once(pets: Path) -> None:
+    for number in range(3, 9):
+        paint(pets / "dog" / f"{number}.png", mode="I;16")
+
+    with pytest.raises(DataError, match=r"dog/3\.png has more .* 5 more .*: .*4\.png, .*5\.png, .*6\.png and 2 more\."):
+        image_folder.read(pets)
+
+
+def test_a_folder_whose_name_is_not_utf_8_can_be_a_class(pets: Path, tmp_path: Path) -> None:
+    latin = Path(os.fsdecode(os.fsencode(pets) + b"/caf\xe9"))
+    try:
+        paint(latin / "0.png", 9)
+    except (OSError, UnicodeError):
+        pytest.skip("this file system takes UTF-8 alone")
+    for number in range(40):
+        for place, animal in enumerate((pets / "cat", pets / "dog", latin)):
+            paint(animal / f"more{number}.png", 3 * number + place, (9, 9))
+    (latin / "old.xcf").write_bytes(b"")
+
+    manifest = dataset.prepare(Data(source="images", path=pets, image_size=(4, 4), calibration=10), tmp_path / "data")
+    assert manifest.classes == ["caf\\udce9", "cat", "dog"]
+    assert manifest.left_out[".xcf"].names == ("caf\\udce9/old.xcf",)
 
 
 def test_one_image_in_colour_makes_all_rgb(pets: Path) -> None:
