@@ -7,15 +7,15 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
-from mlflow_plugins import registered, terms
+from mlflow_plugins import registered, served, terms
 from mlflow_plugins.aliases import ANCHOR, CHAMPION, State
-from pipeline import evaluation, layout
+from pipeline import evaluation, layout, unseen
 from pipeline.errors import ModelError
 from pipeline.grounds import Grounds
 from pipeline.params import PARAMS, Params
 from pipeline.runtimes import open_model
-from pipeline.scorecard import Paired, Scorecard, Scorecards
-from pipeline.splits import Split, load_split
+from pipeline.scorecard import Scorecard, Scorecards
+from pipeline.splits import Split, load_manifest, load_split
 
 
 def version_of(client: MlflowClient, model: str, card: Scorecard) -> ModelVersion:
@@ -35,34 +35,48 @@ def grounds(client: MlflowClient, version: ModelVersion, scorecards: Scorecards,
 
     Raises:
         ModelError: MLflow's bytes are not those that were measured, or a model in service cannot answer today's images.
-        DataError: the test split is not here.
+        DataError: the test split, or its manifest, is not here.
+        AuditFailed: the audit log, which says what the models in service were made of, was changed.
     """
     variant = registered.variant(version)
     test = load_split(layout.split("test"))
     logits = _logits(client, version, test)
     evaluated = np.load(layout.logits(variant), allow_pickle=False).argmax(1)
     classes = list(scorecards.card(variant).quality.vs_baseline.per_class)
+    others = dict(_others(version, now))
+    not_compared = _may_have_seen_the_test_split(client, version.name, now) if others else {}
     return Grounds(
         variant=variant,
         baseline=params.baseline,
         policy=params.policy,
         scorecards=scorecards,
         same_answers=float((logits.argmax(1) == evaluated).mean()),
-        beside=dict(_beside(client, version, logits, test, classes, now)),
+        beside={
+            alias: evaluation.pair(
+                test.labels, logits, _logits(client, client.get_model_version(version.name, number), test), classes
+            )
+            for alias, number in others.items()
+            if alias not in not_compared
+        },
+        not_compared={alias: why for alias, why in not_compared.items() if alias in others},
     )
 
 
-def _beside(
-    client: MlflowClient, version: ModelVersion, logits: np.ndarray, test: Split, classes: list[str], now: State
-) -> Iterator[tuple[str, Paired]]:
-    """The challenger against the champion and the anchor, where they are other models."""
+def _others(version: ModelVersion, now: State) -> Iterator[tuple[str, str]]:
+    """The champion and the anchor, where they are other versions: alias and number."""
     seen = {str(version.version)}
     for alias in (CHAMPION, ANCHOR):
         number = now.aliases.get(alias)
         if number is not None and number not in seen:
             seen.add(number)
-            other = client.get_model_version(version.name, number)
-            yield alias, evaluation.pair(test.labels, logits, _logits(client, other, test), classes)
+            yield alias, number
+
+
+def _may_have_seen_the_test_split(client: MlflowClient, model: str, now: State) -> dict[str, str]:
+    """Of the champion and the anchor those that may have been trained on today's test images: alias -> why."""
+    today = load_manifest(layout.MANIFEST)
+    found = {alias: unseen.why_not(today, then) for alias, then in served.manifests(client, model, now).items()}
+    return {alias: why for alias, why in found.items() if why}
 
 
 def _logits(client: MlflowClient, version: ModelVersion, test: Split) -> np.ndarray:

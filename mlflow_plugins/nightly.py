@@ -16,12 +16,11 @@ from typing import Any
 
 from mlflow import MlflowClient
 
-from mlflow_plugins import aliases, audit_log, housekeeping, nights, promotion, tracking
+from mlflow_plugins import aliases, housekeeping, nights, promotion, served, tracking
 from mlflow_plugins.dvc_commands import StageFailed, repro
 from mlflow_plugins.refreshing import refresh
 from pipeline import drift, layout, night
 from pipeline.errors import DataError, OctavoError, PromotionRefused, ServiceUnavailable, boundary
-from pipeline.grounds import Grounds
 from pipeline.night import Night, Step
 from pipeline.params import Params, load_params
 from pipeline.scorecard import load_scorecards
@@ -150,12 +149,8 @@ def _served_data(params: Params) -> list[Manifest]:
     with tracking.connected() as client:
         if not _is_registered(client, model):
             return []
-        now = aliases.state(client, model)
-        promotions = {move.version: move for move in audit_log.copy(client, model, now.tags) if move.reasons}
-        served = {now.aliases.get(alias, "") for alias in (aliases.CHAMPION, aliases.ANCHOR)} & set(promotions)
-        grounds = [Grounds.model_validate_json(audit_log.grounds(client, promotions[each])) for each in sorted(served)]
-    manifests = {each.scorecards.data["digest"]: each.scorecards.data for each in grounds}
-    return [Manifest.model_validate(data) for data in manifests.values()]
+        found = served.manifests(client, model, aliases.state(client, model))
+    return list({manifest.digest: manifest for manifest in found.values() if manifest}.values())
 
 
 def _is_registered(client: MlflowClient, model: str) -> bool:

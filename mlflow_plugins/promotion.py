@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import click
@@ -107,7 +107,7 @@ def move_champion(
         with mutex.held(client, model, "promote", PATIENCE) as still_held:
             now = aliases.settle(client, model, still_held)
     _check_expected(model, now, wish.expect)
-    refused: list[Verdict] = []
+    refused: list[tuple[Grounds, Verdict]] = []
     for version in _candidates(client, params, scorecards, wish.variant):
         if _is_champion(client, version, now) and not wish.new_anchor:
             return Promotion(model, registered.variant(version), str(now.champion), None, False, None)
@@ -120,8 +120,8 @@ def move_champion(
             audit_log.copy(client, model, after.tags)
             snapshot.tag(model, planned.version)
             return Promotion(model, found.variant, planned.version, now.champion, True, verdict)
-        refused.append(verdict)
-    raise PromotionRefused(_why(refused, params, scorecards))
+        refused.append((found, verdict))
+    raise PromotionRefused(_why([verdict for _, verdict in refused], params, scorecards) + _anew(refused, now))
 
 
 def _check_expected(model: str, now: State, expect: str | None) -> None:
@@ -199,6 +199,20 @@ def _why(refused: list[Verdict], params: Params, scorecards: Scorecards) -> str:
         lines = ["Nothing is promoted: what passes was rolled back before. Name a variant to have it again."]
     limits = f"The limits are `policy` in {PARAMS}; after a change run dvc repro."
     return " ".join(["\n".join(lines), f"Passing beside the baseline: {', '.join(passing) or 'none'}.", limits])
+
+
+def _anew(refused: Sequence[tuple[Grounds, Verdict]], now: State) -> str:
+    """What to do where models in service cannot be compared with; nothing where all could."""
+    if not refused or not refused[0][0].not_compared:
+        return ""
+    best, _ = refused[0]
+    why = "; ".join(f"{alias}: {reason}" for alias, reason in best.not_compared.items())
+    is_old = ANCHOR in best.not_compared or now.aliases.get(ANCHOR) == now.champion
+    return (
+        f" Not compared, {why}. A model that was trained on test images looks better on them than it is. If the "
+        f"figures beside the baseline are good, begin anew: octavo promote {best.variant} --force"
+        f"{' --anchor' if is_old else ''} --reason '…'."
+    )
 
 
 def _found(verdict: Verdict) -> str:

@@ -35,7 +35,8 @@ def objections(move: Move, text: str, tags: Mapping[str, str], policy: Policy) -
     except OctavoError as error:
         yield str(error).rstrip(".")
         return
-    yield from (f"it was not held to the {alias}" for alias in sorted(_beside(move) - grounds.beside.keys()))
+    held = grounds.beside.keys() | grounds.not_compared.keys()
+    yield from (f"it was not held to the {alias}" for alias in sorted(_beside(move) - held))
     yield from map(str, verdict.unmet)
     if verdict.verdict != "pass" and not verdict.unmet:
         yield "it is the baseline, which has no verdict"

@@ -51,6 +51,8 @@ class Reason(Record):
         text = f"{' '.join(part for part in parts if part)} {self.value:.4g}, limit {self.limit:g}"
         if self.rule == "baseline":
             return f"{text} to beat the majority class"
+        if found == "incomparable" and against:
+            return f"not compared with the {against}, which may have been trained on today's test images"
         if found == "incomparable":
             return f"{text}, but not known to be timed on the baseline's machine"
         return f"{text}, {self.needed:,} test images would decide" if self.needed else text

@@ -1,5 +1,7 @@
 """What a promotion is judged by: all of it, so that the same verdict can be found again from the record alone."""
 
+from pydantic import Field
+
 from pipeline import gate
 from pipeline.decision import Reason, Verdict, outcome
 from pipeline.params import Policy
@@ -20,6 +22,8 @@ class Grounds(Record):
     """Share of the test images that the registered bytes, loaded and run, gave the class that was evaluated."""
     beside: dict[str, Paired]
     """`champion` and `anchor`, as far as there are any: the variant against each, on today's test split."""
+    not_compared: dict[str, str] = Field(default_factory=dict)
+    """Of these two those that may have been trained on today's test split, and why that is not excluded."""
 
 
 def judge(grounds: Grounds) -> Verdict:
@@ -38,5 +42,11 @@ def judge(grounds: Grounds) -> Verdict:
         for against, paired in grounds.beside.items()
         for reason in gate.challenge(paired, grounds.policy, against)
     ]
-    reasons = (*(measured.reasons if measured else ()), ran, *beside)
+    unseen = [_unseen(against) for against in grounds.not_compared]
+    reasons = (*(measured.reasons if measured else ()), ran, *beside, *unseen)
     return Verdict(variant=card.variant, verdict=outcome(reasons) if measured else "fail", reasons=reasons)
+
+
+def _unseen(against: str) -> Reason:
+    """The share of the test images that a model in service was surely not trained on is unknown, so it counts as 0."""
+    return Reason(rule=f"test split vs {against}", value=0, limit=1, code="test_split_incomparable")

@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
-from pipeline import layout, parity
+from pipeline import layout, parity, yaml_file
 from pipeline.errors import ModelError
-from pipeline.params import PARAMS, VARIANT_NAME, Params, read
+from pipeline.params import PARAMS, VARIANT_NAME, Params
 from pipeline.revision import digest, git_commit, lock_digest
 from pipeline.scorecard import Evaluation, Latencies, Latency, Lineage, Parity, Record, Scorecard, Scorecards
 
@@ -49,7 +49,7 @@ def assemble(params: Params) -> Scorecards:
         git=git_commit(),
         dvc_lock=lock_digest(),
         data=manifest.digest,
-        params=digest(read(PARAMS)),
+        params=digest(yaml_file.read(PARAMS)),
     )
     cards = [_scorecard(name, params, benchmark, lineage) for name in params.variants]
     models = sorted((card.variant, card.model.sha256) for card in cards)

@@ -111,5 +111,5 @@ def _require_left(name: str, part: Split, classes: Sequence[str]) -> None:
     for absent in np.setdiff1d(np.arange(len(classes)), part.labels):
         raise DataError(
             f"All images of class '{classes[absent]}' in {name} have the same pixels as images of "
-            f"{' or '.join(duplicates.JUDGES[name])}. Add others."
+            f"{' or '.join(duplicates.JUDGES[name])}. Add others, or set data.duplicates to allow."
         )

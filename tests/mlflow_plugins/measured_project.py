@@ -15,11 +15,12 @@ from mlflow import MlflowClient
 from onnx import helper, numpy_helper
 
 from mlflow_plugins.register import Registration, register
-from pipeline import evaluation, gate, layout
-from pipeline.params import Params, load_params
+from pipeline import dataset, evaluation, gate, layout
+from pipeline.params import Data, Params, load_params
+from pipeline.partition import Partition
 from pipeline.runtimes import open_model
 from pipeline.scorecard import ModelFile, Scorecard, Scorecards
-from pipeline.splits import Split
+from pipeline.splits import Manifest, Split
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 VARIANTS = load_params(PARAMS).variants
@@ -155,12 +156,14 @@ def make(folder: Path, empty_store: Path, *variants: str) -> Project:
     shutil.copy(PARAMS, folder)
     shutil.copy(empty_store, folder)
     params = load_params()
-    write_test_split()
+    manifest = write_data()
     names = list(variants or params.variants)
     cards = [
         measured(name, content(name), layout.logits(names[0]) if place else None) for place, name in enumerate(names)
     ]
-    scorecards = Scorecards(pipeline="repro-1", machine={"cpu": "test"}, data={"source": "digits"}, scorecards=cards)
+    scorecards = Scorecards(
+        pipeline="repro-1", machine={"cpu": "test"}, data=manifest.model_dump(mode="json"), scorecards=cards
+    )
     project = Project(folder, params, scorecards)
     project.write()
     return project
@@ -204,11 +207,16 @@ def measured(variant: str, content: bytes, baseline: Path | None = None) -> Scor
     )
 
 
-def write_test_split() -> None:
+def write_data() -> Manifest:
+    """Write the test split, and a manifest of data that have some images beside."""
     test, folder = test_split(), layout.split("test")
     folder.mkdir(parents=True)
     np.save(folder / "images.npy", test.images)
     np.save(folder / "labels.npy", test.labels)
+    others = {name: Split(test.images[:9] + 1, test.labels[:9]) for name in ("train", "calibration", "selection")}
+    manifest = dataset.describe(Partition({**others, "test": test}, {}), CLASSES, Data(source="digits"))
+    layout.MANIFEST.write_text(manifest.model_dump_json())
+    return manifest
 
 
 class MakeProject(Protocol):

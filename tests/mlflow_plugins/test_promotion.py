@@ -12,6 +12,7 @@ from pipeline import layout, moves
 from pipeline.decision import Verdict
 from pipeline.grounds import Grounds, judge
 from pipeline.params import Policy
+from pipeline.splits import load_manifest
 from tests.mlflow_plugins.conftest import Octavo
 from tests.mlflow_plugins.measured_project import WEIGHTS, MakeProject, Project, worse
 
@@ -120,6 +121,49 @@ def test_force_moves_against_the_verdict_and_says_so(project: Project, octavo: O
     assert not all(reason.met for reason in move.reasons)
     version = project.client().get_model_version_by_alias("octavo", "champion")
     assert version.tags["promote.why"] == "the customer waits"
+
+
+def resplit(project: Project, **changes: object) -> None:
+    """The same images, split anew by another rule, seed or share."""
+    manifest = load_manifest(layout.MANIFEST).model_copy(update=changes)
+    layout.MANIFEST.write_text(manifest.model_dump_json())
+    project.scorecards = project.scorecards.model_copy(update={"data": manifest.model_dump(mode="json")})
+    project.write()
+
+
+def test_a_champion_that_may_have_been_trained_on_test_images_is_not_compared_with(
+    project: Project, octavo: Octavo
+) -> None:
+    """It is worse by far, but was perhaps trained on what is tested now; the message says how to begin anew."""
+    project.register()
+    assert octavo("promote", VARIANT)[0] == 0
+    project.weigh(VARIANT, WEIGHTS * np.float32(1.01))
+    resplit(project, split_rule=2)
+    project.register()
+
+    code, _, stderr = octavo("promote")
+    assert code == 2
+    assert "not compared with the champion, which may have been trained on today's test images" in stderr
+    assert "champion: its data were split by rule 1, those of today are by rule 2." in stderr
+    advice = f"octavo promote {VARIANT} --force --anchor --reason"
+    assert advice in stderr
+    assert octavo(*advice.split()[1:], "other splits")[0] == 0
+    assert len(set(project.client().get_registered_model("octavo").aliases.values())) == 2
+
+    project.weigh(VARIANT, WEIGHTS * np.float32(1.02))
+    project.register()
+    assert octavo("promote")[0] == 0
+    assert octavo("replay", "2")[0] == 0
+    assert octavo("audit")[0] == 0
+
+
+def test_a_champion_without_a_record_is_not_compared_with(project: Project, octavo: Octavo) -> None:
+    project.register()
+    project.client().set_registered_model_alias("octavo", "champion", "1")
+
+    code, _, stderr = octavo("promote", VARIANT)
+    assert code == 2
+    assert "champion: which data it was made of is not recorded" in stderr
 
 
 def test_the_registered_bytes_must_be_the_measured_ones(project: Project, octavo: Octavo) -> None:

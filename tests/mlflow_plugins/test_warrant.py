@@ -114,3 +114,14 @@ def test_an_anchor_beside_the_champion_is_asked_for_too(recorded: Recorded) -> N
     move, text, tags, policy = recorded
     third = move.model_copy(update={"before": {"champion": "3", "anchor": "2"}})
     assert list(objections(third, text, tags, policy)) == ["it was not held to the anchor"]
+
+
+def test_a_champion_that_was_not_compared_with_is_an_objection(recorded: Recorded) -> None:
+    move, text, tags, policy = recorded
+
+    def leave_out(grounds: dict[str, Any]) -> None:
+        grounds["not_compared"] = {"champion": "its data were split by rule 1, those of today are by rule 2"}
+        del grounds["beside"]["champion"]
+
+    found = list(objections(*rewritten(move, text, leave_out), tags, policy))
+    assert found == ["not compared with the champion, which may have been trained on today's test images"]

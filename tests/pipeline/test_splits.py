@@ -1,6 +1,7 @@
 """What later stages meet: pixels as a network takes them, and the next step where there is nothing to read."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,6 +34,22 @@ def test_a_manifest_from_before_pixels_were_measured_is_read(tmp_path: Path) -> 
     read = load_manifest(tmp_path / "manifest.json")
     assert (read.digest, read.pixel_range) == (manifest.digest, None)
     assert all(record.pixels is None for record in read.splits.values())
+
+
+def test_a_manifest_from_before_rules_were_numbered_is_of_the_first(tmp_path: Path) -> None:
+    manifest = dataset.prepare(Data(source="digits"), tmp_path)
+    later: dict[str, Any] = {
+        "split_rule": True,
+        "test_share": True,
+        "left_out": True,
+        "changed": True,
+        "duplicates": {"dropped"},
+    }
+    (tmp_path / "manifest.json").write_text(manifest.model_dump_json(exclude=later))
+
+    read = load_manifest(tmp_path / "manifest.json")
+    assert (read.digest, read.split_rule, read.test_share) == (manifest.digest, 1, None)
+    assert (read.left_out, read.changed, read.duplicates.dropped) == ({}, {}, {})
 
 
 def test_reading_damaged_outputs_names_the_next_step(tmp_path: Path) -> None:

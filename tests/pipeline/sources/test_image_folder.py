@@ -111,7 +111,7 @@ def test_a_folder_whose_name_is_not_utf_8_can_be_a_class(pets: Path, tmp_path: P
         pytest.skip("this file system takes UTF-8 alone")
     for number in range(40):
         for place, animal in enumerate((pets / "cat", pets / "dog", latin)):
-            paint(animal / f"more{number}.png", 3 * number + place, (9, 9))
+            paint(animal / f"more{number}.png", 110 + 3 * number + place, (9, 9))
     (latin / "old.xcf").write_bytes(b"")
 
     manifest = dataset.prepare(Data(source="images", path=pets, image_size=(4, 4), calibration=10), tmp_path / "data")

@@ -1,0 +1,98 @@
+"""Classes whose names YAML takes for something else: `params.yaml` means what was written."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import gate, lineage, yaml_file
+from pipeline.errors import ParamsError
+from pipeline.params import PARAMS, Policy, load_params
+from pipeline.scorecard import Paired
+
+ROOT = Path(__file__).parents[2]
+ODD = (
+    "no",
+    "yes",
+    "on",
+    "y",
+    "010",
+    "007",
+    "0x1F",
+    "1_0",
+    "1e3",
+    "1.50",
+    ".inf",
+    "12:30",
+    "2024-01-01",
+    "~",
+    "null",
+    "",
+)
+"""Names that YAML 1.1 reads as a truth value, a number, a time, a date or nothing, for the most part."""
+
+
+def write(path: Path, keys: str) -> None:
+    whole = (ROOT / PARAMS).read_text(encoding="utf-8")
+    policy = "policy: # against the baseline\n"
+    assert policy in whole
+    path.write_text(whole.replace(policy, f"{policy}  recall_drops: {{{keys}}}\n"), encoding="utf-8")
+
+
+@pytest.fixture
+def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / PARAMS, ", ".join(f"{name or repr(name)}: 0.{number + 10}" for number, name in enumerate(ODD)))
+    return tmp_path
+
+
+def test_a_class_is_called_as_it_is_written(odd: Path) -> None:
+    assert load_params().policy.recall_drops == {name: float(f"0.{number + 10}") for number, name in enumerate(ODD)}
+
+
+def test_values_are_what_they_were(odd: Path) -> None:
+    whole = yaml_file.read(odd / PARAMS)
+    assert (whole["train"]["epochs"], whole["policy"]["confidence"]) == (40, 0.95)
+    (odd / "values.yaml").write_text("{a: no, b: 010, c: ~, d: [yes, 1e3], e: {on: off}}")
+    assert yaml_file.read(odd / "values.yaml") == {"a": False, "b": 8, "c": None, "d": [True, "1e3"], "e": {"on": False}}
+
+
+def test_mappings_that_are_included_are(tmp_path: Path) -> None:
+    (tmp_path / "merged.yaml").write_text("a: &a {no: 1, x: 2}\nb: {<<: *a, x: 3}\nc: {d: {<<: [*a], 010: 4}}\n")
+    assert yaml_file.read(tmp_path / "merged.yaml") == {
+        "a": {"no": 1, "x": 2},
+        "b": {"no": 1, "x": 3},
+        "c": {"d": {"no": 1, "x": 2, "010": 4}},
+    }
+
+
+def test_a_class_that_is_limited_twice_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / PARAMS, "5: 0.1, '5': 0.2")
+    with pytest.raises(ParamsError, match=r"'5'.* twice"):
+        load_params(tmp_path / PARAMS)
+
+
+def test_the_gate_holds_such_classes_to_their_limits_and_the_decision_says_so(odd: Path) -> None:
+    paired = Paired(
+        delta=-0.3,
+        ci=(-0.4, -0.2),
+        broke=300,
+        fixed=0,
+        agreement=0.7,
+        per_class={"no": (300, 0, 500), "010": (0, 0, 500)},
+    )
+    for keys, limit in (("no: 0.9, 010: 0", 0.9), ("010: 0.9, no: 0.2", 0.2)):
+        write(odd / PARAMS, keys)
+        policy = load_params().policy
+        found = gate.recall(paired, policy)
+        assert (found.of, found.limit) == ("no", limit) if limit < 0.5 else found.met
+        assert Policy.model_validate_json(policy.model_dump_json()) == policy
+
+    write(odd / PARAMS, "nein: 0.9")
+    with pytest.raises(ParamsError, match=r"limits the class nein\. Known: no, 010"):
+        gate.recall(paired, load_params().policy)
+
+
+def test_the_digest_of_the_parameters_takes_such_names(odd: Path) -> None:
+    before = lineage.digest(yaml_file.read(PARAMS))
+    write(odd / PARAMS, "cat: 0.1, no: 0.2")
+    assert lineage.digest(yaml_file.read(PARAMS)) != before
