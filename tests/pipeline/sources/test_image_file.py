@@ -220,7 +220,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "SVG": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', BROKEN),
     "AVIF or HEIC": (b"\0\0\0\x20ftypavif\0\0\0\0avifmif1", BROKEN),
     "EPS": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 1 1\n", BROKEN),
-    "JPEG 2000": (b"\0\0\0\x0cjP  \r\n\x87\n", BROKEN),
+    "PCX, which Pillow can read": (encoded(COLOUR, "PCX"), BROKEN),
     "header alone": (encoded(COLOUR, "PNG")[:33], BROKEN),
 }
 
