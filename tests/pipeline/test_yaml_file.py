@@ -53,7 +53,8 @@ def test_values_are_what_they_were(odd: Path) -> None:
     whole = yaml_file.read(odd / PARAMS)
     assert (whole["train"]["epochs"], whole["policy"]["confidence"]) == (40, 0.95)
     (odd / "values.yaml").write_text("{a: no, b: 010, c: ~, d: [yes, 1e3], e: {on: off}}")
-    assert yaml_file.read(odd / "values.yaml") == {"a": False, "b": 8, "c": None, "d": [True, "1e3"], "e": {"on": False}}
+    read = yaml_file.read(odd / "values.yaml")
+    assert read == {"a": False, "b": 8, "c": None, "d": [True, "1e3"], "e": {"on": False}}
 
 
 def test_mappings_that_are_included_are(tmp_path: Path) -> None:
