@@ -2,7 +2,8 @@
 
 `mlflow.onnx.log_model` writes the model anew, splits its weights into a second file and lets pyfunc use whatever
 provider there is, with none of the session options that the file asks for. Here the measured bytes are kept, the
-options go into the `MLmodel`, and pyfunc takes images in either encoding. `mlflow.onnx.load_model` works as ever.
+options go into the `MLmodel`, and pyfunc takes images in either encoding. Exact sums, which some CPUs need, are no
+option of the file: pyfunc decides when it opens it. `mlflow.onnx.load_model` works as ever.
 """
 
 import shutil

@@ -1,19 +1,25 @@
 """ONNX models as they run behind `mlflow.pyfunc`. Travels with each model that `mlflow_plugins.onnx` saves."""
 
+from pathlib import Path
+
 import mlflow.onnx
 import numpy as np
 import onnxruntime
 
+from mlflow_plugins import exact_sums
 from mlflow_plugins.image_model import ImageModel
 from mlflow_plugins.images import FLOAT32, Input
 
 
 class OnnxModel(ImageModel):
-    """One ONNX file, opened as its `MLmodel` says: by which provider, on how many threads, with which options."""
+    """One ONNX file, opened as its `MLmodel` says: by which provider, on how many threads, with which options.
+
+    Whether sums of integers have to be made exact on this CPU is decided here, whatever the `MLmodel` says of it.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._session: onnxruntime.InferenceSession = mlflow.onnx._load_pyfunc(path).rt
+        self._session: onnxruntime.InferenceSession = exact_sums.decided(mlflow.onnx._load_pyfunc(path).rt, Path(path))
         (source,), (target,) = self._session.get_inputs(), self._session.get_outputs()
 
         def run(images: np.ndarray) -> np.ndarray:

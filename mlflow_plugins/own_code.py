@@ -1,11 +1,14 @@
-"""What travels with a model, so that it loads without octavo: code of this package, and a list of what that needs."""
+"""What travels with a model, so that it loads without octavo: code of it, as one package, and what that needs."""
 
 import shutil
 from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).parent
-FILES = ("__init__.py", "images.py", "image_model.py", "litert.py", "onnx_model.py", "own_code.py")
+LIBRARY = PACKAGE.with_name("pipeline")
+OF_THE_LIBRARY = ("exact_sums.py", "integer_weights.py")
+"""Files that stand in the library where octavo is installed, and beside this one where it is not."""
+FILES = ("__init__.py", "images.py", "image_model.py", "litert.py", "onnx_model.py", "own_code.py", *OF_THE_LIBRARY)
 """The same with every model: a process that loads several has this package from the first."""
 
 
@@ -14,7 +17,7 @@ def copy(folder: Path) -> str:
     target = folder / PACKAGE.name
     target.mkdir()
     for name in FILES:
-        shutil.copy(PACKAGE / name, target)
+        shutil.copy(_place(name), target)
     return str(target)
 
 
@@ -29,3 +32,8 @@ def requirements(
         return {"pip_requirements": given, "extra_pip_requirements": extra}
     more = [f"-r {extra}"] if isinstance(extra, str) else extra or []
     return {"pip_requirements": [*default, *more], "extra_pip_requirements": None}
+
+
+def _place(name: str) -> Path:
+    original = LIBRARY / name
+    return original if name in OF_THE_LIBRARY and original.is_file() else PACKAGE / name

@@ -1,24 +1,56 @@
 """Sums of integer products as they should be: onnxruntime is asked for them where its kernels would cut some off.
 
-On x86 CPUs without VNNI the kernels for uint8 activations and int8 weights add products in pairs of 16 bits and cut
-off what does not fit (see `saturation`). The session option `OPTION` makes onnxruntime add in 32 bits. It costs time,
-and onnxruntime applies it on CPUs with VNNI too, where nothing is cut off; so a file does not ask for it: whoever
-opens the file decides, by what the kernels do on this CPU.
+Where CPUs add products in pairs of 16 bits (see `integer_weights`), the session option `OPTION` makes onnxruntime use
+kernels that add in 32 bits. They are slower, and onnxruntime applies the option on CPUs that cut nothing off, too. So
+a file does not ask for it: whoever opens the file decides, by what the kernels do on this CPU and by its weights.
+
+It travels with registered models (`mlflow_plugins.own_code`), and imports of this package only what travels beside it.
 """
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+from . import integer_weights
+
 OPTION = "session.x64quantprecision"
+IN_FLOAT = "session.disable_quant_qdq"
+"""With this option what is dequantized computes in float."""
+FOLDER = "session.model_external_initializers_file_folder_path"
+"""Where the external data of a model in memory lie."""
 CHANNELS = 16
 SUM = CHANNELS * 255 * 127
 """Of the largest products of a uint8 and an int8; two of them do not fit into 16 bits."""
 STEPS = 200
 """What a convolution makes of `SUM` on its output's grid."""
+
+
+def decided(session: onnxruntime.InferenceSession, path: Path) -> onnxruntime.InferenceSession:
+    """The session on the file at `path` as it has to run on this CPU: with exact sums where, and only where, needed.
+
+    Args:
+        session: made from that file with any options; one that sets `OPTION` is treated as one that does not.
+        path: the file, with its external data beside it.
+
+    Raises:
+        as `onnxruntime.InferenceSession` does, where onnxruntime cannot make the sums exact.
+    """
+    options = session.get_session_options()
+    if cut_off_here():
+        model = onnx.load(path, load_external_data=False)
+        if integer_weights.can_be_cut_off(model, _is_set(options, IN_FLOAT), path.parent):
+            options.add_session_config_entry(OPTION, "1")
+            options.add_session_config_entry(FOLDER, str(path.parent))
+            integer_weights.separate(model.graph)
+            return onnxruntime.InferenceSession(model.SerializeToString(), options, session.get_providers())
+    if not _is_set(options, OPTION):
+        return session
+    options.add_session_config_entry(OPTION, "0")
+    return onnxruntime.InferenceSession(path, options, session.get_providers())
 
 
 @cache
@@ -65,3 +97,10 @@ def _trial() -> onnx.ModelProto:
         [numpy_helper.from_array(array, name) for name, array in stored.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def _is_set(options: onnxruntime.SessionOptions, name: str) -> bool:
+    try:
+        return bool(options.get_session_config_entry(name) == "1")
+    except RuntimeError:  # onnxruntime's way to say that it has not been set
+        return False

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import onnx
 import onnxruntime
 
-from pipeline import detached, exact_sums, session_options
+from pipeline import detached, exact_sums, integer_weights, session_options
 
 
 def open_probe(model: onnx.ModelProto, outputs: Sequence[str] = ()) -> onnxruntime.InferenceSession:
-    """A session on one thread, with the session options that the model asks for.
+    """A session on one thread, with the options that the model asks for, and exact sums where its file would have them.
 
     Args:
         model: left as it is, and no longer needed when the session is there.
@@ -29,8 +29,10 @@ def open_probe(model: onnx.ModelProto, outputs: Sequence[str] = ()) -> onnxrunti
     options.log_severity_level = 3
     options.enable_cpu_mem_arena = False  # an arena never gives back what one batch has needed
     asked = session_options.asked({item.key: item.value for item in model.metadata_props})
-    if exact_sums.cut_off_here():
+    in_float = session_options.RUN_IN_FLOAT in asked
+    if exact_sums.cut_off_here() and integer_weights.can_be_cut_off(model, in_float):
         asked[exact_sums.OPTION] = "1"
+        integer_weights.separate(bare.graph)
     for option, value in asked.items():
         options.add_session_config_entry(option, value)
     weights = detached.arrays(bare, contents)

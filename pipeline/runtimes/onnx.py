@@ -10,13 +10,22 @@ from pipeline import exact_sums, onnx_file, session_options
 from pipeline.errors import ModelError
 from pipeline.runtimes.predictor import Predictor
 
+FAILURES = (
+    failures.Fail,
+    failures.InvalidArgument,
+    failures.InvalidGraph,
+    failures.InvalidProtobuf,
+    failures.NoSuchFile,
+    failures.NotImplemented,
+    failures.RuntimeException,
+)
 EXTERNAL_DATA = "session.optimized_model_external_initializers_file_name"
 
 
 def open_session(path: Path, threads: int = 1, optimized: Path | None = None) -> onnxruntime.InferenceSession:
     """A session on `threads` threads, with the session options that the file's metadata ask for.
 
-    Where this CPU would cut sums off, they are exact.
+    Where this CPU would cut sums of its products off, they are made exact.
 
     Where asked, the graph that will run is written to `optimized`, before it is changed for this very CPU, with its
     weights in a second file beside it.
@@ -31,10 +40,8 @@ def open_session(path: Path, threads: int = 1, optimized: Path | None = None) ->
     options.log_severity_level = 3
     session = _create(path, options)
     asked = session_options.asked(session.get_modelmeta().custom_metadata_map)
-    if optimized is None and exact_sums.cut_off_here():
-        asked[exact_sums.OPTION] = "1"
     if not asked and optimized is None:
-        return session
+        return _exact(session, path)
     del session
     if optimized is not None:
         options.optimized_model_filepath = str(optimized)
@@ -42,22 +49,25 @@ def open_session(path: Path, threads: int = 1, optimized: Path | None = None) ->
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     for key, value in asked.items():
         options.add_session_config_entry(key, value)
-    return _create(path, options)
+    session = _create(path, options)
+    return session if optimized is not None else _exact(session, path)
 
 
 def _create(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except (
-        failures.Fail,
-        failures.InvalidArgument,
-        failures.InvalidGraph,
-        failures.InvalidProtobuf,
-        failures.NoSuchFile,
-        failures.NotImplemented,
-        failures.RuntimeException,
-    ) as error:
+    except FAILURES as error:
         raise ModelError(f"onnxruntime cannot load {path}: {error}") from None
+
+
+def _exact(session: onnxruntime.InferenceSession, path: Path) -> onnxruntime.InferenceSession:
+    try:
+        return exact_sums.decided(session, path)
+    except FAILURES as error:
+        raise ModelError(
+            f"onnxruntime loads {path}, but not with {exact_sums.OPTION}, without which its answers on this CPU can be "
+            f"wrong: {error}. Run it on a CPU with VNNI, or quantize it again."
+        ) from None
 
 
 def open_model(path: Path, threads: int = 1) -> Predictor:

@@ -19,6 +19,7 @@ from pipeline import (
     calibration,
     canonical,
     detached,
+    exact_sums,
     model_files,
     onnx_file,
     qdq,
@@ -106,6 +107,23 @@ def test_log_load_predict_is_what_the_runtime_answers_in_either_encoding(name: s
     assert list(Model.load(str(stored)).flavors["onnx"]["onnx_session_options"]["extra_session_config"]) == ASKED[name]
     assert (stored / "model.onnx").read_bytes() == path.read_bytes()
     assert mlflow.onnx.load_model("models:/net/1") == onnx.load(path)
+
+
+@pytest.mark.parametrize("asked", [{}, {exact_sums.OPTION: "1"}])
+@pytest.mark.parametrize(
+    ("name", "cut_off", "exact"), [("in_integers", True, True), ("in_integers", False, False), ("dense", True, False)]
+)
+def test_sums_are_exact_where_this_cpu_needs_it_whatever_the_file_asks(
+    name: str, cut_off: bool, exact: bool, asked: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canonical.save(MODELS[name](), folder / "model.onnx")
+    expected = open_model(folder / "model.onnx")(FLOATS)
+    flavor.save_model("model.onnx", "saved", onnx_session_options={"extra_session_config": asked})
+    monkeypatch.setattr(exact_sums, "cut_off_here", lambda: cut_off)
+    loaded = mlflow.pyfunc.load_model("saved")
+    assert exact_sums._is_set(loaded.get_raw_model().get_session_options(), exact_sums.OPTION) is exact
+    if cut_off:  # else they may be cut off on the CPU of this test
+        np.testing.assert_array_equal(loaded.predict(FLOATS), expected)
 
 
 def test_what_mlflow_alone_opens_runs_with_the_same_options(folder: Path) -> None:

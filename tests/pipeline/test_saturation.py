@@ -55,7 +55,7 @@ def test_neighbours_in_a_convolution_are_channels_and_then_pixels(
     pixels: tuple[int, int], channels: int, listed: bool, tmp_path: Path
 ) -> None:
     """Large weights for the first channel of each pixel are neighbours only where there is no second channel."""
-    weights = np.zeros((1, channels, *pixels), np.int8)
+    weights = np.zeros((2, channels, *pixels), np.int8)
     weights[0, :, 0, 0] = 127
     weights[0, 0] = 127
     weights[0, 1:] = 127 if pixels == (1, 1) else 0
@@ -73,13 +73,28 @@ def test_activations_lie_as_weights_do(tmp_path: Path) -> None:
 
 def test_padding_counts_as_zero_point(tmp_path: Path) -> None:
     """Of two places of the kernel of two pixels, padded by one, only the middle one has both."""
-    model = layer("Conv", np.full((1, 1, 1, 2), 127, np.int8), [1, 1, 2], pads=[0, 1, 0, 1])
+    model = layer("Conv", np.full((2, 1, 1, 2), 127, np.int8), [1, 1, 2], pads=[0, 1, 0, 1])
     assert measured(model, np.full((1, 1, 1, 2), 255, np.float32), tmp_path) == [(1, 1 / 3)]
 
 
-def test_depthwise_convolutions_widen_first(tmp_path: Path) -> None:
-    model = layer("Conv", np.full((2, 1, 1, 2), 127, np.int8), [2, 1, 2], group=2)
-    assert measured(model, np.full((1, 2, 1, 2), 255, np.float32), tmp_path) == []
+def test_pixels_that_a_kernel_skips_are_no_neighbours(tmp_path: Path) -> None:
+    images = np.array([255, 0, 0, 255, 255], np.float32).reshape(1, 1, 1, 5)
+    model = layer("Conv", np.full((2, 1, 1, 2), 127, np.int8), [1, 1, 5], dilations=[1, 3])
+    assert measured(model, images, tmp_path) == [(1, 1 / 2)]
+
+
+@pytest.mark.parametrize("size", [(2,), (2, 1), (1, 2, 1)])
+def test_depthwise_convolutions_widen_first_unless_a_channel_gives_two(size: tuple[int, ...], tmp_path: Path) -> None:
+    images = np.full((1, 2, *size), 255, np.float32)
+    plain = layer("Conv", np.full((2, 1, *size), 127, np.int8), [2, *size], group=2)
+    assert measured(plain, images, tmp_path) == []
+    twice = layer("Conv", np.full((4, 1, *size), 127, np.int8), [2, *size], group=2)
+    assert measured(twice, images, tmp_path) == [(1, 1), (1, 1)]
+
+
+def test_a_convolution_from_one_channel_to_one_widens_first(tmp_path: Path) -> None:
+    model = layer("Conv", np.full((1, 1, 1, 2), 127, np.int8), [1, 1, 2])
+    assert measured(model, np.full((1, 1, 1, 2), 255, np.float32), tmp_path) == []
 
 
 def test_the_proof_has_it_where_there_are_images(tmp_path: Path) -> None:

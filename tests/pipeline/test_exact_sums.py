@@ -1,0 +1,149 @@
+"""Sums are made exact where this CPU cuts them off, in files whose weights are large enough, and nowhere else."""
+
+import platform
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.capi import onnxruntime_pybind11_state as failures
+
+from pipeline import exact_sums, integer_weights, session_options
+from pipeline.errors import ModelError
+from pipeline.probe import open_probe
+from pipeline.runtimes.onnx import open_session
+from tests import integer_reference as reference
+
+SIZE = 24
+RANDOM = np.random.default_rng(0)
+IMAGES = RANDOM.normal(scale=3, size=(9, SIZE)).astype(np.float32)
+SHARINGS = {
+    "nothing": {},
+    "zero points": {"zero/1": "zero/0"},
+    "weights": {"weights/1": "weights/0"},
+    "a whole layer": {"weights/1": "weights/0", "zero/1": "zero/0", "real/1": "real/0"},
+}
+"""What two dense layers of one width have in common: names of the second's values, and of the first's."""
+
+
+def two_layers(shared: dict[str, str], largest: int = 127) -> onnx.ModelProto:
+    """Two dense layers in QDQ form, with int8 weights up to `largest`."""
+    stored: dict[str, np.ndarray] = {"step": np.array(0.05, np.float32), "middle": np.array(128, np.uint8)}
+    nodes = []
+
+    def pair(value: str, name: str) -> None:
+        grid = ["step", "middle"]
+        nodes.append(helper.make_node("QuantizeLinear", [value, *grid], [f"{name}/integers"]))
+        nodes.append(helper.make_node("DequantizeLinear", [f"{name}/integers", *grid], [name]))
+
+    pair("x", "in/0")
+    for layer in (0, 1):
+        weights, scale, zero, real = (
+            shared.get(f"{part}/{layer}", f"{part}/{layer}") for part in ("weights", "scale", "zero", "real")
+        )
+        stored[weights] = RANDOM.integers(-largest, largest + 1, (SIZE, SIZE)).astype(np.int8)
+        stored[scale], stored[zero] = RANDOM.uniform(0.001, 0.002, SIZE).astype(np.float32), np.zeros(SIZE, np.int8)
+        if real == f"real/{layer}":
+            nodes.append(helper.make_node("DequantizeLinear", [weights, scale, zero], [real], axis=1))
+        nodes.append(helper.make_node("MatMul", [f"in/{layer}", real], [f"sum/{layer}"]))
+        pair(f"sum/{layer}", "y" if layer else "in/1")
+    used = {name for node in nodes for name in node.input}
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", SIZE])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", SIZE])],
+        [numpy_helper.from_array(array, name) for name, array in stored.items() if name in used],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.fixture(params=[True, False])
+def cut_off(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """What is found of this CPU."""
+    monkeypatch.setattr(exact_sums, "cut_off_here", lambda: request.param)
+    return bool(request.param)
+
+
+def is_exact(session: onnxruntime.InferenceSession) -> bool:
+    return exact_sums._is_set(session.get_session_options(), exact_sums.OPTION)
+
+
+def answers(session: onnxruntime.InferenceSession) -> np.ndarray:
+    return np.asarray(session.run(["y"], {"x": IMAGES})[0])
+
+
+@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize("shared", SHARINGS)
+def test_a_file_is_opened_exactly_where_sums_are_cut_off(
+    shared: str, beside: bool, cut_off: bool, tmp_path: Path
+) -> None:
+    """Whatever its layers share, and wherever its weights lie."""
+    path = tmp_path / "model.onnx"
+    onnx.save(two_layers(SHARINGS[shared]), path, save_as_external_data=beside, location="weights", size_threshold=0)
+    model = onnx.load(path)
+    session, probe = open_session(path), open_probe(model)
+    assert is_exact(session) is cut_off
+    assert is_exact(probe) is cut_off
+    if cut_off:
+        np.testing.assert_array_equal(answers(session), reference.logits(model, IMAGES, reference.ONNXRUNTIME))
+        np.testing.assert_array_equal(answers(probe), reference.logits(model, IMAGES, reference.ONNXRUNTIME))
+
+
+@pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="onnxruntime knows the option on x86 only")
+@pytest.mark.parametrize("shared", [name for name in SHARINGS if name != "nothing"])
+def test_onnxruntime_alone_does_not_open_shared_weights_exactly(shared: str) -> None:
+    """If this fails, onnxruntime has learned it, and `integer_weights.separate` can go."""
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry(exact_sums.OPTION, "1")
+    with pytest.raises(failures.Fail):
+        onnxruntime.InferenceSession(two_layers(SHARINGS[shared]).SerializeToString(), options)
+
+
+def test_a_file_that_still_asks_is_treated_alike(cut_off: bool, tmp_path: Path) -> None:
+    model = two_layers(SHARINGS["weights"])
+    session_options.ask(model, exact_sums.OPTION)
+    onnx.save(model, tmp_path / "model.onnx")
+    assert is_exact(open_session(tmp_path / "model.onnx")) is cut_off
+    assert is_exact(open_probe(model)) is cut_off
+
+
+@pytest.mark.parametrize(("largest", "option"), [(64, None), (127, session_options.RUN_IN_FLOAT)])
+def test_small_weights_and_those_that_compute_in_float_need_no_exact_sums(
+    largest: int, option: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exact_sums, "cut_off_here", lambda: True)
+    model = two_layers({}, largest)
+    if option:
+        session_options.ask(model, option)
+    onnx.save(model, tmp_path / "model.onnx")
+    assert not is_exact(open_session(tmp_path / "model.onnx"))
+    assert not is_exact(open_probe(model))
+
+
+def test_this_cpu_is_known_by_what_its_kernels_add() -> None:
+    """It cuts off exactly if onnxruntime, left to itself, gives other answers than the integers."""
+    model = two_layers({})
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert exact_sums.cut_off_here() is not np.array_equal(
+        answers(session), reference.logits(model, IMAGES, reference.ONNXRUNTIME)
+    )
+
+
+def test_a_cpu_that_cannot_be_tried_counts_as_one_that_cuts_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = helper.make_model(helper.make_graph([helper.make_node("Nothing", [], ["y"])], "g", [], []))
+    monkeypatch.setattr(exact_sums, "_trial", lambda: broken)
+    exact_sums.cut_off_here.cache_clear()
+    assert exact_sums.cut_off_here()
+    exact_sums.cut_off_here.cache_clear()
+
+
+def test_what_onnxruntime_cannot_make_exact_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rather than run with answers that may be wrong."""
+    onnx.save(two_layers(SHARINGS["weights"]), tmp_path / "model.onnx")
+    monkeypatch.setattr(exact_sums, "cut_off_here", lambda: True)
+    monkeypatch.setattr(integer_weights, "separate", lambda _: None)
+    with pytest.raises(ModelError, match=r"loads .*model\.onnx, but not with session\.x64quantprecision"):
+        open_session(tmp_path / "model.onnx")
