@@ -26,7 +26,10 @@ class Interface(Finding):
     input: Tensor
     output: Tensor
     session_options: dict[str, str] = {}
-    """Of onnxruntime, which the file asks for; Octavo sets them, elsewhere they have to be set by hand."""
+    """Of onnxruntime, which the file asks for; Octavo sets them, elsewhere they have to be set by hand.
+
+    Exact sums are not among them: they depend on the CPU, and whoever opens the file decides about them.
+    """
 
 
 class FloatNode(Finding):
@@ -36,7 +39,7 @@ class FloatNode(Finding):
 
 
 class Saturation(Finding):
-    """A layer whose sums of two products can leave 16 bits, where a CPU without VNNI cuts them off."""
+    """A layer whose sums of two products can leave 16 bits: CPUs without VNNI cut them off unless made exact."""
 
     layer: str
     possible: float
@@ -52,4 +55,4 @@ class Proof(Finding):
     """Share of multiply-accumulates that run in integer kernels."""
     float_nodes: list[FloatNode]
     saturation: list[Saturation] | None = None
-    """Layers at risk on x86 CPUs without VNNI; None where the runtime does not add in 16 bits."""
+    """Layers at risk on x86 CPUs without VNNI; None where it was not measured, or the runtime never adds in 16 bits."""

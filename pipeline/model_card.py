@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from pipeline import claims
+from pipeline import claims, exact_sums
 from pipeline.decision import Decision
 from pipeline.drawing import READABLE
 from pipeline.params import Params
@@ -37,6 +37,7 @@ def model_card(card: Scorecard, scorecards: Scorecards, decision: Decision, para
         libraries=claims.libraries(card, scorecards.machine),
         classes=scorecards.classes,
         file=Path(card.model.path).name,
+        exact_sums=exact_sums.OPTION,
         pixels=_pixels(card, scorecards),
         example=_example(card),
         splits=data.get("splits", {}),

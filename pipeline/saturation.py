@@ -40,6 +40,8 @@ def _products(node: onnx.NodeProto, values: dict[str, np.ndarray]) -> Iterator[t
     place = integer_weights.WEIGHT.get(node.op_type)
     weights = values[node.input[place]] if place else np.zeros(0)
     activations = values[node.input[0]]
+    if node.op_type == "DynamicQuantizeMatMul":
+        activations = _quantized(activations)
     if weights.dtype != np.int8 or activations.dtype != np.uint8 or weights.ndim < 2:
         return
     ordered = integer_weights.in_order(node, weights)
@@ -54,6 +56,13 @@ def _products(node: onnx.NodeProto, values: dict[str, np.ndarray]) -> Iterator[t
     else:
         rows = np.broadcast_to(activations, (*ordered.shape[:-2], *activations.shape[-2:]))
         yield from zip(rows.reshape(-1, *rows.shape[-2:]), ordered.reshape(-1, *ordered.shape[-2:]), strict=True)
+
+
+def _quantized(activations: np.ndarray) -> np.ndarray:
+    """float32 as uint8 in the range that they have, as ONNX's DynamicQuantizeLinear does it."""
+    low, high = min(float(activations.min()), 0.0), max(float(activations.max()), 0.0)
+    step = (high - low) / 255 or 1.0
+    return np.asarray(np.clip(np.rint(activations / step) + np.rint(-low / step), 0, 255), np.uint8)
 
 
 def _columns(node: onnx.NodeProto, images: np.ndarray, kernel: tuple[int, ...], border: np.ndarray) -> np.ndarray:

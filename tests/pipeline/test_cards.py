@@ -106,7 +106,10 @@ def test_what_is_against_a_variant_is_told(
         "On x86 CPUs without VNNI onnxruntime cuts sums of products off at 16 bits, and answers change, in: conv2d."
         in told
     )
-    assert "session.x64quantprecision" in told
+    only_there = "# On an x86 CPU without VNNI, and only there: options.add_session_config_entry("
+    told = cards.cards(make_card(VARIANT, proof=proof), scorecards, decision, params)[cards.MODEL_CARD]
+    assert f'{only_there}"session.x64quantprecision", "1")' in told
+    assert only_there not in cards.cards(card, scorecards, decision, params)[cards.MODEL_CARD]
     assert "| conv2d | 25.00% | 0.12% |" in told
 
 

@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline import canonical, proof, qdq, saturation
+from pipeline.operators import onnx as reader
 
 ONE, ZERO = np.array(1, np.float32), np.array(0, np.uint8)
 
@@ -95,6 +96,30 @@ def test_depthwise_convolutions_widen_first_unless_a_channel_gives_two(size: tup
 def test_a_convolution_from_one_channel_to_one_widens_first(tmp_path: Path) -> None:
     model = layer("Conv", np.full((1, 1, 1, 2), 127, np.int8), [1, 1, 2])
     assert measured(model, np.full((1, 1, 1, 2), 255, np.float32), tmp_path) == []
+
+
+def test_layers_that_quantize_their_input_at_every_call_count(tmp_path: Path) -> None:
+    """The largest value is 255 on the grid of the moment; of the pairs (0, 1) and (2, 3) one has it twice."""
+    names = ["q", "scale", "zero"]
+    nodes = [
+        helper.make_node("DynamicQuantizeLinear", ["x"], names),
+        helper.make_node("MatMulInteger", ["q", "w", "zero", "none"], ["sums"]),
+        helper.make_node("Cast", ["sums"], ["real"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["scale", "one"], ["both"]),
+        helper.make_node("Mul", ["real", "both"], ["y"]),
+    ]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", size]) for name, size in (("x", 4), ("y", 1))]
+    stored = {"w": np.full((4, 1), 127, np.int8), "none": np.zeros(1, np.int8), "one": np.ones(1, np.float32)}
+    initializers = [numpy_helper.from_array(np.asarray(array), name) for name, array in stored.items()]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    assert "DynamicQuantizeMatMul" in optimized_operators(model, tmp_path)
+    assert measured(model, np.array([[1, 1, -1, 0]], np.float32), tmp_path) == [(1, 1 / 2)]
+
+
+def optimized_operators(model: onnx.ModelProto, folder: Path) -> set[str]:
+    canonical.save(model, folder / "model.onnx")
+    return {node.op_type for node in reader.optimized(folder / "model.onnx").graph.node}
 
 
 def test_the_proof_has_it_where_there_are_images(tmp_path: Path) -> None:
