@@ -25,6 +25,7 @@ WEIGHT = {
     **dict.fromkeys(("QLinearConv", "QLinearMatMul", "QGemm"), 3),
 }
 """Where operators that onnxruntime runs in integers have their weights, in QDQ form or after it was fused."""
+INTEGERS = (TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64, TensorProto.UINT8)
 SMALL = (TensorProto.INT4, TensorProto.INT2)
 """Types whose values are too small to matter, also once they are cast to int8."""
 Reader = tuple[onnx.NodeProto, int]
@@ -33,7 +34,7 @@ Reader = tuple[onnx.NodeProto, int]
 
 def in_order(node: onnx.NodeProto, weights: np.ndarray) -> np.ndarray | None:
     """The weights of `node` as (..., K, channels), neighbours in the sum along K; None if depthwise."""
-    attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+    attributes = _attributes(node)
     if "Conv" not in node.op_type:
         return weights.T if attributes.get("transB") else weights
     group = attributes.get("group", 1)
@@ -121,15 +122,15 @@ def _is_large(weights: np.ndarray, node: onnx.NodeProto, place: int) -> bool:
 def _multipliers(name: str, readers: dict[str, list[Reader]], in_float: bool) -> Iterator[Reader]:
     """Operators that may multiply the integers called `name`."""
     for node, place in readers.get(name, []):
-        if node.op_type != "DequantizeLinear":
+        if node.op_type == "DequantizeLinear":
+            yield from readers.get(node.output[0], []) if place == 0 and not in_float else ()
+        elif node.op_type != "Cast" or _attributes(node)["to"] in INTEGERS:
             yield node, place
-        elif place == 0 and not in_float:
-            yield from readers.get(node.output[0], [])
 
 
 def _hides_integers(node: onnx.NodeProto, stored: Mapping[str, int]) -> bool:
     """Whether weights in 8 bits may come of this operator, or lie inside it; `stored` are the types of initializers."""
-    attributes: dict[str, Any] = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+    attributes = _attributes(node)
     if any(isinstance(value, onnx.GraphProto) for value in attributes.values()):
         return True
     if node.op_type == "Constant":
@@ -145,6 +146,10 @@ def _is_constant(node: onnx.NodeProto, stored: Mapping[str, int], integers: set[
     inputs = {name for name in node.input if name}
     known = all(name in stored or name in integers for name in inputs)
     return len(node.output) == 1 and known and not inputs.isdisjoint(integers)
+
+
+def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    return {item.name: helper.get_attribute_value(item) for item in node.attribute}
 
 
 def _readers(graph: onnx.GraphProto) -> dict[str, list[Reader]]:

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
 from pipeline import exact_sums, integer_weights, session_options
@@ -15,49 +15,7 @@ from pipeline.errors import ModelError
 from pipeline.probe import open_probe
 from pipeline.runtimes.onnx import open_session
 from tests import integer_reference as reference
-
-SIZE = 24
-RANDOM = np.random.default_rng(0)
-IMAGES = RANDOM.normal(scale=3, size=(9, SIZE)).astype(np.float32)
-SHARINGS = {
-    "nothing": {},
-    "zero points": {"zero/1": "zero/0"},
-    "weights": {"weights/1": "weights/0"},
-    "a whole layer": {"weights/1": "weights/0", "zero/1": "zero/0", "real/1": "real/0"},
-}
-"""What two dense layers of one width have in common: names of the second's values, and of the first's."""
-
-
-def two_layers(shared: dict[str, str], largest: int = 127) -> onnx.ModelProto:
-    """Two dense layers in QDQ form, with int8 weights up to `largest`."""
-    stored: dict[str, np.ndarray] = {"step": np.array(0.05, np.float32), "middle": np.array(128, np.uint8)}
-    nodes = []
-
-    def pair(value: str, name: str) -> None:
-        grid = ["step", "middle"]
-        nodes.append(helper.make_node("QuantizeLinear", [value, *grid], [f"{name}/integers"]))
-        nodes.append(helper.make_node("DequantizeLinear", [f"{name}/integers", *grid], [name]))
-
-    pair("x", "in/0")
-    for layer in (0, 1):
-        weights, scale, zero, real = (
-            shared.get(f"{part}/{layer}", f"{part}/{layer}") for part in ("weights", "scale", "zero", "real")
-        )
-        stored[weights] = RANDOM.integers(-largest, largest + 1, (SIZE, SIZE)).astype(np.int8)
-        stored[scale], stored[zero] = RANDOM.uniform(0.001, 0.002, SIZE).astype(np.float32), np.zeros(SIZE, np.int8)
-        if real == f"real/{layer}":
-            nodes.append(helper.make_node("DequantizeLinear", [weights, scale, zero], [real], axis=1))
-        nodes.append(helper.make_node("MatMul", [f"in/{layer}", real], [f"sum/{layer}"]))
-        pair(f"sum/{layer}", "y" if layer else "in/1")
-    used = {name for node in nodes for name in node.input}
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", SIZE])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", SIZE])],
-        [numpy_helper.from_array(array, name) for name, array in stored.items() if name in used],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+from tests.pipeline.integer_layers import IMAGES, SHARINGS, two_layers
 
 
 @pytest.fixture(params=[True, False])

@@ -99,6 +99,8 @@ INNER = helper.make_graph([], "inner", [], [], [])
         ([helper.make_node("QuantizeLinear", ["x", "scale"], ["w"])], {}, False),
         ([node("If", "x", then_branch=INNER, else_branch=INNER)], {}, True),
         ([node("MatMul", "x", "a")], {"a": LARGE * np.float32(1)}, False),
+        ([helper.make_node("Cast", ["w"], ["a"], to=TensorProto.FLOAT), node("MatMul", "x", "a")], {"w": LARGE}, False),
+        ([helper.make_node("Cast", ["w"], ["a"], to=TensorProto.INT32), node("Einsum", "a")], {"w": LARGE}, True),
     ],
 )
 def test_what_cannot_be_seen_counts_as_large(
