@@ -16,7 +16,9 @@ from pipeline.splits import Samples, Split, pixels
 from tests import servers
 
 HEAVY = ("slow", "browser", "end_to_end")
-hypothesis.settings.register_profile("untimed", deadline=None)  # machines are slow and noisy: no test is a timing
+EXAMPLES = int(os.environ.get("OCTAVO_EXAMPLES", "100"))
+"""Of a property test that does not say itself; `.ci/full` asks for more."""
+hypothesis.settings.register_profile("untimed", deadline=None, max_examples=EXAMPLES)  # no test is a timing
 hypothesis.settings.load_profile("untimed")
 SERVICES = ("MLFLOW_", "DVC_")
 
