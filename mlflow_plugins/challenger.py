@@ -12,6 +12,7 @@ from mlflow_plugins.aliases import ANCHOR, CHAMPION, State
 from pipeline import evaluation, layout
 from pipeline.errors import ModelError
 from pipeline.grounds import Grounds
+from pipeline.logits import choices
 from pipeline.params import PARAMS, Params
 from pipeline.runtimes import open_model
 from pipeline.scorecard import Paired, Scorecard, Scorecards
@@ -34,13 +35,14 @@ def grounds(client: MlflowClient, version: ModelVersion, scorecards: Scorecards,
     """All that a verdict on `version` follows from.
 
     Raises:
-        ModelError: MLflow's bytes are not those that were measured, or a model in service cannot answer today's images.
+        ModelError: MLflow's bytes are not those that were measured, or a model in service cannot answer today's images,
+            with finite logits.
         DataError: the test split is not here.
     """
     variant = registered.variant(version)
     test = load_split(layout.split("test"))
     logits = _logits(client, version, test)
-    evaluated = np.load(layout.logits(variant), allow_pickle=False).argmax(1)
+    evaluated = choices(np.load(layout.logits(variant), allow_pickle=False), str(layout.logits(variant)))
     classes = list(scorecards.card(variant).quality.vs_baseline.per_class)
     return Grounds(
         variant=variant,
@@ -68,7 +70,7 @@ def _beside(
 def _logits(client: MlflowClient, version: ModelVersion, test: Split) -> np.ndarray:
     with registered.fetched(client, version) as path:
         try:
-            logits = evaluation.logits(open_model(path), test.images)
+            logits = evaluation.logits(open_model(path), test.images, f"Version {version.version} of {version.name}")
         except (ValueError, RuntimeError, InvalidArgument):
             logits = np.zeros((0, 0), np.float32)
     if len(logits) != len(test.labels):

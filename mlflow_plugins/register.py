@@ -10,7 +10,7 @@ date where it stands. Aliases are promotion's business.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from mlflow import MlflowClient
@@ -40,11 +40,15 @@ class Registration:
     """Those with another verdict than before, and nothing else new."""
     unchanged: list[str]
     look: str
+    refused: list[str] = field(default_factory=list)
+    """Those that have no model, and of which nothing is registered."""
 
     def __str__(self) -> str:
         added, judged = ((f" ({', '.join(names)})" if names else "") for names in (self.added, self.judged_anew))
         anew = f"{len(self.judged_anew)} judged anew{judged}, " if judged else ""
         done = f"{len(self.added)} added{added}, {anew}{len(self.unchanged)} unchanged"
+        if self.refused:
+            done += f", {len(self.refused)} refused and left out ({', '.join(self.refused)})"
         return f"MLflow: {done}. To look: {self.look}"
 
 
@@ -68,7 +72,7 @@ def register(scorecards: Scorecards, params: Params) -> Registration:
     by_done: dict[Done | None, list[str]] = {"added": [], "judged anew": [], None: []}
     for card in scorecards.scorecards:
         by_done[done.get(card.variant)].append(card.variant)
-    return Registration(by_done["added"], by_done["judged anew"], by_done[None], look)
+    return Registration(by_done["added"], by_done["judged anew"], by_done[None], look, list(scorecards.refused))
 
 
 def _lacking(client: MlflowClient, repro: Repro) -> list[Scorecard]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from pipeline.decision import Decision, Reason, Verdict, outcome
 from pipeline.errors import ModelError, ParamsError
+from pipeline.findings import Refusal
 from pipeline.noninferiority import images_needed, lower_bound, upper_bound
 from pipeline.params import Figure, Policy
 from pipeline.scorecard import Paired, Scorecard, Scorecards
@@ -24,12 +25,14 @@ def decide(scorecards: Scorecards, policy: Policy, baseline: str) -> Decision:
     """Judge every variant against the baseline and name the best that passes, by the order of `policy.prefer`.
 
     Raises:
+        VariantRefused: the baseline has no model.
         ModelError: the baseline was not measured, or images were not counted class by class.
         ParamsError: the policy limits a class that there is not.
     """
     against = scorecards.card(baseline)
     candidates = [card for card in scorecards.scorecards if card is not against]
-    verdicts = tuple(_judge(card, against, policy) for card in candidates)
+    measured = (_judge(card, against, policy) for card in candidates)
+    verdicts = (*measured, *(_refuse(name, refusal) for name, refusal in scorecards.refused.items()))
     decision = Decision(winner=None, baseline=baseline, policy=policy, verdicts=verdicts)
     return decision.model_copy(update={"winner": next(iter(ranking(scorecards, decision)), None)})
 
@@ -152,6 +155,16 @@ def _judge(card: Scorecard, baseline: Scorecard, policy: Policy) -> Verdict:
         integers(card, policy),
     )
     return Verdict(variant=card.variant, verdict=outcome(reasons), reasons=reasons)
+
+
+def _refuse(variant: str, refusal: Refusal) -> Verdict:
+    """The verdict on a variant that has no model, with the figure that it was refused for, if there is one."""
+    found, reasons = refusal.acceptance, tuple[Reason, ...]()
+    if found and refusal.cause == "low SQNR":
+        reasons = (Reason(rule="sqnr", value=found.sqnr_db, limit=found.min_sqnr_db, code="sqnr_db_missed"),)
+    if found and refusal.cause == "not finite":
+        reasons = (Reason(rule="finite", value=found.non_finite, limit=0, code="values_not_finite_exceeded"),)
+    return Verdict(variant=variant, verdict="refused", reasons=reasons, refused=str(refusal))
 
 
 def _by_class(paired: Paired) -> Mapping[str, tuple[int, int, int]]:

@@ -249,6 +249,7 @@ class Imagined(Bench):
 
     def __init__(self, model: onnx.ModelProto, needed: set[str], damage: Mapping[str, float]) -> None:
         self.model, self.needed, self.damage = model, needed, damage
+        self.samples = Samples(np.zeros(0), Split(np.zeros(0), np.zeros(0)))
         self.trials: list[Trial] = []
         self.float_accuracy = 1.0
 
