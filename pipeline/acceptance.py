@@ -47,7 +47,7 @@ def accept(path: Path, network: Path, samples: Samples, remedy: str) -> Acceptan
         ModelError: the network itself cannot be run.
     """
     images = samples.calibration[:IMAGES]
-    wanted = _outputs(open_model(network), images)
+    wanted = _wanted(network, images)
     try:
         predict = open_model(path)
         got = _outputs(predict, images)
@@ -89,6 +89,13 @@ def refused(
             layer_sqnr_db=dict(layer_sqnr_db or {}),
         )
     )
+
+
+def _wanted(network: Path, images: np.ndarray) -> np.ndarray:
+    try:
+        return _outputs(open_model(network), images)
+    except Exception as error:  # noqa: BLE001 - onnxruntime has an exception of its own for every failure
+        raise ModelError(f"{network} cannot be run on the calibration images: {_sentence(error)}") from None
 
 
 def _outputs(predict: Predictor, images: np.ndarray) -> np.ndarray:

@@ -95,12 +95,12 @@ def quantize(name: str, exported: Path, target: Path, samples: Samples, options:
 
 def _make(name: str, recipe: Recipe, exported: Path, target: Path, samples: Samples, options: BaseModel) -> None:
     """Run the recipe; what it raises about this network refuses its variant. A recipe may be the user's own code."""
-    if not (exported / "model.onnx").is_file():
-        raise ModelError(f"No {exported / 'model.onnx'}. Run dvc repro.")
     try:
         _check_size(name, exported)
         recipe.quantize(exported, target, samples, options)
     except ModelError as error:
+        if not (exported / "model.onnx").is_file():
+            raise ModelError(f"No {exported / 'model.onnx'}. Run dvc repro.") from None
         raise acceptance.refused("not made", str(error), REMAKE) from None
     except (OctavoError, MemoryError):
         raise
