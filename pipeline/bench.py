@@ -142,13 +142,14 @@ class Bench:
         return frame.sort_values(list(frame), ignore_index=True).rename_axis("trial")
 
     def _judge(self, choice: Choice) -> Trial:
+        wanted = self.float_logits
         model = canonical.canonical(self.quantize(choice))
         answers = _logits(model, self.samples.selection.images)
         return Trial(
             choice=choice,
-            agreement=logits.agreement(answers, self.float_logits),
+            agreement=logits.agreement(answers, wanted),
             accuracy=self._accuracy(answers),
-            sqnr_db=round(sqnr(self.float_logits, answers), 2),
+            sqnr_db=round(sqnr(wanted, answers), 2),
             file_bytes=wire.size(wire.pieces(*detached.detach(model))),
         )
 
