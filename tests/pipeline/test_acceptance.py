@@ -73,14 +73,14 @@ def refused(run: Callable[..., object], write: Write, samples: Samples = SAMPLES
 
 def scaled(model: onnx.ModelProto, path: Path, factor: float = 1.5) -> None:
     """Outputs that are `factor` times those of the network."""
-    _append(model, helper.make_node("Mul", ["y/own", "factor"], ["y"]), np.float32(factor))
+    _append(model, helper.make_node("Mul", ["y/own", "factor"], ["y"]), factor)
     canonical.save(model, path)
 
 
-def _append(model: onnx.ModelProto, node: onnx.NodeProto, constant: np.ndarray) -> None:
+def _append(model: onnx.ModelProto, node: onnx.NodeProto, constant: float) -> None:
     for each in model.graph.node:
         each.output[:] = ["y/own" if name == "y" else name for name in each.output]
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(constant), "factor"))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(constant, np.float32), "factor"))
     model.graph.node.append(node)
 
 
@@ -148,7 +148,7 @@ def test_a_file_that_cannot_be_loaded_is_refused_with_the_same_words_each_time(r
 
 def test_a_file_of_another_shape_is_refused(run: Callable[..., object]) -> None:
     def write(model: onnx.ModelProto, path: Path) -> None:
-        _append(model, helper.make_node("Concat", ["y/own", "y/own"], ["y"], axis=1), np.float32(0))
+        _append(model, helper.make_node("Concat", ["y/own", "y/own"], ["y"], axis=1), 0)
         model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 6
         canonical.save(model, path)
 

@@ -306,7 +306,7 @@ def test_repair_goes_on_until_the_network_is_kept(tmp_path: Path) -> None:
     """All images are of one class, so accuracy alone says that nothing is lost."""
     model = planted(graphs.stack(3, classes=2), [("c0", "c1"), ("c1", "c2")])
     (bias,) = [tensor for tensor in model.graph.initializer if tensor.name == "y_b"]
-    bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.float32([0, 9]), "y_b"))
+    bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.array([0, 9], np.float32), "y_b"))
     images = graphs.images()
     bench = Bench(model, Samples(images, Split(images, np.ones(64, np.int64)), 45), tmp_path)
     assert (bench.float_accuracy, bench.try_out(Choice()).accuracy) == (1, 1)

@@ -21,7 +21,7 @@ from tests.pipeline import onnx_graphs as graphs
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 BAD = "onnx_int8_static"
-VARIANTS = {
+VARIANTS: dict[str, dict[str, object]] = {
     "onnx_fp32": {"source": "fp32", "recipe": "onnx"},
     "onnx_fp16": {"source": "fp32", "recipe": "onnx_fp16"},
     BAD: {"source": "fp32", "recipe": "static_int8"},
@@ -229,8 +229,8 @@ def test_without_its_baseline_nothing_can_be_measured(
     write_params({"onnx_fp32": VARIANTS[BAD], "onnx_fp16": VARIANTS["onnx_fp16"]})
     for name in ("onnx_fp32", "onnx_fp16"):
         assert run(quantize.main, name)[0] == 0
-    for stage, *name in ((evaluate.main, "onnx_fp16"), (evaluate.main, "onnx_fp32"), (benchmark.main,)):
-        code, said = run(stage, *name)
+    for stage in (["evaluate", "onnx_fp16"], ["evaluate", "onnx_fp32"], ["benchmark"]):
+        code, said = run({"evaluate": evaluate.main, "benchmark": benchmark.main}[stage[0]], *stage[1:])
         assert code == 2
         assert said.startswith("octavo: The baseline onnx_fp32 is refused, and nothing can be measured without one. ")
         assert "onnxruntime cannot load" in said

@@ -101,15 +101,9 @@ def test_weights_of_integer_operators_are_counted(tmp_path: Path) -> None:
     """QLinearMatMul reads integers without a DequantizeLinear in front of them."""
     weights = graphs.drawn(16, 3)
     scale = np.float32(np.abs(weights).max() / 254)
-    constants = {
-        "xs": np.float32(0.1),
-        "xz": np.uint8(128),
-        "ws": scale,
-        "wz": np.int8(0),
-        "ys": np.float32(0.1),
-        "yz": np.uint8(128),
-        "w": np.clip(np.rint(weights / scale), -127, 127).astype(np.int8),
-    }
+    step, middle = np.array(0.1, np.float32), np.array(128, np.uint8)
+    constants = {"xs": step, "xz": middle, "ys": step, "yz": middle, "ws": np.array(scale), "wz": np.array(0, np.int8)}
+    constants["w"] = np.clip(np.rint(weights / scale), -127, 127).astype(np.int8)
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "xs", "xz"], ["q"]),
         helper.make_node("QLinearMatMul", ["q", "xs", "xz", "w", "ws", "wz", "ys", "yz"], ["p"]),
