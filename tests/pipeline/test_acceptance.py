@@ -51,14 +51,14 @@ def target(tmp_path: Path) -> Iterator[Path]:
 def run(exported: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
     """Run a recipe that writes what `write` makes of the network."""
 
-    def run(write: Write, samples: Samples = SAMPLES) -> object:
+    def run(write: Write, samples: Samples = SAMPLES, name: str = "mine") -> object:
         def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
             write(canonical.load(exported / "model.onnx"), target)
 
         monkeypatch.setattr(
             recipes, "load", lambda _: SimpleNamespace(Options=Options, quantize=quantize, __file__=__file__)
         )
-        return recipes.quantize("mine", exported, target, samples, {})
+        return recipes.quantize(name, exported, target, samples, {})
 
     return run
 
@@ -210,9 +210,9 @@ def test_what_stood_in_the_place_stays_where_the_new_file_is_refused(run: Callab
     assert target.read_bytes() == before
 
 
-def test_a_network_past_2_gb_is_refused_for_litert(exported: Path, tmp_path: Path) -> None:
+def test_a_network_past_2_gb_is_refused_for_litert(run: Callable[..., object]) -> None:
     with pytest.raises(FileRefused, match=r"has no SavedModel: networks past 2 GB are too large for LiteRT\."):
-        recipes.quantize("litert_fp16", exported, tmp_path / "model.tflite", SAMPLES, {})
+        run(canonical.save, name="litert_mine")
 
 
 def test_repair_is_the_remedy_where_it_is_told(tmp_path: Path) -> None:

@@ -102,7 +102,14 @@ def test_weights_of_integer_operators_are_counted(tmp_path: Path) -> None:
     weights = graphs.drawn(16, 3)
     scale = np.float32(np.abs(weights).max() / 254)
     step, middle = np.array(0.1, np.float32), np.array(128, np.uint8)
-    constants = {"xs": step, "xz": middle, "ys": step, "yz": middle, "ws": np.array(scale), "wz": np.array(0, np.int8)}
+    constants: dict[str, np.ndarray] = {
+        "xs": step,
+        "xz": middle,
+        "ys": step,
+        "yz": middle,
+        "ws": np.asarray(scale),
+        "wz": np.array(0, np.int8),
+    }
     constants["w"] = np.clip(np.rint(weights / scale), -127, 127).astype(np.int8)
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "xs", "xz"], ["q"]),
