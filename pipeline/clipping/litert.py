@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from pipeline.clipping.weights import Stored
+from pipeline.clipping.weights import Stored, is_at_an_end
 
 BIASES: dict[int, np.dtype[Any]] = {
     schema.TensorType.INT32: np.dtype(np.int32),
@@ -27,7 +27,7 @@ def read(path: Path) -> tuple[int, list[Stored]]:
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(path.read_bytes(), 0))
     constants = list(_constants(model))
     biases = [_values(model, tensor, BIASES[tensor.type]) for tensor in constants if tensor.type in BIASES]
-    cut_off = sum(int(np.count_nonzero((bias == _min(bias)) | (bias == _max(bias)))) for bias in biases)
+    cut_off = sum(int(np.count_nonzero(is_at_an_end(bias))) for bias in biases)
     return cut_off, [_stored(model, tensor) for tensor in constants if tensor.type in WEIGHTS]
 
 
@@ -52,11 +52,3 @@ def _stored(model: schema.ModelT, tensor: schema.TensorT) -> Stored:
 
 def _values(model: schema.ModelT, tensor: schema.TensorT, dtype: np.dtype[Any]) -> np.ndarray:
     return np.frombuffer(bytes(model.buffers[tensor.buffer].data), dtype).reshape(tensor.shape)
-
-
-def _min(values: np.ndarray) -> int:
-    return int(np.iinfo(values.dtype).min)
-
-
-def _max(values: np.ndarray) -> int:
-    return int(np.iinfo(values.dtype).max)

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from pipeline import onnx_file, qdq
-from pipeline.clipping.weights import Stored
+from pipeline.clipping.weights import Stored, is_at_an_end
 
 BIASED = ("Conv", "ConvTranspose", "Gemm")
 """Operators whose float biases onnxruntime rounds to int32."""
@@ -34,7 +34,12 @@ def read(path: Path) -> tuple[int, list[Stored]]:
     """
     model = onnx_file.load(path)
     graph = Graph(qdq.initializers(model), qdq.producers(model), qdq.consumers(model), list(model.graph.node))
-    return _stored_biases(graph) + _float_biases(graph), [*_dequantized(graph), *_direct(graph), *_multiplied(graph)]
+    return _stored_biases(graph) + _float_biases(graph), [
+        *_dequantized(graph),
+        *_direct(graph),
+        *_cast(graph),
+        *_multiplied(graph),
+    ]
 
 
 def _stored_biases(graph: Graph) -> int:
@@ -46,9 +51,7 @@ def _stored_biases(graph: Graph) -> int:
     ]
     names = {name for inputs in read for name in inputs} & graph.constants.keys()
     biases = [graph.constants[name] for name in sorted(names)]
-    return sum(
-        int(np.count_nonzero((bias == INT32.min) | (bias == INT32.max))) for bias in biases if bias.dtype == np.int32
-    )
+    return sum(int(np.count_nonzero(is_at_an_end(bias))) for bias in biases if bias.dtype == np.int32)
 
 
 def _float_biases(graph: Graph) -> int:
@@ -98,6 +101,18 @@ def _direct(graph: Graph) -> Iterator[Stored]:
         parts = [graph.constants.get(name) for name in node.input[3:6]] if node.op_type in INTEGER else []
         if len(parts) == 3 and parts[0] is not None and parts[1] is not None and parts[0].dtype in BYTES:
             yield _stored(parts[0], parts[1], parts[2], INTEGER[node.op_type])
+
+
+def _cast(graph: Graph) -> Iterator[Stored]:
+    """Constants that a Cast and a Mul turn back into float."""
+    for node in graph.nodes:
+        integers = graph.constants.get(node.input[0]) if node.op_type == "Cast" else None
+        if integers is None or integers.dtype not in BYTES:
+            continue
+        for reader in graph.readers.get(node.output[0], []):
+            factors = [graph.constants[name] for name in reader.input if name in graph.constants]
+            if reader.op_type == "Mul" and factors:
+                yield Stored(integers, factors[0], np.zeros_like(factors[0]))
 
 
 def _multiplied(graph: Graph) -> Iterator[Stored]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import canonical, equalization, gemm, qdq
+from pipeline import canonical, equalization, preparation, qdq
 
 ROUNDING = 0.51
 """Steps that a rounded value may lie from the integer: half of one, and what float32 adds to it."""
@@ -44,11 +44,18 @@ def count(stored: Sequence[Stored], network: Path) -> tuple[int, int]:
     return clipped, sum(each.integers.size for each in left)
 
 
+def is_at_an_end(biases: np.ndarray) -> np.ndarray:
+    """Which of the integers are at an end of their type; converters that keep to a symmetric range end one before."""
+    limits = np.iinfo(biases.dtype)
+    return (biases == limits.max) | (biases <= -limits.max)
+
+
 def _sources(network: Path) -> Iterator[list[np.ndarray]]:
-    """The float constants of the network, then those of its equalized form."""
+    """The float constants of the network; then those of the form that recipes quantize; then of that, equalized."""
     model = canonical.load(network)
     yield _floats(qdq.initializers(model).values())
-    gemm.fuse(model)
+    preparation.prepare(model)
+    yield _floats(qdq.initializers(model).values())
     if equalization.applies(model):
         yield _floats(qdq.initializers(equalization.equalize(model)).values())
 
