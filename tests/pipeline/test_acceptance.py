@@ -105,7 +105,9 @@ def test_the_limit_is_the_variants_own(run: Callable[..., object], target: Path)
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_values_that_are_not_finite_are_counted_and_refused(run: Callable[..., object], value: float) -> None:
-    refusal = refused(run, lambda model, path: scaled(model, path, value))
+    """However low the limit is."""
+    lowest = Samples(SAMPLES.calibration, SAMPLES.selection, -200)
+    refusal = refused(run, lambda model, path: scaled(model, path, value), lowest)
     assert refusal.cause == "not finite"
     assert refusal.acceptance
     assert 0 < refusal.acceptance.non_finite <= 64 * 3
