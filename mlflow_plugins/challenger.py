@@ -12,6 +12,7 @@ from mlflow_plugins.aliases import ANCHOR, CHAMPION, State
 from pipeline import evaluation, layout, unseen
 from pipeline.errors import ModelError
 from pipeline.grounds import Grounds
+from pipeline.logits import choices
 from pipeline.params import PARAMS, Params
 from pipeline.runtimes import open_model
 from pipeline.scorecard import Scorecard, Scorecards
@@ -34,14 +35,15 @@ def grounds(client: MlflowClient, version: ModelVersion, scorecards: Scorecards,
     """All that a verdict on `version` follows from.
 
     Raises:
-        ModelError: MLflow's bytes are not those that were measured, or a model in service cannot answer today's images.
+        ModelError: MLflow's bytes are not those that were measured, or a model in service cannot answer today's images,
+            with finite logits.
         DataError: the test split, or its manifest, is not here.
         AuditFailed: the audit log, which says what the models in service were made of, was changed.
     """
     variant = registered.variant(version)
     test = load_split(layout.split("test"))
     logits = _logits(client, version, test)
-    evaluated = np.load(layout.logits(variant), allow_pickle=False).argmax(1)
+    evaluated = choices(np.load(layout.logits(variant), allow_pickle=False), str(layout.logits(variant)))
     classes = list(scorecards.card(variant).quality.vs_baseline.per_class)
     others = dict(_others(version, now))
     not_compared = _may_have_seen_the_test_split(client, version.name, now) if others else {}
@@ -82,7 +84,7 @@ def _may_have_seen_the_test_split(client: MlflowClient, model: str, now: State) 
 def _logits(client: MlflowClient, version: ModelVersion, test: Split) -> np.ndarray:
     with registered.fetched(client, version) as path:
         try:
-            logits = evaluation.logits(open_model(path), test.images)
+            logits = evaluation.logits(open_model(path), test.images, f"Version {version.version} of {version.name}")
         except (ValueError, RuntimeError, InvalidArgument):
             logits = np.zeros((0, 0), np.float32)
     if len(logits) != len(test.labels):

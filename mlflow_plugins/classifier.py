@@ -9,6 +9,7 @@ from mlflow_plugins.logged_model import Opened
 from pipeline import benchmark, evaluation, model_files, proof
 from pipeline.errors import ModelError
 from pipeline.findings import Proof
+from pipeline.logits import choices
 from pipeline.scorecard import Latency
 
 DIGITS = 6
@@ -33,10 +34,11 @@ def measure(model: Opened, baseline: Opened | None, images: np.ndarray, labels: 
     """Measure `model` over images (N, ...), whose classes are `labels`, (N,) numbers of its scores.
 
     Raises:
-        ModelError: one of the two does not classify such images.
+        ModelError: one of the two does not classify such images, or gives logits that are NaN or infinite.
     """
     both = {MODEL: model} | ({BASELINE: baseline} if baseline else {})
     logits = {name: opened.logits(images) for name, opened in both.items()}
+    predicted = {name: choices(each, both[name].path.name) for name, each in logits.items()}
     classes = logits[MODEL].shape[1]
     if any(each.shape[1] != classes for each in logits.values()):
         raise ModelError(f"{baseline and baseline.path} does not tell {classes} classes apart.")
@@ -48,7 +50,7 @@ def measure(model: Opened, baseline: Opened | None, images: np.ndarray, labels: 
     found = proof.prove(model.path)
     size = model_files.size(model.path)
     figures: dict[str, float] = {
-        "accuracy": float((logits[MODEL].argmax(1) == labels).mean()),
+        "accuracy": float((predicted[MODEL] == labels).mean()),
         "size_bytes": size,
         "latency_us": latency[MODEL].p50_us,
         "latency_us_p90": latency[MODEL].p90_us,
@@ -67,7 +69,7 @@ def measure(model: Opened, baseline: Opened | None, images: np.ndarray, labels: 
         figures={name: round(value, DIGITS) for name, value in figures.items()},
         latency=latency,
         proof=found,
-        confusion=confusion_matrix(labels, logits[MODEL].argmax(1), labels=range(classes)),
+        confusion=confusion_matrix(labels, predicted[MODEL], labels=range(classes)),
     )
 
 

@@ -29,13 +29,21 @@ class ImageModel:
             params: `dtype`, the encoding, where the data do not tell.
 
         Raises:
-            MlflowException: they are no images of this model's shape, or the encoding is not clear.
+            MlflowException: they are no images of this model's shape, the encoding is not clear, or an output is NaN or
+                infinite: whoever takes the largest of such outputs gets a class that the model did not choose.
         """
         try:
             images = self.takes.take(data, (params or {}).get(ENCODING))
         except ValueError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
-        return self.run(images)
+        outputs = self.run(images)
+        if np.issubdtype(outputs.dtype, np.floating):
+            lost = int((~np.isfinite(outputs)).any(axis=tuple(range(1, outputs.ndim))).sum())
+            if lost:
+                raise MlflowException(
+                    f"The model gives values that are NaN or infinite for {lost} of {len(images)} images."
+                )
+        return outputs
 
 
 def signature(takes: Input, gives: TensorSpec) -> ModelSignature:

@@ -216,6 +216,8 @@ def _anew(refused: Sequence[tuple[Grounds, Verdict]], now: State) -> str:
 
 
 def _found(verdict: Verdict) -> str:
+    if verdict.refused:
+        return f"it is refused: {verdict.refused}"
     if not verdict.unmet:
         return "it has no verdict, as the baseline never has."
     return f"the verdict is {verdict.verdict}: {'; '.join(map(str, verdict.unmet))}."

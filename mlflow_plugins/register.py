@@ -11,7 +11,7 @@ what is registered alone. Aliases are promotion's business.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from mlflow import MlflowClient
@@ -43,6 +43,8 @@ class Registration:
     left: list[str]
     """Those of `unchanged` that a DVC experiment judges otherwise; MLflow keeps their verdicts."""
     look: str
+    refused: list[str] = field(default_factory=list)
+    """Those that have no model, and of which nothing is registered."""
 
     def __str__(self) -> str:
         added, judged = ((f" ({', '.join(names)})" if names else "") for names in (self.added, self.judged_anew))
@@ -53,6 +55,8 @@ class Registration:
             if self.left
             else ""
         )
+        if self.refused:
+            done += f", {len(self.refused)} refused and left out ({', '.join(self.refused)})"
         return f"MLflow: {done}.{kept} To look: {self.look}"
 
 
@@ -78,7 +82,8 @@ def register(scorecards: Scorecards, params: Params) -> Registration:
     for card in scorecards.scorecards:
         by_done[done.get(card.variant)].append(card.variant)
     left = [card.variant for card in otherwise] if context.experiment() else []
-    return Registration(by_done["added"], by_done["judged anew"], by_done[None], left, look)
+    refused = list(scorecards.refused)
+    return Registration(by_done["added"], by_done["judged anew"], by_done[None], left, look, refused)
 
 
 def _compare(client: MlflowClient, repro: Repro) -> tuple[list[Scorecard], list[Scorecard]]:

@@ -25,6 +25,7 @@ from mlflow_plugins.images import Input
 from pipeline import files, model_files
 from pipeline.errors import ModelError, OctavoError, boundary
 from pipeline.exclusive import exclusive
+from pipeline.logits import NotFinite, check
 from pipeline.runtimes import open_model
 from pipeline.runtimes.predictor import Predictor
 
@@ -78,6 +79,10 @@ class Model:
                 logits = self._predict.run(images)
         except (ValueError, RuntimeError, OverflowError, InvalidArgument) as error:
             raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from None
+        try:
+            check(logits, self.deployment.variant)
+        except NotFinite as error:
+            raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
         answer: dict[str, Any] = {"predictions": logits.tolist()}
         if params.get("classes"):
             names = self.deployment.classes

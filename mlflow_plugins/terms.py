@@ -18,6 +18,8 @@ VERDICT = "verdict"
 """Changes with the policy, and so it is neither part of the digest nor of what a version is held to."""
 CHANGING = ("git", "dvc_lock", "params")
 """Of a lineage, what changes without any figure changing."""
+LATER = ("acceptance",)
+"""Figures that earlier releases did not have: their scorecards keep the digest that they were registered under."""
 
 
 def digest(card: Scorecard) -> str:
@@ -26,7 +28,8 @@ def digest(card: Scorecard) -> str:
     The commit, the lock and the parameters are left out. They say where the figures were taken, and change without
     any figure changing, when a report's layout is edited for example.
     """
-    return digest_of(card.model_dump(mode="json"))
+    written = card.model_dump(mode="json")
+    return digest_of({name: value for name, value in written.items() if name not in LATER or value is not None})
 
 
 def digest_of(scorecard: Mapping[str, Any]) -> str:
@@ -49,6 +52,8 @@ def metrics(card: Scorecard) -> dict[str, float]:
         "integer_weight_share": math.floor(card.proof.integer_weight_share * 1e4) / 1e4,
         "integer_compute_share": math.floor(card.proof.integer_compute_share * 1e4) / 1e4,
     }
+    if card.acceptance:
+        figures["sqnr_db"] = card.acceptance.sqnr_db
     for batch, latency in card.latency.batches.items():
         suffix = "" if batch == "1" else f"_batch_{batch}"
         figures[f"latency_us{suffix}"] = round(latency.p50_us, 1)

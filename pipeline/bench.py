@@ -20,6 +20,7 @@ from pipeline import (
     detached,
     equalization,
     files,
+    logits,
     qdq,
     quantizer,
     wire,
@@ -95,7 +96,14 @@ class Bench:
 
     @cached_property
     def float_logits(self) -> np.ndarray:
-        return _logits(self.model, self.samples.selection.images)
+        """Of the selection split.
+
+        Raises:
+            NotFinite: one of them is NaN or infinite.
+        """
+        answers = _logits(self.model, self.samples.selection.images)
+        logits.check(answers, "On the selection split the float network")
+        return answers
 
     @cached_property
     def float_accuracy(self) -> float:
@@ -134,18 +142,21 @@ class Bench:
         return frame.sort_values(list(frame), ignore_index=True).rename_axis("trial")
 
     def _judge(self, choice: Choice) -> Trial:
+        wanted = self.float_logits
         model = canonical.canonical(self.quantize(choice))
-        logits = _logits(model, self.samples.selection.images)
+        answers = _logits(model, self.samples.selection.images)
         return Trial(
             choice=choice,
-            agreement=float((logits.argmax(1) == self.float_logits.argmax(1)).mean()),
-            accuracy=self._accuracy(logits),
-            sqnr_db=round(sqnr(self.float_logits, logits), 2),
+            agreement=logits.agreement(answers, wanted),
+            accuracy=self._accuracy(answers),
+            sqnr_db=round(sqnr(wanted, answers), 2),
             file_bytes=wire.size(wire.pieces(*detached.detach(model))),
         )
 
-    def _accuracy(self, logits: np.ndarray) -> float:
-        return float((logits.argmax(1) == self.samples.selection.labels).mean())
+    def _accuracy(self, answers: np.ndarray) -> float:
+        """Share of right answers; logits that are NaN or infinite answer nothing."""
+        right = answers.argmax(1) == self.samples.selection.labels
+        return float((right & ~logits.broken(answers)).mean())
 
 
 def _logits(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ import cpuinfo
 import numpy as np
 from scipy.stats import quantile_test
 
+from pipeline.logits import fault
 from pipeline.runtimes.predictor import Predictor
 from pipeline.scorecard import Latency
 
@@ -49,6 +50,13 @@ def measure(
             blocks[name].append(pair["variant"])
             ratios[name].append(float(np.median(pair["variant"]) / np.median(pair["baseline"])))
     return {name: _summary(np.concatenate(blocks[name]), np.array(ratios[name])) for name in predictors}
+
+
+def sound(predictors: Mapping[str, Predictor], images: np.ndarray) -> tuple[dict[str, Predictor], dict[str, str]]:
+    """Those that give finite logits for every image, and why each of the others is not worth timing, as a sentence."""
+    found = {name: fault(predict(images), name) for name, predict in predictors.items()}
+    refused = {name: sentence for name, sentence in found.items() if sentence}
+    return {name: predict for name, predict in predictors.items() if name not in refused}, refused
 
 
 def describe_machine() -> dict[str, Any]:

@@ -104,6 +104,8 @@ def _cost(card: Scorecard, scorecards: Scorecards) -> Iterator[Json]:
 def _proof(card: Scorecard) -> Iterator[Json]:
     yield _metric("share of weights stored as integers", card.proof.integer_weight_share)
     yield _metric("share of multiply-accumulates in integer kernels", card.proof.integer_compute_share)
+    if card.acceptance:
+        yield _metric("signal to quantization noise, dB", card.acceptance.sqnr_db, "outputs")
     for layer, decibels in card.layer_sqnr_db.items():
         yield _metric("signal to quantization noise, dB", decibels, f"layer {layer}")
 

@@ -71,6 +71,8 @@ def _of_the_runtime(card: Scorecard, scorecards: Scorecards) -> Iterator[str]:
             f"in: {layers}. There it needs the session option {exact_sums.OPTION}; Octavo's runtime and its MLflow "
             "flavor set it where it is needed. On other CPUs it changes no answer and takes up to twice the time."
         )
+    if card.acceptance and (clipped := card.acceptance.clipped_biases + card.acceptance.clipped_weights):
+        yield f"{clipped:,} of its biases and weights are cut off by the range of the integers that hold them."
     if card.proof.integer_weight_share and card.proof.float_nodes:
         yield f"Not all of it computes in integers: {len(card.proof.float_nodes)} operators stay in float."
     yield f"Its times are those of {scorecards.machine.get('cpu', 'one machine')}; measure it on yours."

@@ -12,9 +12,9 @@ from rich.table import Table
 from pipeline import layout
 from pipeline.decision import Decision, load_decision
 from pipeline.scorecard import load_scorecards
-from pipeline.table import HEADERS, Row, cells, findings, gains, table, warnings
+from pipeline.table import HEADERS, Line, cells, findings, gains, refused, table, warnings
 
-STYLES = {"pass": "green", "fail": "red", "underpowered": "yellow", "baseline": "dim"}
+STYLES = {"pass": "green", "fail": "red", "underpowered": "yellow", "refused": "red", "baseline": "dim"}
 UNBOUNDED = 1000
 """Columns that no table needs."""
 
@@ -25,7 +25,7 @@ UNBOUNDED = 1000
 def command(form: str | None) -> None:
     """Show every variant's accuracy, size, latency and verdict."""
     scorecards, decision = load_scorecards(layout.SCORECARDS), load_decision(layout.DECISION)
-    rows = table(scorecards, decision)
+    rows = [*table(scorecards, decision), *refused(scorecards)]
     if form == "json":
         click.echo(as_json(rows, decision))
     elif form == "markdown":
@@ -34,20 +34,20 @@ def command(form: str | None) -> None:
         show(rows, decision)
 
 
-def as_json(rows: Sequence[Row], decision: Decision) -> str:
+def as_json(rows: Sequence[Line], decision: Decision) -> str:
     """The winner, the baseline, how it compares with the majority class, and the rows, unrounded."""
     found = decision.model_dump(mode="json", include={"winner", "baseline", "majority"})
     return json.dumps(found | {"variants": [row.model_dump(mode="json") for row in rows]}, indent=2)
 
 
-def as_markdown(rows: Sequence[Row]) -> str:
+def as_markdown(rows: Sequence[Line]) -> str:
     """A Markdown table, figures to the right and the winner in bold."""
     rule = ["---" if _is_text(column) else "---:" for column in range(len(HEADERS))]
     lines = [HEADERS, rule, *(_bold(cells(row)) if row.winner else cells(row) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def show(rows: Sequence[Row], decision: Decision) -> None:
+def show(rows: Sequence[Line], decision: Decision) -> None:
     """Print the table to stdout; a terminal too narrow for intervals and reasons gets the figures alone."""
     full = _view(rows, HEADERS, [cells(row) for row in rows], gap=2)
     needed = Console(width=UNBOUNDED).measure(full).maximum
@@ -64,7 +64,7 @@ def show(rows: Sequence[Row], decision: Decision) -> None:
     console.print("\n" + "\n".join([*notes, *warnings(decision), _outcome(decision)]))
 
 
-def _view(rows: Sequence[Row], headers: Sequence[str], texts: Sequence[Sequence[str]], gap: int) -> Table:
+def _view(rows: Sequence[Line], headers: Sequence[str], texts: Sequence[Sequence[str]], gap: int) -> Table:
     view = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, gap - 1, 0, 0))
     for column, header in enumerate(headers):
         view.add_column(header, justify="left" if _is_text(column) else "right", no_wrap=True)
@@ -73,7 +73,7 @@ def _view(rows: Sequence[Row], headers: Sequence[str], texts: Sequence[Sequence[
     return view
 
 
-def _figures(row: Row) -> list[str]:
+def _figures(row: Line) -> list[str]:
     return [*(text.partition(" [")[0] for text in cells(row)[:-1]), row.verdict]
 
 

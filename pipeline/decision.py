@@ -11,7 +11,7 @@ from pipeline.errors import ModelError
 from pipeline.params import Policy
 from pipeline.scorecard import Interval, Record
 
-Outcome = Literal["pass", "fail", "underpowered"]
+Outcome = Literal["pass", "fail", "underpowered", "refused"]
 
 
 class Reason(Record):
@@ -63,6 +63,8 @@ class Verdict(Record):
     verdict: Outcome
     reasons: tuple[Reason, ...]
     """One a rule, those that hold included."""
+    refused: str | None = None
+    """Why there is no model to judge, where the verdict is `refused`."""
 
     @property
     def unmet(self) -> tuple[Reason, ...]:

@@ -24,6 +24,7 @@ READABLE: tuple[Callable[..., str], ...] = (
     table.microseconds,
     table.ratio,
     table.interval,
+    table.decibels,
 )
 
 

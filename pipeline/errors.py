@@ -30,6 +30,12 @@ class ModelError(OctavoError):
     """A model file is missing, unreadable or not what its name promises."""
 
 
+class VariantRefused(ModelError):
+    """A variant's file is wrong, and so there is no model of it: exit code 2."""
+
+    exit_code = 2
+
+
 class ScheduleError(OctavoError):
     """A schedule names no time or zone there is, or cannot be set up as asked."""
 
@@ -64,7 +70,7 @@ class ServiceUnavailable(OctavoError):
 
 @contextmanager
 def boundary() -> Iterator[None]:
-    """Turn an `OctavoError` into its sentence on stderr and its exit code, and a full disk into 3.
+    """Turn an `OctavoError` into its sentence on stderr and its exit code, and a full disk or memory into 3.
 
     Raises:
         SystemExit: with the error's `exit_code`.
@@ -74,6 +80,9 @@ def boundary() -> Iterator[None]:
     except OctavoError as error:
         print(f"octavo: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
+    except MemoryError:
+        print("octavo: This machine's memory is too small. Free some, or use a larger machine.", file=sys.stderr)
+        raise SystemExit(ServiceUnavailable.exit_code) from None
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise

@@ -1,4 +1,6 @@
-"""What is found by looking into a model file: its tensors, its layers, and what it computes in."""
+"""What is found by looking into a model file: its tensors, its layers, what it computes in, and how it answers."""
+
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -56,3 +58,59 @@ class Proof(Finding):
     float_nodes: list[FloatNode]
     saturation: list[Saturation] | None = None
     """Layers at risk on x86 CPUs without VNNI; None where it was not measured, or the runtime never adds in 16 bits."""
+
+
+class Acceptance(Finding):
+    """How a finished model file answers beside the network that it was made of, on calibration images."""
+
+    n: int
+    """Images."""
+    sqnr_db: float
+    """Signal-to-quantization-noise ratio of the outputs in decibels: 200 where there is no noise, -200 where an output
+    is not finite."""
+    min_sqnr_db: float
+    """The limit below which the file is refused."""
+    relative_rms_error: float | None
+    """Root mean square of the outputs' error over that of the network's outputs; None where it is not finite."""
+    agreement: float
+    """Share of images with the same top-1 class; an output that is not finite agrees with nothing."""
+    non_finite: int
+    """Output values of the file that are NaN or infinite."""
+    clipped_biases: int
+    """Biases that the range of int32 cuts off, as `clipping` counts them."""
+    clipped_weights: int
+    """Weights that the range of their integer type cuts off, as `clipping` counts them."""
+    unmatched_weights: int
+    """Weights stored as integers whose float values were not found in the network: it is unknown whether they clip."""
+
+
+class Jump(Finding):
+    """The first layer whose error is much larger than that of the layers it reads; `layer_error.jump` has the rule."""
+
+    layer: str
+    sqnr_db: float
+    before_db: float
+    """Of the noisiest layer that it reads, 200 where it reads the images."""
+
+
+Cause = Literal["not made", "not runnable", "not finite", "low SQNR"]
+"""The recipe gave no file; the file cannot be opened, run, or compared; an output is NaN or infinite; SQNR too low."""
+
+
+class Refusal(Finding):
+    """Why a variant has no model that counts."""
+
+    cause: Cause
+    reason: str
+    """What was found, in whole sentences."""
+    remedy: str
+    """What to do, in whole sentences."""
+    acceptance: Acceptance | None = None
+    """The figures; None where no file ran."""
+    jump: Jump | None = None
+    """None where no layer stands out, or layers cannot be told apart."""
+    layer_sqnr_db: dict[str, float] = {}
+    """As in a scorecard."""
+
+    def __str__(self) -> str:
+        return f"{self.reason} {self.remedy}"

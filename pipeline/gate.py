@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from pipeline.decision import Decision, Majority, Reason, Verdict, outcome
 from pipeline.errors import ModelError, ParamsError
+from pipeline.findings import Refusal
 from pipeline.majority import against_majority
 from pipeline.noninferiority import images_needed, lower_bound, upper_bound
 from pipeline.params import Figure, Policy
@@ -25,6 +26,7 @@ def decide(scorecards: Scorecards, policy: Policy, baseline: str) -> Decision:
     """Judge every variant against the baseline and name the best that passes, by the order of `policy.prefer`.
 
     Raises:
+        VariantRefused: the baseline has no model.
         ModelError: the baseline was not measured, or images were not counted class by class.
         ParamsError: the policy limits a class that there is not.
     """
@@ -32,7 +34,8 @@ def decide(scorecards: Scorecards, policy: Policy, baseline: str) -> Decision:
     candidates = [card for card in scorecards.scorecards if card is not against]
     majority = against_majority(against, scorecards.classes, policy.confidence)
     common = () if majority.beaten else (beats_majority(majority),)
-    verdicts = tuple(_judge(card, against, policy, common) for card in candidates)
+    measured = (_judge(card, against, policy, common) for card in candidates)
+    verdicts = (*measured, *(_refuse(name, refusal) for name, refusal in scorecards.refused.items()))
     decision = Decision(winner=None, baseline=baseline, policy=policy, verdicts=verdicts, majority=majority)
     return decision.model_copy(update={"winner": next(iter(ranking(scorecards, decision)), None)})
 
@@ -163,6 +166,16 @@ def _judge(card: Scorecard, baseline: Scorecard, policy: Policy, common: tuple[R
         *common,
     )
     return Verdict(variant=card.variant, verdict=outcome(reasons), reasons=reasons)
+
+
+def _refuse(variant: str, refusal: Refusal) -> Verdict:
+    """The verdict on a variant that has no model, with the figure that it was refused for, if there is one."""
+    found, reasons = refusal.acceptance, tuple[Reason, ...]()
+    if found and refusal.cause == "low SQNR":
+        reasons = (Reason(rule="sqnr", value=found.sqnr_db, limit=found.min_sqnr_db, code="sqnr_db_missed"),)
+    if found and refusal.cause == "not finite":
+        reasons = (Reason(rule="finite", value=found.non_finite, limit=0, code="values_not_finite_exceeded"),)
+    return Verdict(variant=variant, verdict="refused", reasons=reasons, refused=str(refusal))
 
 
 def _by_class(paired: Paired) -> Mapping[str, tuple[int, int, int]]:

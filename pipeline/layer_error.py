@@ -6,13 +6,14 @@ equalized layers has other scales inside and the same answers, so it is held to 
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
 import onnx
 
 from pipeline import canonical, equalization, qdq
+from pipeline.findings import Jump
 from pipeline.probe import open_probe
 from pipeline.splits import pixels
 from pipeline.trials import decibels
@@ -22,6 +23,11 @@ IMAGES = 64
 BATCH = 16
 STILL = (*qdq.MOVERS, "Cast", "DequantizeLinear", "Identity", "QuantizeLinear")
 """Operators that compute nothing: a layer of these alone has no error of its own."""
+
+ORDINARY_DB = 40.0
+"""What 8 bits leave of ordinary values: a layer of more is no better to start from."""
+JUMP_DB = 10.0
+"""Ten times the noise."""
 
 Pairs = Mapping[str, tuple[str, str]]
 """Layer -> the value that it gives in the file, and in the network."""
@@ -46,6 +52,38 @@ def measure(path: Path, network: Path, images: np.ndarray, fed: np.ndarray) -> d
     references = [exported, equalization.equalize(exported)] if equalization.applies(exported) else [exported]
     found = [_ratios(model, reference, pairs, fed, asked) for reference in references]
     return max(found, key=lambda ratios: sum(ratios.values()))
+
+
+def jump(network: Path, sqnr_db: Mapping[str, float]) -> Jump | None:
+    """The first layer at which the error jumps, or None where it grows little by little.
+
+    It jumps where a layer's ratio lies 10 dB or more below that of the noisiest layer that it reads; above 40 dB that
+    one counts as 40, and so do the images.
+
+    Args:
+        network: the exported ONNX network.
+        sqnr_db: as `measure` gives it.
+    """
+    reads = _reads(canonical.load(network), sqnr_db.keys()) if sqnr_db else {}
+    for layer, ratio in sqnr_db.items():
+        before = min((sqnr_db[other] for other in reads.get(layer, ())), default=200.0)
+        if ratio <= min(before, ORDINARY_DB) - JUMP_DB:
+            return Jump(layer=layer, sqnr_db=ratio, before_db=before)
+    return None
+
+
+def _reads(model: onnx.ModelProto, layers: Collection[str]) -> dict[str, set[str]]:
+    """Layer -> those of the layers that it reads, looking through all others."""
+    behind: dict[str, set[str]] = {}
+    found: dict[str, set[str]] = defaultdict(set)
+    for node in model.graph.node:
+        before = set[str]().union(*(behind.get(name, set()) for name in node.input))
+        before.discard(node.doc_string)
+        own = node.doc_string in layers
+        found[node.doc_string] |= before
+        for output in node.output:
+            behind[output] = {node.doc_string} if own else before
+    return found
 
 
 def _pairs(model: onnx.ModelProto, exported: onnx.ModelProto) -> Pairs:

@@ -78,8 +78,18 @@ def trials(variant: str) -> Path:
     return model(variant).with_name(TRIALS_CSV)
 
 
+def acceptance(variant: str) -> Path:
+    """How one variant's file answered when it was tried; there only if it was accepted."""
+    return model(variant).with_name("acceptance.json")
+
+
+def refusal(variant: str) -> Path:
+    """Why there is no model of one variant; there only if it was refused."""
+    return model(variant).with_name("refused.json")
+
+
 def card(variant: str) -> Path:
-    """What was measured of one variant: quality, size and proof."""
+    """What was measured of one variant, quality, size and proof; or why it was refused."""
     return EVALUATIONS / variant / "card.json"
 
 

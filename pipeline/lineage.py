@@ -1,13 +1,16 @@
 """Brings together what was measured, and where it came from: evaluations, benchmark, data, git and DVC."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
-from pipeline import layout, parity, yaml_file
+from pipeline import admission, layout, parity, yaml_file
 from pipeline.errors import ModelError
+from pipeline.findings import Refusal
 from pipeline.params import PARAMS, VARIANT_NAME, Params
 from pipeline.revision import digest, git_commit, lock_digest
 from pipeline.scorecard import Evaluation, Latencies, Latency, Lineage, Parity, Record, Scorecard, Scorecards
@@ -26,6 +29,8 @@ class Benchmark(Record):
     """Variant -> sha256 of the file that was timed."""
     threads: int
     latency: dict[str, dict[str, Latency]]
+    refused: dict[str, str] = Field(default_factory=dict)
+    """Variant -> why it was not timed."""
 
 
 class Manifest(Record, extra="allow"):
@@ -51,22 +56,37 @@ def assemble(params: Params) -> Scorecards:
         data=manifest.digest,
         params=digest(yaml_file.read(PARAMS)),
     )
-    cards = [_scorecard(name, params, benchmark, lineage) for name in params.variants]
+    found = {name: _evaluated(name, benchmark) for name in params.variants}
+    measured = {name: each for name, each in found.items() if isinstance(each, Evaluation)}
+    cards = [_scorecard(name, measured, params, benchmark, lineage) for name in measured]
     models = sorted((card.variant, card.model.sha256) for card in cards)
     return Scorecards(
         pipeline=digest({"models": models, "data": lineage.data, "params": lineage.params}),
         machine=benchmark.machine,
         data=manifest.model_dump(mode="json"),
         scorecards=cards,
+        refused={name: each for name, each in found.items() if isinstance(each, Refusal)},
     )
 
 
-def _scorecard(name: str, params: Params, benchmark: Benchmark, lineage: Lineage) -> Scorecard:
+def _evaluated(name: str, benchmark: Benchmark) -> Evaluation | Refusal:
+    """What `evaluate` wrote of one variant; a variant that was not timed is refused, too."""
+    if name in benchmark.refused:
+        return Refusal(cause="not finite", reason=benchmark.refused[name], remedy=admission.FINITE)
+    path = layout.card(name)
+    with suppress(OSError, ValidationError):
+        return Refusal.model_validate_json(path.read_bytes())
+    return _read(path, Evaluation)
+
+
+def _scorecard(
+    name: str, measured: Mapping[str, Evaluation], params: Params, benchmark: Benchmark, lineage: Lineage
+) -> Scorecard:
     grammar = VARIANT_NAME.fullmatch(name)
     assert grammar, f"params.yaml was read with a variant named '{name}'"
     if name not in benchmark.latency:
         raise ModelError(f"{layout.BENCHMARK} has no latency of '{name}'. Run dvc repro.")
-    evaluation = _read(layout.card(name), Evaluation)
+    evaluation = measured[name]
     if benchmark.models.get(name) != evaluation.model.sha256:
         raise ModelError(f"The file of '{name}' that was timed is not the one that was evaluated. Run dvc repro.")
     variant = params.variant(name)
@@ -86,7 +106,8 @@ def _scorecard(name: str, params: Params, benchmark: Benchmark, lineage: Lineage
             machine=digest(benchmark.machine)[:MACHINE_DIGITS],
         ),
         proof=evaluation.proof,
-        parity=evaluation.parity | _beside_counterparts(name, evaluation, params),
+        acceptance=evaluation.acceptance,
+        parity=evaluation.parity | _beside_counterparts(name, measured, params),
         interface=evaluation.interface,
         layer_sqnr_db=evaluation.layer_sqnr_db,
         lineage=lineage,
@@ -94,8 +115,9 @@ def _scorecard(name: str, params: Params, benchmark: Benchmark, lineage: Lineage
     )
 
 
-def _beside_counterparts(name: str, evaluation: Evaluation, params: Params) -> dict[str, Parity]:
-    others, network = parity.counterparts(name, params.variants), evaluation.parity.get("network")
+def _beside_counterparts(name: str, measured: Mapping[str, Evaluation], params: Params) -> dict[str, Parity]:
+    others = [other for other in parity.counterparts(name, params.variants) if other in measured]
+    network = measured[name].parity.get("network")
     if not others or network is None:
         return {}
     logits = _logits(name)

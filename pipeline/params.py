@@ -22,6 +22,8 @@ from pipeline.errors import ParamsError
 
 PARAMS = Path("params.yaml")
 NETWORKS = ("fp32", "control", "qat")
+MIN_SQNR_DB = 10.0
+"""Default of `Variant.min_sqnr_db`: the noise has a tenth of the outputs' power."""
 HOME = Path("data")
 """What `data.path` says where the source reads none: it is a dependency of `prepare`, so DVC wants it to exist."""
 
@@ -129,6 +131,8 @@ class Variant(Model):
     source: Literal["fp32", "control", "qat"]
     recipe: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     options: dict[str, Any] = {}
+    min_sqnr_db: Annotated[float, Field(ge=-200, le=200)] = MIN_SQNR_DB
+    """Signal-to-quantization-noise ratio of the outputs, in decibels, below which the file is refused."""
 
 
 class Benchmark(Model):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from pipeline.logits import choices
 from pipeline.params import VARIANT_NAME, Variant
 from pipeline.scorecard import Parity
 
@@ -17,9 +18,12 @@ def compare(logits: np.ndarray, reference: np.ndarray, step: float | None) -> Pa
     """Parity of `logits` with those of a reference, both float32 (N, classes) of the same images.
 
     `step` is the scale of the integers that `logits` are, or None.
+
+    Raises:
+        NotFinite: a logit is NaN or infinite.
     """
     return Parity(
-        top1=int((logits.argmax(1) == reference.argmax(1)).sum()),
+        top1=int((choices(logits, "The variant") == choices(reference, "Its reference")).sum()),
         n=len(logits),
         identical=float((logits == reference).all(1).mean()),
         largest=float(np.abs(logits - reference).max(initial=0) / (step or 1)),

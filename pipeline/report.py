@@ -14,6 +14,7 @@ from pipeline.figures.curves import History, curves
 from pipeline.figures.intervals import intervals
 from pipeline.figures.scatter import scatter
 from pipeline.files import write_text
+from pipeline.findings import Acceptance
 from pipeline.scorecard import Scorecards
 
 HEATMAP_CLASSES = 25
@@ -41,8 +42,8 @@ def write(
 
 
 def metrics(scorecards: Scorecards) -> dict[str, dict[str, float]]:
-    """The figures that `dvc metrics show` and `diff` print, by variant."""
-    return {
+    """The figures that `dvc metrics show` and `diff` print, by variant; one that is refused has `refused` 1."""
+    measured = {
         card.variant: {
             "accuracy": card.quality.top1,
             "size_bytes": card.size.file_bytes,
@@ -51,12 +52,18 @@ def metrics(scorecards: Scorecards) -> dict[str, dict[str, float]]:
             "latency_ratio": card.latency.batches["1"].ratio,
             "agreement": card.quality.vs_baseline.agreement,
         }
+        | _sqnr(card.acceptance)
         for card in scorecards.scorecards
     }
+    return measured | {name: {"refused": 1} | _sqnr(each.acceptance) for name, each in scorecards.refused.items()}
+
+
+def _sqnr(acceptance: Acceptance | None) -> dict[str, float]:
+    return {"sqnr_db": acceptance.sqnr_db} if acceptance else {}
 
 
 def tradeoff(scorecards: Scorecards) -> str:
-    """CSV behind the plot of accuracy against latency."""
+    """CSV behind the plot of accuracy against latency, of the variants that have a model."""
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\n")
     rows.writerow(("variant", "format", "accuracy", "latency_us", "size_bytes"))
@@ -74,6 +81,7 @@ def page(
 ) -> str:
     """The report as one HTML page that refers to nothing outside itself."""
     rows = table.table(scorecards, decision)
+    refused = table.refused(scorecards)
     return (
         templates()
         .get_template("report.html.j2")
@@ -82,9 +90,11 @@ def page(
             decision=decision,
             headers=table.HEADERS,
             warnings=table.warnings(decision),
-            notes=[*table.gains(rows), *table.findings(rows)],
+            notes=[*table.gains(rows), *table.findings([*rows, *refused])],
             rows=[(row, table.cells(row)) for row in rows],
+            refused=[(line, table.cells(line)) for line in refused],
             winner=next((row for row in rows if row.winner), None),
+            outputs=table.outputs,
             data=_data(scorecards),
             classes=scorecards.classes,
             heatmap_classes=HEATMAP_CLASSES,

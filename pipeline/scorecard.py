@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline.errors import ModelError
-from pipeline.findings import Interface, Proof
+from pipeline.errors import ModelError, VariantRefused
+from pipeline.findings import Acceptance, Interface, Proof, Refusal
 
 Interval = tuple[float, float]
 
@@ -101,6 +101,8 @@ class Evaluation(Record):
     quality: Quality
     size: Size
     proof: Proof
+    acceptance: Acceptance | None = None
+    """As in a scorecard."""
     parity: dict[str, Parity] = {}
     """Beside `network`, the exported network that it was made of."""
     interface: Interface | None = None
@@ -128,6 +130,8 @@ class Scorecard(Record):
     size: Size
     latency: Latencies
     proof: Proof
+    acceptance: Acceptance | None = None
+    """How its outputs compare with those of the exported network; None in scorecards from before this was recorded."""
     parity: dict[str, Parity] = {}
     """Beside `network`, the exported network that it was made of, and beside its counterparts in other formats."""
     interface: Interface | None = None
@@ -145,6 +149,9 @@ class Scorecards(Record):
     machine: dict[str, Any]
     data: dict[str, Any]
     scorecards: list[Scorecard]
+    """Of the variants that have a model, in the order of `params.yaml`."""
+    refused: dict[str, Refusal] = {}
+    """Variant -> why it has none."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, alias_generator=lambda name: name.rstrip("_"), populate_by_name=True
@@ -161,11 +168,14 @@ class Scorecards(Record):
         """The scorecard of `variant`.
 
         Raises:
+            VariantRefused: it has no model.
             ModelError: it was not measured; the message lists those that were.
         """
         for card in self.scorecards:
             if card.variant == variant:
                 return card
+        if variant in self.refused:
+            raise VariantRefused(f"{variant} is refused, there is no model of it. {self.refused[variant]}")
         known = ", ".join(card.variant for card in self.scorecards)
         raise ModelError(f"Unknown variant '{variant}'. Measured: {known}. Add it to params.yaml and run dvc repro.")
 

@@ -1,5 +1,6 @@
 """The best way to quantize a network, found by trial on the selection split, and the repair of what lost too much."""
 
+import sys
 import time
 from collections.abc import Sequence
 from itertools import product
@@ -12,7 +13,7 @@ from pipeline import equalization, quantizer
 from pipeline.bench import Bench
 from pipeline.calibration import METHODS
 from pipeline.params import Model
-from pipeline.trials import Choice, Trial, best, equals
+from pipeline.trials import Choice, Trial, best, equals, sound
 
 
 def _known(method: str) -> str:
@@ -62,6 +63,7 @@ def search(bench: Bench, start: Choice, space: Search) -> Choice:
     The layers that `start` leaves in float stay so.
 
     Raises:
+        NotFinite: the network itself gives logits that are NaN or infinite.
         ParamsError: the space names a layer that the network does not have.
     """
     forms = _forms(bench.model, space)
@@ -73,9 +75,22 @@ def search(bench: Bench, start: Choice, space: Search) -> Choice:
     trials = bench.try_all(first, space.workers)
     if time.monotonic() < end:
         trials += bench.try_all(_refined(bench, trials, space, forms), space.workers)
+    kept = _sound(bench, trials)
     if space.latency:
-        trials = fastest(bench, equals(trials, bench.n))
-    return best(trials, bench.n).choice
+        kept = fastest(bench, equals(kept, bench.n))
+    return best(kept, bench.n).choice
+
+
+def _sound(bench: Bench, trials: Sequence[Trial]) -> list[Trial]:
+    """The trials that keep the network, and how many are dropped on stderr; all of them where none keeps it.
+
+    What is then chosen is left to repair, or refused when its file is tried.
+    """
+    limit = bench.samples.min_sqnr_db
+    kept = sound(trials, limit)
+    if dropped := len(trials) - len(kept):
+        print(f"{dropped} of {len(trials)} trials have an SQNR below {limit:g} dB and are dropped.", file=sys.stderr)
+    return kept or list(trials)
 
 
 def fastest(bench: Bench, trials: Sequence[Trial]) -> list[Trial]:
@@ -98,7 +113,8 @@ def _forms(model: onnx.ModelProto, space: Search) -> list[tuple[str, ...]]:
 def _refined(bench: Bench, trials: Sequence[Trial], space: Search, forms: Sequence[tuple[str, ...]]) -> list[Choice]:
     """The best of each granularity, with what the space allows beyond it."""
     groups = [[trial for trial in trials if trial.choice.per_channel == each] for each in space.per_channel]
-    bases = [best(group, bench.n).choice for group in groups]
+    limit = bench.samples.min_sqnr_db
+    bases = [best(sound(group, limit) or group, bench.n).choice for group in groups]
     updates: list[dict[str, bool]] = [{"bias_correction": True}] if space.bias_correction else []
     if space.equalize and equalization.applies(bench.model):
         updates += [update | {"equalize": True} for update in ({}, *updates)]
@@ -110,18 +126,22 @@ def _refined(bench: Bench, trials: Sequence[Trial], space: Search, forms: Sequen
 
 
 def repair(bench: Bench, choice: Choice, limits: Repair, workers: int = 1) -> Choice:
-    """Leave as few layers in float as bring accuracy back within the limits.
+    """Leave as few layers in float as bring accuracy back within the limits, and the outputs' SQNR.
 
     Layers are ranked by the damage that quantizing each one alone does to the logits, which needs no labels: leaving
     one out of many damaged ones would show nothing. The shortest prefix of that ranking that is good enough is found by
     bisection, and then every layer in it is tried in integers again.
     """
-    enough = bench.float_accuracy - limits.max_accuracy_drop
+    enough, least = bench.float_accuracy - limits.max_accuracy_drop, bench.samples.min_sqnr_db
 
     def left(layers: list[str]) -> Trial:
         return bench.try_out(choice.model_copy(update={"left": (*choice.left, *layers)}))
 
-    if left([]).accuracy >= enough:
+    def mends(layers: list[str]) -> bool:
+        trial = left(layers)
+        return trial.accuracy >= enough and trial.sqnr_db >= least
+
+    if mends([]):
         return choice
     layers = [layer for layer in quantizer.layers(bench.model) if layer not in choice.left]
     alone = [
@@ -133,10 +153,10 @@ def repair(bench: Bench, choice: Choice, limits: Repair, workers: int = 1) -> Ch
     low, high = 0, len(ranked)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if left(ranked[:middle]).accuracy >= enough else (middle, high)
+        low, high = (low, middle) if mends(ranked[:middle]) else (middle, high)
     kept = ranked[:high]
     for layer in reversed(ranked[:high]):
         fewer = [other for other in kept if other != layer]
-        if left(fewer).accuracy >= enough:
+        if mends(fewer):
             kept = fewer
     return left(kept).choice

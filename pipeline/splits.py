@@ -9,6 +9,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import DataError
+from pipeline.params import MIN_SQNR_DB
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Samples:
     """Images as a split has them; `pixels` makes of a batch what the network takes."""
     selection: Split
     """For every choice made."""
+    min_sqnr_db: float = MIN_SQNR_DB
+    """Of the outputs: a file with less is refused, so a recipe need not choose it."""
 
     def arrays(self) -> tuple[np.ndarray, ...]:
         return self.calibration, self.selection.images, self.selection.labels

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from pipeline.decision import Decision
+from pipeline.findings import Acceptance
 from pipeline.scorecard import Interval, Paired, Record, Scorecard, Scorecards
 
 HEADERS = (
@@ -14,15 +15,30 @@ HEADERS = (
     "ratio",
     "p50, µs",
     "ratio",
+    "SQNR, dB",
     "int8 weights",
     "verdict",
 )
 
 
-class Row(Record):
-    """The figures of one variant; latency is that of batch 1."""
+class Line(Record):
+    """What is shown of every variant."""
 
     variant: str
+    verdict: str
+    """`baseline`, `pass`, `fail`, `underpowered` or `refused`."""
+    unmet: tuple[str, ...]
+    """The rules that do not hold, or what it is refused for."""
+    reasons: tuple[str, ...]
+    """What they found, with figure and limit."""
+    winner: bool
+    sqnr_db: float | None
+    """Of the outputs, beside those of the network that it was made of; None where it was not recorded."""
+
+
+class Row(Line):
+    """The figures of one variant that has a model; latency is that of batch 1."""
+
     accuracy: float
     delta: float
     delta_ci: Interval
@@ -35,13 +51,6 @@ class Row(Record):
     latency_ratio: float
     latency_ratio_ci95: Interval
     integer_weight_share: float
-    verdict: str
-    """`baseline`, `pass`, `fail` or `underpowered`."""
-    unmet: tuple[str, ...]
-    """The rules that do not hold."""
-    reasons: tuple[str, ...]
-    """What they found, with figure and limit."""
-    winner: bool
 
 
 def table(scorecards: Scorecards, decision: Decision) -> list[Row]:
@@ -49,29 +58,48 @@ def table(scorecards: Scorecards, decision: Decision) -> list[Row]:
     return [_row(card, decision) for card in scorecards.scorecards]
 
 
-def cells(row: Row) -> tuple[str, ...]:
-    """The row as people read it, a text for each of `HEADERS`."""
-    is_baseline = row.verdict == "baseline"
+def refused(scorecards: Scorecards) -> list[Line]:
+    """One line for each variant that has no model, in the order of `params.yaml`."""
+    return [
+        Line(
+            variant=name,
+            verdict="refused",
+            unmet=(refusal.cause,),
+            reasons=(str(refusal),),
+            winner=False,
+            sqnr_db=refusal.acceptance.sqnr_db if refusal.acceptance else None,
+        )
+        for name, refusal in scorecards.refused.items()
+    ]
+
+
+def cells(line: Line) -> tuple[str, ...]:
+    """The line as people read it, a text for each of `HEADERS`."""
+    noise = "" if line.sqnr_db is None else decibels(line.sqnr_db)
+    if not isinstance(line, Row):
+        return (line.variant, *[""] * 6, noise, "", verdict(line))
+    is_baseline = line.verdict == "baseline"
     return (
-        row.variant,
-        percent(row.accuracy),
-        "" if is_baseline else f"{points(row.delta)} [{', '.join(map(points, row.delta_ci))}]",
-        kilobytes(row.size_bytes),
-        ratio(row.size_ratio),
-        microseconds(row.latency_us),
-        ratio(row.latency_ratio) if is_baseline else interval(row.latency_ratio, row.latency_ratio_ci95),
-        whole_percent(row.integer_weight_share),
-        verdict(row),
+        line.variant,
+        percent(line.accuracy),
+        "" if is_baseline else f"{points(line.delta)} [{', '.join(map(points, line.delta_ci))}]",
+        kilobytes(line.size_bytes),
+        ratio(line.size_ratio),
+        microseconds(line.latency_us),
+        ratio(line.latency_ratio) if is_baseline else interval(line.latency_ratio, line.latency_ratio_ci95),
+        noise,
+        whole_percent(line.integer_weight_share),
+        verdict(line),
     )
 
 
-def gains(rows: Sequence[Row]) -> list[str]:
+def gains(lines: Sequence[Line]) -> list[str]:
     """What quantization-aware training gained beyond more training: a line for each variant made by it."""
     return [
         f"QAT beyond more training: {row.variant} {points(row.vs_control.delta)} points, "
         f"95% interval [{', '.join(map(points, row.vs_control.ci))}]"
-        for row in rows
-        if row.vs_control
+        for row in lines
+        if isinstance(row, Row) and row.vs_control
     ]
 
 
@@ -90,9 +118,26 @@ def warnings(decision: Decision) -> list[str]:
     return [said]
 
 
-def findings(rows: Sequence[Row]) -> list[str]:
-    """Why each variant that did not pass did not: a line for each."""
-    return [f"{row.verdict.capitalize()} {row.variant}: {'; '.join(row.reasons)}." for row in rows if row.reasons]
+def findings(lines: Sequence[Line]) -> list[str]:
+    """Why each variant that did not pass did not: a sentence or two for each."""
+    return [
+        f"{line.verdict.capitalize()} {line.variant}: {'; '.join(line.reasons).rstrip('.')}."
+        for line in lines
+        if line.reasons
+    ]
+
+
+def outputs(found: Acceptance) -> dict[str, str]:
+    """How a file's outputs compare with its network's, by what each figure is called."""
+    unknown = f" ({found.unmatched_weights:,} unknown)" if found.unmatched_weights else ""
+    return {
+        "SQNR, dB": f"{decibels(found.sqnr_db)}, at least {found.min_sqnr_db:g}",
+        "relative RMS error": "not finite" if found.relative_rms_error is None else f"{found.relative_rms_error:.3g}",
+        "same class": percent(found.agreement),
+        "values not finite": f"{found.non_finite:,}",
+        "clipped biases": f"{found.clipped_biases:,}",
+        "clipped weights": f"{found.clipped_weights:,}{unknown}",
+    }
 
 
 def percent(share: float) -> str:
@@ -158,11 +203,20 @@ def interval(value: float, bounds: Interval) -> str:
     return f"{ratio(value)} [{', '.join(map(ratio, bounds))}]"
 
 
-def verdict(row: Row) -> str:
+def decibels(value: float) -> str:
+    """A signal-to-noise ratio; 200 and more stand for no noise at all.
+
+    >>> decibels(43.278), decibels(200.0)
+    ('43.3', '∞')
+    """
+    return "∞" if value >= 200 else f"{value:.1f}"
+
+
+def verdict(line: Line) -> str:
     """The verdict in words, with the rules that do not hold, or the winner's mark."""
-    if row.winner:
-        return f"{row.verdict}, winner"
-    return f"{row.verdict}: {', '.join(row.unmet)}" if row.unmet else row.verdict
+    if line.winner:
+        return f"{line.verdict}, winner"
+    return f"{line.verdict}: {', '.join(line.unmet)}" if line.unmet else line.verdict
 
 
 def _row(card: Scorecard, decision: Decision) -> Row:
@@ -179,6 +233,7 @@ def _row(card: Scorecard, decision: Decision) -> Row:
         latency_us=single.p50_us,
         latency_ratio=single.ratio,
         latency_ratio_ci95=single.ratio_ci95,
+        sqnr_db=card.acceptance.sqnr_db if card.acceptance else None,
         integer_weight_share=card.proof.integer_weight_share,
         verdict=judged.verdict if judged else "baseline",
         unmet=tuple(reason.rule for reason in judged.unmet) if judged else (),

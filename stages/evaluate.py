@@ -2,33 +2,51 @@
 
 import sys
 
-from pipeline import evaluation, layer_error, layout, model_files, parity, proof
+from pipeline import admission, evaluation, layer_error, layout, model_files, parity, proof
 from pipeline.errors import boundary
-from pipeline.params import load_params
+from pipeline.findings import Refusal
+from pipeline.logits import NotFinite
+from pipeline.params import Params, load_params
 from pipeline.runtimes import open_model
 from pipeline.scorecard import Evaluation
-from pipeline.splits import load_manifest, load_split
+from pipeline.splits import Split, load_manifest, load_split
 
 
 @boundary()
 def main(name: str) -> None:
-    params = load_params()
-    model, baseline = layout.model(name), layout.model(params.baseline)
-    networks = ["qat", "control"] if params.variant(name).source == "qat" else [params.variant(name).source]
-    exported = [layout.exported(network) / "model.onnx" for network in networks]
-    classes = load_manifest(layout.MANIFEST).classes
-    test, calibration = load_split(layout.split("test")), load_split(layout.split("calibration"))
-    variant, *others = (open_model(path) for path in (model, baseline, *exported))
-    logits, beside, network, *control = (evaluation.logits(each, test.images) for each in (variant, *others))
+    params, test = load_params(), load_split(layout.split("test"))
+    admission.check_baseline(params.baseline)
+    refusal = admission.refusal(name)
+    if refusal is None:
+        try:
+            _measure(name, params, test)
+        except NotFinite as error:
+            refusal = Refusal(cause="not finite", reason=str(error), remedy=admission.FINITE)
+            print(f"Refused {name}: {refusal}", file=sys.stderr)
+    if refusal:
+        evaluation.save_refused(name, refusal)
+
+
+def _measure(name: str, params: Params, test: Split) -> None:
+    model, baseline, source = layout.model(name), layout.model(params.baseline), params.variant(name).source
+    exported = layout.exported(source) / "model.onnx"
+    classes, calibration = load_manifest(layout.MANIFEST).classes, load_split(layout.split("calibration"))
+    beside = evaluation.baseline_logits(params.baseline, open_model(baseline), test.images)
+    variant = open_model(model)
+    logits = evaluation.logits(variant, test.images, name)
+    network = evaluation.logits(open_model(exported), test.images, f"The network {source}")
+    control, notes = evaluation.control_logits(test.images) if source == "qat" else (None, [])
     fed = variant.feed(calibration.images)
     card = Evaluation(
         model=model_files.of(model),
-        quality=evaluation.judge(test, logits, beside, control[0] if control else None, classes),
+        quality=evaluation.judge(test, logits, beside, control, classes),
         size=proof.measure_size(model, baseline),
         proof=proof.prove(model, fed),
+        acceptance=admission.acceptance(name),
         parity={"network": parity.compare(logits, network, proof.output_step(model))},
         interface=proof.interface(model),
-        layer_sqnr_db=layer_error.measure(model, exported[0], calibration.images, fed),
+        layer_sqnr_db=layer_error.measure(model, exported, calibration.images, fed),
+        notes=notes,
     )
     evaluation.save(name, test, logits, card)
 

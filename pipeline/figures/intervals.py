@@ -60,16 +60,23 @@ class Intervals:
 def intervals(scorecards: Scorecards, decision: Decision) -> Intervals:
     """Accuracy difference and latency ratio of each candidate, with their bounds and the policy's limits."""
     cards = [card for card in scorecards.scorecards if card.variant != decision.baseline]
-    measures = _measures(cards, decision) if cards else []
+    verdicts = [_verdict(card, decision) for card in cards]
+    measures = _measures(cards, verdicts, decision) if cards else []
     width = (WIDTH - NAMES) / max(1, len(measures))
     starts = [NAMES + place * width + GAP / 2 for place in range(len(measures))]
-    panels = [_panel(measure, decision, start, width - GAP) for measure, start in zip(measures, starts, strict=True)]
+    panels = [_panel(measure, verdicts, start, width - GAP) for measure, start in zip(measures, starts, strict=True)]
     return Intervals([(_row(n), card.variant) for n, card in enumerate(cards)], panels, _row(len(cards)) - ROW / 2)
 
 
-def _measures(cards: Sequence[Scorecard], decision: Decision) -> list[Measure]:
+def _verdict(card: Scorecard, decision: Decision) -> Verdict:
+    found = decision.verdict(card.variant)
+    assert found, f"the decision has no verdict on {card.variant}"
+    return found
+
+
+def _measures(cards: Sequence[Scorecard], verdicts: Sequence[Verdict], decision: Decision) -> list[Measure]:
     pairs = [card.quality.vs_baseline for card in cards]
-    bounds = [judged.accuracy_bounds or pair.ci for judged, pair in zip(decision.verdicts, pairs, strict=True)]
+    bounds = [judged.accuracy_bounds or pair.ci for judged, pair in zip(verdicts, pairs, strict=True)]
     differences = [(100 * pair.delta, (100 * low, 100 * high)) for pair, (low, high) in zip(pairs, bounds, strict=True)]
     measures = [Measure("Accuracy, points", differences, 0, -100 * decision.policy.max_accuracy_drop, "accuracy")]
     for batch in cards[0].latency.batches:
@@ -81,13 +88,13 @@ def _measures(cards: Sequence[Scorecard], decision: Decision) -> list[Measure]:
     return measures
 
 
-def _panel(measure: Measure, decision: Decision, start: float, width: float) -> Panel:
+def _panel(measure: Measure, verdicts: Sequence[Verdict], start: float, width: float) -> Panel:
     guides = [measure.equal] if measure.limit is None else [measure.equal, measure.limit]
     ends = [end for _, bounds in measure.values for end in bounds]
     axis = spanning(guides + ends, start, start + width, log=measure.equal == 1)
     marks = [
         Mark(_row(n), axis.at(value), axis.at(low), axis.at(high), _outcome(verdict, measure.rule))
-        for n, ((value, (low, high)), verdict) in enumerate(zip(measure.values, decision.verdicts, strict=True))
+        for n, ((value, (low, high)), verdict) in enumerate(zip(measure.values, verdicts, strict=True))
     ]
     limit = None if measure.limit is None else axis.at(measure.limit)
     return Panel(measure.title, axis, axis.at(measure.equal), limit, marks)

@@ -7,18 +7,31 @@ A recipe module has `Options`, a pydantic model of what `params.yaml` may set un
 where `exported` holds `model.onnx` and `saved_model/`, `samples` are the images to calibrate and to choose by, and
 `target` is the file to write. A recipe that works on some networks only names them in `SOURCES`. Adding a method is
 adding one file here and one line in `params.yaml`.
+
+Whatever the recipe, its file is tried before it counts (`pipeline.acceptance`), and what it raises refuses its variant
+alone.
 """
 
 import importlib
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline.errors import ModelError, ParamsError
+from pipeline import acceptance
+from pipeline.errors import NO_ROOM, ModelError, OctavoError, ParamsError
+from pipeline.findings import Acceptance
 from pipeline.params import NETWORKS, PARAMS, Variant, faults
 from pipeline.splits import Samples
+
+FLOAT = {"onnx": ("onnx_fp16", "weight_only_int8"), "litert": ("litert_fp16",)}
+"""Recipes by format that make small files which compute in float."""
+REMAKE = "Change the variant in params.yaml, or take it out."
+SHOWN = 300
+"""Characters of what a library says."""
 
 
 class Recipe(Protocol):
@@ -74,20 +87,77 @@ def options(name: str, recipe: Recipe, given: Mapping[str, Any]) -> BaseModel:
         raise ParamsError(f"Options of recipe '{name}': {faults(error)}. It knows: {known}.") from None
 
 
-def quantize(name: str, exported: Path, target: Path, samples: Samples, given: Mapping[str, Any]) -> None:
-    """Run the recipe called `name` with the options `given` as `params.yaml` gives them.
+def quantize(name: str, exported: Path, target: Path, samples: Samples, given: Mapping[str, Any]) -> Acceptance:
+    """Run the recipe called `name`, try its file, and put it in place with what the recipe wrote beside it.
+
+    Args:
+        name: of the recipe.
+        exported: folder of the network, with `model.onnx` and, if it is not too large, `saved_model/`.
+        target: the file to write. Where the file is refused, whatever lies there is left as it is.
+        samples: what the recipe may look at, and the limit that its file is held to.
+        given: the recipe's options, as `params.yaml` has them.
+
+    Returns:
+        How the file answered when it was tried.
 
     Raises:
         ParamsError: no such recipe, or it does not know one of the options.
-        ModelError: the network was too large for the recipe's format.
+        FileRefused: the recipe cannot make a file of this network, or its file is wrong.
+        ModelError: the network is missing, or cannot be run.
     """
     recipe = load(name)
+    checked = options(name, recipe, given)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".", dir=target.parent) as folder:
+        made = Path(folder, target.name)
+        _make(name, recipe, exported, made, samples, checked)
+        figures = acceptance.accept(made, exported / "model.onnx", samples, _remedy(name, checked))
+        beside = sorted(path for path in made.parent.iterdir() if path != made)
+        for path in (*beside, made):  # the model last: where it is, all of it is
+            path.replace(target.with_name(path.name))
+    return figures
+
+
+def _make(name: str, recipe: Recipe, exported: Path, target: Path, samples: Samples, options: BaseModel) -> None:
+    """Run the recipe; what it raises about this network refuses its variant. A recipe may be the user's own code."""
+    try:
+        _check_size(name, exported)
+        recipe.quantize(exported, target, samples, options)
+    except ModelError as error:
+        if not (exported / "model.onnx").is_file():
+            raise ModelError(f"No {exported / 'model.onnx'}. Run dvc repro.") from None
+        raise acceptance.refused("not made", str(error), REMAKE) from None
+    except (OctavoError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise
+        raise acceptance.refused("not made", f"Recipe '{name}' fails: {_told(error, recipe)}", REMAKE) from None
+    if not target.is_file():
+        raise acceptance.refused("not made", f"Recipe '{name}' wrote no file.", REMAKE)
+
+
+def _check_size(name: str, exported: Path) -> None:
     if name.startswith("litert") and not (exported / "saved_model").is_dir():
-        raise ModelError(
-            f"{exported} has no SavedModel for recipe '{name}': networks past 2 GB are too large for LiteRT. "
-            "Remove its LiteRT variants."
-        )
-    recipe.quantize(exported, target, samples, options(name, recipe, given))
+        raise ModelError(f"{exported} has no SavedModel: networks past 2 GB are too large for LiteRT.")
+
+
+def _told(error: BaseException, recipe: Recipe) -> str:
+    """What was raised, and where in the recipe."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename == getattr(recipe, "__file__", None)]
+    text = " ".join(str(error).split())
+    short = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    return f"{type(error).__name__}: {short} ({Path(own[-1].filename).name}, line {own[-1].lineno})."
+
+
+def _remedy(name: str, options: BaseModel) -> str:
+    """What to do where the file's answers are wrong."""
+    floats = " or ".join(other for other in FLOAT["litert" if name.startswith("litert") else "onnx"] if other != name)
+    instead = f"ake a recipe that computes in float: {floats}."
+    if getattr(options, "repair", "") is None:
+        return f"Set repair: {{}} in its options, which leaves in float what integers damage; or t{instead}"
+    return f"T{instead}"
 
 
 def _require_known(name: str) -> None:

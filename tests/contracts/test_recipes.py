@@ -9,9 +9,11 @@ import pytest
 
 from pipeline import canonical, layer_error, proof, recipes
 from pipeline.errors import ModelError, ParamsError
+from pipeline.findings import Acceptance
 from pipeline.params import load_params
 from pipeline.runtimes import open_model
 from pipeline.splits import Samples
+from pipeline.trials import sqnr
 
 pytestmark = pytest.mark.slow
 
@@ -21,6 +23,8 @@ ONNX = [name for name in recipes.names() if not name.startswith("litert")]
 INTEGER = [name for name in recipes.names() if "int8" in name]
 
 Make = Callable[[str], Path]
+TRIED: dict[str, Acceptance] = {}
+"""How each recipe's file answered when it was made."""
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +36,7 @@ def make(exported: Path, samples: Samples, tmp_path_factory: pytest.TempPathFact
         if name not in made:
             suffix = ".tflite" if name.startswith("litert") else ".onnx"
             made[name] = tmp_path_factory.mktemp(name) / f"model{suffix}"
-            recipes.quantize(name, source(exported, name), made[name], samples, {})
+            TRIED[name] = recipes.quantize(name, source(exported, name), made[name], samples, {})
         return made[name]
 
     return make
@@ -62,6 +66,20 @@ def test_it_writes_one_file_that_runs_at_any_batch(name: str, make: Make, images
 def test_it_answers_like_the_network_it_was_made_of(name: str, make: Make, exported: Path, images: np.ndarray) -> None:
     expected = open_model(source(exported, name) / "model.onnx")(images).argmax(1)
     assert (open_model(make(name))(images).argmax(1) == expected).mean() >= 0.97
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_its_file_is_tried_and_nothing_in_it_is_cut_off(
+    name: str, make: Make, exported: Path, samples: Samples
+) -> None:
+    got, wanted = (
+        open_model(path)(samples.calibration) for path in (make(name), source(exported, name) / "model.onnx")
+    )
+    figures = TRIED[name]
+    assert figures.sqnr_db == pytest.approx(sqnr(wanted, got), abs=0.01)
+    assert figures.sqnr_db > 25
+    assert (figures.n, figures.non_finite) == (100, 0)
+    assert (figures.clipped_biases, figures.clipped_weights, figures.unmatched_weights) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("name", recipes.names())

@@ -2,6 +2,9 @@
 
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +13,30 @@ from tests.end_to_end.project import ROOT, Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.end_to_end, pytest.mark.timeout(900)]
 
+CONSTANT = '''"""A recipe that forgets the network."""
+
+from pathlib import Path
+
+import numpy as np
+from onnx import numpy_helper
+
+from pipeline import canonical
+from pipeline.params import Model
+from pipeline.splits import Samples
+
+
+class Options(Model):
+    pass
+
+
+def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
+    model = canonical.load(exported / "model.onnx")
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype == np.float32:
+            tensor.CopyFrom(numpy_helper.from_array(np.zeros_like(values), tensor.name))
+    canonical.save(model, target)
+'''
 INTEGER = [name for name in load_params(ROOT / "params.yaml").variants if "int8" in name]
 
 
@@ -78,6 +105,35 @@ def test_an_added_line_makes_and_measures_one_more_variant_and_rebuilds_no_other
     ran = project.repro()
     assert ran == ["quantize@onnx_fp16_control", "evaluate@onnx_fp16_control", "benchmark", "report", "register"]
     assert "onnx_fp16_control" in project.scorecards()
+
+
+def test_one_bad_variant_stops_nothing(project: Project) -> None:
+    project.commit("before the bad variant")
+    recipe = project.folder / "pipeline/recipes/constant.py"
+    recipe.write_text(CONSTANT, encoding="utf-8")
+    project.set_params({"variants": {"onnx_int8_constant": {"source": "fp32", "recipe": "constant"}}})
+    ran = project.repro()
+    assert ran == ["quantize@onnx_int8_constant", "evaluate@onnx_int8_constant", "benchmark", "report", "register"]
+    record = json.loads((project.folder / "reports/scorecards.json").read_bytes())
+    assert list(record["refused"]) == ["onnx_int8_constant"]
+    assert "onnx_int8_constant" not in project.scorecards()
+    assert set(project.runs()) == set(project.scorecards())
+    assert "refused: low SQNR" in project.run("octavo", "compare")
+    shown = json.loads(project.run("dvc", "metrics", "show", "--json"))[""]["data"]["reports/metrics.json"]["data"]
+    assert shown["onnx_int8_constant"]["refused"] == 1
+    assert "confusion" in project.run("dvc", "plots", "show", "--json")
+    refused = subprocess.run(
+        [Path(sys.executable).with_name("octavo"), "promote", "onnx_int8_constant"],
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("octavo: onnx_int8_constant is refused, there is no model of it.")
+    assert project.repro() == ["register"]
+    recipe.unlink()
+    project.run("git", "checkout", "params.yaml")
 
 
 def test_a_policy_is_tried_as_an_experiment(project: Project) -> None:

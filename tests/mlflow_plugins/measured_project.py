@@ -16,6 +16,7 @@ from onnx import helper, numpy_helper
 
 from mlflow_plugins.register import Registration, register
 from pipeline import dataset, evaluation, gate, layout
+from pipeline.findings import Refusal
 from pipeline.params import Data, Params, load_params
 from pipeline.partition import Partition
 from pipeline.runtimes import open_model
@@ -134,6 +135,14 @@ class Project:
         cards = self.scorecards.scorecards
         cards = [card.model_copy(update=fields) if card.variant == variant else card for card in cards]
         self.scorecards = self.scorecards.model_copy(update={"scorecards": cards})
+        self.write()
+
+    def refuse(self, variant: str, reason: str) -> None:
+        """Let the variant have no model, and nothing measured of it."""
+        cards = [card for card in self.scorecards.scorecards if card.variant != variant]
+        refused = {variant: Refusal(cause="not runnable", reason=reason, remedy="Take another recipe.")}
+        self.scorecards = self.scorecards.model_copy(update={"scorecards": cards, "refused": refused})
+        layout.model(variant).unlink(missing_ok=True)
         self.write()
 
     def weigh(self, variant: str, weights: np.ndarray) -> None:

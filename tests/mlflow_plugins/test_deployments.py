@@ -106,6 +106,17 @@ def test_it_answers_as_measured_however_it_is_asked(variant: str, client: Octavo
         assert json.load(health)["version"] == VERSIONS[variant]
 
 
+def test_logits_that_are_not_finite_are_refused(client: OctavoDeployments) -> None:
+    made = client.create_deployment("cam", VERSIONS[ONNX])
+    images = FLOATS.copy()
+    images[2] = np.nan
+    for classes in (False, True):
+        request = {"inputs": images.tolist(), "params": {"dtype": "float32", "classes": classes}}
+        code, message = send(made["address"], json.dumps(request).encode())
+        assert code == 422
+        assert message.startswith(f"{ONNX} gives logits that are NaN or infinite for 1 of 5 images")
+
+
 def test_one_is_seen_by_all_until_it_is_deleted(client: OctavoDeployments, project: Project) -> None:
     made = client.create_deployment("cam", "models:/octavo@champion", flavor="litert", config={"threads": "2"})
     assert (made["status"], made["version"]) == ("running", "models:/octavo/2")

@@ -167,6 +167,12 @@ def test_what_is_no_classifier_of_images_is_left_out_and_told(
             (uri, X, TEST.labels, "several inputs or outputs"),
             ("models:/octavo/1", X[:, 1:], TEST.labels, r"takes images of shape"),
             ("models:/octavo/1", X, TEST.labels + 1, r"Targets are 1 to 3"),
+            (
+                "models:/octavo/1",
+                np.where(np.arange(16) == 3, np.nan, X),
+                TEST.labels,
+                "NaN or infinite for 900 of 900",
+            ),
             ("models:/octavo/1", X, np.array(["a"] * len(X)), "label_list"),
         ):
             with pytest.raises(MlflowException, match="could not be evaluated by any"):

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from mlflow.exceptions import MlflowException
 
+from mlflow_plugins.image_model import ImageModel
 from mlflow_plugins.images import FLOAT32, UINT8, Input
 from pipeline.runtimes.predictor import Predictor
 
@@ -97,3 +99,14 @@ def test_quantized_input_is_the_nearest_integer_of_its_scale(images: np.ndarray)
 def test_a_file_that_does_not_say_its_shape_takes_any() -> None:
     same(Input(FLOAT32, ()).take(np.zeros((2, 3, 5))), np.zeros((2, 3, 5), np.float32))
     same(Input(FLOAT32, (-1, -1, -1)).take(np.zeros((2, 3, 5))), np.zeros((2, 3, 5), np.float32))
+
+
+def test_outputs_that_are_not_finite_are_counted_and_refused() -> None:
+    """Of a model that gives its own pixels."""
+    model = ImageModel(FLOATS, lambda images: images.reshape(len(images), 16))
+    images = np.random.default_rng(0).random((5, 4, 4), np.float32)
+    assert model.predict(images).shape == (5, 16)
+    assert model.predict(images[:0]).shape == (0, 16)
+    images[1, 2, 3], images[4] = np.nan, np.inf
+    with pytest.raises(MlflowException, match="The model gives values that are NaN or infinite for 2 of 5 images"):
+        model.predict(images)

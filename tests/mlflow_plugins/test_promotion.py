@@ -81,6 +81,37 @@ def test_the_baseline_has_no_verdict(project: Project, octavo: Octavo) -> None:
     assert "no verdict, as the baseline never has. Passing beside the baseline: litert_int8_static." in stderr
 
 
+@pytest.mark.parametrize("force", [[], ["--force", "--reason", "the customer waits"]])
+def test_a_refused_variant_is_not_promoted_even_by_force(project: Project, octavo: Octavo, force: list[str]) -> None:
+    project.register()
+    project.refuse(VARIANT, "It cannot be loaded.")
+    code, _, stderr = octavo("promote", VARIANT, *force)
+    assert code == 2
+    assert (
+        stderr == f"octavo: {VARIANT} is refused, there is no model of it. It cannot be loaded. Take another recipe.\n"
+    )
+    assert standing(project) == {}
+
+
+def test_where_nothing_passes_a_refused_variant_is_told_with_its_reason(project: Project, octavo: Octavo) -> None:
+    project.refuse(VARIANT, "It cannot be loaded.")
+    project.register()
+    code, _, stderr = octavo("promote")
+    assert code == 2
+    assert f"{VARIANT} is not promoted, it is refused: It cannot be loaded. Take another recipe." in stderr
+
+
+def test_a_version_whose_logits_are_not_finite_is_not_promoted(project: Project, octavo: Octavo) -> None:
+    project.register()
+    images = np.load(layout.split("test") / "images.npy")
+    images[0, 0, 0] = np.nan
+    np.save(layout.split("test") / "images.npy", images)
+    code, _, stderr = octavo("promote", VARIANT)
+    assert code == 1
+    assert "Version 2 of octavo gives logits that are NaN or infinite for 1 of 900 images" in stderr
+    assert standing(project) == {}
+
+
 def test_small_losses_do_not_add_up(project: Project, octavo: Octavo, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each challenger passes beside the champion before it; the third is too far from the first."""
     allow(project, monkeypatch, max_accuracy_drop=0.05, max_recall_drop=0.5)

@@ -16,9 +16,10 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
-from mlflow_plugins import tracking, view
+from mlflow_plugins import terms, tracking, view
 from pipeline import gate, layout
 from pipeline.errors import ModelError, ServiceUnavailable
+from pipeline.findings import Acceptance
 from tests.mlflow_plugins import contenders
 from tests.mlflow_plugins.contenders import FORKS, PATIENCE
 from tests.mlflow_plugins.measured_project import WEIGHTS, MakeProject, Project, Serve
@@ -141,6 +142,36 @@ def test_changed_figures_make_a_new_version_and_leave_aliases_alone(project: Pro
     assert len(versions()["onnx_fp32"]) == 2
     aliases = project.client().get_registered_model("octavo").aliases
     assert {alias: str(number) for alias, number in aliases.items()} == {"champion": "1"}
+
+
+def test_nothing_of_a_refused_variant_is_registered(project: Project) -> None:
+    project.refuse("litert_int8_static", "It cannot be loaded.")
+    outcome = project.register()
+    assert "1 added (onnx_fp32), 0 unchanged, 1 refused and left out (litert_int8_static). To look" in str(outcome)
+    assert set(runs()) == set(versions()) == {"onnx_fp32"}
+
+
+def test_what_was_registered_before_its_variant_was_refused_stays(project: Project) -> None:
+    project.register()
+    project.refuse("litert_int8_static", "It cannot be loaded.")
+    assert project.register().added == []
+    assert versions() == {"onnx_fp32": ["1"], "litert_int8_static": ["2"]}
+
+
+def test_the_noise_of_the_outputs_is_a_metric_and_a_tag(project: Project) -> None:
+    figures = {"n": 500, "sqnr_db": 43.27, "min_sqnr_db": 10, "relative_rms_error": 0.0069, "agreement": 1.0}
+    counts = dict.fromkeys(("non_finite", "clipped_biases", "clipped_weights", "unmatched_weights"), 0)
+    project.change("litert_int8_static", acceptance=Acceptance.model_validate(figures | counts))
+    project.register()
+    assert runs()["litert_int8_static"].data.metrics["sqnr_db"] == 43.27
+    assert MlflowClient().get_model_version("octavo", "2").tags["sqnr_db"] == "43.27"
+    assert "sqnr_db" not in runs()["onnx_fp32"].data.metrics
+
+
+def test_scorecards_from_before_files_were_tried_keep_their_digest(project: Project) -> None:
+    card = project.scorecards.card("onnx_fp32")
+    assert card.acceptance is None
+    assert terms.digest(card) == terms.digest_of(card.model_dump(mode="json", exclude={"acceptance"}))
 
 
 def test_another_verdict_is_shown_on_the_same_run_and_version(project: Project) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.findings import FloatNode, Interface, Proof, Tensor
+from pipeline.findings import Acceptance, FloatNode, Interface, Jump, Proof, Refusal, Tensor
 from pipeline.params import VARIANT_NAME, Policy
 from pipeline.scorecard import (
     Latencies,
@@ -54,6 +54,7 @@ def scorecard(name: str, **changes: Any) -> Scorecard:
             threads=1, batches={"1": latency(ratio, 3000), "64": latency(ratio * 1.1, 200, 18)}, machine="a1b2c3d4e5f6"
         ),
         "proof": proof(integers),
+        "acceptance": acceptance(43.27 if integers else 200.0),
         "interface": interface(name),
         "layer_sqnr_db": {"conv2d": 47.59, "dense": 51.33} if name.startswith("onnx") else {},
         "lineage": Lineage(git="0a1b2c3", dvc_lock="d" * 64, data="e" * 64, params="f" * 64),
@@ -110,6 +111,33 @@ def proof(integers: float) -> Proof:
     return Proof(integer_weight_share=integers, integer_compute_share=integers, float_nodes=nodes)
 
 
+def acceptance(sqnr_db: float, non_finite: int = 0) -> Acceptance:
+    relative = round(10 ** (-sqnr_db / 20), 4)
+    return Acceptance(
+        n=500,
+        sqnr_db=sqnr_db,
+        min_sqnr_db=10,
+        relative_rms_error=None if non_finite else relative,
+        agreement=0.99,
+        non_finite=non_finite,
+        clipped_biases=0,
+        clipped_weights=0,
+        unmatched_weights=0,
+    )
+
+
+def refusal() -> Refusal:
+    """Of a file whose answers are noise from its second layer on."""
+    return Refusal(
+        cause="low SQNR",
+        reason="Its outputs' SQNR is 3.2 dB.",
+        remedy="Set repair: {} in its options.",
+        acceptance=acceptance(3.2),
+        jump=Jump(layer="dense", sqnr_db=3.1, before_db=47.59),
+        layer_sqnr_db={"conv2d": 47.59, "dense": 3.1},
+    )
+
+
 def interface(name: str) -> Interface:
     options = {"session.disable_quant_qdq": "1"} if name == "onnx_int8_dynamic" else {}
     source = Tensor(name="images", dtype="float32", shape=(None, 28, 28))
@@ -131,6 +159,12 @@ def scorecards() -> Scorecards:
         data={"source": "mnist", "classes": [str(digit) for digit in range(10)], "digest": "e" * 64},
         scorecards=[scorecard(name) for name in MEASURED],
     )
+
+
+@pytest.fixture
+def with_refused(scorecards: Scorecards) -> Scorecards:
+    """The same with one variant that has no model."""
+    return scorecards.model_copy(update={"refused": {"onnx_int8_noise": refusal()}})
 
 
 @pytest.fixture

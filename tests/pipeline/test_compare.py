@@ -33,7 +33,7 @@ def run(*arguments: str) -> str:
 
 def test_figures_read_as_people_write_them(scorecards: Scorecards, policy: Policy) -> None:
     rows = {row.variant: cells(row) for row in table(scorecards, decide(scorecards, policy, "onnx_fp32"))}
-    assert rows["onnx_fp32"] == ("onnx_fp32", "96.47%", "", "83.2", "1.000", "10.4", "1.000", "0%", "baseline")
+    assert rows["onnx_fp32"] == ("onnx_fp32", "96.47%", "", "83.2", "1.000", "10.4", "1.000", "∞", "0%", "baseline")
     assert rows["onnx_int8_qat"] == (
         "onnx_int8_qat",
         "96.95%",
@@ -42,6 +42,7 @@ def test_figures_read_as_people_write_them(scorecards: Scorecards, policy: Polic
         "0.267",
         "9.46",
         "0.910 [0.892, 0.937]",
+        "43.3",
         "100%",
         "pass",
     )
@@ -139,6 +140,25 @@ def test_each_variant_that_did_not_pass_is_told_its_figures_and_limits(scorecard
     assert [line.split()[1] for line in told if "accuracy drop" in line] == ["litert_int8_static:"]
 
 
+@pytest.mark.parametrize("form", [[], ["--json"], ["--markdown"]])
+def test_a_refused_variant_is_shown_with_its_reason(
+    form: list[str], with_refused: Scorecards, policy: Policy, reports: None
+) -> None:
+    layout.SCORECARDS.write_text(with_refused.model_dump_json(by_alias=True))
+    layout.DECISION.write_text(decide(with_refused, policy, "onnx_fp32").model_dump_json())
+    shown = run(*form)
+    (line, *_) = [line for line in shown.splitlines() if "onnx_int8_noise" in line]
+    if form == ["--json"]:
+        *_, row = json.loads(shown)["variants"]
+        assert (row["variant"], row["verdict"], row["sqnr_db"]) == ("onnx_int8_noise", "refused", 3.2)
+        assert row["reasons"] == [str(with_refused.refused["onnx_int8_noise"])]
+    else:
+        assert "refused: low SQNR" in line
+        assert "3.2" in line
+    if not form:
+        assert "Refused onnx_int8_noise: Its outputs' SQNR is 3.2 dB. Set repair: {} in its options." in shown
+
+
 @pytest.mark.usefixtures("reports")
 @pytest.mark.parametrize("path", [layout.SCORECARDS, layout.DECISION])
 @pytest.mark.parametrize("content", [None, "{", "{}"])
@@ -151,4 +171,4 @@ def test_a_missing_or_broken_report_says_what_to_run(path: Path, content: str | 
 
 
 def test_the_formats_are_as_documented() -> None:
-    assert doctest.testmod(pipeline.table) == doctest.TestResults(failed=0, attempted=7)
+    assert doctest.testmod(pipeline.table) == doctest.TestResults(failed=0, attempted=8)

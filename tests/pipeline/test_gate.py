@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline.decision import Decision, Reason, load_decision, outcome
-from pipeline.errors import ModelError, ParamsError
+from pipeline.errors import ModelError, ParamsError, VariantRefused
 from pipeline.gate import accuracy, challenge, decide, recall
 from pipeline.noninferiority import chance_to_pass, lower_bound
 from pipeline.params import Policy
@@ -326,3 +326,20 @@ def test_the_winner_passes_and_none_that_does_is_better_by_the_first_figure(
         }
         first = figures[policy.prefer[0]]
         assert first[decision.winner] == min(first.values())
+
+
+def test_a_refused_variant_has_a_verdict_and_never_wins(with_refused: Scorecards, policy: Policy) -> None:
+    decision = decide(with_refused, policy, "onnx_fp32")
+    verdict = decision.verdict("onnx_int8_noise")
+    assert verdict
+    assert (verdict.verdict, verdict.refused) == ("refused", str(with_refused.refused["onnx_int8_noise"]))
+    (reason,) = verdict.reasons
+    assert (reason.rule, reason.value, reason.limit, reason.code) == ("sqnr", 3.2, 10, "sqnr_db_missed")
+    assert not reason.met
+    alone = with_refused.model_copy(update={"scorecards": [with_refused.card("onnx_fp32")]})
+    assert decide(alone, policy, "onnx_fp32").winner is None
+
+
+def test_a_refused_baseline_is_told(with_refused: Scorecards, policy: Policy) -> None:
+    with pytest.raises(VariantRefused, match="onnx_int8_noise is refused, there is no model of it"):
+        decide(with_refused, policy, "onnx_int8_noise")

@@ -10,12 +10,13 @@ import pytest
 import yaml
 
 from pipeline import layout, lineage
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, VariantRefused
+from pipeline.findings import Refusal
 from pipeline.params import load_params
-from pipeline.scorecard import Parity, Scorecards
+from pipeline.scorecard import Parity, Scorecards, load_scorecards
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
-EVALUATED = {"model", "quality", "size", "proof", "interface", "layer_sqnr_db", "notes"}
+EVALUATED = {"model", "quality", "size", "proof", "acceptance", "interface", "layer_sqnr_db", "notes"}
 
 
 def git(*arguments: str) -> None:
@@ -127,3 +128,33 @@ def test_the_pipeline_digest_follows_models_data_and_params_only() -> None:
     Path("params.yaml").write_text(yaml.safe_dump(content))
     digests.add(assemble().pipeline)
     assert len(digests) == 4
+
+
+def test_a_variant_that_evaluate_refused_has_no_scorecard(scorecards: Scorecards) -> None:
+    refusal = Refusal(cause="not made", reason="It has no ranges.", remedy="Take it out.")
+    layout.card("litert_int8_qat").write_text(refusal.model_dump_json())
+    assembled = assemble()
+    assert assembled.refused == {"litert_int8_qat": refusal}
+    assert [card.variant for card in assembled.scorecards] == [
+        card.variant for card in scorecards.scorecards if card.variant != "litert_int8_qat"
+    ]
+    with pytest.raises(
+        VariantRefused, match=r"^litert_int8_qat is refused, there is no model of it\. It has no ranges"
+    ):
+        assembled.card("litert_int8_qat")
+
+
+def test_a_variant_that_was_not_timed_because_of_its_logits_is_refused() -> None:
+    edit(layout.BENCHMARK, refused={"onnx_fp16": "onnx_fp16 gives logits that are NaN."})
+    assert assemble().refused["onnx_fp16"].reason == "onnx_fp16 gives logits that are NaN."
+
+
+def test_scorecards_from_before_files_were_tried_are_read(scorecards: Scorecards) -> None:
+    written = json.loads(scorecards.model_dump_json(by_alias=True))
+    del written["refused"]
+    for card in written["scorecards"]:
+        del card["acceptance"]
+    Path("old.json").write_text(json.dumps(written))
+    old = load_scorecards(Path("old.json"))
+    assert old.refused == {}
+    assert {card.acceptance for card in old.scorecards} == {None}

@@ -203,3 +203,18 @@ def test_what_a_search_tried_is_listed_with_its_variant(
     text = page().text
     assert text.count("Ways to quantize that were tried") == 1
     assert all(value in text for value in ("min_max", "0.9975", "least_error", "0.9985"))
+
+
+def test_a_refused_variant_is_shown_with_its_layers_and_timed_nowhere(
+    with_refused: Scorecards, policy: Policy, trainings: dict[str, Path]
+) -> None:
+    report.write(with_refused, decide(with_refused, policy, "onnx_fp32"), trainings, {})
+    shown = page().text
+    refusal = with_refused.refused["onnx_int8_noise"]
+    assert "refused: low SQNR" in shown
+    assert refusal.reason in shown
+    assert refusal.remedy in shown
+    assert "11 variants, 1 of them refused, on 10,000 test images" in shown
+    assert json.loads(layout.METRICS.read_text())["onnx_int8_noise"] == {"refused": 1, "sqnr_db": 3.2}
+    assert "onnx_int8_noise" not in layout.TRADEOFF.read_text()
+    assert load_scorecards(layout.SCORECARDS) == with_refused

@@ -11,11 +11,13 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import numpy_helper
 
 from pipeline import canonical, layout, preparation, quantizer, recipes
 from pipeline.bench import Bench
 from pipeline.calibration import METHODS
 from pipeline.errors import ParamsError
+from pipeline.logits import NotFinite
 from pipeline.scorecard import Latency
 from pipeline.search import Repair, Search, fastest, repair, search
 from pipeline.splits import Samples, Split
@@ -249,6 +251,7 @@ class Imagined(Bench):
 
     def __init__(self, model: onnx.ModelProto, needed: set[str], damage: Mapping[str, float]) -> None:
         self.model, self.needed, self.damage = model, needed, damage
+        self.samples = Samples(np.zeros(0), Split(np.zeros(0), np.zeros(0)))
         self.trials: list[Trial] = []
         self.float_accuracy = 1.0
 
@@ -275,6 +278,56 @@ def test_repair_finds_the_layers_that_are_needed_and_no_others(needed: set[str],
         prefix = len(LAYERS) - min(damage[LAYERS.index(layer)] for layer in needed)
         made, allowed = evaluations(imagined, len(LAYERS), prefix)
         assert made <= allowed
+
+
+class Damaging(Bench):
+    """Per tensor all answers agree but are noisy; per channel a few answers differ, and there is less noise."""
+
+    def __init__(self, model: onnx.ModelProto, samples: Samples) -> None:
+        self.model, self.samples, self.n = model, samples, 1000
+        self.trials: list[Trial] = []
+
+    def try_out(self, choice: Choice) -> Trial:
+        agreement, decibels = (0.9, 30.0) if choice.per_channel else (1.0, 9.0)
+        return Trial(choice=choice, agreement=agreement, accuracy=agreement, sqnr_db=decibels, file_bytes=1)
+
+
+@pytest.mark.parametrize(("limit", "per_channel", "dropped"), [(10, True, True), (9, False, False), (31, False, True)])
+def test_trials_that_damage_the_network_are_dropped(
+    limit: float, per_channel: bool, dropped: bool, drawn: Samples, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Agreement counts first, among those that keep the network; where none does, repair or a refusal comes next."""
+    bench = Damaging(DEEP, Samples(drawn.calibration, drawn.selection, limit))
+    assert search(bench, Choice(), SPACE).per_channel == per_channel
+    assert ("are dropped" in capsys.readouterr().err) == dropped
+
+
+def test_repair_goes_on_until_the_network_is_kept(tmp_path: Path) -> None:
+    """All images are of one class, so accuracy alone says that nothing is lost."""
+    model = planted(graphs.stack(3, classes=2), [("c0", "c1"), ("c1", "c2")])
+    (bias,) = [tensor for tensor in model.graph.initializer if tensor.name == "y_b"]
+    bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.array([0, 9], np.float32), "y_b"))
+    images = graphs.images()
+    bench = Bench(model, Samples(images, Split(images, np.ones(64, np.int64)), 45), tmp_path)
+    assert (bench.float_accuracy, bench.try_out(Choice()).accuracy) == (1, 1)
+    assert bench.try_out(Choice()).sqnr_db < 45
+    assert bench.try_out(repair(bench, Choice(), Repair())).sqnr_db >= 45
+
+
+def test_a_trial_that_gives_nan_answers_nothing(model: onnx.ModelProto, drawn: Samples, tmp_path: Path) -> None:
+    bench = Bench(model, drawn, tmp_path)
+    broken = onnx.ModelProto()
+    broken.CopyFrom(model)
+    for tensor in broken.graph.initializer:
+        if tensor.name == "y_b":
+            tensor.CopyFrom(numpy_helper.from_array(np.full(4, np.nan, np.float32), "y_b"))
+    bench.quantize = lambda *_: broken  # type: ignore[method-assign]
+    trial = bench.try_out(Choice())
+    assert (trial.agreement, trial.accuracy, trial.sqnr_db) == (0, 0, -200)
+    with pytest.raises(
+        NotFinite, match="the float network gives logits that are NaN or infinite for 200 of 200 images"
+    ):
+        Bench(broken, drawn, tmp_path / "other").try_out(Choice())
 
 
 def planted(model: onnx.ModelProto, pairs: Sequence[tuple[str, str]]) -> onnx.ModelProto:
