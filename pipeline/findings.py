@@ -46,10 +46,14 @@ class Saturation(Finding):
 
 
 class Proof(Finding):
-    integer_weight_share: float
-    """Share of weight elements that are stored as integers."""
-    integer_compute_share: float
-    """Share of multiply-accumulates that run in integer kernels."""
+    """What counts as a weight and as a multiply-accumulate is said in `pipeline.operators`."""
+
+    integer_weight_share: float | None
+    """Share of weight elements that are stored as integers; None where an unknown operator may hold more of them."""
+    integer_compute_share: float | None
+    """Share of multiply-accumulates that run in integer kernels; None where not all can be counted."""
     float_nodes: list[FloatNode]
+    uncounted: list[FloatNode] = []
+    """Operators whose multiply-accumulates, or how often they run, are unknown."""
     saturation: list[Saturation] | None = None
     """Layers at risk on x86 CPUs without VNNI; None where the runtime does not add in 16 bits."""

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from pipeline.findings import Interface, Tensor
@@ -41,7 +42,7 @@ def parameters(path: Path) -> list[Parameter]:
     return list(found.values())
 
 
-def operators(path: Path) -> list[Operator]:
+def operators(path: Path, images: np.ndarray | None = None) -> list[Operator]:
     """Operators in the order they run."""
     return list(_operators(*_load(path)))
 
