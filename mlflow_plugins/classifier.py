@@ -21,7 +21,7 @@ class Measured:
     """What was found of one classifier."""
 
     figures: dict[str, float]
-    """By the names that `terms.metrics` has."""
+    """By the names that `terms.metrics` has; a share of integers that is unknown is not among them."""
     latency: dict[str, Latency]
     """Of `model`, and of `baseline` where there is one."""
     proof: Proof
@@ -52,9 +52,12 @@ def measure(model: Opened, baseline: Opened | None, images: np.ndarray, labels: 
         "size_bytes": size,
         "latency_us": latency[MODEL].p50_us,
         "latency_us_p90": latency[MODEL].p90_us,
+    }
+    shares = {
         "integer_weight_share": found.integer_weight_share,
         "integer_compute_share": found.integer_compute_share,
     }
+    figures |= {name: share for name, share in shares.items() if share is not None}
     if baseline:
         paired = evaluation.pair(labels, logits[MODEL], logits[BASELINE])
         figures |= {

@@ -12,6 +12,7 @@ from pipeline.scorecard import Scorecard
 DIGEST = "octavo.digest"
 SHA256 = "model.sha256"
 VARIANT = "variant"
+UNKNOWN = "unknown"
 VERDICT = "verdict"
 """Changes with the policy, and so it is neither part of the digest nor of what a version is held to."""
 CHANGING = ("git", "dvc_lock", "params")
@@ -36,7 +37,8 @@ def digest_of(scorecard: Mapping[str, Any]) -> str:
 def metrics(card: Scorecard) -> dict[str, float]:
     """The figures to compare variants by, as people read them; those of batch 1 have the plain names.
 
-    Shares and ratios have four decimals, microseconds one, and what is not all integer is not rounded up to that.
+    Shares and ratios have four decimals, microseconds one, and what is not all integer is not rounded up to that. A
+    share that is unknown is no metric: `tags` says so.
     """
     figures: dict[str, float] = {
         "accuracy": round(card.quality.top1, 4),
@@ -44,8 +46,9 @@ def metrics(card: Scorecard) -> dict[str, float]:
         "agreement": round(card.quality.vs_baseline.agreement, 4),
         "size_bytes": card.size.file_bytes,
         "size_ratio": round(card.size.ratio, 4),
-        "integer_weight_share": math.floor(card.proof.integer_weight_share * 1e4) / 1e4,
-        "integer_compute_share": math.floor(card.proof.integer_compute_share * 1e4) / 1e4,
+    }
+    figures |= {
+        name: math.floor(share * 1e4) / 1e4 for name, share in _integer_shares(card).items() if share is not None
     }
     for batch, latency in card.latency.batches.items():
         suffix = "" if batch == "1" else f"_batch_{batch}"
@@ -62,13 +65,22 @@ def params(card: Scorecard, options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def tags(card: Scorecard) -> dict[str, str]:
-    """What identifies the variant, on its run as on its version."""
-    return {VARIANT: card.variant, DIGEST: digest(card), SHA256: card.model.sha256}
+    """What identifies the variant, on its run as on its version, and which of its shares are unknown."""
+    unknown = {name: UNKNOWN for name, share in _integer_shares(card).items() if share is None}
+    return {VARIANT: card.variant, DIGEST: digest(card), SHA256: card.model.sha256} | unknown
 
 
 def version_tags(card: Scorecard) -> dict[str, str]:
     """Identity and figures: open-source MLflow shows a version's tags, but none of its run's metrics."""
     return tags(card) | {name: str(value) for name, value in metrics(card).items()}
+
+
+def _integer_shares(card: Scorecard) -> dict[str, float | None]:
+    proof = card.proof
+    return {
+        "integer_weight_share": proof.integer_weight_share,
+        "integer_compute_share": proof.integer_compute_share,
+    }
 
 
 def verdict(card: Scorecard, decision: Decision) -> str:

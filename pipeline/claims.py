@@ -71,6 +71,9 @@ def _of_the_runtime(card: Scorecard, scorecards: Scorecards) -> Iterator[str]:
             f"in: {layers}. There it needs the session option {exact_sums.OPTION}; Octavo's runtime and its MLflow "
             "flavor set it where it is needed. On other CPUs it changes no answer and takes up to twice the time."
         )
+    if card.proof.integer_weight_share is None or card.proof.integer_compute_share is None:
+        names = ", ".join(dict.fromkeys(node.operator for node in card.proof.uncounted)) or "one of its operators"
+        yield f"How much of it computes in integers is unknown: the work of {names} cannot be counted."
     if card.proof.integer_weight_share and card.proof.float_nodes:
         yield f"Not all of it computes in integers: {len(card.proof.float_nodes)} operators stay in float."
     yield f"Its times are those of {scorecards.machine.get('cpu', 'one machine')}; measure it on yours."

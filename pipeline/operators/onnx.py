@@ -11,6 +11,7 @@ import onnx
 from pipeline import canonical, onnx_file, qdq, session_options
 from pipeline.findings import Interface, Tensor
 from pipeline.operators import MOVERS, Operator
+from pipeline.operators.control_flow import either, repeated
 from pipeline.operators.onnx_macs import WITHOUT, Values, count, qualified
 from pipeline.operators.onnx_parameters import parameters
 from pipeline.operators.onnx_values import Body, inside, main_body, values
@@ -105,31 +106,10 @@ def _operators(body: Body, model: onnx.ModelProto) -> Iterator[Operator]:
         yield Operator(name(node), qualified(node), _macs(node, body.values), _is_integer(node, body.values))
         parts = [list(_operators(each, model)) for each in bodies]
         if node.op_type == "If" and bodies:
-            yield from _either(*parts)
+            yield from either(*parts)
         else:
             for each, part in zip(bodies, parts, strict=True):
-                yield from (replace(operator, macs=_times(operator.macs, each.times)) for operator in part)
-
-
-def _either(one: list[Operator], other: list[Operator]) -> Iterator[Operator]:
-    """The branches of an If: which of them runs matters only where they do not come to the same."""
-    sums = _sums(one)
-    same = sums is not None and sums == _sums(other)
-    yield from one if same else (replace(operator, macs=operator.macs and None) for operator in one)
-    yield from (replace(operator, macs=0 if same else operator.macs and None) for operator in other)
-
-
-def _sums(operators: list[Operator]) -> tuple[int, int] | None:
-    """Multiply-accumulates of all and of those in integers."""
-    macs = [(operator.macs, operator.integer) for operator in operators]
-    known = [(count, integer) for count, integer in macs if count is not None]
-    if len(known) < len(macs):
-        return None
-    return sum(count for count, _ in known), sum(count for count, integer in known if integer)
-
-
-def _times(macs: int | None, times: int | None) -> int | None:
-    return macs and (None if times is None else macs * times)
+                yield from repeated(part, each.times)
 
 
 def _macs(node: onnx.NodeProto, values: Values | None) -> int | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from google.protobuf.message import Message
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, inliner, numpy_helper
 
 from pipeline import onnx_file
 from pipeline.operators import MOVERS, Parameter
@@ -74,7 +74,7 @@ SETTINGS = {
     "com.microsoft.QGemm": {1, 2, 4, 5, 7, 8},
 }
 """By operator the inputs that are no data, of those that may have several elements of a type that weights have."""
-BITS = {
+BITS: dict[int, int] = {
     TensorProto.INT2: 2,
     TensorProto.UINT2: 2,
     TensorProto.INT4: 4,
@@ -121,7 +121,7 @@ def parameters(path: Path) -> list[Parameter]:
     """
     model = onnx_file.load(path, external=False)
     if model.functions:
-        model = onnx.inliner.inline_local_functions(model)
+        model = inliner.inline_local_functions(model)
     found: dict[int, tuple[Message, Parameter]] = {}  # a message that is held keeps its identity
     for message, parameter in _read(model.graph, ChainMap(), ChainMap()):
         if id(message) not in found or found[id(message)][1].kind == "bias":
@@ -152,17 +152,17 @@ def _read(
 def _kind(node: onnx.NodeProto, place: int, tensor: TensorProto, converted: bool) -> str | None:
     """What the tensor is to the operator: `weight`, `bias` or, None, neither."""
     kind, several = qualified(node), [size for size in tensor.dims if size > 1]
-    if place in BIASES.get(kind, ()):
+    if place in BIASES.get(kind, set()):
         return "bias"
     data = tensor.data_type in FLOATS | SMALL or (converted and tensor.data_type != TensorProto.BOOL)
-    if place in SETTINGS.get(kind, ()) or not data or not (several or kind in FORMULAS):
+    if place in SETTINGS.get(kind, set()) or not data or not (several or kind in FORMULAS):
         return None
     return "bias" if kind in ADDENDS and len(several) == 1 else "weight"
 
 
 def _parameter(node: onnx.NodeProto, place: int, tensor: TensorProto, kind: str) -> Parameter:
     elements = prod(tensor.dims)
-    bits = BITS.get(tensor.data_type) or 8 * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    bits = BITS.get(int(tensor.data_type)) or 8 * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
     file_bytes = -(-elements * bits // 8)
     if qualified(node) == "com.microsoft.MatMulNBits" and place == 1:
         elements = elements * 8 // attribute(node, "bits", 4)

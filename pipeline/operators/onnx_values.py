@@ -1,6 +1,6 @@
 """What flows through an ONNX graph and through the bodies of its Loop, If and Scan, found by running them once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,7 +106,7 @@ def _stored(graph: onnx.GraphProto) -> frozenset[str]:
 def _body(node: onnx.NodeProto, graph: onnx.GraphProto, around: Body, model: onnx.ModelProto) -> Body:
     constants = around.constants | _stored(graph)
     try:
-        outer = around.values or {}
+        outer = dict(around.values or {})
         feeds = dict(zip((source.name for source in graph.input), _arguments(node, outer), strict=True))
         feeds |= {name: outer[name] for name in captured(graph)}
         alone = _alone(graph, feeds, model)
@@ -118,7 +118,7 @@ def _body(node: onnx.NodeProto, graph: onnx.GraphProto, around: Body, model: onn
 
 def _arguments(node: onnx.NodeProto, outer: Values) -> list[Any]:
     """What the body is first called with."""
-    given = [outer[name] if name else None for name in node.input]
+    given: list[Any] = [outer[name] if name else None for name in node.input]
     if node.op_type == "If":
         return []
     if node.op_type == "Loop":
