@@ -15,9 +15,13 @@ class Tensor(Finding):
     """As NumPy calls it."""
     shape: tuple[int | None, ...]
     """None where a dimension is free, as the batch is."""
+    scale: float | None = None
+    """Of integers that stand for real values: real = scale * (integer - zero). None of others."""
+    zero: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.dtype} ({', '.join('N' if size is None else str(size) for size in self.shape)})"
+        text = f"{self.dtype} ({', '.join('N' if size is None else str(size) for size in self.shape)})"
+        return text if self.scale is None else f"{text}, scale {self.scale:.9g}, zero point {self.zero}"
 
 
 class Interface(Finding):

@@ -54,14 +54,21 @@ def output_step(path: Path) -> float | None:
     index = graph.outputs[0]
     if index in makers and file.code(makers[index]) == Code.DEQUANTIZE:
         index = makers[index].inputs[0]
-    tensor = graph.tensors[index]
-    scales = tensor.quantization.scale if tensor.quantization else None
-    return None if tensor.type in FLOATS or scales is None or not len(scales) else float(scales[0])
+    return _scale(graph.tensors[index])
 
 
 def _tensor(tensor: schema.TensorT) -> Tensor:
     """Its first dimension is the batch, whatever the file says: the interpreter lets it follow the data."""
-    return Tensor(name=tensor.name.decode(), dtype=DTYPES[tensor.type], shape=(None, *map(int, tensor.shape[1:])))
+    made = Tensor(name=tensor.name.decode(), dtype=DTYPES[tensor.type], shape=(None, *map(int, tensor.shape[1:])))
+    scale = _scale(tensor)
+    zero = None if scale is None else int(tensor.quantization.zeroPoint[0])
+    return made.model_copy(update={"scale": scale, "zero": zero})
+
+
+def _scale(tensor: schema.TensorT) -> float | None:
+    """Of integers that have one; None of others."""
+    scales = tensor.quantization.scale if tensor.quantization else None
+    return None if tensor.type in FLOATS or scales is None or len(scales) != 1 else float(scales[0])
 
 
 def _operators(file: File, place: int, shapes: Shapes | None) -> Iterator[Operator]:
