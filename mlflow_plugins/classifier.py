@@ -25,6 +25,8 @@ class Measured:
     latency: dict[str, Latency]
     """Of `model`, and of `baseline` where there is one."""
     proof: Proof
+    unknown: tuple[str, ...]
+    """The shares of integers that cannot be told."""
     confusion: np.ndarray
     """(classes, classes) counts: rows are the actual class, columns the predicted one."""
 
@@ -70,6 +72,7 @@ def measure(model: Opened, baseline: Opened | None, images: np.ndarray, labels: 
         figures={name: round(value, DIGITS) for name, value in figures.items()},
         latency=latency,
         proof=found,
+        unknown=tuple(name for name, share in shares.items() if share is None),
         confusion=confusion_matrix(labels, logits[MODEL].argmax(1), labels=range(classes)),
     )
 

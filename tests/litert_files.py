@@ -20,6 +20,10 @@ TYPES = {
     np.dtype(np.bool_): Type.BOOL,
 }
 
+WEIGHTS = np.random.default_rng(0).integers(-127, 128, (3, 16)).astype(np.int8)
+W_SCALE, OUT_SCALE, OUT_ZERO = 0.01, 0.05, 7
+"""Of `dense`."""
+
 
 @dataclass
 class Graph:
@@ -117,3 +121,27 @@ class File:
     def write(self, path: Path) -> Path:
         path.write_bytes(self.content())
         return path
+
+
+def dense(source: Any = np.int8, target: Any = np.int8, scale: float = 1 / 255, zero: int = -128) -> File:
+    """A dense layer in int8 on 4x4 images, with other types at its ends: a Quantize there makes int8 of integers."""
+    file = File()
+    main = file.main
+    first, last = "image", "inside"
+    main.value("image", [-1, 4, 4], np.int8, scale=scale, zero=zero)
+    main.constant("w", WEIGHTS, scale=W_SCALE)
+    main.value("inside", [-1, 3], np.int8, scale=OUT_SCALE, zero=OUT_ZERO)
+    if source is not np.int8:
+        first = "x"
+        quantized: dict[str, Any] = {} if source is np.float32 else {"scale": scale, "zero": zero + 128}
+        main.value("x", [-1, 4, 4], source, **quantized)
+        main.operator(Code.QUANTIZE, ["x"], ["image"])
+    main.operator(Code.FULLY_CONNECTED, ["image", "w", ""], ["inside"], "FullyConnectedOptions", version=4)
+    if target is not np.int8:
+        last = "y"
+        quantized = {} if target is np.float32 else {"scale": OUT_SCALE, "zero": OUT_ZERO + 128}
+        main.value("y", [-1, 3], target, **quantized)
+        code = Code.DEQUANTIZE if target is np.float32 else Code.QUANTIZE
+        main.operator(code, ["inside"], ["y"])
+    main.ends([first], [last])
+    return file

@@ -22,6 +22,7 @@ FAULT = re.compile(
     r"""(?P<what>[^\n]+)"""
 )
 """How the converter's MLIR names an operator that it cannot take: its TensorFlow node and what is wrong with it."""
+UNKNOWN = "is neither a custom op nor a flex op"
 FAILURES = (ConverterError, ValueError, RuntimeError, TypeError, AssertionError, tf.errors.OpError)
 
 
@@ -56,13 +57,17 @@ def set_ends(converter: Converter, ends: Ends) -> None:
 
 def _reason(text: str) -> str:
     faults = {
-        f"layer '{_layer(fault['place'])}', operator {fault['operator']}, {fault['what'].strip().rstrip('.')}"
+        f"layer '{_layer(fault['place'])}', operator {fault['operator']}, {_what(fault['what'])}"
         for fault in FAULT.finditer(text)
     }
     if faults:
         return "; ".join(sorted(faults)[:3])
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[0].rstrip(".:") if lines else "it does not say why"
+
+
+def _what(words: str) -> str:
+    return "which LiteRT does not have" if words.startswith(UNKNOWN) else words.strip().rstrip(".")
 
 
 def _layer(place: str) -> str:

@@ -16,40 +16,14 @@ from pipeline.errors import ModelError
 from pipeline.runtimes import open_model
 from pipeline.runtimes.predictor import Quantization
 from pipeline.splits import pixels
-from tests.litert_files import Code, File
+from tests.litert_files import OUT_SCALE, Code, File, dense
 
-WEIGHTS = np.random.default_rng(0).integers(-127, 128, (3, 16)).astype(np.int8)
-W_SCALE, OUT_SCALE, OUT_ZERO = 0.01, 0.05, 7
 PIXELS = {np.int8: -128, np.uint8: 0}
 """The zero points with which a scale of 1/255 makes integers of bytes."""
 AS_BYTES = arrays.arrays(np.uint8, st.tuples(st.integers(1, 3), st.just(4), st.just(4)))
 AS_FLOATS = arrays.arrays(
     np.float32, st.tuples(st.integers(1, 3), st.just(4), st.just(4)), elements=st.floats(-1, 2, width=32)
 )
-
-
-def dense(source: Any = np.int8, target: Any = np.int8, scale: float = 1 / 255, zero: int = -128) -> File:
-    """A dense layer in int8 on 4x4 images, with other types at its ends: a Quantize there makes int8 of integers."""
-    file = File()
-    main = file.main
-    first, last = "image", "inside"
-    main.value("image", [-1, 4, 4], np.int8, scale=scale, zero=zero)
-    main.constant("w", WEIGHTS, scale=W_SCALE)
-    main.value("inside", [-1, 3], np.int8, scale=OUT_SCALE, zero=OUT_ZERO)
-    if source is not np.int8:
-        first = "x"
-        quantized: dict[str, Any] = {} if source is np.float32 else {"scale": scale, "zero": zero + 128}
-        main.value("x", [-1, 4, 4], source, **quantized)
-        main.operator(Code.QUANTIZE, ["x"], ["image"])
-    main.operator(Code.FULLY_CONNECTED, ["image", "w", ""], ["inside"], "FullyConnectedOptions", version=4)
-    if target is not np.int8:
-        last = "y"
-        quantized = {} if target is np.float32 else {"scale": OUT_SCALE, "zero": OUT_ZERO + 128}
-        main.value("y", [-1, 3], target, **quantized)
-        code = Code.DEQUANTIZE if target is np.float32 else Code.QUANTIZE
-        main.operator(code, ["inside"], ["y"])
-    main.ends([first], [last])
-    return file
 
 
 ENDS = [
