@@ -114,16 +114,23 @@ def _is_integer(file: File, graph: schema.SubGraphT, operator: schema.OperatorT)
 
 
 def _shapes(path: Path, images: np.ndarray | None) -> Shapes | None:
-    """The shapes that one image takes, found by running it; None where it cannot be run, or its size is unknown."""
+    """The shapes that one image takes, found by running it; None where it cannot be run, or its size is unknown.
+
+    A file that takes no single image is run on as many as it declares.
+    """
+    return _run(path, images, batch=1) or _run(path, images, batch=None)
+
+
+def _run(path: Path, images: np.ndarray | None, batch: int | None) -> Shapes | None:
     try:
         interpreter = Interpreter(
             model_path=str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         )
         for place, source in enumerate(interpreter.get_input_details()):
-            first = _first(source["shape_signature"], source["shape"], images if place == 0 else None)
-            if first is None:
+            size = _size(source["shape_signature"], source["shape"], images if place == 0 else None)
+            if size is None:
                 return None
-            interpreter.resize_tensor_input(source["index"], first)
+            interpreter.resize_tensor_input(source["index"], (batch or int(source["shape"][0]), *size))
         interpreter.allocate_tensors()
         for source in interpreter.get_input_details():
             interpreter.set_tensor(source["index"], np.zeros(source["shape"], source["dtype"]))
@@ -136,9 +143,9 @@ def _shapes(path: Path, images: np.ndarray | None) -> Shapes | None:
     ]
 
 
-def _first(signature: np.ndarray, shape: np.ndarray, images: np.ndarray | None) -> Shape | None:
-    """The shape of one image, the batch first; None where its size is free and there is none."""
-    declared = signature if len(signature) else shape
+def _size(signature: np.ndarray, shape: np.ndarray, images: np.ndarray | None) -> Shape | None:
+    """The shape of one image; None where its size is free and there is none."""
     if images is not None:
-        return (1, *images.shape[1:])
-    return None if any(size < 0 for size in declared[1:]) else (1, *map(int, declared[1:]))
+        return images.shape[1:]
+    declared = signature if len(signature) else shape
+    return None if any(size < 0 for size in declared[1:]) else tuple(map(int, declared[1:]))

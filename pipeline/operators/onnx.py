@@ -80,13 +80,12 @@ def output_step(path: Path) -> float | None:
 def optimized(path: Path) -> onnx.ModelProto:
     """The graph that onnxruntime makes of the file, before it picks kernels and memory layouts for this CPU.
 
-    Exact sums, which only choose kernels, are not asked for any more: onnxruntime refuses to convert shared weights.
+    Exact sums, which only choose kernels, are not asked for.
     """
     with TemporaryDirectory() as folder:
         target = Path(folder, "optimized.onnx")
         open_session(path, optimized=target)
         model = onnx_file.load(target)
-    session_options.forget(model, session_options.EXACT_SUMS)
     layers = canonical.layers(path)
     for node in model.graph.node:
         node.doc_string = layers.get(node.output[0], "")

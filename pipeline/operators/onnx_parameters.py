@@ -140,6 +140,8 @@ def _read(
             yield from _read(inner, stored, makers)
         if qualified(node) in THROUGH or node.op_type == "Constant":
             continue
+        if _scales_integers(node, stored, makers) or _scales_sums(node, makers):
+            continue
         if not is_known(node) and _hides_constants(node):
             yield node, Parameter("weight", 0, 0, None)
         for place, source in enumerate(node.input):
@@ -193,10 +195,33 @@ def _behind(
 ) -> tuple[TensorProto | None, bool]:
     """The stored tensor that `name` is, or is made of by moving and converting, and whether it was converted."""
     converted = False
-    while name not in stored and name in makers and qualified(makers[name]) in THROUGH:
-        converted = converted or qualified(makers[name]) in CONVERTERS
-        name = makers[name].input[0]
+    while name not in stored and name in makers:
+        maker = makers[name]
+        if qualified(maker) not in THROUGH and not _scales_integers(maker, stored, makers):
+            break
+        converted = converted or qualified(maker) in CONVERTERS
+        name = maker.input[0]
     return stored.get(name), converted
+
+
+def _scales_integers(
+    node: onnx.NodeProto, stored: Mapping[str, TensorProto], makers: Mapping[str, onnx.NodeProto]
+) -> bool:
+    """Whether it is a step of a dequantization written out: stored integers, cast, less a zero point, times a scale."""
+    if qualified(node) not in ("Mul", "Sub") or node.input[1] not in stored:
+        return False
+    tensor, converted = _behind(node.input[0], stored, makers)
+    return tensor is not None and converted and tensor.data_type in SMALL
+
+
+def _scales_sums(node: onnx.NodeProto, makers: Mapping[str, onnx.NodeProto]) -> bool:
+    """Whether it multiplies scales, or sums of integer products by them, as dynamic quantization is written out."""
+    if qualified(node) != "Mul":
+        return False
+    sources = [makers[name] for name in node.input if name in makers]
+    cast = [makers.get(source.input[0]) for source in sources if source.op_type == "Cast"]
+    kinds = {source.op_type for source in (*sources, *cast) if source is not None}
+    return not kinds.isdisjoint({"DynamicQuantizeLinear", "MatMulInteger", "ConvInteger"})
 
 
 def _hides_constants(node: onnx.NodeProto) -> bool:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from pipeline import files, litert_weights
+from pipeline import files, litert_biases, litert_weights
 from pipeline.errors import ModelError
 from pipeline.params import Model
 from pipeline.recipes._litert_conversion import Converter, Ends, convert, set_ends
@@ -24,4 +24,5 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         set_ends(converter, options.io)
 
-    files.write_bytes(target, litert_weights.store_as_integers(convert(exported, configure)))
+    content = litert_biases.make_room(convert(exported, configure), exported / "model.onnx")
+    files.write_bytes(target, litert_weights.store_as_integers(content))

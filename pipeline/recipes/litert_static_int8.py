@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from pipeline import files, litert_weights
+from pipeline import files, litert_biases, litert_weights
 from pipeline.params import Model
 from pipeline.recipes._litert_conversion import Converter, Ends, convert, set_ends
 from pipeline.splits import Samples, pixels
@@ -29,4 +29,5 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
         converter.representative_dataset = lambda: ([pixels(image[np.newaxis])] for image in samples.calibration)
         set_ends(converter, options.io)
 
-    files.write_bytes(target, litert_weights.store_as_integers(convert(exported, configure)))
+    content = litert_biases.make_room(convert(exported, configure), exported / "model.onnx")
+    files.write_bytes(target, litert_weights.store_as_integers(content))

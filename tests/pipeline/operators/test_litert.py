@@ -286,6 +286,19 @@ def test_a_buffer_that_two_tensors_share_is_stored_once(tmp_path: Path) -> None:
     assert sum(macs(path)) == 72  # type: ignore[arg-type]
 
 
+def test_a_file_that_takes_no_single_image_is_counted_as_it_is(tmp_path: Path) -> None:
+    file = File()
+    file.main.value("x", [4, 2, 3])
+    file.main.constant("shape", np.array([4, 6], np.int32))
+    file.main.value("flat", [4, 6])
+    file.main.operator(Code.RESHAPE, ["x", "shape"], ["flat"], "ReshapeOptions")
+    file.main.constant("w", floats(5, 6))
+    file.main.value("y", [4, 5])
+    dense(file.main, "flat", "y", "w")
+    file.main.ends(["x"], ["y"])
+    assert macs(file.write(tmp_path / "model.tflite")) == [4 * 6 * 5]
+
+
 def test_free_sizes_are_unknown_until_an_image_tells(tmp_path: Path) -> None:
     file = File()
     file.main.value("x", [-1, -1, 3])

@@ -192,7 +192,11 @@ def test_integers_read_through_conversions_and_moves_are_stored_as_integers(tmp_
         node("Reshape", ["t", "shape"], ["r"]),
         node("MatMul", ["x", "r"], ["a"]),
         node("Cast", ["w16"], ["c"], to=TensorProto.FLOAT),
-        node("MatMul", ["a", "c"], ["y"]),
+        node("MatMul", ["a", "c"], ["b"]),
+        node("Cast", ["u8"], ["cast"], to=TensorProto.FLOAT),
+        node("Sub", ["cast", "middle"], ["centred"]),
+        node("Mul", ["centred", "steps"], ["scaled"]),
+        node("MatMul", ["b", "scaled"], ["y"]),
     ]
     constants = {
         "w8": np.ones((5, 4), np.int8),
@@ -200,9 +204,16 @@ def test_integers_read_through_conversions_and_moves_are_stored_as_integers(tmp_
         "zero": np.zeros(4, np.int8),
         "shape": np.array([4, 5]),
         "w16": floats(5, 3).astype(np.float16),
+        "u8": np.ones((3, 2), np.uint8),
+        "middle": floats(1, 2),
+        "steps": floats(1, 2) + 1,
     }
     found = parameters(write(tmp_path / "model.onnx", nodes, constants, [4]))
-    assert {(each.elements, each.file_bytes, each.integer) for each in found} == {(20, 20, True), (15, 30, False)}
+    assert {(each.elements, each.file_bytes, each.integer) for each in found} == {
+        (20, 20, True),
+        (15, 30, False),
+        (6, 6, True),
+    }
 
 
 def body(name: str, inputs: Sequence[str], outputs: Sequence[str], nodes: Sequence[onnx.NodeProto]) -> onnx.GraphProto:
