@@ -118,6 +118,8 @@ def _in_verdict(move: Move, text: str) -> Iterator[str]:
 
 def _alike(one: Reason | None, other: Reason) -> bool:
     """Equal to what another release of a numerical library may compute otherwise."""
-    return (
-        one is not None and one.code == other.code and math.isclose(one.value, other.value, rel_tol=1e-6, abs_tol=1e-9)
-    )
+    if one is None or one.code != other.code:
+        return False
+    if one.value is None or other.value is None:
+        return one.value is other.value
+    return math.isclose(one.value, other.value, rel_tol=1e-6, abs_tol=1e-9)

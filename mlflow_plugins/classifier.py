@@ -22,10 +22,12 @@ class Measured:
     """What was found of one classifier."""
 
     figures: dict[str, float]
-    """By the names that `terms.metrics` has."""
+    """By the names that `terms.metrics` has; a share of integers that is unknown is not among them."""
     latency: dict[str, Latency]
     """Of `model`, and of `baseline` where there is one."""
     proof: Proof
+    unknown: tuple[str, ...]
+    """The shares of integers that cannot be told."""
     confusion: np.ndarray
     """(classes, classes) counts: rows are the actual class, columns the predicted one."""
 
@@ -54,9 +56,12 @@ def measure(model: Opened, baseline: Opened | None, images: np.ndarray, labels: 
         "size_bytes": size,
         "latency_us": latency[MODEL].p50_us,
         "latency_us_p90": latency[MODEL].p90_us,
+    }
+    shares = {
         "integer_weight_share": found.integer_weight_share,
         "integer_compute_share": found.integer_compute_share,
     }
+    figures |= {name: share for name, share in shares.items() if share is not None}
     if baseline:
         paired = evaluation.pair(labels, logits[MODEL], logits[BASELINE])
         figures |= {
@@ -69,6 +74,7 @@ def measure(model: Opened, baseline: Opened | None, images: np.ndarray, labels: 
         figures={name: round(value, DIGITS) for name, value in figures.items()},
         latency=latency,
         proof=found,
+        unknown=tuple(name for name, share in shares.items() if share is None),
         confusion=confusion_matrix(labels, predicted[MODEL], labels=range(classes)),
     )
 

@@ -32,6 +32,7 @@ from sklearn.metrics import ConfusionMatrixDisplay
 from mlflow_plugins import classifier
 from mlflow_plugins.classifier import Measured
 from mlflow_plugins.logged_model import FLAVORS, Opened, fetched, open_raw
+from mlflow_plugins.terms import UNKNOWN
 from pipeline.errors import ModelError
 from pipeline.params import faults
 
@@ -94,6 +95,7 @@ class QuantizationEvaluator(ModelEvaluator):
             return None
         figures = {f"{options.metric_prefix}{name}": value for name, value in measured.figures.items()}
         _log_metrics(figures, dataset, run_id, model_id)
+        _tell_unknown(measured, options, run_id)
         artifacts = _log_artifacts(measured, options, run_id)
         return EvaluationResult(metrics=figures, artifacts=artifacts, run_id=run_id)
 
@@ -151,6 +153,14 @@ def _log_metrics(figures: dict[str, float], dataset: Any, run_id: str, model_id:
     }
     metrics = [Metric(name, value, now, 0, **about) for name, value in figures.items()]
     MlflowClient().log_batch(run_id, metrics=metrics)
+
+
+def _tell_unknown(measured: Measured, options: Options, run_id: str) -> None:
+    """A share that cannot be counted is no metric; a tag of its name, and a warning, say so."""
+    for name in measured.unknown:
+        MlflowClient().set_tag(run_id, f"{options.metric_prefix}{name}", UNKNOWN)
+        operators = ", ".join(dict.fromkeys(node.operator for node in measured.proof.uncounted))
+        log.warning("The evaluator quantization cannot tell %s: it does not know the work of %s.", name, operators)
 
 
 def _log_artifacts(measured: Measured, options: Options, run_id: str) -> dict[str, EvaluationArtifact]:

@@ -25,7 +25,8 @@ class Input:
     shape: tuple[int, ...]
     """The batch first; -1 where a dimension is free, and nothing where the file does not say."""
     scale: float = 0.0
-    """Of quantized input: real = scale * (integer - zero); 0 where the integers are pixels."""
+    """Of quantized input: real = scale * (integer - zero); 0 where the integers are pixels. Images in uint8 are pixels
+    even then: what stands for them is looked up in this scale."""
     zero: int = 0
 
     def take(self, data: Any, encoding: str | None = None) -> np.ndarray:
@@ -74,7 +75,7 @@ class Input:
         return images
 
     def _converted(self, images: np.ndarray) -> np.ndarray:
-        if images.dtype == self.dtype:
+        if images.dtype == self.dtype and not (self.scale and self.dtype == UINT8):
             return images
         real = images.astype(FLOAT32) / np.float32(LEVELS) if images.dtype == UINT8 else images
         if np.issubdtype(self.dtype, np.floating):

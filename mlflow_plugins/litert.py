@@ -27,13 +27,17 @@ from mlflow_plugins.image_model import ImageModel
 from mlflow_plugins.images import Input
 
 FLAVOR_NAME = "litert"
+EIGHT_BITS = (np.dtype(np.int8), np.dtype(np.uint8))
 
 
 class LiteRTModel(ImageModel):
     """One LiteRT file, opened on one CPU thread; its batch follows the data.
 
+    What a file gives as 8-bit integers comes out as what they stand for, in float32.
+
     Raises:
-        ValueError, RuntimeError: it is no LiteRT file, or has several inputs or outputs.
+        ValueError, RuntimeError: it is no LiteRT file, has several inputs or outputs, or integers
+            there without a scale.
     """
 
     def __init__(self, path: Path | str, threads: int = 1) -> None:
@@ -43,13 +47,15 @@ class LiteRTModel(ImageModel):
         if len(sources) != 1 or len(targets) != 1:
             raise ValueError(f"it has {len(sources)} inputs and {len(targets)} outputs, a model of images one each")
         (self._input,), (self._output,) = sources, targets
+        self._scale, self._zero = _real(self._output)
         self._shape: tuple[int, ...] = ()
         self._turn = threading.Lock()  # an interpreter holds one call's tensors; a scoring server has many threads
         super().__init__(input_of(self._input), self._invoke)
 
     @property
     def signature(self) -> ModelSignature:
-        return image_model.signature(self.takes, TensorSpec(np.dtype(self._output["dtype"]), _shape(self._output)))
+        given = self._output["dtype"] if self._scale is None else np.float32
+        return image_model.signature(self.takes, TensorSpec(np.dtype(given), _shape(self._output)))
 
     def get_raw_model(self) -> Interpreter:
         """The interpreter, for `PyFuncModel.get_raw_model`."""
@@ -63,14 +69,32 @@ class LiteRTModel(ImageModel):
                 self._shape = images.shape
             self._interpreter.set_tensor(self._input["index"], images)
             self._interpreter.invoke()
-            return np.asarray(self._interpreter.get_tensor(self._output["index"]))
+            found = np.asarray(self._interpreter.get_tensor(self._output["index"]))
+            return found if self._scale is None else (found.astype(np.float32) - self._zero) * self._scale
 
 
 def input_of(tensor: Mapping[str, Any]) -> Input:
-    """The tensor that an interpreter takes, by its details; integers other than uint8 pixels have a scale."""
+    """The tensor that an interpreter takes, by its details; 8-bit integers other than pixels have a scale.
+
+    Raises:
+        ValueError: they have none, or several.
+    """
     scale, zero = tensor["quantization"]
     dtype = np.dtype(tensor["dtype"])
-    return Input(dtype, _shape(tensor), float(scale) if dtype == np.int8 else 0.0, int(zero))
+    if dtype not in EIGHT_BITS or (dtype == np.uint8 and not scale):
+        return Input(dtype, _shape(tensor))
+    _real(tensor)
+    return Input(dtype, _shape(tensor), float(scale), int(zero))
+
+
+def _real(tensor: Mapping[str, Any]) -> tuple[np.float32 | None, np.float32]:
+    """Scale and zero point of 8-bit integers; None and 0 for what stands for itself."""
+    scale, zero = tensor["quantization"]
+    if np.dtype(tensor["dtype"]) not in EIGHT_BITS:
+        return None, np.float32(0)
+    if not scale:
+        raise ValueError(f"its {np.dtype(tensor['dtype'])} have not one scale, so that nobody knows what they mean")
+    return np.float32(scale), np.float32(zero)
 
 
 def _shape(tensor: Mapping[str, Any]) -> tuple[int, ...]:

@@ -58,7 +58,9 @@ class Model:
         if got != self.deployment.sha256:
             raise ModelError(f"{path} is not the registered model: its sha256 is {got}, not {self.deployment.sha256}.")
         self._predict: Predictor = open_model(path, self.deployment.settings.threads)
-        self._takes = Input(np.dtype(self.deployment.dtype), self.deployment.shape)
+        integers = self._predict.quantization
+        scale, zero = (integers.scale, integers.zero) if integers else (0.0, 0)
+        self._takes = Input(np.dtype(self.deployment.dtype), self.deployment.shape, scale, zero)
         self._turn = threading.Lock()
         self._predict.run(np.zeros([max(size, 1) for size in self._takes.shape], self._takes.dtype))
 

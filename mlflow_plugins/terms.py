@@ -14,6 +14,7 @@ SHA256 = "model.sha256"
 VARIANT = "variant"
 MAJORITY = "baseline.beats_majority"
 """Whether the baseline is shown to be better than the constant answer: `yes` or `no`."""
+UNKNOWN = "unknown"
 VERDICT = "verdict"
 """Changes with the policy, and so it is neither part of the digest nor of what a version is held to."""
 CHANGING = ("git", "dvc_lock", "params")
@@ -41,7 +42,8 @@ def digest_of(scorecard: Mapping[str, Any]) -> str:
 def metrics(card: Scorecard) -> dict[str, float]:
     """The figures to compare variants by, as people read them; those of batch 1 have the plain names.
 
-    Shares and ratios have four decimals, microseconds one, and what is not all integer is not rounded up to that.
+    Shares and ratios have four decimals, microseconds one, and what is not all integer is not rounded up to that. A
+    share that is unknown is no metric: `tags` says so.
     """
     figures: dict[str, float] = {
         "accuracy": round(card.quality.top1, 4),
@@ -49,8 +51,9 @@ def metrics(card: Scorecard) -> dict[str, float]:
         "agreement": round(card.quality.vs_baseline.agreement, 4),
         "size_bytes": card.size.file_bytes,
         "size_ratio": round(card.size.ratio, 4),
-        "integer_weight_share": math.floor(card.proof.integer_weight_share * 1e4) / 1e4,
-        "integer_compute_share": math.floor(card.proof.integer_compute_share * 1e4) / 1e4,
+    }
+    figures |= {
+        name: math.floor(share * 1e4) / 1e4 for name, share in _integer_shares(card).items() if share is not None
     }
     if card.acceptance:
         figures["sqnr_db"] = card.acceptance.sqnr_db
@@ -69,8 +72,9 @@ def params(card: Scorecard, options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def tags(card: Scorecard) -> dict[str, str]:
-    """What identifies the variant, on its run as on its version."""
-    return {VARIANT: card.variant, DIGEST: digest(card), SHA256: card.model.sha256}
+    """What identifies the variant, on its run as on its version, and which of its shares are unknown."""
+    unknown = {name: UNKNOWN for name, share in _integer_shares(card).items() if share is None}
+    return {VARIANT: card.variant, DIGEST: digest(card), SHA256: card.model.sha256} | unknown
 
 
 def version_tags(card: Scorecard) -> dict[str, str]:
@@ -82,6 +86,14 @@ def judged(card: Scorecard, decision: Decision) -> dict[str, str]:
     """The tags that follow from the policy, on its run as on its version."""
     tags = {VERDICT: verdict(card, decision)}
     return tags | ({MAJORITY: "yes" if decision.majority.beaten else "no"} if decision.majority else {})
+
+
+def _integer_shares(card: Scorecard) -> dict[str, float | None]:
+    proof = card.proof
+    return {
+        "integer_weight_share": proof.integer_weight_share,
+        "integer_compute_share": proof.integer_compute_share,
+    }
 
 
 def verdict(card: Scorecard, decision: Decision) -> str:

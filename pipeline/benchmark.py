@@ -33,7 +33,9 @@ def measure(
 ) -> dict[str, Latency]:
     """Latency of every predictor on batches of `batch` images, beside the one called `baseline`.
 
-    Each gets the images as it takes them: scaling bytes to floats is not counted.
+    A call is what a user's call is: from images as the file takes them to logits in float32. So integers that a file
+    gives are turned into logits within the time; scaling bytes to floats, or rounding floats to the integers that a
+    file takes, is the caller's preparation in every format, and not counted.
     """
     generator = np.random.default_rng(seed)
     stack = np.resize(images, (batch, *images.shape[1:]))

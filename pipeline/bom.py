@@ -151,8 +151,8 @@ def _libraries(card: Scorecard, scorecards: Scorecards) -> list[Json]:
     ]
 
 
-def _metric(kind: str, value: float, part: str | None = None, interval: Interval | None = None) -> Json:
-    metric: Json = {"type": kind, "value": str(value)}
+def _metric(kind: str, value: float | None, part: str | None = None, interval: Interval | None = None) -> Json:
+    metric: Json = {"type": kind, "value": "unknown" if value is None else str(value)}
     if part:
         metric["slice"] = part
     if interval:

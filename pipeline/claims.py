@@ -73,6 +73,9 @@ def _of_the_runtime(card: Scorecard, scorecards: Scorecards) -> Iterator[str]:
         )
     if card.acceptance and (clipped := card.acceptance.clipped_biases + card.acceptance.clipped_weights):
         yield f"{clipped:,} of its biases and weights are cut off by the range of the integers that hold them."
+    if card.proof.integer_weight_share is None or card.proof.integer_compute_share is None:
+        names = ", ".join(dict.fromkeys(node.operator for node in card.proof.uncounted)) or "one of its operators"
+        yield f"How much of it computes in integers is unknown: the work of {names} cannot be counted."
     if card.proof.integer_weight_share and card.proof.float_nodes:
         yield f"Not all of it computes in integers: {len(card.proof.float_nodes)} operators stay in float."
     yield f"Its times are those of {scorecards.machine.get('cpu', 'one machine')}; measure it on yours."

@@ -17,13 +17,14 @@ Outcome = Literal["pass", "fail", "underpowered", "refused"]
 class Reason(Record):
     """One rule's finding. That of `baseline` is the same for every variant, and recorded only where it does not hold.
 
-    `code` is `<figure>_ok`, `<figure>_exceeded`, `<figure>_missed`, `<figure>_incomparable` or `<figure>_underpowered`.
+    `code` is `<figure>_ok`, `<figure>_exceeded`, `<figure>_missed`, `<figure>_unknown`, `<figure>_incomparable` or
+    `<figure>_underpowered`.
     """
 
     rule: str
     """For example `accuracy`; `accuracy vs champion` where it was not judged against the baseline."""
-    value: float
-    """The figure as it was judged: where that is an end of its interval, that end."""
+    value: float | None
+    """The figure as it was judged: where that is an end of its interval, that end; None where it is unknown."""
     limit: float
     code: str
     interval: Interval | None = None
@@ -48,7 +49,8 @@ class Reason(Record):
         figure, _, found = self.code.rpartition("_")
         _, versus, against = self.rule.partition(" vs ")
         parts = [figure.replace("_", " "), f"of class {self.of}" if self.of else "", f"vs {against}" if versus else ""]
-        text = f"{' '.join(part for part in parts if part)} {self.value:.4g}, limit {self.limit:g}"
+        value = "unknown" if self.value is None else f"{self.value:.4g}"
+        text = f"{' '.join(part for part in parts if part)} {value}, limit {self.limit:g}"
         if self.rule == "baseline":
             return f"{text} to beat the majority class"
         if found == "incomparable" and against:

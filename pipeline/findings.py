@@ -17,9 +17,13 @@ class Tensor(Finding):
     """As NumPy calls it."""
     shape: tuple[int | None, ...]
     """None where a dimension is free, as the batch is."""
+    scale: float | None = None
+    """Of integers that stand for real values: real = scale * (integer - zero). None of others."""
+    zero: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.dtype} ({', '.join('N' if size is None else str(size) for size in self.shape)})"
+        text = f"{self.dtype} ({', '.join('N' if size is None else str(size) for size in self.shape)})"
+        return text if self.scale is None else f"{text}, scale {self.scale:.9g}, zero point {self.zero}"
 
 
 class Interface(Finding):
@@ -51,11 +55,15 @@ class Saturation(Finding):
 
 
 class Proof(Finding):
-    integer_weight_share: float
-    """Share of weight elements that are stored as integers."""
-    integer_compute_share: float
-    """Share of multiply-accumulates that run in integer kernels."""
+    """What counts as a weight and as a multiply-accumulate is said in `pipeline.operators`."""
+
+    integer_weight_share: float | None
+    """Share of weight elements that are stored as integers; None where an unknown operator may hold more of them."""
+    integer_compute_share: float | None
+    """Share of multiply-accumulates that run in integer kernels; None where not all can be counted."""
     float_nodes: list[FloatNode]
+    uncounted: list[FloatNode] = []
+    """Operators whose multiply-accumulates, or how often they run, are unknown."""
     saturation: list[Saturation] | None = None
     """Layers at risk on x86 CPUs without VNNI; None where it was not measured, or the runtime never adds in 16 bits."""
 

@@ -141,11 +141,11 @@ def latency(card: Scorecard, baseline: Scorecard, policy: Policy) -> Reason:
 
 
 def integers(card: Scorecard, policy: Policy) -> Reason:
-    """Share of multiply-accumulates in integer kernels."""
+    """Share of multiply-accumulates in integer kernels; a share that is unknown meets no limit but 0."""
     value, limit = card.proof.integer_compute_share, policy.min_integer_compute_share
-    return Reason(
-        rule="integers", value=value, limit=limit, code=f"integer_compute_{'ok' if value >= limit else 'missed'}"
-    )
+    met = limit <= (0 if value is None else value)
+    found = "ok" if met else "unknown" if value is None else "missed"
+    return Reason(rule="integers", value=value, limit=limit, code=f"integer_compute_{found}")
 
 
 def beats_majority(majority: Majority) -> Reason:

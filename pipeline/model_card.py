@@ -65,8 +65,15 @@ def _template() -> Template:
 
 
 def _pixels(card: Scorecard, scorecards: Scorecards) -> str:
-    if card.interface and card.interface.input.dtype == "uint8":
+    taken = card.interface.input if card.interface else None
+    if taken and taken.scale is not None:
+        return f"{_real(scorecards)}, then divided by {taken.scale:.9g}, rounded, plus {taken.zero}"
+    if taken and taken.dtype == "uint8":
         return "pixels 0 to 255, as they are"
+    return _real(scorecards)
+
+
+def _real(scorecards: Scorecards) -> str:
     if scorecards.data.get("dtype", "uint8") == "uint8":
         return "pixels 0 to 255 divided by 255"
     low, high = scorecards.data.get("pixel_range") or ("-inf", "inf")

@@ -10,24 +10,26 @@ from pipeline.operators import Operator, Parameter, litert, onnx
 from pipeline.scorecard import Size
 
 READERS = {".onnx": onnx, ".tflite": litert}
+UNCOUNTED = "how many multiply-accumulates it takes is unknown: its type is, or how often it runs, or on what sizes"
 
 
 def prove(path: Path, images: np.ndarray | None = None) -> Proof:
     """Integer shares of weights and of multiply-accumulates, and the operators that stay float, by name.
 
-    With `images` of the calibration split, as the model takes them, the risk of saturation, too.
+    With `images` of the calibration split, as the model takes them, the risk of saturation, too. A model that takes
+    images of any size is measured at the size of these; without them its compute share is unknown.
+
+    Raises:
+        ModelError: the runtime cannot load the file.
     """
     reader = READERS[path.suffix]
     weights = [parameter for parameter in reader.parameters(path) if parameter.kind == "weight"]
-    operators = reader.operators(path)
+    operators = reader.operators(path, images)
     return Proof(
         integer_weight_share=_share([(weight.elements, weight.integer) for weight in weights]),
         integer_compute_share=_share([(operator.macs, operator.integer) for operator in operators]),
-        float_nodes=[
-            FloatNode(name=operator.name, operator=operator.type, why=_why(operator))
-            for operator in operators
-            if not operator.integer
-        ],
+        float_nodes=[_node(operator, _why(operator)) for operator in operators if not operator.integer],
+        uncounted=[_node(operator, UNCOUNTED) for operator in operators if operator.macs is None],
         saturation=None if images is None else saturation.measure(path, images),
     )
 
@@ -58,12 +60,22 @@ def output_step(path: Path) -> float | None:
     return READERS[path.suffix].output_step(path)
 
 
-def _share(parts: list[tuple[int, bool]]) -> float:
-    whole = sum(size for size, _ in parts)
-    return sum(size for size, integer in parts if integer) / whole if whole else 0.0
+def _node(operator: Operator, why: str) -> FloatNode:
+    return FloatNode(name=operator.name, operator=operator.type, why=why)
+
+
+def _share(parts: list[tuple[int | None, bool | None]]) -> float | None:
+    """The integers' share of all; None where a size, or whether it is integer, is unknown."""
+    known = [(size, integer) for size, integer in parts if size is not None and integer is not None]
+    if len(known) < len(parts):
+        return None
+    whole = sum(size for size, _ in known)
+    return sum(size for size, integer in known if integer) / whole if whole else 0.0
 
 
 def _why(operator: Operator) -> str:
+    if operator.macs is None:
+        return "it gives float, and what it computes is unknown"
     if operator.macs:
         return "its weights or its input reach it in float"
     return "its input reaches it in float, or the runtime has no integer kernel for it"

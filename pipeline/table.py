@@ -50,7 +50,8 @@ class Row(Line):
     latency_us: float
     latency_ratio: float
     latency_ratio_ci95: Interval
-    integer_weight_share: float
+    integer_weight_share: float | None
+    """None where it is unknown."""
 
 
 def table(scorecards: Scorecards, decision: Decision) -> list[Row]:
@@ -149,12 +150,14 @@ def percent(share: float) -> str:
     return f"{share:.2%}"
 
 
-def whole_percent(share: float) -> str:
+def whole_percent(share: float | None) -> str:
     """A share that reads 100% only when nothing is missing.
 
-    >>> whole_percent(1.0), whole_percent(0.9999), whole_percent(0.0)
-    ('100%', '99.9%', '0%')
+    >>> whole_percent(1.0), whole_percent(0.9999), whole_percent(0.0), whole_percent(None)
+    ('100%', '99.9%', '0%', 'unknown')
     """
+    if share is None:
+        return "unknown"
     return f"{share:.0%}" if share in (0, 1) else f"{math.floor(share * 1000) / 10:.1f}%"
 
 

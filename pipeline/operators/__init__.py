@@ -1,4 +1,20 @@
-"""What a model file is made of: the parameters it stores and the operators that will run, whatever the format."""
+"""What a model file is made of: the parameters it stores and the operators that will run, whatever the format.
+
+**Parameters** are the stored tensors that an operator reads as data, through conversions and changes of shape: of a
+float type, or of integers that stand for float values. Every one is a weight, except
+
+- biases: what a linear layer or a normalization adds by its own input, and any constant vector (at most one axis
+  longer than 1) that Add or Sub adds;
+- settings, which are no parameters at all: constants of one element, shapes, axes and indices, scales and zero points,
+  clip bounds, fill values, and the initial state of a recurrent layer.
+
+So embedding tables, slopes of PReLU, scales of normalizations, constant operands of Mul or Einsum, and position
+embeddings are weights. Operators in the subgraphs of Loop, If and Scan, or of WHILE and IF, read them as well.
+
+**Multiply-accumulates** are the products that an operator sums: of convolutions (padding counted like pixels), matrix
+products, recurrent layers and attention, weights or not. Element by element products, poolings and interpolations have
+none. An operator that nobody here knows could do anything: what it takes is None, unknown.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,7 +32,8 @@ class Parameter:
     kind: Literal["weight", "bias"]
     elements: int
     file_bytes: int
-    integer: bool
+    integer: bool | None
+    """None where an operator that nobody knows may hold it in a form of its own."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +42,7 @@ class Operator:
 
     name: str
     type: str
-    macs: int
+    macs: int | None
+    """None where they cannot be counted: the operator is unknown, or how often it runs depends on the data."""
     integer: bool
     """It computes in integers. Operators that only convert or move values count as such."""

@@ -1,71 +1,63 @@
 """ONNX files: parameters as stored, operators after onnxruntime's own optimization."""
 
 from collections.abc import Iterator
-from math import prod
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
-from onnx import TensorProto
 
 from pipeline import canonical, onnx_file, qdq, session_options
 from pipeline.findings import Interface, Tensor
-from pipeline.operators import MOVERS, Operator, Parameter
-from pipeline.probe import open_probe
+from pipeline.operators import MOVERS, Operator
+from pipeline.operators.control_flow import either, repeated
+from pipeline.operators.onnx_macs import WITHOUT, Values, count, qualified
+from pipeline.operators.onnx_parameters import parameters
+from pipeline.operators.onnx_values import Body, inside, main_body, values
 from pipeline.runtimes.onnx import open_session
 
-WEIGHTS_AND_BIAS = {
-    "Conv": ((1,), 2),
-    "ConvTranspose": ((1,), 2),
-    "Gemm": ((1,), 2),
-    "MatMul": ((0, 1), None),
-    "Add": ((), 1),
-    "ConvInteger": ((1,), None),
-    "MatMulInteger": ((1,), None),
-    "QLinearConv": ((3,), 8),
-    "QLinearMatMul": ((3,), None),
-    "QGemm": ((3,), 6),
-    "FusedConv": ((1,), 2),
-    "FusedGemm": ((1,), 2),
-    "FusedMatMul": ((0, 1), None),
-    "DynamicQuantizeMatMul": ((1,), None),
-    "MatMulIntegerToFloat": ((1,), None),
+__all__ = ["interface", "name", "operators", "optimized", "output_step", "parameters", "values"]
+
+INTEGER_WITH_FLOAT_OUTPUT = {
+    "DynamicQuantizeLinear",
+    "com.microsoft.DynamicQuantizeLSTM",
+    "com.microsoft.DynamicQuantizeMatMul",
+    "com.microsoft.MatMulIntegerToFloat",
+    "com.microsoft.QAttention",
+    "com.microsoft.QGemm",
 }
-"""By operator the places of its weights and of its bias among the inputs."""
-
-CONVOLUTIONS = {"Conv", "FusedConv", "ConvInteger", "QLinearConv"}
-INTEGER_TYPES = {TensorProto.INT8, TensorProto.UINT8, TensorProto.INT32, TensorProto.INT4, TensorProto.UINT4}
-INTEGER_WITH_FLOAT_OUTPUT = {"DynamicQuantizeMatMul", "MatMulIntegerToFloat", "DynamicQuantizeLinear", "QGemm"}
 CONVERTERS = {"QuantizeLinear", "DequantizeLinear", "Cast"}
+SUBGRAPHS = {"If", "Loop", "Scan"}
+"""Operators that decide what runs; what runs in them is listed for itself."""
+CONVERTING = CONVERTERS | {f"com.microsoft.{name}" for name in CONVERTERS} | MOVERS
 
 
-def parameters(path: Path) -> list[Parameter]:
-    """Weights and biases as they lie in the file."""
-    model = onnx_file.load(path, external=False)
-    stored = {tensor.name: tensor for tensor in model.graph.initializer}
-    makers = qdq.producers(model)
-    found: dict[str, Parameter] = {}
-    for node in model.graph.node:
-        weights, bias = WEIGHTS_AND_BIAS.get(node.op_type, ((), None))
-        for place in (*weights, *(() if bias is None else (bias,))):
-            tensor = _stored_behind(node.input[place], stored, makers) if place < len(node.input) else None
-            if tensor is not None:
-                integer, elements = tensor.data_type in INTEGER_TYPES, prod(tensor.dims)
-                size = elements * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
-                found[tensor.name] = Parameter("bias" if place == bias else "weight", elements, size, integer)
-    return list(found.values())
+def operators(path: Path, images: np.ndarray | None = None) -> list[Operator]:
+    """Operators of the graph that will run, those in the bodies of Loop, If and Scan included.
 
+    Args:
+        path: the file.
+        images: at least one, as the file takes them. Needed only where dimensions besides the batch are free: what an
+            image costs then depends on its size, and is unknown without one.
 
-def operators(path: Path) -> list[Operator]:
-    """Operators of the graph that will run."""
+    Raises:
+        ModelError: onnxruntime cannot load the file.
+    """
     model = optimized(path)
-    return list(_operators(model, values(model)))
+    (source, *_) = model.graph.input
+    dims = source.type.tensor_type.shape.dim
+    if images is not None and dims:
+        images = np.resize(images, (dims[0].dim_value or 1, *images.shape[1:]))
+    found = list(_operators(main_body(model, images), model))
+    if images is None and any(not dim.dim_value for dim in dims[1:]):
+        return [replace(operator, macs=operator.macs and None) for operator in found]
+    return found
 
 
 def name(node: onnx.NodeProto) -> str:
     """What an operator is called: by the layer it came from, else by what it makes."""
-    return str(node.doc_string or node.name or node.output[0])
+    return str(node.doc_string or node.name or next(output for output in node.output if output))
 
 
 def interface(path: Path) -> Interface:
@@ -107,45 +99,30 @@ def _tensor(value: onnx.ValueInfoProto) -> Tensor:
     return Tensor(name=value.name, dtype=dtype.name, shape=shape)
 
 
-def _operators(model: onnx.ModelProto, values: dict[str, np.ndarray]) -> Iterator[Operator]:
-    for node in model.graph.node:
-        output = values[node.output[0]]
-        integer = node.op_type in MOVERS | CONVERTERS | INTEGER_WITH_FLOAT_OUTPUT or not np.issubdtype(
-            output.dtype, np.floating
-        )
-        yield Operator(name(node), node.op_type, _macs(node, values), integer)
+def _operators(body: Body, model: onnx.ModelProto) -> Iterator[Operator]:
+    for node in body.graph.node:
+        bodies = inside(node, body, model)
+        yield Operator(name(node), qualified(node), _macs(node, body.values), _is_integer(node, body.values))
+        parts = [list(_operators(each, model)) for each in bodies]
+        if node.op_type == "If" and bodies:
+            yield from either(*parts)
+        else:
+            for each, part in zip(bodies, parts, strict=True):
+                yield from repeated(part, each.times)
 
 
-def _macs(node: onnx.NodeProto, values: dict[str, np.ndarray]) -> int:
-    weights, _ = WEIGHTS_AND_BIAS.get(node.op_type, ((), None))
-    if not weights:
-        return 0
-    weight, output = values[node.input[weights[-1]]], values[node.output[0]]
-    if node.op_type == "ConvTranspose":
-        return int(values[node.input[0]].size * weight.size // weight.shape[0])
-    channels = weight.shape[0] if node.op_type in CONVOLUTIONS else output.shape[-1]
-    return int(output.size * weight.size // channels)
+def _macs(node: onnx.NodeProto, values: Values | None) -> int | None:
+    if values is None:
+        return 0 if qualified(node) in WITHOUT else None
+    return count(node, values)
 
 
-def values(model: onnx.ModelProto, images: np.ndarray | None = None) -> dict[str, np.ndarray]:
-    """Every value of the graph by name, for images as its input takes them, by default one of zeros."""
-    (source,) = model.graph.input
-    names = [output for node in model.graph.node for output in node.output if output]
-    session = open_probe(model, names)
-    if images is None:
-        tensor = source.type.tensor_type
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
-        images = np.zeros([dim.dim_value or 1 for dim in tensor.shape.dim], dtype)
-    run = session.run(names, {source.name: images})
-    return qdq.initializers(model) | {source.name: images} | dict(zip(names, run, strict=True))
-
-
-def _stored_behind(
-    name: str, stored: dict[str, onnx.TensorProto], makers: dict[str, onnx.NodeProto]
-) -> onnx.TensorProto | None:
-    """The initializer that `name` is, or is converted from."""
-    while name not in stored and name in makers and makers[name].op_type in CONVERTERS | MOVERS | {"Mul"}:
-        if makers[name].op_type == "Mul" and makers[name].input[1] not in stored:  # else it scales a Cast's integers
-            return None
-        name = makers[name].input[0]
-    return stored.get(name)
+def _is_integer(node: onnx.NodeProto, values: Values | None) -> bool:
+    """By its output, where that is not float for another reason."""
+    if qualified(node) in CONVERTING | INTEGER_WITH_FLOAT_OUTPUT or node.op_type in SUBGRAPHS:
+        return True
+    if values is None:
+        return False
+    output = next(values[name] for name in node.output if name)
+    first = output[0] if isinstance(output, list) and output else output
+    return not np.issubdtype(getattr(first, "dtype", np.float32), np.floating)

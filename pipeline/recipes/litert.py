@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import tensorflow as tf
-
 from pipeline import files
 from pipeline.params import Model
+from pipeline.recipes._litert_conversion import convert
 from pipeline.splits import Samples
 
 
@@ -14,5 +13,4 @@ class Options(Model):
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(exported / "saved_model"))
-    files.write_bytes(target, converter.convert())
+    files.write_bytes(target, convert(exported))

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from pipeline import files
 from pipeline.params import Model
+from pipeline.recipes._litert_conversion import Converter, convert
 from pipeline.splits import Samples
 
 
@@ -14,7 +15,8 @@ class Options(Model):
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(exported / "saved_model"))
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.target_spec.supported_types = [tf.float16]
-    files.write_bytes(target, converter.convert())
+    def configure(converter: Converter) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+
+    files.write_bytes(target, convert(exported, configure))

@@ -94,7 +94,7 @@ def expected_deps(root: Path, stage: Stage) -> set[Path]:
     """The first-party files that the stage's process runs."""
     files = closure(root, Path("stages") / f"{stage.module}.py")
     if stage.module == "quantize" and stage.key:
-        recipes = {path.relative_to(root) for path in (root / RECIPES).glob("*.py")} - {RECIPES / "__init__.py"}
+        recipes = {path.relative_to(root) for path in (root / RECIPES).glob("[!_]*.py")}
         shared = set().union(*(closure(root, recipe) for recipe in recipes)) - recipes
         files |= shared | {RECIPES / f"{load_params(root / 'params.yaml').variant(stage.key).recipe}.py"}
     beside = {path.relative_to(root) for file in files for path in (root / file).parent.glob(f"{file.stem}.*")}
@@ -133,5 +133,5 @@ def _paths(ends: list[Any]) -> frozenset[Path]:
 
 
 def _as_written(stage: Stage, file: Path) -> str:
-    own_recipe = stage.key and file.parent == RECIPES and file.name != "__init__.py"
+    own_recipe = stage.key and file.parent == RECIPES and not file.name.startswith("_")
     return f"{RECIPES}/${{item.recipe}}.py" if own_recipe else str(file)

@@ -14,7 +14,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.models import EvaluationResult
-from onnx import helper
+from onnx import helper, numpy_helper
 from onnxruntime.quantization import quantize_dynamic
 
 from mlflow_plugins import litert
@@ -104,6 +104,35 @@ def _one_by_one(folder: Path) -> str:
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_value = 1
     return mlflow.onnx.log_model(model, name="one", pip_requirements=[]).model_uri
+
+
+def _unknown(folder: Path) -> str:
+    """Distances to three prototypes, by an operator whose work is not counted; the nearest is the class."""
+    nodes = [
+        helper.make_node("CDist", ["x", "w"], ["d"], domain="com.microsoft", metric="sqeuclidean"),
+        helper.make_node("Neg", ["d"], ["y"]),
+    ]
+    values = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", size]) for name, size in (("x", 16), ("y", 3))
+    ]
+    graph = helper.make_graph(nodes, "g", values[:1], values[1:], [numpy_helper.from_array(drawn(3, 16), "w")])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    return mlflow.onnx.log_model(model, name="unknown", pip_requirements=[]).model_uri
+
+
+def test_a_share_that_cannot_be_counted_is_unknown(
+    registered: Project, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It used to be called all integer, as whatever has no operator of a short list was."""
+    monkeypatch.setattr(logging.getLogger("mlflow_plugins.evaluator"), "propagate", True)
+    with mlflow.start_run() as run:
+        result = evaluate(_unknown(registered.folder), metric_prefix="val_")
+    assert set(result.metrics) == {f"val_{name}" for name in OURS if name != "integer_compute_share"}
+    assert result.metrics["val_integer_weight_share"] == 0
+    assert result.artifacts["quantization_proof"].content["proof"]["integer_compute_share"] is None
+    assert mlflow.get_run(run.info.run_id).data.tags["val_integer_compute_share"] == "unknown"
+    assert "does not know the work of com.microsoft.CDist" in caplog.text
 
 
 def _litert(folder: Path) -> str:

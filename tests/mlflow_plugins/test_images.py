@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from mlflow_plugins.image_model import ImageModel
 from mlflow_plugins.images import FLOAT32, UINT8, Input
-from pipeline.runtimes.predictor import Predictor
+from pipeline.runtimes.predictor import Predictor, Quantization
 
 FLOATS = Input(FLOAT32, (-1, 4, 4))
 BYTES = Input(UINT8, (-1, 4, 4))
@@ -94,6 +94,17 @@ def test_quantized_input_is_the_nearest_integer_of_its_scale(images: np.ndarray)
     same(takes.take(images.astype(np.float32) / np.float32(255)), expected)
     same(takes.take(expected), expected)
     same(takes.take(expected.tolist()), expected)
+
+
+@given(AS_BYTES | AS_FLOATS, st.sampled_from([np.int8, np.uint8]), st.floats(2**-10, 2, width=32), st.integers(0, 127))
+def test_integers_that_stand_for_pixels_are_what_the_runtime_feeds(
+    images: np.ndarray, dtype: Any, scale: float, zero: int
+) -> None:
+    """Bytes are pixels even where the file takes bytes that mean something else."""
+    takes = Input(np.dtype(dtype), (-1, 4, 4), scale, zero)
+    runtime = Predictor(lambda fed: fed, quantization=Quantization(np.dtype(dtype), scale, zero))
+    same(takes.take(images), runtime.feed(images))
+    same(takes.take(json.loads(json.dumps(images.tolist())), images.dtype.name), runtime.feed(images))
 
 
 def test_a_file_that_does_not_say_its_shape_takes_any() -> None:

@@ -65,7 +65,7 @@ def test_the_card_tells_every_figure(made: dict[str, str], scorecards: Scorecard
         "AMD EPYC 9V74, onnxruntime 1.32.0",
         "float32 (N, 28, 28): pixels 0 to 255 divided by 255",
         "| conv2d | 47.6 |",
-        "100% of the weights are stored as integers",
+        "Weights stored as integers: 100%.",
         "Unsigned activations.",
         *(str(value) for value in card.lineage.model_dump().values()),
     ]

@@ -1,0 +1,128 @@
+"""What LiteRT recipes write beyond what every recipe promises: integers at the ends, and weights of every layer."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+from tf_keras import layers
+
+from pipeline import proof, recipes
+from pipeline.errors import ModelError
+from pipeline.runtimes import open_model
+from pipeline.splits import Samples, Split
+from pipeline.training import export
+
+pytestmark = pytest.mark.slow
+
+WITH_ENDS = {"litert_static_int8": "fp32", "litert_qat_int8": "qat"}
+
+
+@pytest.mark.parametrize("recipe", WITH_ENDS)
+def test_int8_ends_change_no_logit(
+    recipe: str, exported: Path, samples: Samples, images: np.ndarray, tmp_path: Path
+) -> None:
+    made = {}
+    for io in ("float32", "int8"):
+        made[io] = tmp_path / f"{io}.tflite"
+        recipes.quantize(recipe, exported / WITH_ENDS[recipe], made[io], samples, {"io": io})
+        interface = proof.interface(made[io])
+        assert (interface.input.dtype, interface.output.dtype) == (io, io)
+    predictors = {io: open_model(path) for io, path in made.items()}
+    stored = samples.selection.images
+    for batch in stored, images:
+        expected = predictors["float32"](batch)
+        np.testing.assert_array_equal(predictors["int8"](batch), expected)
+    assert proof.output_step(made["int8"]) == proof.output_step(made["float32"])
+    assert made["int8"].stat().st_size < made["float32"].stat().st_size
+
+
+def save(model: keras.Model, folder: Path) -> tuple[Path, Samples]:
+    """The network exported, with biases as after training, and images for it."""
+    generator = np.random.default_rng(1)
+    for variable in model.trainable_variables:
+        if variable.shape.rank == 1:
+            variable.assign(generator.normal(0, 0.3, variable.shape))
+    images = generator.random((40, *model.input_shape[1:]), np.float32)
+    export.export(model, images, folder)
+    return folder, Samples(images, Split(images, np.zeros(len(images), np.int64)))
+
+
+def transposed() -> keras.Model:
+    return keras.Sequential(
+        [
+            layers.Input((4, 4, 8)),
+            layers.Conv2DTranspose(8, 3, 2, padding="same"),
+            layers.ReLU(),
+            layers.Flatten(),
+            layers.Dense(10),
+        ]
+    )
+
+
+def solid() -> keras.Model:
+    """Two 3-D convolutions, one of them transposed: LiteRT has no integer kernels for either."""
+    return keras.Sequential(
+        [
+            layers.Input((4, 4, 4, 2)),
+            layers.Conv3D(4, 2),
+            layers.ReLU(),
+            layers.Conv3DTranspose(4, 2),
+            layers.ReLU(),
+            layers.Flatten(),
+            layers.Dense(10),
+        ]
+    )
+
+
+def attention() -> keras.Model:
+    source = layers.Input((6, 5))
+    scores = layers.Dot((2, 2))([layers.Dense(8)(source), layers.Dense(8)(source)])
+    return keras.Model(source, layers.Dense(10)(layers.Flatten()(scores)))
+
+
+COUNTS = {
+    "transposed": (transposed, 4 * 4 * 9 * 8 * 8 + 8 * 8 * 8 * 10, 9 * 8 * 8 + 8 * 8 * 8 * 10),
+    "solid": (solid, 27 * 8 * 2 * 4 + 27 * 8 * 4 * 4 + 256 * 10, 8 * 2 * 4 + 8 * 4 * 4 + 256 * 10),
+    "attention": (attention, 2 * 6 * 5 * 8 + 6 * 6 * 8 + 36 * 10, 2 * 5 * 8 + 36 * 10),
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_both_formats_count_alike_and_every_int8_file_stores_integers(name: str, tmp_path: Path) -> None:
+    build, macs, weights = COUNTS[name]
+    keras.utils.set_random_seed(0)
+    folder, samples = save(build(), tmp_path)
+    expected = open_model(folder / "model.onnx")(samples.calibration)
+    for recipe in ("onnx", "litert", "litert_fp16", "litert_dynamic_int8", "litert_static_int8"):
+        path = folder / ("made.onnx" if recipe == "onnx" else f"{recipe}.tflite")
+        recipes.quantize(recipe, folder, path, samples, {})
+        reader = proof.READERS[path.suffix]
+        assert sum(each.macs for each in reader.operators(path)) == macs
+        assert sum(each.elements for each in reader.parameters(path) if each.kind == "weight") == weights
+        assert proof.prove(path).integer_weight_share == ("int8" in recipe)
+        got = open_model(path)(samples.calibration)
+        assert np.sqrt(np.mean((got - expected) ** 2) / np.mean(expected**2)) < 0.05
+
+
+def inverse() -> keras.Model:
+    return keras.Sequential([layers.Input((4, 4)), layers.Lambda(tf.linalg.inv, name="turn"), layers.Flatten()])
+
+
+@pytest.mark.parametrize("recipe", ["litert", "litert_static_int8"])
+def test_what_litert_cannot_convert_is_named(
+    recipe: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], samples: Samples
+) -> None:
+    """One sentence, and nothing else: not a line of the converter's own, and no file."""
+    model = inverse()
+    signature = tf.function(model).get_concrete_function(tf.TensorSpec((None, 4, 4), tf.float32))
+    tf.saved_model.save(model, str(tmp_path / "saved_model"), signatures=signature)
+    capfd.readouterr()
+    with pytest.raises(
+        ModelError,
+        match=r"layer 'turn', operator MatrixInverse, which LiteRT does not have.* leave .*LiteRT variants out",
+    ):
+        recipes.quantize(recipe, tmp_path, tmp_path / "model.tflite", samples, {})
+    assert capfd.readouterr().err == ""
+    assert not (tmp_path / "model.tflite").exists()
