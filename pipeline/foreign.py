@@ -1,7 +1,7 @@
 """The one boundary around code that is not Octavo's: the user's builders and recipes, and the libraries they call.
 
 Whatever such code raises, or exits with, becomes one sentence with the file and the line of the user's that it came
-from. Only Ctrl-C passes.
+from. Ctrl-C passes, and so does what stops any code: no memory, no room on the disk.
 """
 
 import sysconfig
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import OctavoError, ParamsError
+from pipeline.errors import NO_ROOM, OctavoError, ParamsError
 
 HOME = Path(__file__).parent
 INSTALLED = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
@@ -19,7 +19,9 @@ LONGEST = 300
 
 
 @contextmanager
-def code(what: str, error: type[OctavoError] = ParamsError, own: Path | None = None, advice: str = "") -> Iterator[None]:
+def code(
+    what: str, error: type[OctavoError] = ParamsError, own: Path | None = None, advice: str = ""
+) -> Iterator[None]:
     """Run foreign code: `with foreign.code("Network 'mine:build'"): model = builder(shape, classes)`.
 
     Args:
@@ -33,9 +35,11 @@ def code(what: str, error: type[OctavoError] = ParamsError, own: Path | None = N
     """
     try:
         yield
-    except OctavoError:
+    except (OctavoError, MemoryError):
         raise
     except (Exception, SystemExit) as fault:
+        if isinstance(fault, OSError) and fault.errno in NO_ROOM:
+            raise
         raise error(" ".join(filter(None, [f"{what}: {told(fault, own)}", advice]))) from None
 
 

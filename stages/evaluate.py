@@ -2,7 +2,7 @@
 
 import sys
 
-from pipeline import evaluation, layer_error, layout, model_files, parity, proof
+from pipeline import evaluation, layer_error, layout, model_files, parity, proof, remarks
 from pipeline.errors import boundary
 from pipeline.params import load_params
 from pipeline.runtimes import open_model
@@ -29,6 +29,7 @@ def main(name: str) -> None:
         parity={"network": parity.compare(logits, network, proof.output_step(model))},
         interface=proof.interface(model),
         layer_sqnr_db=layer_error.measure(model, exported[0], calibration.images, fed),
+        notes=remarks.read(exported[0].parent),
     )
     evaluation.save(name, test, logits, card)
 

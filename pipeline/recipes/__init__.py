@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
+from pipeline import remarks
 from pipeline.errors import ModelError, ParamsError
 from pipeline.params import faults
 from pipeline.splits import Samples
@@ -50,9 +51,12 @@ def quantize(name: str, exported: Path, target: Path, samples: Samples, options:
 
     Raises:
         ParamsError: no such recipe, or it does not know one of the options.
-        ModelError: the network was too large for the recipe's format.
+        ModelError: the network could not be made, or was too large for the recipe's format.
     """
     recipe = load(name)
+    refusal = remarks.refusal(exported)
+    if refusal:
+        raise ModelError(f"There is no network to make it of. {refusal}")
     if name.startswith("litert") and not (exported / "saved_model").is_dir():
         raise ModelError(
             f"{exported} has no SavedModel for recipe '{name}': networks past 2 GB are too large for LiteRT. "

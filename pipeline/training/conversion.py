@@ -1,4 +1,4 @@
-"""A frozen TensorFlow graph becomes an ONNX graph, by tf2onnx; what it cannot convert is named by layer and operator."""
+"""A frozen TensorFlow graph becomes an ONNX graph; what tf2onnx cannot convert is named by layer and operator."""
 
 import logging
 from collections.abc import Iterator, Mapping

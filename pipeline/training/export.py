@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnx
 import tf_keras as keras
 
 from pipeline import canonical, files, foreign, session_options

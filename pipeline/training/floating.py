@@ -82,7 +82,7 @@ def lay_out(model: keras.Model, stays_float: Callable[[keras.layers.Layer], bool
     (end,) = _walk(model, [start], steps, Counter(layer.name for layer in _leaves(model)))
     steps = _split_activations(steps, stays_float)
     kept = [step for step in steps if stays_float(step.layer)]
-    if not kept and [step.layer for step in steps] == [layer for layer in model.layers if layer.inbound_nodes]:
+    if not kept and {id(step.layer) for step in steps} <= set(map(id, model.layers)):
         return Layout(model)
     read = {slot for step in steps if not stays_float(step.layer) for slot in step.inputs}
     flags = [not read.isdisjoint(step.outputs) for step in kept]
@@ -104,7 +104,7 @@ def lay_out(model: keras.Model, stays_float: Callable[[keras.layers.Layer], bool
     return Layout(keras.Model(inputs, tensors[end], name=model.name), {kind.__name__: kind})
 
 
-def _kind(kept: Sequence[Step], flags: Sequence[bool]) -> type[Float]:
+def _kind(kept: Sequence[Step], flags: Sequence[bool]) -> Any:
     """A class of its own for each network, so that a copy finds what it is a copy of by its number."""
 
     class Kept(Float):
@@ -120,7 +120,7 @@ def _walk(
     """Append the calls in `model` to `steps`, and give its outputs; `still` calls them as for inference."""
     known: dict[int, Slot] = dict(zip(map(id, model.inputs), inputs, strict=True))
     for node in _nodes(model):
-        args, kwargs = tf.nest.map_structure(lambda each: known.get(id(each), each), (node.call_args, node.call_kwargs))
+        args, kwargs = _replaced((node.call_args, node.call_kwargs), known)
         if still and "training" in inspect.signature(node.layer.call).parameters:
             kwargs["training"] = False
         if _can_be_laid_out(node.layer, kwargs, names):
@@ -194,6 +194,10 @@ WITH_ACTIVATION = {
     keras.layers.SeparableConv2D,
     keras.layers.Conv2DTranspose,
 }
+
+
+def _replaced(structure: Any, known: dict[int, Slot]) -> Any:
+    return tf.nest.map_structure(lambda each: known.get(id(each), each), structure)
 
 
 def _filled(structure: Any, tensors: dict[Slot, Any]) -> Any:

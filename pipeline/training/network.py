@@ -15,7 +15,7 @@ from tf_keras import layers
 
 from pipeline import foreign
 from pipeline.errors import ParamsError
-from pipeline.training import admission, logits
+from pipeline.training import ending, fitness
 
 MOMENTUM = 0.9
 """Of batch normalization's moving statistics: Keras' 0.99 still remembers its start after one epoch of MNIST."""
@@ -33,21 +33,21 @@ def build(name: str, image_shape: tuple[int, ...], classes: int) -> keras.Model:
 
 
 def build_as_written(name: str, image_shape: tuple[int, ...], classes: int) -> tuple[keras.Model, str | None]:
-    """Like `build`; also gives the `softmax` or `sigmoid` that the network as written ends in and that was taken off."""
+    """Like `build`; also gives the `softmax` or `sigmoid` that was taken off, if the network as written ends in one."""
     keras.backend.clear_session()
     builder = _builder(name)
     what = f"Network '{name}' cannot be built for images {image_shape} and {classes} classes"
     with foreign.code(what):
         model = builder(image_shape, classes)
-    admission.admit_kind(model, name)
+    fitness.admit_kind(model, name)
     with foreign.code(what):
-        outputs = admission.run(model, image_shape)
-    admission.admit_weights(model, name)
-    admission.admit_ends(model, name, image_shape, classes)
-    model, squashing = logits.take_off(model)
+        outputs = fitness.run(model, image_shape)
+    fitness.admit_weights(model, name)
+    fitness.admit_ends(model, name, image_shape, classes)
+    model, squashing = ending.take_off(model)
     with foreign.code(what):
-        outputs = admission.run(model, image_shape) if squashing else outputs
-    admission.admit_outputs(outputs, name, classes)
+        outputs = fitness.run(model, image_shape) if squashing else outputs
+    fitness.admit_outputs(outputs, name, classes)
     return model, squashing
 
 

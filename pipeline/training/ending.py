@@ -43,6 +43,14 @@ def take_off(model: keras.Model) -> tuple[keras.Model, str | None]:
     return model, None
 
 
+def taken_off(kind: str) -> str:
+    """What to say of a network that ends in `kind` as written."""
+    return (
+        f"The network as written ends in {kind}, which is taken off: this file gives logits. Apply {kind} to them for "
+        "what the network gave."
+    )
+
+
 def refuse_probabilities(outputs: np.ndarray, name: str) -> None:
     """Refuse a network whose `outputs`, (N, classes), on any images are probabilities all the same.
 
@@ -51,8 +59,8 @@ def refuse_probabilities(outputs: np.ndarray, name: str) -> None:
     """
     if (outputs >= 0).all() and np.allclose(outputs.sum(-1), 1, atol=1e-3):
         raise ParamsError(
-            f"Network '{name}' gives probabilities, where logits are needed, and its softmax cannot be taken off: it is "
-            "not the last layer or function. Make it that (layers.Softmax()), or leave it out."
+            f"Network '{name}' gives probabilities, where logits are needed, and its softmax cannot be taken off, as "
+            "it is not the last layer or function. Make it that (layers.Softmax()), or leave it out."
         )
 
 

@@ -4,13 +4,14 @@ Each function refuses one kind of misfit in a sentence.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
 from pipeline.errors import ParamsError
-from pipeline.training import logits
+from pipeline.training import ending
 
 IMAGES = 4
 """Random images in 0..1 that a network is run on."""
@@ -83,7 +84,7 @@ def _one_score(shape: tuple[int | None, ...], classes: int) -> str:
     return ": a score for each of the two classes, not one for both" if shape[1:] == (1,) and classes == 2 else ""
 
 
-def admit_outputs(outputs: object, name: str, classes: int) -> None:
+def admit_outputs(outputs: Any, name: str, classes: int) -> None:
     """Refuse what `run` gave where it cannot be logits.
 
     Raises:
@@ -102,7 +103,7 @@ def admit_outputs(outputs: object, name: str, classes: int) -> None:
             f"Network '{name}' gives {_count(~np.isfinite(values))} that are not finite for images in 0..1, before "
             "anything is trained. Look for a division by zero, a logarithm, or weights that are too large."
         )
-    logits.refuse_probabilities(values, name)
+    ending.refuse_probabilities(values, name)
 
 
 def admit_weights(model: keras.Model, name: str) -> None:
