@@ -6,7 +6,6 @@ layers are laid out in place, and every call of a layer that stays float is wrap
 into. Where a layer that is quantized reads its output, that output is quantized, so that integers can be computed with.
 """
 
-import inspect
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,23 +16,7 @@ import tf_keras as keras
 from tensorflow_model_optimization.python.core.quantization.keras import quantizers
 from tensorflow_model_optimization.python.core.quantization.keras.quantize_layer import QuantizeLayer
 
-
-class Slot:
-    """A tensor to come."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One call of a layer; slots stand for tensors."""
-
-    layer: keras.layers.Layer
-    args: Any
-    kwargs: Any
-    outputs: list[Slot]
-
-    @property
-    def inputs(self) -> list[Slot]:
-        return [each for each in tf.nest.flatten((self.args, self.kwargs)) if isinstance(each, Slot)]
+from pipeline.training.steps import Slot, Step, filled, split_activations, steps_of
 
 
 class Float(keras.layers.Layer):
@@ -49,7 +32,7 @@ class Float(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         tensors = dict(zip(self.step.inputs, tf.nest.flatten(inputs), strict=True))
-        args, kwargs = _filled((self.step.args, self.step.kwargs), tensors)
+        args, kwargs = filled((self.step.args, self.step.kwargs), tensors)
         outputs = tf.nest.flatten(self.kept(*args, **kwargs))
         if self.quantizers:
             outputs = [quantize(output) for quantize, output in zip(self.quantizers, outputs, strict=True)]
@@ -77,131 +60,47 @@ def lay_out(model: keras.Model, stays_float: Callable[[keras.layers.Layer], bool
         model: a Sequential or functional model of one input and one output.
         stays_float: whether TFMOT cannot quantize the layer.
     """
-    steps: list[Step] = []
-    start = Slot()
-    (end,) = _walk(model, [start], steps, Counter(layer.name for layer in _leaves(model)))
-    steps = _split_activations(steps, stays_float)
-    kept = [step for step in steps if stays_float(step.layer)]
-    if not kept and {id(step.layer) for step in steps} <= set(map(id, model.layers)):
+    start, steps, end = steps_of(model)
+    steps = split_activations(steps, stays_float)
+    float_layers = {id(step.layer) for step in steps if stays_float(step.layer)}
+    if not float_layers and {id(step.layer) for step in steps} <= set(map(id, model.layers)):
         return Layout(model)
-    read = {slot for step in steps if not stays_float(step.layer) for slot in step.inputs}
-    flags = [not read.isdisjoint(step.outputs) for step in kept]
-    kind = _kind(kept, flags)
+    kept = [step for step in steps if id(step.layer) in float_layers]
+    read = {slot for step in steps if id(step.layer) not in float_layers for slot in step.inputs}
+    kind = _kind(kept, [not read.isdisjoint(step.outputs) for step in kept])
+    wrapped = dict(zip(map(id, kept), _wrapped(kept, kind), strict=True))
     inputs = keras.Input(model.input_shape[1:], name=model.input_names[0])
     tensors: dict[Slot, Any] = {start: inputs}
-    names: Counter[str] = Counter()
     for step in steps:
-        if stays_float(step.layer):
-            name = step.layer.name
-            names[name] += 1
-            wrapped = kind(kept.index(step), name=name if names[name] == 1 else f"{name}_{names[name] - 1}")
+        if id(step) in wrapped:
             given = [tensors[slot] for slot in step.inputs]
-            outputs = wrapped(given if len(given) > 1 else given[0])
+            outputs = wrapped[id(step)](given if len(given) > 1 else given[0])
         else:
-            args, kwargs = _filled((step.args, step.kwargs), tensors)
+            args, kwargs = filled((step.args, step.kwargs), tensors)
             outputs = step.layer(*args, **kwargs)
         tensors |= zip(step.outputs, tf.nest.flatten(outputs), strict=True)
     return Layout(keras.Model(inputs, tensors[end], name=model.name), {kind.__name__: kind})
 
 
-def _kind(kept: Sequence[Step], flags: Sequence[bool]) -> Any:
+def _kind(kept: Sequence[Step], quantized: Sequence[bool]) -> Any:
     """A class of its own for each network, so that a copy finds what it is a copy of by its number."""
 
     class Kept(Float):
         def __init__(self, number: int, **options: Any) -> None:
-            super().__init__(number, kept[number], flags[number], **options)
+            super().__init__(number, kept[number], quantized[number], **options)
 
     return Kept
 
 
-def _walk(
-    model: keras.Model, inputs: list[Slot], steps: list[Step], names: Counter[str], still: bool = False
-) -> list[Slot]:
-    """Append the calls in `model` to `steps`, and give its outputs; `still` calls them as for inference."""
-    known: dict[int, Slot] = dict(zip(map(id, model.inputs), inputs, strict=True))
-    for node in _nodes(model):
-        args, kwargs = _replaced((node.call_args, node.call_kwargs), known)
-        if still and "training" in inspect.signature(node.layer.call).parameters:
-            kwargs["training"] = False
-        if _can_be_laid_out(node.layer, kwargs, names):
-            still_inside = still or kwargs.get("training") is False
-            outputs = _walk(node.layer, tf.nest.flatten(args), steps, names, still_inside)
-        else:
-            if still and isinstance(node.layer, keras.layers.BatchNormalization):
-                node.layer.trainable = False  # TFMOT forgets how a layer was called, but not this
-            outputs = [Slot() for _ in tf.nest.flatten(node.outputs)]
-            steps.append(Step(node.layer, args, kwargs, outputs))
-        known |= zip(map(id, tf.nest.flatten(node.outputs)), outputs, strict=True)
-    return [known[id(output)] for output in model.outputs]
-
-
-def _nodes(model: keras.Model) -> list[Any]:
-    """The calls in `model` in an order in which they can be made."""
-    by_depth = model._nodes_by_depth  # noqa: SLF001 - Keras offers no public way through a functional graph
-    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth] if not node.is_input]
-
-
-def _can_be_laid_out(layer: keras.layers.Layer, kwargs: dict[str, Any], names: Counter[str]) -> bool:
-    """A model used as a layer: a graph of layers whose names are theirs alone."""
-    if not isinstance(layer, keras.Model) or not layer.outputs or set(kwargs) - {"training"}:
-        return False
-    return all(names[leaf.name] == 1 for leaf in _leaves(layer))
-
-
-def _leaves(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers of `model` and of the models in it, each once."""
-    found: dict[int, keras.layers.Layer] = {}
-    for layer in model.layers:
-        if isinstance(layer, keras.Model) and layer.outputs:
-            found |= {id(leaf): leaf for leaf in _leaves(layer)}
-        elif not isinstance(layer, keras.layers.InputLayer):
-            found[id(layer)] = layer
-    return list(found.values())
-
-
-def _split_activations(steps: list[Step], stays_float: Callable[[keras.layers.Layer], bool]) -> list[Step]:
-    """Where a layer stays float for its activation alone, make that a layer of its own."""
-    split: dict[int, tuple[keras.layers.Layer, keras.layers.Layer] | None] = {}
-    made = []
-    for step in steps:
-        layer = step.layer
-        if id(layer) not in split:
-            split[id(layer)] = _split(layer) if stays_float(layer) else None
-        parts = split[id(layer)]
-        if parts is None or stays_float(parts[0]):
-            made.append(step)
-        else:
-            between = Slot()
-            made += [Step(parts[0], step.args, step.kwargs, [between]), Step(parts[1], (between,), {}, step.outputs)]
-    return made
-
-
-def _split(layer: keras.layers.Layer) -> tuple[keras.layers.Layer, keras.layers.Layer] | None:
-    """The layer with a linear activation, and its activation; None where it has none, or is no layer of Keras' own."""
-    activation = getattr(layer, "activation", None)
-    if type(layer) not in WITH_ACTIVATION or activation is None:
-        return None
-    linear = type(layer).from_config({**layer.get_config(), "activation": "linear"})
-    linear.build(layer.input_shape)
-    linear.set_weights(layer.get_weights())
-    return linear, keras.layers.Activation(activation, name=f"{layer.name}_activation")
-
-
-WITH_ACTIVATION = {
-    keras.layers.Dense,
-    keras.layers.Conv2D,
-    keras.layers.DepthwiseConv2D,
-    keras.layers.SeparableConv2D,
-    keras.layers.Conv2DTranspose,
-}
-
-
-def _replaced(structure: Any, known: dict[int, Slot]) -> Any:
-    return tf.nest.map_structure(lambda each: known.get(id(each), each), structure)
-
-
-def _filled(structure: Any, tensors: dict[Slot, Any]) -> Any:
-    return tf.nest.map_structure(lambda each: tensors[each] if isinstance(each, Slot) else each, structure)
+def _wrapped(kept: Sequence[Step], kind: Any) -> list[Float]:
+    """A layer for each call, named as the layer that it calls; from the second call on with a number."""
+    calls: Counter[str] = Counter()
+    layers = []
+    for number, step in enumerate(kept):
+        name = step.layer.name
+        layers.append(kind(number, name=f"{name}_call_{calls[name]}" if calls[name] else name))
+        calls[name] += 1
+    return layers
 
 
 def _quantizer(name: str) -> QuantizeLayer:
