@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix
 
-from pipeline import admission, files, layout
+from pipeline import admission, files, layout, remarks
 from pipeline.findings import Refusal
 from pipeline.logits import NotFinite, check, choices
 from pipeline.paired import score_interval
@@ -44,7 +44,10 @@ def baseline_logits(name: str, predict: Predictor, images: np.ndarray) -> np.nda
 
 
 def control_logits(images: np.ndarray) -> tuple[np.ndarray | None, list[str]]:
-    """Logits of the network `control`; none, and a note that says so, where one is NaN or infinite."""
+    """Logits of the network `control`; none, and a note that says so, where it was not made or one is not finite."""
+    reason = remarks.refusal(layout.exported("control"))
+    if reason:
+        return None, [f"What QAT gains beyond more training is unknown. {reason}"]
     try:
         return logits(open_model(layout.exported("control") / "model.onnx"), images, "The network control"), []
     except NotFinite as error:

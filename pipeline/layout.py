@@ -50,8 +50,13 @@ def split(name: str) -> Path:
 
 
 def network(name: str) -> Path:
-    """Folder of one trained network: `weights.h5` and `curve.csv`."""
+    """Folder of one trained network: `weights.h5` and `curve.csv`, or `refused.json`, which says why there are none."""
     return ARTIFACTS / "networks" / name
+
+
+def needed(network: str) -> Path:
+    """Whether any variant needs one network: `{"needed": true}`."""
+    return ARTIFACTS / "needed" / f"{network}.json"
 
 
 def weights(name: str) -> Path:
@@ -64,7 +69,7 @@ def curve(name: str) -> Path:
 
 
 def exported(source: str) -> Path:
-    """Folder of one exported network: `model.onnx` and `saved_model/`."""
+    """Folder of one exported network: `model.onnx`, `saved_model/` and `remarks.json`, or `refused.json` instead."""
     return ARTIFACTS / "exported" / source
 
 

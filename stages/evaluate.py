@@ -2,7 +2,7 @@
 
 import sys
 
-from pipeline import admission, evaluation, layer_error, layout, model_files, parity, proof
+from pipeline import admission, evaluation, layer_error, layout, model_files, parity, proof, remarks
 from pipeline.errors import boundary
 from pipeline.findings import Refusal
 from pipeline.logits import NotFinite
@@ -46,7 +46,7 @@ def _measure(name: str, params: Params, test: Split) -> None:
         parity={"network": parity.compare(logits, network, proof.output_step(model))},
         interface=proof.interface(model),
         layer_sqnr_db=layer_error.measure(model, exported, calibration.images, fed),
-        notes=notes,
+        notes=[*remarks.read(exported.parent), *notes],
     )
     evaluation.save(name, test, logits, card)
 

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline import acceptance
+from pipeline import acceptance, remarks
 from pipeline.errors import NO_ROOM, ModelError, OctavoError, ParamsError
 from pipeline.findings import Acceptance
 from pipeline.params import NETWORKS, PARAMS, Variant, faults
@@ -120,6 +120,9 @@ def quantize(name: str, exported: Path, target: Path, samples: Samples, given: M
 
 def _make(name: str, recipe: Recipe, exported: Path, target: Path, samples: Samples, options: BaseModel) -> None:
     """Run the recipe; what it raises about this network refuses its variant. A recipe may be the user's own code."""
+    reason = remarks.refusal(exported)
+    if reason:
+        raise acceptance.refused("not made", f"There is no network to make it of. {reason}", REMAKE)
     try:
         _check_size(name, exported)
         recipe.quantize(exported, target, samples, options)

@@ -3,12 +3,14 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import tensorflow as tf
 import tf_keras as keras
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
+from pipeline import foreign
 from pipeline.errors import ModelError
 from pipeline.params import Fit
 from pipeline.splits import Split, pixels
@@ -28,8 +30,13 @@ def pin(seed: int, threads: int) -> None:
 def fit(model: keras.Model, train: Split, selection: Split, budget: Fit, label: str) -> pd.DataFrame:
     """Train `model` in place with Adam on sparse categorical cross-entropy from logits.
 
+    Training stops at a loss that is not finite.
+
     Returns:
         The curve: a row an epoch, columns `loss`, `accuracy`, `val_loss` and `val_accuracy` (on the selection split).
+
+    Raises:
+        ModelError: the network cannot be run, or a loss or a weight became NaN or infinite.
     """
     if budget.batch_size > len(train.labels):
         print(
@@ -42,16 +49,29 @@ def fit(model: keras.Model, train: Split, selection: Split, budget: Fit, label: 
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    history = model.fit(
-        pixels(train.images),
-        train.labels,
-        batch_size=budget.batch_size,
-        epochs=budget.epochs,
-        validation_data=(pixels(selection.images), selection.labels),
-        callbacks=[_EpochBar(label)],
-        verbose=0,
-    )
-    return pd.DataFrame(history.history).rename_axis("epoch")
+    with foreign.code(f"Training '{label}' of network '{model.name}' fails", ModelError):
+        history = model.fit(
+            pixels(train.images),
+            train.labels,
+            batch_size=budget.batch_size,
+            epochs=budget.epochs,
+            validation_data=(pixels(selection.images), selection.labels),
+            callbacks=[_EpochBar(label)],
+            verbose=0,
+        )
+    curve = pd.DataFrame(history.history).rename_axis("epoch")
+    _refuse_what_diverged(model, curve, budget, label)
+    return curve
+
+
+def _refuse_what_diverged(model: keras.Model, curve: pd.DataFrame, budget: Fit, label: str) -> None:
+    broken = [weight.name for weight in model.weights if not np.isfinite(weight.numpy()).all()]
+    if broken or not np.isfinite(curve.iloc[-1]).all():
+        where = f"{len(broken)} of {len(model.weights)} weights" if broken else "the loss"
+        raise ModelError(
+            f"Training '{label}' diverged in epoch {len(curve)} of {budget.epochs}: {where} became NaN or infinite. "
+            f"Nothing is saved. Set a learning_rate below {budget.learning_rate:g} in params.yaml."
+        )
 
 
 def save(model: keras.Model, curve: pd.DataFrame, folder: Path) -> None:
@@ -90,12 +110,16 @@ class _EpochBar(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self._progress.advance(self._task)
+        if not np.isfinite((logs or {}).get("loss", 0.0)):
+            self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._accuracy = (logs or {})["val_accuracy"]
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self._progress.stop()
+        if self.model.stop_training:
+            return
         self._console.print(
             f"{self._label}: {self.params['epochs']} epochs, accuracy {self._accuracy:.4f} on the selection split",
             highlight=False,

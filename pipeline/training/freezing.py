@@ -5,7 +5,7 @@ multiplications read needs no conversion. So it goes through as an input, and it
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from unittest import mock
 
@@ -37,15 +37,18 @@ class Frozen:
     """By the name of their placeholder."""
 
 
-def freeze(model: keras.Model) -> Frozen:
-    """The inference graph of `model`, one input `images`, one output."""
+def freeze(model: keras.Model, image_shape: tuple[int, ...]) -> Frozen:
+    """The inference graph of `model`, one input `images` of any number of images (N, *image_shape), one output.
+
+    Functions that are called in it are written out in place; loops, as of recurrent layers, stay loops.
+    """
     large = [
         variable
         for variable in model.variables
         if variable.shape.rank == 2 and variable.shape.num_elements() * variable.dtype.size >= LARGE
     ]
     while True:
-        graph, names = _trace(model, large)
+        graph, names = _trace(model, image_shape, large)
         definition = graph.graph.as_graph_def()
         known = dict(zip(names, large, strict=True))
         large = [variable for name, variable in known.items() if _is_only_multiplied(definition, name)]
@@ -78,17 +81,51 @@ def saved_model(frozen: Frozen) -> SavedModel | None:
     return saved
 
 
-def _trace(model: keras.Model, large: list[tf.Variable]) -> tuple[tf.types.experimental.ConcreteFunction, list[str]]:
+def _trace(
+    model: keras.Model, image_shape: tuple[int, ...], large: list[tf.Variable]
+) -> tuple[tf.types.experimental.ConcreteFunction, list[str]]:
     """The frozen function with the `large` variables as inputs, and these inputs' names."""
-    shape = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)
+    images = tf.TensorSpec((None, *image_shape), tf.float32, name=INPUT)
     kernels = [tf.TensorSpec(each.shape, each.dtype, name=f"kernel_{index}") for index, each in enumerate(large)]
 
     def infer(images: tf.Tensor, *values: tf.Tensor) -> tf.Tensor:
         with _read_as({id(variable): value for variable, value in zip(large, values, strict=True)}):
             return model(images, training=False)
 
-    frozen = convert_variables_to_constants_v2(tf.function(infer).get_concrete_function(shape, *kernels))
+    with _functions_in_place():
+        function = tf.function(infer).get_concrete_function(images, *kernels)
+    frozen = convert_variables_to_constants_v2(function, lower_control_flow=False, aggressive_inlining=True)
     return frozen, [tensor.op.name for tensor in frozen.inputs[1:]]
+
+
+@contextmanager
+def _functions_in_place() -> Iterator[None]:
+    """Let functions that layers compile for themselves, as grouped convolutions do, be traced as plain Python."""
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
+
+
+def has_loops(frozen: Frozen) -> bool:
+    """Whether a loop, as of a recurrent layer, is in the graph."""
+    return any(node.op in ("While", "StatelessWhile") for node in frozen.graph.node)
+
+
+@contextmanager
+def unrolled(model: keras.Model) -> Iterator[None]:
+    """Let recurrent layers, at whatever depth, compute their time steps one after the other instead of in a loop.
+
+    LiteRT's converter takes no loop whose batch is free.
+    """
+    with ExitStack() as changed:
+        for layer in model.submodules:
+            if isinstance(layer, keras.layers.RNN) and not isinstance(layer, keras.layers.ConvLSTM2D):
+                for flag, value in (("unroll", True), ("_could_use_gpu_kernel", False)):
+                    changed.enter_context(mock.patch.object(layer, flag, value, create=True))
+        yield
 
 
 @contextmanager

@@ -1,16 +1,21 @@
 """Networks by name, or by `module:function` of the user's own.
 
 A builder takes the shape of one image and the number of classes and returns a Keras model from float32
-images (N, H, W) or (N, H, W, C) in 0..1 to logits (N, classes).
+images (N, H, W) or (N, H, W, C) in 0..1 to logits (N, classes); a softmax or sigmoid at its end is taken off.
 """
 
 import importlib
+import inspect
 from collections.abc import Callable
+from contextlib import suppress
+from types import ModuleType
 
 import tf_keras as keras
 from tf_keras import layers
 
+from pipeline import foreign
 from pipeline.errors import ParamsError
+from pipeline.training import ending, fitness
 
 MOMENTUM = 0.9
 """Of batch normalization's moving statistics: Keras' 0.99 still remembers its start after one epoch of MNIST."""
@@ -19,21 +24,31 @@ Builder = Callable[[tuple[int, ...], int], keras.Model]
 
 
 def build(name: str, image_shape: tuple[int, ...], classes: int) -> keras.Model:
-    """Build the network called `name`, with freshly drawn weights.
+    """Build the network called `name`, with freshly drawn weights; from images to logits, whatever it ends in.
 
     Raises:
-        ParamsError: no such builder, or what it returns does not fit the data.
+        ParamsError: no such builder, it fails, or what it returns does not fit the data; names its file and line.
     """
+    return build_as_written(name, image_shape, classes)[0]
+
+
+def build_as_written(name: str, image_shape: tuple[int, ...], classes: int) -> tuple[keras.Model, str | None]:
+    """Like `build`; also gives the `softmax` or `sigmoid` that was taken off, if the network as written ends in one."""
     keras.backend.clear_session()
-    model = _builder(name)(image_shape, classes)
-    if not isinstance(model, keras.Model):
-        raise ParamsError(f"Network '{name}' built a {type(model).__name__}; allowed is a tf_keras model.")
-    if tuple(model.input_shape[1:]) != image_shape or tuple(model.output_shape[1:]) != (classes,):
-        raise ParamsError(
-            f"Network '{name}' maps {model.input_shape} to {model.output_shape}; "
-            f"the data need {(None, *image_shape)} to {(None, classes)}."
-        )
-    return model
+    builder = _builder(name)
+    what = f"Network '{name}' cannot be built for images {image_shape} and {classes} classes"
+    with foreign.code(what):
+        model = builder(image_shape, classes)
+    fitness.admit_kind(model, name)
+    with foreign.code(what):
+        outputs = fitness.run(model, image_shape)
+    fitness.admit_weights(model, name)
+    fitness.admit_ends(model, name, image_shape, classes)
+    model, squashing = ending.take_off(model)
+    with foreign.code(what):
+        outputs = fitness.run(model, image_shape) if squashing else outputs
+    fitness.admit_outputs(outputs, name, classes)
+    return model, squashing
 
 
 def small_cnn(image_shape: tuple[int, ...], classes: int) -> keras.Model:
@@ -102,13 +117,32 @@ def _builder(name: str) -> Builder:
     module, separator, function = name.partition(":")
     if not separator:
         raise ParamsError(f"Unknown network '{name}'. Known: {', '.join(BUILDERS)}, or module:function of your own.")
-    try:
-        builder: Builder = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
+    builder = getattr(_module(module, name), function, None)
+    if not callable(builder):
+        kind = "there is no such name" if builder is None else f"it is a {type(builder).__name__}"
         raise ParamsError(
-            f"Network '{name}' cannot be imported: {error}. Give module:function, importable here."
-        ) from None
+            f"Network '{name}' cannot be imported: in {module}, '{function}' has to be a function, but {kind}."
+        )
+    with suppress(ValueError):  # some callables in C do not tell their arguments
+        try:
+            inspect.signature(builder).bind((), 0)
+        except TypeError as error:
+            raise ParamsError(
+                f"Network '{name}' takes other arguments ({error}); allowed is a function of the shape of one image "
+                "and the number of classes."
+            ) from None
     return builder
+
+
+def _module(module: str, name: str) -> ModuleType:
+    what = f"Network '{name}' cannot be imported"
+    with foreign.code(what):
+        try:
+            return importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if not f"{module}.".startswith(f"{error.name}."):
+                raise
+            raise ParamsError(f"{what}: there is no module '{error.name}' here. Give module:function.") from None
 
 
 def _with_channels(image_shape: tuple[int, ...]) -> list[layers.Layer]:

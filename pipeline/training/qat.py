@@ -1,55 +1,114 @@
-"""Quantization-aware training: fake quantization around every layer, its ranges taken from calibration."""
+"""Quantization-aware training: fake quantization around every layer that TFMOT knows it for; the others stay float."""
 
-from unittest import mock
+from collections.abc import Callable, Sequence
+from typing import Any
 
-import numpy as np
+import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
-from tensorflow_model_optimization.python.core.quantization.keras import quantizers
+from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
+    default_8bit_quantize_configs as configs,
+)
+from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
+    default_8bit_quantize_registry as registry,
+)
+from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
+    default_8bit_quantize_scheme as scheme,
+)
 
+from pipeline import foreign
 from pipeline.errors import ModelError
+from pipeline.training.floating import Float, lay_out
+from pipeline.training.ranges import initialize_ranges, widen
+
+__all__ = ["annotate", "float_layers", "in_float", "initialize_ranges", "widen"]
+
+ACTIVATIONS = ("linear", "relu", "sigmoid", "softmax", "tanh", "swish", "gelu")
+"""Of Keras, which TFMOT knows by name."""
+SAME = (tf.nn.relu, tf.nn.sigmoid, tf.nn.softmax, tf.nn.tanh, tf.nn.swish, tf.nn.gelu)
+"""TensorFlow's, which mean the same under the same name."""
+
+
+class AloneConfig(configs.Default8BitOutputQuantizeConfig):
+    """Of a batch normalization that no layer in front of it absorbs: it is computed in float, its output quantized."""
+
+
+class Registry(registry.Default8BitQuantizeRegistry):
+    """TFMOT's, which refuses a network with such a batch normalization."""
+
+    def supports(self, layer: keras.layers.Layer) -> bool:
+        return super().supports(layer) or type(layer) is keras.layers.BatchNormalization
+
+    def get_quantize_config(self, layer: keras.layers.Layer) -> object:
+        alone = type(layer) is keras.layers.BatchNormalization
+        return AloneConfig() if alone else super().get_quantize_config(layer)
+
+
+class Scheme(scheme.Default8BitQuantizeScheme):
+    def get_quantize_registry(self) -> Registry:
+        return Registry()
 
 
 def annotate(model: keras.Model) -> keras.Model:
-    """A copy of `model` with fake quantization (8 bits, per-channel convolution weights).
+    """`model` with fake quantization (8 bits, per-channel convolution weights), but for what TFMOT knows none for.
+
+    `float_layers` names what stays in float. `model` itself is not to be used any more: layers in float are shared.
 
     Raises:
-        ModelError: TFMOT knows no quantization for one of the layers.
+        ModelError: it is no graph of layers, or there is nothing in it that TFMOT can quantize.
     """
-    try:
-        return tfmot.quantization.keras.quantize_model(model)
-    except (RuntimeError, ValueError) as error:
-        raise ModelError(
-            f"Network '{model.name}' cannot be trained quantization-aware: {' '.join(str(error).split())} "
-            "Remove the variants with source 'qat', or replace the layer."
-        ) from None
+    what = f"Network '{model.name}' cannot be trained quantization-aware"
+    if not model.outputs:
+        raise ModelError(f"{what}: TFMOT takes Sequential and functional models, and this one is subclassed.")
+    with foreign.code(what, ModelError):
+        layout = lay_out(model, _stays_float)
+        with keras.utils.custom_object_scope(layout.scope):
+            annotated = keras.models.clone_model(layout.model, clone_function=_annotated)
+            if not any(_has_weights(layer) for layer in annotated.layers):
+                raise ModelError(f"{what}: TFMOT can quantize none of its layers that have weights.")
+            return tfmot.quantization.keras.quantize_apply(annotated, Scheme())
 
 
-def initialize_ranges(model: keras.Model, images: np.ndarray, batch_size: int = 100) -> None:
-    """Set every activation range to the extremes seen over `images`, float32 (N, H, W[, C]), in place.
-
-    TFMOT starts moving averages at ±6 with decay 0.999, so a short fine-tuning would learn next to nothing of the
-    true ranges: a ReLU's minimum stands at 6·0.999^108 = 5.385 below zero after 108 steps. While the images pass
-    through, moving averages are swapped for TFMOT's all-values observer; batch normalization is held still.
-    """
-    for variable in model.non_trainable_variables:
-        if _is_activation_range(variable.name):
-            variable.assign(np.zeros(variable.shape))
-    normalizations = [
-        layer.layer
-        for layer in model.layers
-        if isinstance(getattr(layer, "layer", None), keras.layers.BatchNormalization)
+def float_layers(model: keras.Model) -> list[str]:
+    """Names of the layers of a network from `annotate` that stay in float."""
+    kept = [layer.kept.name for layer in model.layers if isinstance(layer, Float)]
+    alone = [
+        layer.layer.name for layer in model.layers if isinstance(getattr(layer, "quantize_config", None), AloneConfig)
     ]
-    for layer in normalizations:
-        layer.trainable = False
-    observe = quantizers.AllValuesQuantizer.__call__
-    with mock.patch.object(quantizers.MovingAverageQuantizer, "__call__", observe):
-        for start in range(0, len(images), batch_size):
-            model(images[start : start + batch_size], training=True)
-    for layer in normalizations:
-        layer.trainable = True
+    return list(dict.fromkeys([*kept, *alone]))
 
 
-def _is_activation_range(name: str) -> bool:
-    tail = name.rpartition("/")[2].partition(":")[0]
-    return tail.endswith(("_min", "_max")) and not tail.startswith(("kernel", "depthwise_kernel"))
+def in_float(layers: Sequence[str]) -> str:
+    """What to say of the `layers` that stay in float."""
+    return f"Quantization-aware training leaves in float what TFMOT cannot quantize: {', '.join(layers)}."
+
+
+def _annotated(layer: keras.layers.Layer) -> keras.layers.Layer:
+    return layer if isinstance(layer, Float) else tfmot.quantization.keras.quantize_annotate_layer(layer)
+
+
+def _has_weights(layer: keras.layers.Layer) -> bool:
+    """Weights other than batch normalization's, which are no weights of a matrix."""
+    inner = getattr(layer, "layer", None)
+    return inner is not None and bool(inner.weights) and not isinstance(inner, keras.layers.BatchNormalization)
+
+
+def _stays_float(layer: keras.layers.Layer) -> bool:
+    """What TFMOT knows no quantization for, and what it could not copy by its configuration."""
+    separable = type(layer) in (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
+    if not (separable or Registry().supports(layer)):
+        return True
+    activation = getattr(layer, "activation", None)
+    if activation is not None and not _is_known(activation):
+        return True
+    try:
+        type(layer).from_config(layer.get_config())
+    except (ValueError, TypeError, NotImplementedError):  # initializers or constraints of the user's own
+        return True
+    return False
+
+
+def _is_known(activation: Callable[..., Any]) -> bool:
+    """TFMOT goes by the name alone; a function of the user's own may bear one of Keras' names."""
+    name = getattr(activation, "__name__", "")
+    return name in ACTIVATIONS and (activation is keras.activations.get(name) or activation in SAME)

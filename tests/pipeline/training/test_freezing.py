@@ -28,13 +28,13 @@ def test_kernels_that_went_around_give_the_same_onnx(
     export.export(model, IMAGES, tmp_path / "through")
     monkeypatch.setattr(freezing, "LARGE", 1)
     export.export(model, IMAGES, tmp_path / "around")
-    assert len(freezing.freeze(model).kernels) == 2
+    assert len(freezing.freeze(model, (28, 28)).kernels) == 2
     assert (tmp_path / "around" / "model.onnx").read_bytes() == (tmp_path / "through" / "model.onnx").read_bytes()
 
 
 def test_the_saved_model_has_them_as_constants(model: keras.Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(freezing, "LARGE", 1)
-    saved = freezing.saved_model(freezing.freeze(model))
+    saved = freezing.saved_model(freezing.freeze(model, (28, 28)))
     assert isinstance(saved, SavedModel)
     nodes = saved.meta_graphs[0].graph_def.node
     assert [node.name for node in nodes if node.op == "Placeholder"] == ["images"]
@@ -46,7 +46,7 @@ def test_the_saved_model_has_them_as_constants(model: keras.Model, monkeypatch: 
 
 def test_fake_quantized_kernels_go_through_the_converter(model: keras.Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(freezing, "LARGE", 1)
-    assert freezing.freeze(qat.annotate(model)).kernels == {}
+    assert freezing.freeze(qat.annotate(model), (28, 28)).kernels == {}
 
 
 def test_past_protobufs_limit_there_is_onnx_alone(

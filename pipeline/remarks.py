@@ -1,0 +1,37 @@
+"""What else there is to know of a network, kept in its folder: remarks for its scorecards, or why it was not made.
+
+`refused.json` stands in the place of weights or of exported files: it is `{"reason": "…"}`, in whole sentences.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline import files
+
+REMARKS = "remarks.json"
+REFUSED = "refused.json"
+
+
+def write(folder: Path, remarks: Sequence[str]) -> None:
+    """Write the remarks on the exported network in `folder`, each a sentence; also where there are none."""
+    files.write_text(folder / REMARKS, json.dumps(list(remarks), indent=1, ensure_ascii=False) + "\n")
+
+
+def read(folder: Path) -> list[str]:
+    """The remarks on the exported network in `folder`; none where nobody wrote any."""
+    path = folder / REMARKS
+    return list(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else []
+
+
+def refuse(folder: Path, reason: str) -> None:
+    """Let `reason` stand in `folder` instead of a network; whatever was there is removed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    files.write_text(folder / REFUSED, json.dumps({"reason": reason}, indent=1, ensure_ascii=False) + "\n")
+
+
+def refusal(folder: Path) -> str | None:
+    """Why there is no network in `folder`, or None where nobody refused it."""
+    path = folder / REFUSED
+    return str(json.loads(path.read_text(encoding="utf-8"))["reason"]) if path.is_file() else None
