@@ -38,12 +38,18 @@ class _Loader(yaml.SafeLoader):
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
+        node.value = [(_as_text(key), value) for key, value in node.value]
         seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != MERGE:
-                if key.value in seen:
-                    line = key.start_mark.line + 1
-                    raise yaml.YAMLError(f"key '{key.value}' stands twice, again in line {line}: keep one")
-                seen.add(key.value)
-                key.tag = TEXT
+        for key in (key for key, _ in node.value if key.tag == TEXT):
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise yaml.YAMLError(f"key '{key.value}' stands twice, again in line {line}: keep one")
+            seen.add(key.value)
         return node
+
+
+def _as_text(key: yaml.Node) -> yaml.Node:
+    """A node of its own: an alias shares its anchor's, and elsewhere that may be a value."""
+    if isinstance(key, yaml.ScalarNode) and key.tag != MERGE:
+        return yaml.ScalarNode(TEXT, key.value, key.start_mark, key.end_mark)
+    return key

@@ -66,6 +66,11 @@ def test_mappings_that_are_included_are(tmp_path: Path) -> None:
     }
 
 
+def test_a_value_stays_one_where_an_alias_makes_it_a_key_too(tmp_path: Path) -> None:
+    (tmp_path / "aliased.yaml").write_text("a: &no no\n*no : 1\n&yes yes: 2\nb: *yes\n")
+    assert yaml_file.read(tmp_path / "aliased.yaml") == {"a": False, "no": 1, "yes": 2, "b": True}
+
+
 def test_a_class_that_is_limited_twice_is_refused(tmp_path: Path) -> None:
     write(tmp_path / PARAMS, "5: 0.1, '5': 0.2")
     with pytest.raises(ParamsError, match=r"'5'.* twice"):
