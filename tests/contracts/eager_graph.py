@@ -1,5 +1,6 @@
 """An ONNX graph under construction that computes each node at once: shapes and statistics are there when needed."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ class Graph:
         """Append a node with that many outputs; returns their names."""
         names = [f"{operator.lower()}{len(self.nodes)}_{place}" for place in range(outputs)]
         node = helper.make_node(operator, inputs, names, **attributes)
-        self.values |= dict(zip(names, self._compute(node), strict=True))
+        self.values |= dict(zip(names, compute(node, self.constants | self.values), strict=True))
         self.nodes.append(node)
         return names
 
@@ -55,15 +56,18 @@ class Graph:
         onnx.checker.check_model(model)
         return model
 
-    def _compute(self, node: onnx.NodeProto) -> list[np.ndarray]:
-        feeds = {name: self.constants.get(name, self.values.get(name)) for name in node.input if name}
-        sources = [
-            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
-            for name, array in feeds.items()
-        ]
-        graph = helper.make_graph([node], "node", sources, [onnx.ValueInfoProto(name=name) for name in node.output])
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = 1, 3
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        return session.run(None, feeds)
+
+def compute(node: onnx.NodeProto, values: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """The outputs of one node, by onnxruntime without any optimization."""
+    feeds = {name: values[name] for name in node.input if name}
+    sources = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
+        for name, array in feeds.items()
+    ]
+    graph = helper.make_graph([node], "node", sources, [onnx.ValueInfoProto(name=name) for name in node.output])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return session.run(None, feeds)

@@ -128,18 +128,9 @@ def convolution(graph: Graph, value: str, layer: Layer) -> str:
         "uneven": [0] * len(places) + reach,
     }[layer.padding]
     weight, bias = weights(graph, layer, (width, channels // groups, *kernel), 0, f"conv{groups}")
-    result = graph.add(
-        "Conv",
-        value,
-        weight,
-        *([bias] if bias else []),
-        kernel_shape=kernel,
-        strides=[layer.stride] * len(places),
-        dilations=dilation,
-        pads=pads,
-        group=groups,
-    )
-    return finish(graph, result, layer)
+    strides = [layer.stride] * len(places)
+    sides = {"kernel_shape": kernel, "strides": strides, "dilations": dilation, "pads": pads, "group": groups}
+    return finish(graph, graph.add("Conv", value, weight, *([bias] if bias else []), **sides), layer)
 
 
 def transposed(graph: Graph, value: str, layer: Layer) -> str:
