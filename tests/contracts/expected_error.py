@@ -58,6 +58,8 @@ def _weights(node: onnx.NodeProto, array: np.ndarray) -> np.ndarray:
         return array
     axis = OUTPUT_AXIS.get(node.op_type)
     transposed = any(item.name == "transB" and item.i for item in node.attribute)
-    others = tuple(place for place in range(array.ndim) if axis is None or place != (0 if transposed else axis % array.ndim))
+    others = tuple(
+        place for place in range(array.ndim) if axis is None or place != (0 if transposed else axis % array.ndim)
+    )
     step = np.abs(array).max(others, keepdims=True) / 127
     return (np.rint(array / np.where(step, step, 1)) * step).astype(np.float32)

@@ -190,8 +190,7 @@ WITHOUT_SUMS = set(
     "HardSwish Identity LayerNormalization LeakyRelu Max MaxPool Min Mul Neg PRelu Pad Pow QLinearAdd "
     "QLinearAveragePool QLinearConcat QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul QLinearSigmoid "
     "QLinearSoftmax QuantizeLinear QuickGelu Range ReduceMean Relu Reshape Resize Selu Shape Sigmoid "
-    "SkipLayerNormalization Slice Softmax Softplus Softsign Split Sqrt Squeeze Sub Tanh Tile Transpose Unsqueeze Where"
-    .split()
+    "SkipLayerNormalization Slice Softmax Softplus Softsign Split Sqrt Squeeze Sub Tanh Tile Transpose Unsqueeze Where".split()
 )
 
 
