@@ -47,7 +47,7 @@ def _run(model: onnx.ModelProto, images: np.ndarray, ranges: Mapping[str, np.nda
 def _on_grid(value: np.ndarray, seen: np.ndarray | None) -> np.ndarray:
     if seen is None or value.dtype != np.float32:
         return value
-    low, high = min(float(seen.min()), 0.0), max(float(seen.max()), 0.0)
+    low, high = float(seen.min(initial=0)), float(seen.max(initial=0))
     step = np.float32((high - low) / STEPS or 1.0)
     zero = np.rint(-low / step)
     return ((np.clip(np.rint(value / step) + zero, 0, STEPS) - zero) * step).astype(np.float32)

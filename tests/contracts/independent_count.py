@@ -184,14 +184,19 @@ WEIGHT = {
     "DynamicQuantizeLSTM": 1,
 }
 """Operators that sum products, and the place of their second factor."""
-WITHOUT_SUMS = set(
-    "Abs Add And AveragePool BatchNormalization BiasGelu BiasSoftmax Cast Clip Concat Constant DequantizeLinear Div "
-    "DynamicQuantizeLinear Elu Equal Erf Exp Expand FastGelu Flatten Gather Gelu GlobalAveragePool HardSigmoid "
-    "HardSwish Identity LayerNormalization LeakyRelu Max MaxPool Min Mul Neg PRelu Pad Pow QLinearAdd "
-    "QLinearAveragePool QLinearConcat QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul QLinearSigmoid "
-    "QLinearSoftmax QuantizeLinear QuickGelu Range ReduceMean Relu Reshape Resize Selu Shape Sigmoid "
-    "SkipLayerNormalization Slice Softmax Softplus Softsign Split Sqrt Squeeze Sub Tanh Tile Transpose Unsqueeze Where".split()
-)
+SUMLESS = """
+Abs Add And AveragePool BatchNormalization BiasGelu BiasSoftmax Cast
+Clip Concat Constant DequantizeLinear Div DynamicQuantizeLinear Elu Equal
+Erf Exp Expand FastGelu Flatten Gather Gelu GlobalAveragePool
+HardSigmoid HardSwish Identity LayerNormalization LeakyRelu Max MaxPool Min
+Mul Neg PRelu Pad Pow QLinearAdd QLinearAveragePool QLinearConcat
+QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul QLinearSigmoid QLinearSoftmax QuantizeLinear QuickGelu Range
+ReduceMean Relu Reshape Resize Selu Shape Sigmoid SkipLayerNormalization
+Slice Softmax Softplus Softsign Split Sqrt Squeeze Sub
+Tanh Tile Transpose Unsqueeze Where
+"""
+WITHOUT_SUMS = frozenset(SUMLESS.split())
+"""Operators that move, convert, compare or pool values, or compute them one by one."""
 
 
 def _macs(node: onnx.NodeProto, values: dict[str, np.ndarray]) -> int:

@@ -13,10 +13,31 @@ B = schema.BuiltinOperator
 NAMES = {value: name for name, value in vars(B).items() if isinstance(value, int)}
 INTEGERS = {schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT16, schema.TensorType.INT4}
 LINEAR = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
-SETTINGS = {"RESHAPE", "PAD", "PADV2", "TRANSPOSE", "STRIDED_SLICE", "MEAN", "PACK", "EXPAND_DIMS", "SHAPE", "SQUEEZE"}
+SETTINGS = {
+    "RESHAPE",
+    "PAD",
+    "PADV2",
+    "TRANSPOSE",
+    "STRIDED_SLICE",
+    "MEAN",
+    "PACK",
+    "EXPAND_DIMS",
+    "SHAPE",
+    "SQUEEZE",
+    "GATHER",
+    "REDUCE_PROD",
+}
 """Operators whose constants say how they move values."""
 ELEMENTWISE = {"ADD", "SUB"}
 THROUGH = {"DEQUANTIZE", "QUANTIZE", "CAST", "RESHAPE", "TRANSPOSE"}
+SUMLESS = """
+AVERAGE_POOL_2D CONCATENATION DIV ELU EXP GELU
+HARD_SWISH LEAKY_RELU LOGISTIC MAXIMUM MAX_POOL_2D MINIMUM
+MUL NEG POW PRELU RELU RELU6
+RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR RSQRT SOFTMAX SPACE_TO_BATCH_ND BATCH_TO_SPACE_ND
+SPLIT SQUARED_DIFFERENCE SUM TANH
+"""
+WITHOUT_SUMS = SETTINGS | THROUGH | ELEMENTWISE | set(SUMLESS.split())
 
 
 def shares(path: Path) -> tuple[Share, Share]:
@@ -48,18 +69,6 @@ def shares(path: Path) -> tuple[Share, Share]:
     return stored, Share(int(integer), int(whole))
 
 
-WITHOUT_SUMS = (
-    SETTINGS
-    | THROUGH
-    | ELEMENTWISE
-    | set(
-        "AVERAGE_POOL_2D CONCATENATION DIV ELU EXP GELU HARD_SWISH LEAKY_RELU LOGISTIC MAXIMUM MAX_POOL_2D MINIMUM MUL NEG "
-        "POW PRELU RELU RELU6 RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR RSQRT SOFTMAX SPACE_TO_BATCH_ND BATCH_TO_SPACE_ND "
-        "SPLIT SQUARED_DIFFERENCE SUM TANH".split()
-    )
-)
-
-
 def _name(model: Any, operator: Any) -> str:
     code = model.operatorCodes[operator.opcodeIndex]
     return NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
@@ -77,14 +86,12 @@ def _constant(model: Any, graph: Any, makers: dict[int, tuple[str, Any]], index:
 
 
 def _is_weight(name: str, place: int, tensor: Any) -> bool:
-    shape = np.asarray(tensor.shape if tensor.shape is not None else [])
-    if (
-        shape.prod() == 1
-        or (name == "TRANSPOSE_CONV" and place in (0, 3))
-        or (name in LINEAR and place == 2 and name != "TRANSPOSE_CONV")
-    ):
-        return name in LINEAR and place == 1
-    if tensor.type == schema.TensorType.INT32 and name not in LINEAR:
+    shape = np.asarray([] if tensor.shape is None else tensor.shape)
+    if name in LINEAR:
+        return place == 1
+    if shape.prod() == 1:
+        return False
+    if tensor.type == schema.TensorType.INT32:
         return False
     return not (name in ELEMENTWISE and (shape > 1).sum() <= 1)
 

@@ -120,8 +120,10 @@ def convolution(graph: Graph, value: str, layer: Layer) -> str:
     groups = {"one": 1, "two": 2 if channels % 2 == 0 else 1, "depthwise": channels}[layer.group]
     width = layer.width if groups < 3 else channels
     kernel = [min(layer.kernel, size) for size in places]
-    dilation = [layer.dilation if (side - 1) * layer.dilation < size else 1 for side, size in zip(kernel, places)]
-    reach = [(side - 1) * step for side, step in zip(kernel, dilation)]
+    dilation = [
+        layer.dilation if (side - 1) * layer.dilation < size else 1 for side, size in zip(kernel, places, strict=True)
+    ]
+    reach = [(side - 1) * step for side, step in zip(kernel, dilation, strict=True)]
     pads = {
         "same": [total // 2 for total in reach] + [total - total // 2 for total in reach],
         "valid": [0] * 2 * len(places),
