@@ -57,6 +57,11 @@ class Graph:
         return model
 
 
+def along_channels(graph: Graph, value: str, array: np.ndarray) -> str:
+    """(C,) as a constant that is broadcast over axis 1 of `value`."""
+    return graph.constant(array.reshape(-1, *[1] * (graph.values[value].ndim - 2)))
+
+
 def compute(node: onnx.NodeProto, values: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     """The outputs of one node, by onnxruntime without any optimization."""
     feeds = {name: values[name] for name in node.input if name}

@@ -30,7 +30,7 @@ def sqnr_db(expected: np.ndarray, got: np.ndarray, centred: bool = False) -> flo
     wanted = expected.astype(np.float64)
     signal = wanted - wanted.mean(0) if centred else wanted
     with np.errstate(divide="ignore"):
-        return float(10 * np.log10(np.mean(signal**2) / max(np.mean((got - wanted) ** 2), 1e-30)))
+        return float(10 * np.log10(np.mean(signal**2) / np.maximum(np.mean((got - wanted) ** 2), 1e-30)))
 
 
 def _run(model: onnx.ModelProto, images: np.ndarray, ranges: Mapping[str, np.ndarray], rounded: bool = False) -> Values:
@@ -47,8 +47,8 @@ def _run(model: onnx.ModelProto, images: np.ndarray, ranges: Mapping[str, np.nda
 def _on_grid(value: np.ndarray, seen: np.ndarray | None) -> np.ndarray:
     if seen is None or value.dtype != np.float32:
         return value
-    low, high = float(seen.min(initial=0)), float(seen.max(initial=0))
-    step = np.float32((high - low) / STEPS or 1.0)
+    low, high = min(float(np.min(seen)), 0.0), max(float(np.max(seen)), 0.0)
+    step = np.float32(1 if low == high else (high - low) / STEPS)
     zero = np.rint(-low / step)
     return ((np.clip(np.rint(value / step) + zero, 0, STEPS) - zero) * step).astype(np.float32)
 

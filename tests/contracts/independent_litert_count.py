@@ -14,18 +14,18 @@ NAMES = {value: name for name, value in vars(B).items() if isinstance(value, int
 INTEGERS = {schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT16, schema.TensorType.INT4}
 LINEAR = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
 SETTINGS = {
-    "RESHAPE",
-    "PAD",
-    "PADV2",
-    "TRANSPOSE",
-    "STRIDED_SLICE",
+    "EXPAND_DIMS",
+    "GATHER",
     "MEAN",
     "PACK",
-    "EXPAND_DIMS",
+    "PAD",
+    "PADV2",
+    "REDUCE_PROD",
+    "RESHAPE",
     "SHAPE",
     "SQUEEZE",
-    "GATHER",
-    "REDUCE_PROD",
+    "STRIDED_SLICE",
+    "TRANSPOSE",
 }
 """Operators whose constants say how they move values."""
 ELEMENTWISE = {"ADD", "SUB"}

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.contracts.eager_graph import Graph
+from tests.contracts.eager_graph import Graph, along_channels
+from tests.contracts.random_activations import activate
 
 LARGEST = 3000
 """Values of one image past which nothing is upsampled."""
@@ -62,11 +63,6 @@ def flat(graph: Graph, value: str, form: int = 0) -> str:
         return graph.add("Flatten", value)
     last = to_last(graph, value)
     return graph.add("Reshape", last, graph.constant([-1, int(np.prod(graph.shape(value)))], np.int64))
-
-
-def along_channels(graph: Graph, value: str, array: np.ndarray) -> str:
-    """(C,) as a constant that is broadcast over axis 1 of `value`."""
-    return graph.constant(array.reshape(-1, *[1] * (graph.values[value].ndim - 2)))
 
 
 def weights(graph: Graph, layer: Layer, shape: tuple[int, ...], axis: int, key: str) -> tuple[str, str]:
@@ -308,60 +304,6 @@ def alone(graph: Graph, value: str, layer: Layer) -> str:
     return activate(graph, value, layer.activation)
 
 
-def activate(graph: Graph, value: str, name: str) -> str:
-    """The activation of that name; those of several operators as tf2onnx and PyTorch write them."""
-    if name in SINGLE:
-        return graph.add(name, value, **SINGLE[name])
-    return value if name == "none" else PARTS[name](graph, value)
-
-
-def _clip(graph: Graph, value: str) -> str:
-    return graph.add("Clip", value, graph.constant(0), graph.constant(6))
-
-
-def _prelu(graph: Graph, value: str) -> str:
-    return graph.add("PRelu", value, along_channels(graph, value, graph.rng.uniform(0, 0.4, graph.shape(value)[0])))
-
-
-def _gelu(graph: Graph, value: str) -> str:
-    part = graph.add("Erf", graph.add("Div", value, graph.constant(2**0.5)))
-    return graph.add("Mul", graph.add("Mul", value, graph.add("Add", part, graph.constant(1))), graph.constant(0.5))
-
-
-def _swish(graph: Graph, value: str) -> str:
-    return graph.add("Mul", value, graph.add("Sigmoid", value))
-
-
-def _hard_swish(graph: Graph, value: str) -> str:
-    part = graph.add("Clip", graph.add("Add", value, graph.constant(3)), graph.constant(0), graph.constant(6))
-    return graph.add("Mul", graph.add("Mul", value, part), graph.constant(1 / 6))
-
-
-def _softmax(graph: Graph, value: str) -> str:
-    return graph.add("Softmax", value, axis=1)
-
-
-SINGLE: Mapping[str, dict[str, float]] = {
-    "Relu": {},
-    "LeakyRelu": {"alpha": 0.2},
-    "Elu": {},
-    "Selu": {},
-    "Sigmoid": {},
-    "Tanh": {},
-    "Softplus": {},
-    "Softsign": {},
-    "HardSwish": {},
-    "HardSigmoid": {"alpha": 1 / 6},
-}
-PARTS: Mapping[str, Callable[[Graph, str], str]] = {
-    "Clip": _clip,
-    "PRelu": _prelu,
-    "Gelu": _gelu,
-    "Swish": _swish,
-    "HardSwishParts": _hard_swish,
-    "Softmax": _softmax,
-}
-ACTIVATIONS = {*SINGLE, *PARTS}
 LAYERS: Mapping[str, Callable[[Graph, str, Layer], str]] = {
     "convolution": convolution,
     "dense": dense,
@@ -376,67 +318,4 @@ LAYERS: Mapping[str, Callable[[Graph, str, Layer], str]] = {
     "scaled": scaled,
     "tokens": tokens,
     "transposed": transposed,
-}
-
-
-def _head(graph: Graph, value: str, classes: int, form: int = 1) -> str:
-    return affine(graph, flat(graph, value), Layer("dense", classes, form=form))
-
-
-def _pooled_convolution(graph: Graph, value: str, classes: int) -> str:
-    if graph.values[value].ndim == 2:
-        return _head(graph, value, classes)
-    maps = convolution(graph, value, Layer("convolution", classes, 1, activation="none"))
-    return graph.add("Flatten", graph.add("GlobalAveragePool", maps))
-
-
-def _mean_head(graph: Graph, value: str, classes: int) -> str:
-    rank = graph.values[value].ndim
-    pooled = graph.add("ReduceMean", value, axes=list(range(2, rank)), keepdims=0) if rank > 2 else value
-    return _head(graph, pooled, classes, 0)
-
-
-def _two_heads(graph: Graph, value: str, classes: int) -> str:
-    row = flat(graph, value)
-    return graph.add("Add", _head(graph, row, classes, 0), _head(graph, activate(graph, row, "Tanh"), classes, 0))
-
-
-def _ending_in(name: str) -> Callable[[Graph, str, int], str]:
-    def end(graph: Graph, value: str, classes: int) -> str:
-        logits = _head(graph, value, classes, 0)
-        return graph.add(name, logits, **({"axis": -1} if name == "Softmax" else {}))
-
-    return end
-
-
-def _normalized_head(graph: Graph, value: str, classes: int) -> str:
-    return normalize(graph, _head(graph, value, classes, 0), Layer("dense", normalized="operator"))
-
-
-def _read_twice(graph: Graph, value: str, classes: int) -> str:
-    """The logits are a value that a second layer reads, too, and get its result added."""
-    first = _head(graph, value, classes)
-    return graph.add("Add", first, _head(graph, activate(graph, first, "Relu"), classes, 2))
-
-
-def _unused(graph: Graph, value: str, classes: int) -> str:
-    """The logits have a reader whose result nobody reads."""
-    logits = _head(graph, value, classes, 0)
-    graph.add("Relu", logits)
-    return graph.add("Identity", logits)
-
-
-ENDS: Mapping[str, Callable[[Graph, str, int], str]] = {
-    "Gemm": _head,
-    "MatMul": lambda graph, value, classes: _head(graph, value, classes, 0),
-    "ConvPool": _pooled_convolution,
-    "Mean": _mean_head,
-    "TwoHeads": _two_heads,
-    "Softmax": _ending_in("Softmax"),
-    "Sigmoid": _ending_in("Sigmoid"),
-    "Tanh": _ending_in("Tanh"),
-    "Relu": _ending_in("Relu"),
-    "BatchNormalization": _normalized_head,
-    "ReadTwice": _read_twice,
-    "Unused": _unused,
 }

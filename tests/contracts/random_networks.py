@@ -14,7 +14,9 @@ from pipeline import canonical
 from pipeline.splits import Samples, Split
 from tests.contracts import random_layers
 from tests.contracts.eager_graph import Graph
-from tests.contracts.random_layers import ACTIVATIONS, ENDS, LAYERS, Layer
+from tests.contracts.random_activations import ACTIVATIONS
+from tests.contracts.random_ends import ENDS
+from tests.contracts.random_layers import LAYERS, Layer
 
 IMAGES = ((8, 8), (8, 8, 3), (16,), (12, 4), (9, 7, 2), (4, 6, 6, 2))
 """Shapes of one image: grey, colour, a row of features, a signal with channels, an uneven image, a volume."""
