@@ -31,6 +31,8 @@ LEARNED: dict[str, float] = {"qat_int8": 15.0, "litert_qat_int8": 15.0}
 """By recipe the SQNR in dB that a well-conditioned network keeps."""
 EXACT = {"litert", "litert_fp16"}
 MARGIN = 8.0
+PROMISES_END = 10.0
+"""Output SQNR in dB under which rounding spoils a network by itself."""
 N = 96
 
 untold = settings(
@@ -92,7 +94,8 @@ def _assert_near(recipe: str, expected: np.ndarray, got: np.ndarray, exported: P
         found = sqnr_db(expected, got, centred)
         if found < limit:
             assert recipe not in EXACT or found > limit - 2 * MARGIN, recipe
-            assert found >= _attainable(expected, exported, samples, centred) - MARGIN, recipe
+            reachable = _attainable(expected, exported, samples, centred)
+            assert found >= reachable - MARGIN or reachable < PROMISES_END, recipe
 
 
 def _attainable(expected: np.ndarray, exported: Path, samples: Samples, centred: bool) -> float:
