@@ -33,6 +33,7 @@ REASON = 300
 """Last characters of what a process said when it failed."""
 WIDTH = 170
 """Columns that the table takes where the terminal tells no more."""
+UNEXPLAINED = "UNEXPLAINED"
 HEADERS = ("network", "recipe", "SQNR, dB", "agreement", "weights", "compute", "÷ FP32", f"÷ {peer.NAME}", "weak")
 CAPTION = (
     "SQNR and agreement with the network that the file was made of; weights, compute: integer shares; "
@@ -105,12 +106,12 @@ def _show(rows: Sequence[Row], machine: dict[str, Any]) -> None:
     console.width = max(console.width, WIDTH)
     console.print(table)
     console.print(f"{machine['cpu']}, {', '.join(machine['instruction_sets'])}; {machine['versions']}", markup=False)
-    lines = list(_weak(rows))
-    for line in lines:
+    for line in _weak(rows):
         console.print(line, markup=False)
-    tried = sum(cell["recipe"] != peer.NAME for row in rows for cell in row["cells"])
-    unexplained = sum("UNEXPLAINED" in line for line in lines)
-    console.print(f"{len(rows)} networks, {tried} cells, {len(lines)} weak figures, {unexplained} unexplained")
+    cells = [cell for row in rows for cell in row["cells"] if cell["recipe"] != peer.NAME]
+    weak = [item for cell in cells for item in cell["weak"]]
+    without = sum(item["explanation"] is None for item in weak)
+    console.print(f"{len(rows)} networks, {len(cells)} cells, {len(weak)} weak figures, {without} unexplained")
 
 
 def _cells(cell: Cell) -> Iterator[str]:
@@ -130,11 +131,15 @@ def _cells(cell: Cell) -> Iterator[str]:
 
 
 def _weak(rows: Sequence[Row]) -> Iterator[str]:
-    """One line for each weakness; those without explanation come last."""
-    found = [(row, cell, weak) for row in rows for cell in row["cells"] for weak in cell["weak"]]
-    for row, cell, weak in sorted(found, key=lambda item: item[2]["explanation"] is None):
-        explanation = weak["explanation"] or "UNEXPLAINED"
-        yield f"{row['architecture']}, {cell['recipe']}: {weak['figure']}: {explanation}"
+    """A line for all networks on which a recipe is weak for the same reason; those without explanation come last."""
+    groups: dict[tuple[bool, str, str], list[str]] = {}
+    for row in rows:
+        for cell in row["cells"]:
+            for weak in cell["weak"]:
+                key = (weak["explanation"] is None, cell["recipe"], weak["explanation"] or UNEXPLAINED)
+                groups.setdefault(key, []).append(f"{row['architecture']} {weak['figure']}")
+    for (_, recipe, explanation), found in sorted(groups.items()):
+        yield f"{recipe}: {'; '.join(found)}: {explanation}"
 
 
 if __name__ == "__main__":
