@@ -1,6 +1,6 @@
 """The figures of one model file beside the network that it was made of: one cell of the table."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +26,6 @@ BASELINES = {".onnx": "onnx", ".tflite": "litert"}
 HELD_TO_PEER = ("static_int8", "qat_int8")
 SLOWER = 1.05
 """Limit of the ratio to the peer's time."""
-CLEAN = 50.0
-"""Decibels from where on the ratio of signal to noise says nothing more."""
 PATIENCE = 2
 """How often rounds are trebled while the ratio's interval lies on both sides of the limit."""
 
@@ -38,6 +36,8 @@ class Network:
 
     path: Path
     logits: np.ndarray
+    left: list[str]
+    """Layers that quantization-aware training leaves in float, by name."""
 
     @property
     def classifies(self) -> bool:
@@ -59,8 +59,8 @@ def look(path: Path, network: Network, images: np.ndarray) -> Cell:
     cell["integer_weight_share"] = proof.integer_weight_share
     cell["integer_compute_share"] = proof.integer_compute_share
     cell |= _float_part(READERS[path.suffix](path))
-    cell["error_enters"] = _jump(layer_error.measure(path, network.path, images, predict.feed(images[:64])))
-    return cell
+    jump = layer_error.jump(network.path, layer_error.measure(path, network.path, images, predict.feed(images[:64])))
+    return cell | {"jump": None if jump is None else jump.model_dump(), "left": network.left}
 
 
 def time(files: Mapping[str, Path], cells: Mapping[str, Cell], images: np.ndarray, rounds: int) -> None:
@@ -117,24 +117,15 @@ def _float_part(operators: Sequence[Operator]) -> Cell:
     """Float operators by type: how many, and their share of all multiply-accumulates; None where it is not known."""
     total = sum(operator.macs or 0 for operator in operators)
     left = [operator for operator in operators if not operator.integer]
+    counts: dict[str, list[int | None]] = defaultdict(list)
+    for operator in left:
+        counts[operator.type].append(operator.macs)
     shares = {
-        kind: None
-        if any(operator.macs is None for operator in left if operator.type == kind)
-        else round(sum(operator.macs for operator in left if operator.type == kind) / total, 4)
-        for kind in sorted({operator.type for operator in left})
+        kind: None if None in macs else round(sum(filter(None, macs)) / total, 4) if total else 0.0
+        for kind, macs in sorted(counts.items())
     }
     return {
         "float_operators": dict(sorted(Counter(operator.type for operator in left).items())),
         "float_compute": {kind: share for kind, share in shares.items() if share is None or share > 0},
         "operators": dict(sorted(Counter(operator.type for operator in operators).items())),
     }
-
-
-def _jump(ratios: Mapping[str, float]) -> Cell | None:
-    """The layer where the ratio of signal to noise falls most below the worst of all layers before it."""
-    worst, largest, found = CLEAN, 0.0, None
-    for layer, ratio in ratios.items():
-        if worst - ratio > largest:
-            largest, found = worst - ratio, {"layer": layer, "before_db": worst, "after_db": ratio}
-        worst = min(worst, ratio)
-    return found

@@ -81,20 +81,22 @@ def _export(
     networks, failures = {}, {}
     for source in sorted(sources):
         path = folder / source / "model.onnx"
-        failed = _attempt(partial(_export_one, model, source, samples.calibration, path.parent))
-        if failed:
-            failures[source] = failed
+        exported = _attempt(partial(_export_one, model, source, samples.calibration, path.parent))
+        if "failure" in exported:
+            failures[source] = exported
         else:
-            networks[source] = Network(path, evaluation.logits(open_model(path), images))
+            networks[source] = Network(path, evaluation.logits(open_model(path), images), exported["left"])
     return networks, failures
 
 
 def _export_one(model: keras.Model, source: str, images: np.ndarray, folder: Path) -> Cell:
+    """Export it, and say which layers stay in float by name."""
     if source == "qat":
         model = qat.annotate(model)
         qat.initialize_ranges(model, images)
+        qat.widen(model, images)
     export.export(model, images, folder)
-    return {}
+    return {"left": qat.float_layers(model) if source == "qat" else []}
 
 
 def _look(name: str, source: Network, target: Path, samples: Samples, images: np.ndarray) -> Cell:

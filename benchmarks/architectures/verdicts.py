@@ -81,9 +81,9 @@ def _failure(cell: Cell, others: Mapping[str, Cell]) -> Found:
 def _sqnr(cell: Cell, others: Mapping[str, Cell]) -> Found:
     if cell["sqnr_db"] >= MIN_SQNR:
         return []
-    explanation, jump = _no_better(cell["recipe"], cell["sqnr_db"], others), cell["error_enters"]
+    explanation, jump = _no_better(cell["recipe"], cell["sqnr_db"], others), cell["jump"]
     if explanation and jump:
-        explanation += f"; most enters at '{jump['layer']}', {jump['before_db']:.0f} to {jump['after_db']:.0f} dB"
+        explanation += f"; it jumps at '{jump['layer']}' to {jump['sqnr_db']:.0f} dB"
     return [("SQNR", f"SQNR {cell['sqnr_db']:.1f} dB", explanation)]
 
 
@@ -116,7 +116,8 @@ def _compute(cell: Cell) -> Found:
     without = left.keys() & WITHOUT_KERNEL if not recipe.startswith("litert") else set[str]()
     reasons = [reason] if left.keys() & purposely else []
     reasons += [f"onnxruntime has no integer kernel for {', '.join(sorted(without))}"] if without else []
-    explained = left and left.keys() <= purposely | without
+    explained = bool(cell["left"]) or (left and left.keys() <= purposely | without)
+    reasons += [_left(cell)] if cell["left"] else []
     return [("compute", figure, "; ".join(reasons) if explained else None)]
 
 
@@ -126,7 +127,13 @@ def _weights(cell: Cell) -> Found:
         return []
     figure = "integer weights unknown" if share is None else f"integer weights {share:.1%}"
     named = ", ".join(sorted(cell["float_compute"].keys() & WITHOUT_KERNEL))
-    return [("weights", figure, f"{named} takes weights in float alone" if named else None)]
+    reasons = [f"{named} takes weights in float alone"] if named else []
+    reasons += [_left(cell)] if cell["left"] else []
+    return [("weights", figure, "; ".join(reasons) or None)]
+
+
+def _left(cell: Cell) -> str:
+    return f"TFMOT cannot quantize {', '.join(cell['left'])}"
 
 
 def _time(cell: Cell) -> Found:
