@@ -1,0 +1,1 @@
+"""Networks of many architectures through every recipe: `python -m benchmarks.architectures`."""

@@ -1,0 +1,145 @@
+"""Which cells of the table are weak, and why, as far as figures say so.
+
+An explanation is made of facts about the same network: what another quantizer reaches with the same arithmetic, how
+many decisions an error of this size must change, which operators stay float, in which layer the error enters. A
+weakness that no fact and no line of `KNOWN` explains stays without explanation, and the table says so.
+"""
+
+import re
+from collections.abc import Mapping
+
+from benchmarks.architectures import peer
+from benchmarks.architectures.cells import SLOWER, Cell
+
+MIN_SQNR, MIN_AGREEMENT, MIN_SHARE = 20.0, 0.99, 0.95
+ALIKE_DB = 1.0
+"""As far as the figures of two quantizers differ by chance."""
+CHANCE = 3.0
+"""Standard errors that an agreement may lie below what its noise lets expect."""
+REFERENCES = {
+    "static_int8": (peer.NAME,),
+    "litert_static_int8": (peer.NAME, "static_int8"),
+    "weight_only_int8": ("litert_dynamic_int8",),
+    "dynamic_int8": ("litert_dynamic_int8",),
+    "litert_dynamic_int8": ("weight_only_int8", "dynamic_int8"),
+}
+"""Other quantizers that round the same tensors to as many bits. None does for QAT, where nothing is left to round."""
+WITHOUT_KERNEL = {"ConvTranspose", "Einsum", "GRU", "LSTM", "RNN", "Scan", "Loop"}
+"""Operators that multiply and have no integer kernel in onnxruntime."""
+FLOAT_BY_DESIGN = {
+    "dynamic_int8": ({"Conv", "FusedConv"}, "onnxruntime's dynamic convolutions take 1.3 to 13 times FP32's time"),
+    "litert_dynamic_int8": (
+        {"Conv2d", "DepthwiseConv2d", "FullyConnected"},
+        "LiteRT computes with fewer than 1,024 weights in float, which is faster",
+    ),
+}
+"""What a recipe leaves in float on purpose, and why, as its module says."""
+COMPUTES = ("static_int8", "qat_int8", "dynamic_int8", "litert_static_int8", "litert_qat_int8", "litert_dynamic_int8")
+STORES = (*COMPUTES, "weight_only_int8")
+FAULTS = (" fails: ", "cannot be used")
+"""Words of a refusal that speak of the recipe, not of the network."""
+RATIO = re.compile(r"SQNR is (-?[\d.]+) dB")
+
+KNOWN: dict[tuple[str, str, str], str] = {}
+"""By architecture, recipe and kind: explanations that figures alone do not give."""
+
+Weakness = dict[str, str | None]
+Found = list[tuple[str, str, str | None]]
+
+
+def weaknesses(architecture: str, cell: Cell, others: Mapping[str, Cell]) -> list[Weakness]:
+    """What is weak about a cell: kind, figure, and explanation or None.
+
+    Args:
+        architecture: name of the network.
+        cell: of one recipe.
+        others: all cells of the network by recipe, with the peer's.
+    """
+    if "failure" in cell:
+        found = _failure(cell, others)
+    elif not cell["finite"]:
+        found = [("not finite", "outputs are not finite", None)]
+    else:
+        found = [*_sqnr(cell, others), *_agreement(cell), *_compute(cell), *_weights(cell), *_time(cell)]
+    return [
+        {"kind": kind, "figure": figure, "explanation": KNOWN.get((architecture, cell["recipe"], kind), explanation)}
+        for kind, figure, explanation in found
+    ]
+
+
+def _failure(cell: Cell, others: Mapping[str, Cell]) -> Found:
+    """A refusal explains itself, unless the recipe is at fault, or another quantizer does better on this network."""
+    reason = cell["reason"]
+    if cell["failure"] != "refused" or any(words in reason for words in FAULTS):
+        return [("crashed", reason, None)]
+    ratio = RATIO.search(reason)
+    if ratio is None:
+        return [("refused", reason, "the message says what is not possible")]
+    return [("refused", reason, _no_better(cell["recipe"], float(ratio[1]), others))]
+
+
+def _sqnr(cell: Cell, others: Mapping[str, Cell]) -> Found:
+    if cell["sqnr_db"] >= MIN_SQNR:
+        return []
+    explanation, jump = _no_better(cell["recipe"], cell["sqnr_db"], others), cell["jump"]
+    if explanation and jump:
+        explanation += f"; it jumps at '{jump['layer']}' to {jump['sqnr_db']:.0f} dB"
+    return [("SQNR", f"SQNR {cell['sqnr_db']:.1f} dB", explanation)]
+
+
+def _no_better(recipe: str, ratio: float, others: Mapping[str, Cell]) -> str | None:
+    """That 8 bits give no more on this network, where no other quantizer reaches more than `ratio` in decibels."""
+    reached = {
+        name: others[name]["sqnr_db"] for name in REFERENCES.get(recipe, ()) if "sqnr_db" in others.get(name, {})
+    }
+    if not reached or max(reached.values()) > ratio + ALIKE_DB:
+        return None
+    return "8 bits give no more here: " + ", ".join(f"{name} {value:.1f} dB" for name, value in reached.items())
+
+
+def _agreement(cell: Cell) -> Found:
+    agreement = cell.get("agreement")
+    if agreement is None or agreement >= MIN_AGREEMENT:
+        return []
+    expected = cell["agreement_expected"]
+    by_chance = CHANCE * (expected * (1 - expected) / cell["n"]) ** 0.5
+    explanation = f"so many decisions are close: noise of {cell['sqnr_db']:.1f} dB lets expect {expected:.1%}"
+    return [("agreement", f"agreement {agreement:.1%}", explanation if agreement >= expected - by_chance else None)]
+
+
+def _compute(cell: Cell) -> Found:
+    recipe, share, left = cell["recipe"], cell["integer_compute_share"], cell["float_compute"]
+    if recipe not in COMPUTES or (share is not None and share >= MIN_SHARE):
+        return []
+    figure = "integer compute unknown" if share is None else f"integer compute {share:.1%}"
+    purposely, reason = FLOAT_BY_DESIGN.get(recipe, (set[str](), ""))
+    without = left.keys() & WITHOUT_KERNEL if not recipe.startswith("litert") else set[str]()
+    reasons = [reason] if left.keys() & purposely else []
+    reasons += [f"onnxruntime has no integer kernel for {', '.join(sorted(without))}"] if without else []
+    explained = bool(cell["left"]) or (left and left.keys() <= purposely | without)
+    reasons += [_left(cell)] if cell["left"] else []
+    return [("compute", figure, "; ".join(reasons) if explained else None)]
+
+
+def _weights(cell: Cell) -> Found:
+    share = cell["integer_weight_share"]
+    if cell["recipe"] not in STORES or (share is not None and share >= MIN_SHARE):
+        return []
+    figure = "integer weights unknown" if share is None else f"integer weights {share:.1%}"
+    named = ", ".join(sorted(cell["float_compute"].keys() & WITHOUT_KERNEL))
+    reasons = [f"{named} takes weights in float alone"] if named else []
+    reasons += [_left(cell)] if cell["left"] else []
+    return [("weights", figure, "; ".join(reasons) or None)]
+
+
+def _left(cell: Cell) -> str:
+    return f"TFMOT cannot quantize {', '.join(cell['left'])}"
+
+
+def _time(cell: Cell) -> Found:
+    ratio = cell.get("peer_ratio")
+    if cell["recipe"] != "static_int8" or ratio is None or ratio <= SLOWER:
+        return []
+    low, high = cell["peer_ratio_ci95"]
+    figure = f"{ratio:.2f} of {peer.NAME}'s time [{low:.2f}, {high:.2f}]"
+    return [("time", figure, f"not told from {SLOWER} by this many rounds" if low <= SLOWER else None)]
