@@ -55,6 +55,7 @@ def fold(model: onnx.ModelProto) -> None:
         channels = _channels(node, constants, shapes)
         if channels is not None:
             _take_over(model, node, channels, constants, readers, shapes)
+    _normalize_as_layers(model)
 
 
 def _take_over(
@@ -122,6 +123,37 @@ def _by_channel(node: onnx.NodeProto, kernel: np.ndarray, scale: np.ndarray) -> 
     groups = qdq.attribute(node, "group", 1)
     grouped = kernel.reshape(groups, kernel.shape[0] // groups, *kernel.shape[1:])
     return (grouped * scale.reshape(groups, 1, -1, *[1] * (kernel.ndim - 2))).reshape(kernel.shape)
+
+
+def _normalize_as_layers(model: onnx.ModelProto) -> None:
+    """Write batch normalization that no layer took over as a depthwise convolution of one weight and bias a channel.
+
+    That has an integer kernel, and batch normalization has none.
+    """
+    constants, shapes = qdq.constants(model), qdq.shapes(model)
+    for place, node in enumerate(list(model.graph.node)):
+        rank = len(shapes.get(node.input[0], ())) if node.op_type == "BatchNormalization" else 0
+        if rank not in (3, 4) or node.input[1] not in constants:
+            continue
+        channels = Channels(constants[node.input[1]].dims[0], 1 - rank, rank)
+        found = _affine(node, node.input[0], channels, constants)
+        if found is None:
+            continue
+        kernel = found.scale.reshape(-1, *[1] * (rank - 1))
+        weight, bias = (
+            qdq.add_constant(model, f"{node.output[0]}/{part}", array)
+            for part, array in (("weight", kernel), ("bias", found.shift))
+        )
+        made = helper.make_node(
+            "Conv",
+            [node.input[0], weight, bias],
+            [node.output[0]],
+            group=channels.count,
+            kernel_shape=[1] * (rank - 2),
+            doc_string=node.doc_string,
+        )
+        model.graph.node.remove(node)
+        model.graph.node.insert(place, made)
 
 
 def _channels(node: onnx.NodeProto, constants: Constants, shapes: Shapes) -> Channels | None:

@@ -23,6 +23,8 @@ OUTPUT_AXIS = {"Conv": 0, "ConvTranspose": 1, "MatMul": -1, "Gemm": -1}
 """Axis of the output channels in each operator's weight."""
 INTEGER_KERNELS = ("Conv", "MatMul", "Gemm")
 """Operators with weights that onnxruntime runs in integers; a transposed convolution stays float."""
+VOLUMES = 5
+"""Dimensions of the weights of a 3-D convolution: its integer kernel takes six times FP32's time."""
 BIAS_STEPS = 2**30
 """Steps of an int32 bias on either side of zero."""
 TINY = 1e-30
@@ -237,7 +239,7 @@ def has_bias(node: onnx.NodeProto) -> bool:
 
 
 def is_layer(node: onnx.NodeProto, known: Mapping[str, onnx.TensorProto]) -> bool:
-    """Whether onnxruntime has an integer kernel for `node`: with constant weights, and a Gemm as `gemm` leaves it.
+    """Whether onnxruntime has a fast integer kernel for `node`: with constant weights, and a Gemm as `gemm` leaves it.
 
     `known` are the model's `constants`.
     """
@@ -245,7 +247,8 @@ def is_layer(node: onnx.NodeProto, known: Mapping[str, onnx.TensorProto]) -> boo
         return False
     if has_bias(node) and node.input[BIAS_INPUT] not in known:
         return False
-    return node.op_type == "Conv" or (not node.attribute and len(known[node.input[WEIGHT_INPUT]].dims) == 2)
+    rank = len(known[node.input[WEIGHT_INPUT]].dims)
+    return rank < VOLUMES if node.op_type == "Conv" else not node.attribute and rank == 2
 
 
 def shapes(model: onnx.ModelProto) -> Shapes:

@@ -45,7 +45,7 @@ def points(model: onnx.ModelProto, left: Collection[str] = ()) -> list[str]:
     products = _products(model)
     found: set[str] = set()
     for node in model.graph.node:
-        result = _behind_clip(node, readers)
+        result = behind_clip(node, readers)
         if node.output[0] in weighted.difference(left):
             found.add(qdq.origin(node.input[0], makers))
             if node.op_type not in FLOAT_OUTPUT or result != node.output[0]:
@@ -56,7 +56,7 @@ def points(model: onnx.ModelProto, left: Collection[str] = ()) -> list[str]:
         if node.op_type in WITHOUT_WEIGHTS and node.output[0] not in left:
             read = {qdq.origin(name, makers) for name in node.input}
             if read <= found:
-                found.add(_behind_clip(node, readers))
+                found.add(behind_clip(node, readers))
     order = [model.graph.input[0].name, *(output for node in model.graph.node for output in node.output)]
     return [name for name in order if name in found]
 
@@ -79,18 +79,49 @@ def quantize(
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
+    shared = _common_ranges(model, ranges, left)
     for name in points(model, left):
-        scale, zero = uint8_parameters(*ranges[name])
+        scale, zero = uint8_parameters(*shared[name])
         clipped = zero == 0 and not keep_clips
-        qdq.insert_pair(result, _without_clip(result, name, ranges[name]) if clipped else name, scale, zero)
+        qdq.insert_pair(result, _without_clip(result, name, shared[name]) if clipped else name, scale, zero)
 
     def grid_of(weights: np.ndarray, axis: int) -> Grid:
         return qdq.nearest(weights, axis if per_channel else None)
 
     qdq.store_integers(result, grid_of, left)
-    qdq.store_for_float(result, ("ConvTranspose",), grid_of, left)
-    _keep_float(result, left)
+    qdq.store_for_float(result, ("Conv", "ConvTranspose"), grid_of, left)
+    _keep_float(result, [*left, *_volumes(model)])
     return result
+
+
+def _volumes(model: onnx.ModelProto) -> list[str]:
+    """Outputs of 3-D convolutions."""
+    known = qdq.constants(model)
+    return [
+        node.output[0]
+        for node in model.graph.node
+        if node.op_type == "Conv" and node.input[1] in known and len(known[node.input[1]].dims) == qdq.VOLUMES
+    ]
+
+
+def _common_ranges(model: onnx.ModelProto, ranges: Mapping[str, Range], left: Collection[str] = ()) -> dict[str, Range]:
+    """The ranges, with one for all that a Concat joins: it then copies integers, where it would else round them anew.
+
+    Args:
+        model: float.
+        ranges: by activation.
+        left: outputs of operators to leave in float.
+    """
+    makers, readers, asked = qdq.producers(model), qdq.consumers(model), set(points(model, left))
+    joined = dict(ranges)
+    for node in reversed(model.graph.node):
+        result = behind_clip(node, readers)
+        if node.op_type == "Concat" and result in asked and node.output[0] not in left:
+            names = [result, *(qdq.origin(name, makers) for name in node.input)]
+            ends = [joined[name] for name in names]
+            whole = (min(low for low, _ in ends), max(high for _, high in ends))
+            joined |= dict.fromkeys(names, whole)
+    return joined
 
 
 def _products(model: onnx.ModelProto) -> set[str]:
@@ -101,7 +132,7 @@ def _products(model: onnx.ModelProto) -> set[str]:
     }
 
 
-def _behind_clip(node: onnx.NodeProto, readers: Mapping[str, list[onnx.NodeProto]]) -> str:
+def behind_clip(node: onnx.NodeProto, readers: Mapping[str, list[onnx.NodeProto]]) -> str:
     """The output of the ReLU that alone reads `node`, else its own."""
     following = readers.get(node.output[0], [])
     single = len(following) == 1 and following[0].op_type in qdq.CLIPS
@@ -133,7 +164,7 @@ def _keep_float(model: onnx.ModelProto, layers: Collection[str]) -> None:
     """
     constants, makers, readers = qdq.initializers(model), qdq.producers(model), qdq.consumers(model)
     for node in [makers[layer] for layer in layers]:
-        following = readers.get(_behind_clip(node, readers), [])
+        following = readers.get(behind_clip(node, readers), [])
         is_rounded = any(reader.op_type == "QuantizeLinear" for reader in following)
         if is_rounded and qdq.scale_before(node.input[0], makers, constants) is not None:
             place, guarded = list(model.graph.node).index(node), f"{node.output[0]}/float"

@@ -21,7 +21,8 @@ from pipeline.trials import Choice
 class Options(Model):
     method: Method = Choice().method
     per_channel: bool = True
-    bias_correction: bool = False
+    bias_correction: bool = True
+    """Let biases make up for what rounding shifts each layer's mean output by; channels that hardly vary need it."""
     equalize: bool = False
     float_layers: tuple[NonNegativeInt, ...] = ()
     """Layers with weights to leave in float, counted from 0 in graph order: the first ones are often faster so."""
@@ -40,7 +41,7 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
     choice = Choice(
         method=options.method,
         per_channel=options.per_channel,
-        bias_correction=options.bias_correction,
+        bias_correction=options.bias_correction and options.search is None,  # a search tries both
         equalize=options.equalize,
         left=quantizer.layers_at(model, options.float_layers),
     )

@@ -20,9 +20,10 @@ from pipeline.runtimes import onnx as onnx_runtime
 from pipeline.training.conversion import to_onnx
 from pipeline.training.freezing import Frozen, freeze, has_loops, saved_model, unrolled
 
-TOLERANCE = {"float": 1e-4, "fake-quantized": 0.01}
+TOLERANCE = {"float": 1e-4, "fake-quantized": 0.05}
 """Largest error of ONNX logits, relative to Keras' (both as root mean square), that is rounding. Where values are
-fake-quantized, a rounding error decides now and then which of two steps a value falls on; on MNIST that is 0.002."""
+fake-quantized, a rounding error decides now and then which of two steps a value falls on: that was 0.002 on MNIST and
+0.014 on a deep network. A layer converted wrongly is off by far more."""
 
 
 def export(model: keras.Model, samples: np.ndarray, folder: Path) -> None:

@@ -62,3 +62,50 @@ def test_weights_that_training_did_not_round_are_integers_too(make: Make) -> Non
     made = make("qat_int8", learned(rounded=False), images)
     assert (made.proof.integer_weight_share, made.proof.integer_compute_share) == (1, 1)
     assert made.error < 0.02
+
+
+def rounded(source: str, target: str, features: int) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
+    """A dense layer with learned weights."""
+    rng = np.random.default_rng(features)
+    constants = {
+        f"{target}_w": (rng.integers(-127, 128, (features, 8)) * 0.004).astype(np.float32),
+        f"{target}_b": rng.normal(0, 0.1, 8).astype(np.float32),
+    }
+    nodes = [node("MatMul", [source, f"{target}_w"], [f"{target}_m"])]
+    return [*nodes, node("Add", [f"{target}_m", f"{target}_b"], [target])], constants
+
+
+@pytest.mark.parametrize("activation", ["Tanh", "Sigmoid"])
+def test_layers_that_lack_a_range_get_that_of_the_images(activation: str, make: Make) -> None:
+    """Training rounds in front of such an activation only, so that the layer behind it reads floats."""
+    first, constants = rounded("f", "a", 256)
+    second, more = rounded("t", "y", 8)
+    nodes = [*pair("x", "i"), node("Reshape", ["i", "flat"], ["f"]), *first, *pair("a", "r")]
+    nodes += [node(activation, ["r"], ["t"]), *second]
+    constants |= more | {"flat": np.array([0, -1]), "i_s": np.array(1 / 255, np.float32)}
+    constants |= {"zero": np.array(0, np.uint8), "r_s": np.array(0.02, np.float32)}
+    model = graphs.unprepared(nodes, constants, result=(8,))
+    model.metadata_props.add(key="session.disable_quant_qdq", value="1")
+    made = make("qat_int8", model, np.random.default_rng(1).random((100, 4, 8, 8), dtype=np.float32))
+    assert (made.proof.integer_weight_share, made.proof.integer_compute_share) == (1, 1)
+    assert made.error < 0.02
+
+
+def test_layers_before_a_concat_compute_in_integers(make: Make) -> None:
+    """Training rounds behind it; the same grid in front of it gives the same values."""
+    rng = np.random.default_rng(0)
+    constants: dict[str, np.ndarray] = {"zero": np.array(0, np.uint8), "flat": np.array([0, -1])}
+    nodes = pair("x", "i")
+    for name in "cd":
+        nodes += [node("Conv", ["i", f"{name}_w", f"{name}_b"], [name]), graphs.relu(name, f"{name}_r")]
+        constants[f"{name}_w"] = (rng.integers(-127, 128, (4, 4, 3, 3)) * 0.002).astype(np.float32)
+        constants[f"{name}_b"] = np.linspace(-1, 1, 4, dtype=np.float32)
+    last, more = rounded("f", "y", 288)
+    nodes += [node("Concat", ["c_r", "d_r"], ["j"], axis=1), *pair("j", "k"), node("Reshape", ["k", "flat"], ["f"])]
+    constants |= more | {"i_s": np.array(1 / 255, np.float32), "k_s": np.array(0.03, np.float32)}
+    model = graphs.unprepared([*nodes, *last], constants, result=(8,))
+    model.metadata_props.add(key="session.disable_quant_qdq", value="1")
+    made = make("qat_int8", model, np.random.default_rng(1).random((100, 4, 8, 8), dtype=np.float32))
+    assert made.proof.float_nodes == []
+    assert made.proof.integer_compute_share == 1
+    assert made.error < 0.01

@@ -7,6 +7,7 @@ import onnx
 import pytest
 from onnx import helper
 
+from pipeline import qdq
 from pipeline.errors import ModelError
 from tests.pipeline import onnx_graphs as graphs
 from tests.pipeline.recipes.conftest import Make
@@ -125,6 +126,62 @@ def test_products_of_activations_compute_in_integers(make: Make) -> None:
     assert made.proof.integer_weight_share == 1
     assert {each.operator for each in made.proof.float_nodes} == {"Softmax"}
     assert made.error < 0.05
+
+
+def test_what_is_joined_is_copied(make: Make) -> None:
+    """Three branches of other ranges, joined: with one grid for all, integers are not rounded anew."""
+    nodes, names = [], "cde"
+    for name in names:
+        nodes += [graphs.conv("x", name), graphs.relu(name, f"{name}_r")]
+    nodes += [node("Concat", [f"{name}_r" for name in names], ["j"], axis=1), *graphs.head("j")]
+    constants = graphs.parameters(dict.fromkeys(names, (4, 4, 3, 3)), 12)
+    constants["d_w"] *= 2
+    made = make("static_int8", graphs.unprepared(nodes, constants), graphs.images(100))
+    assert made.proof.float_nodes == []
+    scales = qdq.initializers(onnx.load(made.path))
+    joined = next(each for each in onnx.load(made.path).graph.node if each.op_type == "Concat")
+    makers = qdq.producers(onnx.load(made.path))
+    assert len({float(scales[makers[name].input[1]]) for name in joined.input}) == 1
+    assert made.error < 0.03
+
+
+def test_batch_normalization_on_its_own_computes_in_integers(make: Make) -> None:
+    """Before its convolution, as in the second ResNet: no layer can take it over."""
+    statistics = {name: graphs.drawn(1, 4, seed=seed).ravel() for seed, name in enumerate(("beta", "mean"))}
+    statistics |= {
+        name: np.abs(graphs.drawn(1, 4, seed=seed)).ravel() + 1 for seed, name in enumerate(("gamma", "var"))
+    }
+    nodes = [graphs.conv("x", "c"), node("BatchNormalization", ["c", "gamma", "beta", "mean", "var"], ["n"])]
+    nodes += [graphs.relu("n", "r"), graphs.conv("r", "d"), node("Add", ["c", "d"], ["a"]), *graphs.head("a")]
+    constants = graphs.parameters({"c": (4, 4, 3, 3), "d": (4, 4, 3, 3)}, 4) | statistics
+    made = make("static_int8", graphs.unprepared(nodes, constants), graphs.images(100))
+    assert made.proof.float_nodes == []
+    assert made.error < 0.03
+
+
+def test_a_volume_computes_in_float_over_integer_weights(make: Make) -> None:
+    """Its integer kernel takes six times FP32's time."""
+    nodes = [graphs.conv("x", "c"), graphs.relu("c", "r"), node("Reshape", ["r", "volume"], ["v"])]
+    nodes += [node("Conv", ["v", "k", "k_b"], ["w"], kernel_shape=[3, 3, 3]), graphs.relu("w", "s")]
+    nodes += [node("Reshape", ["s", "flat"], ["row"]), node("Gemm", ["row", "y_w", "y_b"], ["y"])]
+    constants = graphs.parameters({"c": (4, 4, 3, 3)}, 6 * 2 * 2 * 6)
+    kernel = {"k": np.random.default_rng(0).normal(0, 0.2, (6, 1, 3, 3, 3)).astype(np.float32)}
+    kernel |= {"k_b": np.linspace(-1, 1, 6, dtype=np.float32), "volume": np.array([-1, 1, 4, 8, 8])}
+    constants["y_w"] = graphs.drawn(6 * 2 * 6 * 6, 3)
+    made = make("static_int8", graphs.unprepared(nodes, constants | kernel), graphs.images(100))
+    assert made.proof.integer_weight_share == 1
+    assert 0 < (made.proof.integer_compute_share or 0) < 1
+    assert made.error < 0.03
+
+
+def test_channels_that_hardly_vary_keep_their_means(make: Make) -> None:
+    """Rounding shifts the mean of each output by some of its own step; where little else happens, that is all."""
+    images = (100 + graphs.images(100)).astype(np.float32)
+    plain, corrected = (
+        make("static_int8", graphs.stack(3), images, bias_correction=each).error for each in (False, True)
+    )
+    assert corrected < plain / 2
+    assert make("static_int8", graphs.stack(3), images).error == corrected
 
 
 def test_weights_of_a_transposed_convolution_are_integers(make: Make) -> None:
