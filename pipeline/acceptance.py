@@ -127,8 +127,9 @@ def _compare(wanted: np.ndarray, got: np.ndarray, min_sqnr_db: float, clips: cli
 
 
 def _layers(path: Path, network: Path, images: np.ndarray, predict: Predictor) -> dict[str, float]:
+    measure = layer_error.measure if path.suffix == ".onnx" else layer_error.measure_litert
     try:
-        return layer_error.measure(path, network, images, predict.feed(images[: layer_error.IMAGES]))
+        return measure(path, network, images, predict.feed(images[: layer_error.IMAGES]))
     except Exception as error:  # noqa: BLE001 - a refused file may be broken in any way; it is refused all the same
         print(f"Its layers cannot be compared: {_sentence(error)}", file=sys.stderr)
         return {}

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from pipeline import canonical, equalization, qdq
+from pipeline import canonical, equalization, litert_layers, qdq
 from pipeline.findings import Jump
 from pipeline.probe import open_probe
 from pipeline.splits import pixels
-from pipeline.trials import decibels
+from pipeline.trials import decibels, sqnr
 
 IMAGES = 64
 """So many are enough, and every layer is run on each."""
@@ -52,6 +52,28 @@ def measure(path: Path, network: Path, images: np.ndarray, fed: np.ndarray) -> d
     references = [exported, equalization.equalize(exported)] if equalization.applies(exported) else [exported]
     found = [_ratios(model, reference, pairs, fed, asked) for reference in references]
     return max(found, key=lambda ratios: sum(ratios.values()))
+
+
+def measure_litert(path: Path, network: Path, images: np.ndarray, fed: np.ndarray) -> dict[str, float]:
+    """The same of a LiteRT file, over the first 16 images; arguments as those of `measure`.
+
+    LiteRT keeps the channels last and the exported network mostly not: of both orders the one that fits is taken.
+    """
+    exported = canonical.load(network)
+    outputs, ends = _outputs(exported), {value.name for value in exported.graph.output}
+    last = next((layer for layer, value in outputs.items() if value in ends), None)
+    got = litert_layers.values(path, fed[:BATCH], outputs, last)
+    layers = [layer for layer in outputs if layer in got]
+    asked = {exported.graph.input[0].name: pixels(images[:BATCH])}
+    session = open_probe(exported, list(dict.fromkeys(outputs[layer] for layer in layers)))
+    wanted = dict(zip((value.name for value in session.get_outputs()), session.run(None, asked), strict=True))
+    found = {}
+    for layer in layers:
+        reference, value = wanted[outputs[layer]], got[layer]
+        forms = [form for form in (value, np.moveaxis(value, -1, 1)) if form.shape == reference.shape]
+        if forms:
+            found[layer] = round(max(sqnr(reference, form) for form in forms), 2)
+    return found
 
 
 def jump(network: Path, sqnr_db: Mapping[str, float]) -> Jump | None:

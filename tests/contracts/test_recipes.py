@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 import onnx
 import pytest
+from ai_edge_litert import schema_py_generated as schema
+from onnx import numpy_helper
 
-from pipeline import canonical, layer_error, proof, recipes
+from pipeline import canonical, clipping, layer_error, proof, recipes
 from pipeline.errors import ModelError, ParamsError
 from pipeline.findings import Acceptance
 from pipeline.params import load_params
@@ -20,6 +23,7 @@ pytestmark = pytest.mark.slow
 LEARNED = [name for name in recipes.names() if "qat" in name]
 """Recipes that need a network with learned ranges."""
 ONNX = [name for name in recipes.names() if not name.startswith("litert")]
+LITERT = [name for name in recipes.names() if name.startswith("litert")]
 INTEGER = [name for name in recipes.names() if "int8" in name]
 
 Make = Callable[[str], Path]
@@ -97,6 +101,49 @@ def test_its_layers_bear_the_names_of_the_networks_layers(
     found = layer_error.measure(path, source(exported, name) / "model.onnx", chosen, open_model(path).feed(chosen))
     assert [layer.removeprefix("quant_") for layer in found] == ["conv2d", "dense"]
     assert min(found.values()) > 20
+
+
+@pytest.mark.parametrize("name", LITERT)
+def test_the_layers_of_litert_files_are_told_apart_too(
+    name: str, make: Make, exported: Path, samples: Samples, tmp_path: Path
+) -> None:
+    """Held to a network whose dense layer is the negative, the error jumps there."""
+    path, network, seen = make(name), canonical.load(source(exported, name) / "model.onnx"), samples.calibration
+    fed = open_model(path).feed(seen)
+    found = layer_error.measure_litert(path, source(exported, name) / "model.onnx", seen, fed)
+    assert [layer.removeprefix("quant_") for layer in found] == ["conv2d", "dense"]
+    assert min(found.values()) > 20
+    assert layer_error.jump(source(exported, name) / "model.onnx", found) is None
+    (weights,) = [tensor for tensor in network.graph.initializer if len(tensor.dims) == 2]
+    weights.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(weights), weights.name))
+    canonical.save(network, tmp_path / "model.onnx")
+    turned = layer_error.measure_litert(path, tmp_path / "model.onnx", seen, fed)
+    jump = layer_error.jump(tmp_path / "model.onnx", turned)
+    assert jump
+    assert jump.layer.removeprefix("quant_") == "dense"
+
+
+def test_what_litert_cuts_off_is_counted(make: Make, exported: Path, tmp_path: Path) -> None:
+    """Weights at half their scale, and biases at the ends of int32."""
+    path, network = make("litert_static_int8"), exported / "fp32/model.onnx"
+    arrays = [numpy_helper.to_array(tensor) for tensor in onnx.load(network).graph.initializer]
+    floats = {array.ndim: np.moveaxis(array, 1, -1) if array.ndim == 4 else array.T for array in arrays}
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(path.read_bytes(), 0))
+    lost = 0
+    for tensor in model.subgraphs[0].tensors:
+        buffer = model.buffers[tensor.buffer]
+        if tensor.type == schema.TensorType.INT8 and buffer.data is not None:
+            tensor.quantization.scale = tensor.quantization.scale / 2
+            steps = floats[len(tensor.shape)] / tensor.quantization.scale.reshape(-1, *[1] * (len(tensor.shape) - 1))
+            lost += int((np.abs(steps) > 127.51).sum())
+            buffer.data = np.frombuffer(np.clip(np.rint(steps), -127, 127).astype(np.int8).tobytes(), np.uint8)
+        elif tensor.type == schema.TensorType.INT32 and tensor.quantization.scale is not None:
+            buffer.data = np.frombuffer(np.full(tensor.shape, -(2**31) + 1, np.int32).tobytes(), np.uint8)
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    (tmp_path / "model.tflite").write_bytes(bytes(builder.Output()))
+    assert clipping.count(tmp_path / "model.tflite", network) == clipping.Clips(biases=22, weights=lost, unmatched=0)
+    assert lost
 
 
 @pytest.mark.parametrize("name", recipes.names())
