@@ -37,7 +37,8 @@ def decided(session: onnxruntime.InferenceSession, path: Path) -> onnxruntime.In
         path: the file, with its external data beside it.
 
     Raises:
-        as `onnxruntime.InferenceSession` does, where onnxruntime cannot make the sums exact.
+        EncodeError: the weights that the file holds itself, with a copy for each reader, are more than 2 GB.
+        Exception: one of onnxruntime's own, as `onnxruntime.InferenceSession` raises them.
     """
     options = session.get_session_options()
     if cut_off_here():

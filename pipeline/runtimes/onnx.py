@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from google.protobuf.message import EncodeError
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
 from pipeline import exact_sums, onnx_file, session_options
@@ -63,7 +64,7 @@ def _create(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.Infe
 def _exact(session: onnxruntime.InferenceSession, path: Path) -> onnxruntime.InferenceSession:
     try:
         return exact_sums.decided(session, path)
-    except FAILURES as error:
+    except (*FAILURES, EncodeError) as error:
         raise ModelError(
             f"onnxruntime loads {path}, but not with {exact_sums.OPTION}, without which its answers on this CPU can be "
             f"wrong: {error}. Run it on a CPU with VNNI, or quantize it again."
