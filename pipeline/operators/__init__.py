@@ -6,7 +6,7 @@ float type, or of integers that stand for float values. Every one is a weight, e
 - biases: what a linear layer or a normalization adds by its own input, and any constant vector (at most one axis
   longer than 1) that Add or Sub adds;
 - settings, which are no parameters at all: constants of one element, shapes, axes and indices, scales and zero points,
-  clip bounds, fill values, and the initial state of a recurrent layer.
+  clip bounds, fill values, and the initial state of a recurrent layer or a loop.
 
 So embedding tables, slopes of PReLU, scales of normalizations, constant operands of Mul or Einsum, and position
 embeddings are weights. Operators in the subgraphs of Loop, If and Scan, or of WHILE and IF, read them as well.

@@ -137,7 +137,7 @@ def _read(
     makers = makers.new_child({output: node for node in graph.node for output in node.output})
     for node in graph.node:
         for inner in subgraphs(node):
-            yield from _read(inner, stored, makers)
+            yield from _read(inner, stored, makers.new_child(_handed_in(node, inner)))
         if qualified(node) in THROUGH or node.op_type == "Constant":
             continue
         if _scales_integers(node, stored, makers) or _scales_sums(node, makers):
@@ -151,15 +151,39 @@ def _read(
                 yield tensor, _parameter(node, place, tensor, kind)
 
 
+def _handed_in(node: onnx.NodeProto, body: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
+    """States of a Loop or Scan that never change: inside, they are what is handed in."""
+    first = {"Loop": 2, "Scan": 0}.get(qualified(node))
+    if first is None:
+        return {}
+    makers = {inner.output[0]: inner for inner in body.node if inner.op_type == "Identity"}
+    after = [value.name for value in body.output[first // 2 :]]
+    states = [value.name for value in body.input[first:]]
+    same = {}
+    for state, given, changed in zip(states, node.input[first:], after, strict=False):
+        while changed in makers:
+            changed = makers[changed].input[0]  # noqa: PLW2901 - followed to where it comes from
+        if changed == state:
+            same[state] = helper.make_node("Identity", [given], [state])
+    return same
+
+
 def _kind(node: onnx.NodeProto, place: int, tensor: TensorProto, converted: bool) -> str | None:
     """What the tensor is to the operator: `weight`, `bias` or, None, neither."""
     kind, several = qualified(node), [size for size in tensor.dims if size > 1]
     if place in BIASES.get(kind, set()):
         return "bias"
     data = tensor.data_type in FLOATS | SMALL or (converted and tensor.data_type != TensorProto.BOOL)
-    if place in SETTINGS.get(kind, set()) or not data or not (several or kind in FORMULAS):
+    if place in SETTINGS.get(kind, set()) or place < _states(node) or not data or not (several or kind in FORMULAS):
         return None
     return "bias" if kind in ADDENDS and len(several) == 1 else "weight"
+
+
+def _states(node: onnx.NodeProto) -> int:
+    """The first inputs of a Loop or Scan are what its states begin with."""
+    if qualified(node) == "Scan":
+        return len(node.input) - int(attribute(node, "num_scan_inputs", 1))
+    return len(node.input) if qualified(node) == "Loop" else 0
 
 
 def _parameter(node: onnx.NodeProto, place: int, tensor: TensorProto, kind: str) -> Parameter:

@@ -10,6 +10,7 @@ from onnx import helper
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
 from pipeline import qdq
+from pipeline.operators.onnx_loops import trips
 from pipeline.operators.onnx_macs import Values, attribute
 from pipeline.probe import open_probe
 
@@ -111,7 +112,7 @@ def _body(node: onnx.NodeProto, graph: onnx.GraphProto, around: Body, model: onn
         feeds |= {name: outer[name] for name in captured(graph)}
         alone = _alone(graph, feeds, model)
         found = qdq.initializers(alone) | feeds | _run(alone, feeds)
-        return Body(graph, found, constants, _times(node, graph, outer | found, constants))
+        return Body(graph, found, constants, _times(node, graph, outer | found, constants, model))
     except (*FAILURES, KeyError, IndexError, TypeError, ValueError, AttributeError):
         return Body(graph, None, constants, None)
 
@@ -130,27 +131,20 @@ def _arguments(node: onnx.NodeProto, outer: Values) -> list[Any]:
 
 
 def _times(
-    node: onnx.NodeProto, graph: onnx.GraphProto, found: Mapping[str, Any], constants: frozenset[str]
+    node: onnx.NodeProto,
+    graph: onnx.GraphProto,
+    found: Mapping[str, Any],
+    constants: frozenset[str],
+    model: onnx.ModelProto,
 ) -> int | None:
-    """Of a Loop only where it always runs as often as the file says, and always with the same shapes."""
+    """Of a Loop only where the file alone says it, and every iteration has the same shapes."""
     if node.op_type == "If":
         return 1
-    if node.op_type == "Scan":
-        count = attribute(node, "num_scan_inputs", 1)
-        axes = attribute(node, "scan_input_axes", [0] * count)
-        return int(found[node.input[-count]].shape[axes[0]])
-    trips, begins = node.input[:2]
-    continues = _always(graph, constants) and (not begins or (begins in constants and bool(found[begins])))
-    return int(found[trips]) if trips in constants and continues and _keeps_shapes(graph, found) else None
-
-
-def _always(graph: onnx.GraphProto, constants: frozenset[str]) -> bool:
-    """Whether the condition to go on is handed on as it came, or is stored."""
-    makers = {node.output[0]: node for node in graph.node if node.op_type == "Identity"}
-    after = graph.output[0].name
-    while after in makers:
-        after = makers[after].input[0]
-    return after == graph.input[1].name or after in constants
+    if node.op_type == "Loop":
+        return trips(node, graph, found, constants, model) if _keeps_shapes(graph, found) else None
+    count = attribute(node, "num_scan_inputs", 1)
+    axes = attribute(node, "scan_input_axes", [0] * count)
+    return int(found[node.input[-count]].shape[axes[0]])
 
 
 def _keeps_shapes(graph: onnx.GraphProto, found: Values) -> bool:

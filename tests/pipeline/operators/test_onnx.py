@@ -226,9 +226,9 @@ def body(name: str, inputs: Sequence[str], outputs: Sequence[str], nodes: Sequen
     return helper.make_graph(nodes, name, [ends[end] for end in inputs], [ends[end] for end in outputs])
 
 
-def loop(trips: list[onnx.NodeProto], on: onnx.NodeProto) -> list[onnx.NodeProto]:
+def loop(trips: list[onnx.NodeProto], *on: onnx.NodeProto) -> list[onnx.NodeProto]:
     """A loop whose body multiplies by weights that lie outside of it."""
-    inner = body("b", ["i", "go", "s"], ["on", "t"], [on, node("MatMul", ["s", "w"], ["t"])])
+    inner = body("b", ["i", "go", "s"], ["on", "t"], [node("MatMul", ["s", "w"], ["t"]), *on])
     return [*trips, node("Loop", ["trips", "", "x"], ["y"], body=inner)]
 
 
@@ -244,13 +244,14 @@ COMPUTED = [
     [
         (loop([], HAND_ON), 9 * 36),
         (loop(COMPUTED, HAND_ON), None),
-        (loop([], node("Less", ["i", "five"], ["on"])), None),
+        (loop([], node("Less", ["i", "five"], ["on"])), 6 * 36),
+        (loop([], node("ReduceMax", ["t"], ["top"], keepdims=0), node("Less", ["top", "bound"], ["on"])), None),
     ],
 )
 def test_a_loop_costs_its_body_as_often_as_the_file_says(
     nodes: list[onnx.NodeProto], expected: int | None, tmp_path: Path
 ) -> None:
-    constants = {"w": floats(6, 6), "five": np.array(5), "trips": np.array(9)}
+    constants = {"w": floats(6, 6), "five": np.array(5), "trips": np.array(9), "bound": np.array(3, np.float32)}
     if len(nodes) > 1:
         constants.pop("trips")
     path = write(tmp_path / "model.onnx", nodes, constants, [6])
@@ -259,6 +260,42 @@ def test_a_loop_costs_its_body_as_often_as_the_file_says(
     shown = proof.prove(path)
     assert shown.integer_compute_share == (None if expected is None else 0)
     assert [each.operator for each in shown.uncounted] == ([] if expected else ["MatMul"])
+
+
+def test_what_a_loop_hands_on_unchanged_is_read_inside_and_states_are_no_weights(tmp_path: Path) -> None:
+    """As converters write loops: bias and weights are states that never change, beside a counter and a state."""
+    ends: dict[str, Any] = {"u": (TensorProto.INT64, []), "v": (TensorProto.INT64, [])}
+    ends |= {name: (TensorProto.FLOAT, [6, 6]) for name in ("w", "w2")} | {
+        name: (TensorProto.FLOAT, [6]) for name in ("b", "b2")
+    }
+    ends |= {name: (TensorProto.FLOAT, [1, 6]) for name in ("s", "t")}
+    ends |= {"i": (TensorProto.INT64, []), "go": (TensorProto.BOOL, []), "on": (TensorProto.BOOL, [])}
+    inner = helper.make_graph(
+        [
+            node("Add", ["u", "one"], ["v"]),
+            node("MatMul", ["s", "w"], ["m"]),
+            node("Add", ["m", "b"], ["t"]),
+            node("Identity", ["w"], ["w2"]),
+            node("Less", ["v", "four"], ["on"]),
+        ],
+        "b",
+        [helper.make_tensor_value_info(name, *ends[name]) for name in ("i", "go", "u", "s", "w", "b")],
+        [helper.make_tensor_value_info(name, *ends[name]) for name in ("on", "v", "t", "w2", "b")],
+    )
+    names = ["", "begin", "zero", "start", "weights", "bias"]
+    nodes = [node("Loop", names, ["u1", "s1", "w1", "b1"], body=inner), node("MatMul", ["x", "s1"], ["y"])]
+    constants = {
+        "begin": np.array(True),
+        "zero": np.array(0),
+        "start": np.zeros((1, 6), np.float32),
+        "weights": floats(6, 6),
+        "bias": floats(6),
+        "one": np.array(1),
+        "four": np.array(4),
+    }
+    path = write(tmp_path / "model.onnx", nodes, constants, [1])
+    assert macs(path) == [4 * 36, 6]
+    assert stored(path) == {"weight": 36, "bias": 6}
 
 
 def test_a_scan_costs_its_body_once_a_slice(tmp_path: Path) -> None:
