@@ -45,7 +45,7 @@ def convert(exported: Path, configure: Callable[[Converter], None] | None = None
         except FAILURES as error:
             raise ModelError(
                 f"LiteRT's converter does not take {exported.name}: {_reason(str(error))}. "
-                "Replace that layer, or leave this network's LiteRT variants out of params.yaml."
+                "Replace that layer, or have no LiteRT variants of this network."
             ) from None
 
 
