@@ -62,7 +62,7 @@ def lay_out(model: keras.Model, stays_float: Callable[[keras.layers.Layer], bool
     """
     start, steps, end = steps_of(model)
     steps = split_activations(steps, stays_float)
-    float_layers = {id(step.layer) for step in steps if stays_float(step.layer)}
+    float_layers = _float_layers(steps, stays_float)
     if not float_layers and {id(step.layer) for step in steps} <= set(map(id, model.layers)):
         return Layout(model)
     kept = [step for step in steps if id(step.layer) in float_layers]
@@ -80,6 +80,18 @@ def lay_out(model: keras.Model, stays_float: Callable[[keras.layers.Layer], bool
             outputs = step.layer(*args, **kwargs)
         tensors |= zip(step.outputs, tf.nest.flatten(outputs), strict=True)
     return Layout(keras.Model(inputs, tensors[end], name=model.name), {kind.__name__: kind})
+
+
+def _float_layers(steps: Sequence[Step], stays_float: Callable[[keras.layers.Layer], bool]) -> set[int]:
+    """Ids of the layers that stay float, and of concatenations that read them: LiteRT quantizes all inputs or none."""
+    found: set[int] = set()
+    floats: set[Slot] = set()
+    for step in steps:
+        mixed = isinstance(step.layer, keras.layers.Concatenate) and not floats.isdisjoint(step.inputs)
+        if mixed or id(step.layer) in found or stays_float(step.layer):
+            found.add(id(step.layer))
+            floats.update(step.outputs)
+    return found
 
 
 def _kind(kept: Sequence[Step], quantized: Sequence[bool]) -> Any:

@@ -45,9 +45,10 @@ def initialize_ranges(model: keras.Model, images: np.ndarray, batch_size: int = 
 
 
 def widen(model: keras.Model, images: np.ndarray) -> None:
-    """Make ranges that are too narrow to be divided by 0..1, in place, and say so: their layer gives zeros only.
+    """Replace ranges that are too narrow to be divided by, in place, and say where a whole layer is dead.
 
-    Such is the range of a ReLU that died; a moving average comes ever closer to 0..0 after it did.
+    A ReLU that died has the range 0..0, or comes ever closer to it, and gets 0..1. A channel of weights that are all
+    zero has the range 0..0 too, and gets -1..1: with a scale next to 0 its bias would leave the integers' range.
     """
     for low, high in _activation_ranges(model, images[:1]):
         if high.numpy() - low.numpy() < NARROW:
@@ -57,17 +58,25 @@ def widen(model: keras.Model, images: np.ndarray) -> None:
             )
             low.assign(0)
             high.assign(1)
+    for low, high in _ranges(model, images[:1], (quantizers.LastValueQuantizer,)):
+        dead = high.numpy() == low.numpy()
+        low.assign(np.where(dead, -1, low.numpy()))
+        high.assign(np.where(dead, 1, high.numpy()))
 
 
 def _activation_ranges(model: keras.Model, images: np.ndarray) -> list[tuple[tf.Variable, tf.Variable]]:
-    """Minimum and maximum of each range of activations, in the order in which they are used."""
+    return _ranges(model, images, ACTIVATION_QUANTIZERS)
+
+
+def _ranges(model: keras.Model, images: np.ndarray, kinds: tuple[type, ...]) -> list[tuple[tf.Variable, tf.Variable]]:
+    """Minimum and maximum of each range of these kinds of quantizers, in the order in which they are used."""
     found = {}
 
     def record(_: object, inputs: tf.Tensor, _training: object, weights: dict[str, tf.Variable]) -> tf.Tensor:
         found[id(weights["min_var"])] = (weights["min_var"], weights["max_var"])
         return inputs
 
-    with _calls_replaced(dict.fromkeys(ACTIVATION_QUANTIZERS, record)):
+    with _calls_replaced(dict.fromkeys(kinds, record)):
         model(images, training=False)
     return list(found.values())
 
