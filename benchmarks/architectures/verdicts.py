@@ -36,7 +36,7 @@ FLOAT_BY_DESIGN = {
 """What a recipe leaves in float on purpose, and why, as its module says."""
 COMPUTES = ("static_int8", "qat_int8", "dynamic_int8", "litert_static_int8", "litert_qat_int8", "litert_dynamic_int8")
 STORES = (*COMPUTES, "weight_only_int8")
-FAULTS = (" fails: ", "cannot be used")
+FAULTS = (" fails: ", "cannot be used", "does not compute what")
 """Words of a refusal that speak of the recipe, not of the network."""
 RATIO = re.compile(r"SQNR is (-?[\d.]+) dB")
 
@@ -88,13 +88,13 @@ def _sqnr(cell: Cell, others: Mapping[str, Cell]) -> Found:
 
 
 def _no_better(recipe: str, ratio: float, others: Mapping[str, Cell]) -> str | None:
-    """That 8 bits give no more on this network, where no other quantizer reaches more than `ratio` in decibels."""
+    """That other quantizers reach no more than `ratio` in decibels on this network, where that is so."""
     reached = {
         name: others[name]["sqnr_db"] for name in REFERENCES.get(recipe, ()) if "sqnr_db" in others.get(name, {})
     }
     if not reached or max(reached.values()) > ratio + ALIKE_DB:
         return None
-    return "8 bits give no more here: " + ", ".join(f"{name} {value:.1f} dB" for name, value in reached.items())
+    return "others that round alike reach no more: " + ", ".join(f"{name} {value:.1f} dB" for name, value in reached.items())
 
 
 def _agreement(cell: Cell) -> Found:
