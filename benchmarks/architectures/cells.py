@@ -119,7 +119,7 @@ def _float_part(operators: Sequence[Operator]) -> Cell:
     left = [operator for operator in operators if not operator.integer]
     counts: dict[str, list[int | None]] = defaultdict(list)
     for operator in left:
-        counts[operator.type].append(operator.macs)
+        counts[operator.type.rpartition(".")[2]].append(operator.macs)
     shares = {
         kind: None if None in macs else round(sum(filter(None, macs)) / total, 4) if total else 0.0
         for kind, macs in sorted(counts.items())
