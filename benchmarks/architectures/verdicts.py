@@ -94,7 +94,9 @@ def _no_better(recipe: str, ratio: float, others: Mapping[str, Cell]) -> str | N
     }
     if not reached or max(reached.values()) > ratio + ALIKE_DB:
         return None
-    return "others that round alike reach no more: " + ", ".join(f"{name} {value:.1f} dB" for name, value in reached.items())
+    return "others that round alike reach no more: " + ", ".join(
+        f"{name} {value:.1f} dB" for name, value in reached.items()
+    )
 
 
 def _agreement(cell: Cell) -> Found:
