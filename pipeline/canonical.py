@@ -218,7 +218,8 @@ def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 
 def _rename_dimensions(graph: onnx.GraphProto) -> None:
     """Free dimensions, too, are numbered by converters."""
-    dimensions = [dim for end in (*graph.input, *graph.output) for dim in end.type.tensor_type.shape.dim]
+    ends = [end for each in _graphs(graph) for end in (*each.input, *each.output)]
+    dimensions = [dim for end in ends for dim in end.type.tensor_type.shape.dim]
     found = dict.fromkeys(dim.dim_param for dim in dimensions if dim.dim_param)
     names = dict(zip(found, _short_names(), strict=False))
     for dim in dimensions:

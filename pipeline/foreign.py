@@ -4,6 +4,7 @@ Whatever such code raises, or exits with, becomes one sentence with the file and
 from. Ctrl-C passes, and so does what stops any code: no memory, no room on the disk.
 """
 
+import re
 import sysconfig
 import traceback
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from pipeline.errors import NO_ROOM, OctavoError, ParamsError
 
 HOME = Path(__file__).parent
 INSTALLED = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+GENERATED = ("<frozen", "__autograph_generated_file")
+FRAME = re.compile(r'File "([^"]+)", line (\d+), in ')
 LONGEST = 300
 """Characters of a foreign message that are repeated; TensorFlow's go on for pages."""
 
@@ -52,21 +55,23 @@ def told(fault: BaseException, own: Path | None = None) -> str:
 
 
 def _place(fault: BaseException, own: Path | None) -> str:
+    """Where in the user's code; TensorFlow runs it as generated code, and says in its message what that came from."""
     if isinstance(fault, SyntaxError) and fault.filename:
         return f"{_short(fault.filename)}, line {fault.lineno}"
-    for frame in reversed(traceback.extract_tb(fault.__traceback__)):
-        if _is_the_users(frame.filename, own):
-            return f"{_short(frame.filename)}, line {frame.lineno}"
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(fault.__traceback__)]
+    for name, line in reversed([*frames, *FRAME.findall(str(fault))]):
+        if _is_the_users(name, own):
+            return f"{_short(name)}, line {line}"
     return ""
 
 
 def _is_the_users(name: str, own: Path | None) -> bool:
-    """A frame of neither the interpreter, nor installed packages, nor this package; generated code has no file."""
+    """A frame of neither the interpreter, nor installed packages, nor this package, nor generated code."""
     path = Path(name)
     if own is not None and path == own:
         return True
     installed = "site-packages" in path.parts or any(folder in path.parents for folder in (*INSTALLED, HOME))
-    return not installed and not name.startswith("<frozen")
+    return not installed and not path.name.startswith(GENERATED)
 
 
 def _short(name: str) -> str:
