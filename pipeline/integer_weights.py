@@ -86,20 +86,21 @@ def separate(graph: onnx.GraphProto) -> None:
     """
     stored = {tensor.name: tensor.data_type for tensor in graph.initializer}
     integers = {name for name, data_type in stored.items() if data_type in (TensorProto.INT8, *SMALL)}
-    readers, names = _readers(graph), _fresh_names(graph)
+    readers, names, kept = _readers(graph), _fresh_names(graph), {value.name for value in graph.output}
     for node in graph.node:
         if _is_constant(node, stored, integers):
             integers.add(node.output[0])
     nodes: list[onnx.NodeProto] = []
     for node in reversed(graph.node):
         nodes.append(node)
-        for reader, place in readers.get(node.output[0], [])[1:] if node.output[0] in integers else ():
+        name = node.output[0]
+        for reader, place in readers.get(name, [])[name not in kept :] if name in integers else ():
             twin = onnx.NodeProto()
             twin.CopyFrom(node)
             twin.output[0] = reader.input[place] = next(names)
             nodes.append(twin)
-            for at, name in enumerate(twin.input):
-                readers[name].append((twin, at))
+            for at, source in enumerate(twin.input):
+                readers[source].append((twin, at))
     for tensor in [tensor for tensor in graph.initializer if tensor.name in integers]:
         for reader, place in readers.get(tensor.name, [])[1:]:
             copy = graph.initializer.add()
