@@ -13,7 +13,6 @@ alone.
 """
 
 import importlib
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,8 +20,8 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline import acceptance, remarks
-from pipeline.errors import NO_ROOM, ModelError, OctavoError, ParamsError
+from pipeline import acceptance, foreign, remarks
+from pipeline.errors import ModelError, ParamsError
 from pipeline.findings import Acceptance
 from pipeline.params import NETWORKS, PARAMS, Variant, faults
 from pipeline.splits import Samples
@@ -30,8 +29,6 @@ from pipeline.splits import Samples
 FLOAT = {"onnx": ("onnx_fp16", "weight_only_int8"), "litert": ("litert_fp16",)}
 """Recipes by format that make small files which compute in float."""
 REMAKE = "Change the variant in params.yaml, or take it out."
-SHOWN = 300
-"""Characters of what a library says."""
 
 
 class Recipe(Protocol):
@@ -51,10 +48,11 @@ def load(name: str) -> Recipe:
     """The recipe called `name`; only its module is imported.
 
     Raises:
-        ParamsError: no such recipe; the message lists the known ones.
+        ParamsError: no such recipe, and the message lists the known ones; or its module cannot be imported.
     """
     _require_known(name)
-    recipe: Recipe = importlib.import_module(f"pipeline.recipes.{name}")
+    with foreign.code(f"Recipe '{name}' cannot be loaded", own=_file(name)):
+        recipe: Recipe = importlib.import_module(f"pipeline.recipes.{name}")
     return recipe
 
 
@@ -125,17 +123,12 @@ def _make(name: str, recipe: Recipe, exported: Path, target: Path, samples: Samp
         raise acceptance.refused("not made", f"There is no network to make it of. {reason}", REMAKE)
     try:
         _check_size(name, exported)
-        recipe.quantize(exported, target, samples, options)
+        with foreign.code(f"Recipe '{name}' fails", ModelError, own=_file(name)):
+            recipe.quantize(exported, target, samples, options)
     except ModelError as error:
         if not (exported / "model.onnx").is_file():
             raise ModelError(f"No {exported / 'model.onnx'}. Run dvc repro.") from None
         raise acceptance.refused("not made", str(error), REMAKE) from None
-    except (OctavoError, MemoryError):
-        raise
-    except (Exception, SystemExit) as error:
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            raise
-        raise acceptance.refused("not made", f"Recipe '{name}' fails: {_told(error, recipe)}", REMAKE) from None
     if not target.is_file():
         raise acceptance.refused("not made", f"Recipe '{name}' wrote no file.", REMAKE)
 
@@ -145,13 +138,8 @@ def _check_size(name: str, exported: Path) -> None:
         raise ModelError(f"{exported} has no SavedModel: networks past 2 GB are too large for LiteRT.")
 
 
-def _told(error: BaseException, recipe: Recipe) -> str:
-    """What was raised, and where in the recipe."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if frame.filename == getattr(recipe, "__file__", None)]
-    text = " ".join(str(error).split())
-    short = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
-    return f"{type(error).__name__}: {short} ({Path(own[-1].filename).name}, line {own[-1].lineno})."
+def _file(name: str) -> Path:
+    return Path(__file__).with_name(f"{name}.py")
 
 
 def _remedy(name: str, options: BaseModel) -> str:

@@ -181,10 +181,9 @@ def test_whatever_a_recipe_raises_is_told_with_its_line(run: Callable[..., objec
 
     refusal = refused(run, write)
     assert refusal.cause == "not made"
-    line = write.__code__.co_firstlineno + 2
-    assert (
-        f"Recipe 'mine' fails: {type(raised).__name__}: {raised} (test_acceptance.py, line {line})." in refusal.reason
-    )
+    line, kind = write.__code__.co_firstlineno + 2, type(raised).__name__.replace("SystemExit", "sys.exit")
+    assert refusal.reason.startswith("Recipe 'mine' fails: ")
+    assert refusal.reason.endswith(f"test_acceptance.py, line {line}: {kind}: {raised}.")
 
 
 @pytest.mark.parametrize(
@@ -215,6 +214,19 @@ def test_what_stood_in_the_place_stays_where_the_new_file_is_refused(run: Callab
 def test_a_network_past_2_gb_is_refused_for_litert(run: Callable[..., object]) -> None:
     with pytest.raises(FileRefused, match=r"has no SavedModel: networks past 2 GB are too large for LiteRT\."):
         run(canonical.save, name="litert_mine")
+
+
+def test_a_recipe_with_a_slip_in_its_code_is_told_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is trained: the stage `check` loads every recipe."""
+    (tmp_path / "slip.py").write_text("import no_such_library\n", encoding="utf-8")
+    monkeypatch.setattr(recipes, "__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(recipes, "__path__", [str(tmp_path)])
+    with pytest.raises(
+        ParamsError, match=r"^Recipe 'slip' cannot be loaded: .*slip\.py, line 1: ModuleNotFoundError: "
+    ):
+        recipes.load("slip")
 
 
 def test_repair_is_the_remedy_where_it_is_told(tmp_path: Path) -> None:
