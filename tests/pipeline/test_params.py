@@ -90,7 +90,7 @@ def test_a_value_that_is_absurd_is_named_with_what_is_allowed(place: str, value:
         ("policy.max_latency_ratio", 100),
         ("benchmark.batches", [1]),
         ("registry.model", "cats & dogs, 2nd"),
-        ("registry.experiment", "/Users/me/octavo"),
+        ("registry.experiment", "/Shared/octavo"),
         ("data.calibration", 1),
     ],
 )
