@@ -29,12 +29,12 @@ def digest(card: Scorecard) -> str:
     The commit, the lock and the parameters are left out. They say where the figures were taken, and change without
     any figure changing, when a report's layout is edited for example.
     """
-    written = card.model_dump(mode="json")
-    return digest_of({name: value for name, value in written.items() if name not in LATER or value is not None})
+    return digest_of(card.model_dump(mode="json"))
 
 
 def digest_of(scorecard: Mapping[str, Any]) -> str:
     """The digest of a scorecard as it was written, whatever release wrote it."""
+    scorecard = {name: value for name, value in scorecard.items() if name not in LATER or value is not None}
     lineage = {name: value for name, value in scorecard["lineage"].items() if name not in CHANGING}
     return hashlib.sha256(json.dumps({**scorecard, "lineage": lineage}, sort_keys=True).encode()).hexdigest()
 

@@ -115,9 +115,8 @@ def _common_ranges(model: onnx.ModelProto, ranges: Mapping[str, Range], left: Co
     makers, readers, asked = qdq.producers(model), qdq.consumers(model), set(points(model, left))
     joined = dict(ranges)
     for node in reversed(model.graph.node):
-        result = behind_clip(node, readers)
-        if node.op_type == "Concat" and result in asked and node.output[0] not in left:
-            names = [result, *(qdq.origin(name, makers) for name in node.input)]
+        names = [behind_clip(node, readers), *(qdq.origin(name, makers) for name in node.input)]
+        if node.op_type == "Concat" and asked.issuperset(names) and node.output[0] not in left:
             ends = [joined[name] for name in names]
             whole = (min(low for low, _ in ends), max(high for _, high in ends))
             joined |= dict.fromkeys(names, whole)

@@ -84,7 +84,7 @@ def stored_weights(path: Path) -> Share:
     makers = {name: node for node in graph.node for name in node.output}
     weights: dict[str, bool] = {}
     for node in graph.node:
-        if node.op_type in THROUGH:
+        if node.op_type in THROUGH or _is_scaling(node, tensors, makers):
             continue
         for place, name in enumerate(node.input):
             source = _constant(name, tensors, makers)
@@ -121,6 +121,12 @@ def _constant(
             return None
         name = maker.input[0]
     return tensors[name]
+
+
+def _is_scaling(node: onnx.NodeProto, tensors: dict[str, onnx.TensorProto], makers: dict[str, onnx.NodeProto]) -> bool:
+    """Whether the constant that `node` multiplies by is a scale: of stored integers, or of those made at every call."""
+    sources = [makers[name].op_type for name in node.input if name in makers]
+    return _scales_integers(node, tensors, makers) or (node.op_type == "Mul" and "DynamicQuantizeLinear" in sources)
 
 
 def _scales_integers(
