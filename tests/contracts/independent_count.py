@@ -138,6 +138,8 @@ def _scales_integers(
 
 
 def _is_weight(node: onnx.NodeProto, place: int, tensor: onnx.TensorProto) -> bool:
+    if place == WEIGHT.get(node.op_type):
+        return True
     if place in SETTINGS.get(node.op_type, set()) | BIAS.get(node.op_type, set()) or prod(tensor.dims) == 1:
         return False
     is_vector = sum(size > 1 for size in tensor.dims) <= 1
