@@ -44,12 +44,11 @@ def test_the_place_is_the_users_deepest_line_not_the_librarys(tmp_path: Path) ->
 
 
 def test_a_file_in_the_package_can_be_the_users_own(tmp_path: Path) -> None:
-    try:
+    with pytest.raises(AttributeError) as raised:
         foreign.told(None)  # type: ignore[arg-type]
-    except AttributeError as fault:
-        assert foreign.told(fault).startswith(f"{Path(__file__).relative_to(Path.cwd())}, line ")
-        own = Path(foreign.__file__)
-        assert Path(foreign.told(fault, own).partition(", line")[0]).name == own.name
+    assert foreign.told(raised.value).startswith(f"{Path(__file__).relative_to(Path.cwd())}, line ")
+    own = Path(foreign.__file__)
+    assert Path(foreign.told(raised.value, own).partition(", line")[0]).name == own.name
 
 
 def test_a_long_message_is_cut() -> None:

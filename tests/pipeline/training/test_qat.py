@@ -40,7 +40,7 @@ IN_FLOAT: dict[str, tuple[Builder, list[str]]] = {
 }
 EXPORTED = ("operators", "recurrent", "a layer of the user's own")
 WHOLE: dict[str, Builder] = {
-    "a model in the model": graph(lambda x: networks.block("inner")(x)),
+    "a model in the model": graph(lambda x: networks.block("inner")(x)),  # noqa: PLW0108 - made anew for each network
     "a model as for inference": graph(lambda x: networks.block("inner")(x, training=False)),
     "a shared layer": graph(networks.two_uses),
     "dropout": sequence(layers.Conv2D(4, 3), layers.Dropout(0.5)),
@@ -152,7 +152,10 @@ def test_a_range_that_decays_after_a_death_is_widened() -> None:
 @pytest.mark.parametrize(
     ("build", "told"),
     [
-        (lambda: keras.Sequential([layers.Input(IMAGE), layers.Flatten(), Mine(10)]), "none of its layers that have"),
+        (
+            lambda: keras.Sequential([layers.Input(networks.IMAGE), layers.Flatten(), Mine(10)]),
+            "none of its layers that have",
+        ),
         (lambda: called(Subclassed()), "this one is subclassed"),
     ],
 )
