@@ -149,6 +149,8 @@ def _share_initializers(graph: onnx.GraphProto, contents: Mapping[str, Content])
 
 def _trim_node(node: onnx.NodeProto) -> None:
     del node.metadata_props[:]
+    if not node.domain:
+        node.ClearField("domain")
     schema = (
         onnx.defs.get_schema(node.op_type, domain=node.domain) if onnx.defs.has(node.op_type, node.domain) else None
     )

@@ -15,7 +15,11 @@ REFUSED = "refused.json"
 
 
 def write(folder: Path, remarks: Sequence[str]) -> None:
-    """Write the remarks on the exported network in `folder`, each a sentence; also where there are none."""
+    """Write the remarks on the exported network in `folder`, each a sentence; also where there are none.
+
+    A refusal that stood there is over.
+    """
+    (folder / REFUSED).unlink(missing_ok=True)
     files.write_text(folder / REMARKS, json.dumps(list(remarks), indent=1, ensure_ascii=False) + "\n")
 
 

@@ -1,5 +1,6 @@
 """Fit a network, byte for byte the same in every process, and keep its weights and its curve."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -75,8 +76,9 @@ def _refuse_what_diverged(model: keras.Model, curve: pd.DataFrame, budget: Fit, 
 
 
 def save(model: keras.Model, curve: pd.DataFrame, folder: Path) -> None:
-    """Write `weights.h5`, whose bytes do not change with the clock, and `curve.csv`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write `weights.h5`, whose bytes do not change with the clock, and `curve.csv`, in the place of what was there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     model.save_weights(folder / "weights.h5")
     curve.to_csv(folder / "curve.csv", float_format="%.6f")
 

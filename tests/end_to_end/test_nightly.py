@@ -31,7 +31,7 @@ def nights(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
 
 
 def stages(project: Project) -> list[str]:
-    return [line.split()[0] for line in project.run("dvc", "stage", "list", "--name-only").splitlines()]
+    return project.run("dvc", "stage", "list", "--name-only").split()
 
 
 def test_killed_in_a_stage_it_goes_on_where_it_stood(nights: Nights) -> None:

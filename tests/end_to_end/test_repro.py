@@ -104,7 +104,7 @@ def test_an_added_line_makes_and_measures_one_more_variant_and_rebuilds_no_other
     project.set_params({"variants": {"onnx_fp16_control": {"source": "control", "recipe": "onnx_fp16"}}})
     ran = project.repro()
     built = [f"{stage}@onnx_fp16_control" for stage in ("quantize", "evaluate")]
-    assert ran == ["code", "check", *built, "benchmark", "report", "register"]
+    assert ran == ["code", "check", "needed", *built, "benchmark", "report", "register"]
     assert "onnx_fp16_control" in project.scorecards()
 
 
@@ -115,7 +115,7 @@ def test_one_bad_variant_stops_nothing(project: Project) -> None:
     project.set_params({"variants": {"onnx_int8_constant": {"source": "fp32", "recipe": "constant"}}})
     ran = project.repro()
     built = [f"{stage}@onnx_int8_constant" for stage in ("quantize", "evaluate")]
-    assert ran == ["code", "check", *built, "benchmark", "report", "register"]
+    assert ran == ["code", "check", "needed", *built, "benchmark", "report", "register"]
     record = json.loads((project.folder / "reports/scorecards.json").read_bytes())
     assert list(record["refused"]) == ["onnx_int8_constant"]
     assert "onnx_int8_constant" not in project.scorecards()
