@@ -16,7 +16,7 @@ from tests import servers
 from tests.end_to_end.nights import DIGITS, PATIENCE, VARIANTS, Nights, full_disk, group, is_alive, made_in, state
 from tests.end_to_end.project import Project
 
-pytestmark = [pytest.mark.slow, pytest.mark.end_to_end, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.end_to_end, pytest.mark.timeout(900)]
 
 KILLED = ("prepare", "train", "report", "register")
 
