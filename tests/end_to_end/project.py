@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
 ROOT = Path(__file__).parents[2]
 QUICK: dict[str, dict[str, object]] = {"train": {"epochs": 4}, "qat": {"epochs": 2}, "benchmark": {"rounds": 10}}
@@ -32,16 +33,18 @@ class Project:
         self.run("git", "init", "--quiet")
         self.commit("a new project")
 
-    def run(self, *command: str) -> str:
+    def run(self, *command: str, **variables: str) -> str:
         """What `command` prints, stderr after stdout, in the project and with the tests' own virtual environment."""
-        code, said = self.attempt(*command)
+        code, said = self.attempt(*command, **variables)
         assert code == 0, f"{' '.join(command)}\n{said}"
         return said
 
-    def attempt(self, *command: str) -> tuple[int, str]:
-        """The exit code of `command`, and what it prints as for `run`."""
+    def attempt(self, *command: str, **variables: str) -> tuple[int, str]:
+        """The exit code of `command`, and what it prints as for `run`; `variables` join its environment."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         environment = os.environ | {"PATH": path}
+        environment.pop("MLFLOW_TRACKING_URI", None)  # MLflow hands on what an earlier test of this process set
+        environment |= variables
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
         return done.returncode, f"{done.stdout}\n{done.stderr}"
 
@@ -70,10 +73,17 @@ class Project:
         return {str(version.version): version.tags["verdict"] for version in found}
 
     def runs(self) -> dict[str, dict[str, float]]:
-        """MLflow's runs by name, with their metrics."""
+        """MLflow's runs by name, with their metrics; each name has one."""
+        found = self._runs()
+        assert len({run.info.run_name for run in found}) == len(found)
+        return {run.info.run_name: run.data.metrics for run in found}
+
+    def run_names(self) -> set[str]:
+        """What MLflow's runs are called; where variants were timed anew, several have one name."""
+        return {run.info.run_name for run in self._runs()}
+
+    def _runs(self) -> list[Run]:
         client = MlflowClient(f"sqlite:///{self.folder / 'mlflow.db'}")
         experiment = client.get_experiment_by_name("octavo")
         assert experiment
-        found = client.search_runs([experiment.experiment_id])
-        assert len({run.info.run_name for run in found}) == len(found)
-        return {run.info.run_name: run.data.metrics for run in found}
+        return list(client.search_runs([experiment.experiment_id]))

@@ -68,8 +68,7 @@ def test_killed_in_a_stage_it_goes_on_where_it_stood(nights: Nights) -> None:
 
 
 def octavo(nights: Nights, *arguments: str) -> str:
-    os.environ["MLFLOW_TRACKING_URI"] = nights.uri
-    return nights.project.run("octavo", *arguments)
+    return nights.project.run("octavo", *arguments, MLFLOW_TRACKING_URI=nights.uri)
 
 
 def test_an_idle_night_adds_nothing_and_a_second_one_at_once_is_told_who_runs(nights: Nights) -> None:
