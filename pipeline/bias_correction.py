@@ -4,7 +4,7 @@ Source: M. Nagel et al., Data-Free Quantization Through Weight Equalization and 
 empirical form.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -12,6 +12,9 @@ from onnx import numpy_helper
 
 from pipeline import qdq, quantizer
 from pipeline.calibration import Range, run
+
+MOST = 128
+"""Images that means are taken over: both networks see the same ones, so that their difference needs no more."""
 
 
 def correct(
@@ -24,28 +27,37 @@ def correct(
     """The float network with corrected biases.
 
     Layer by layer, so that what one correction mends further down is not mended again.
+
+    Args:
+        model: float, as `preparation.prepare` leaves it.
+        ranges: of at least the activations that `quantizer.points` names.
+        images: float32 (N, ...); at most `MOST` of them are used, evenly spread.
+        left: outputs of layers that stay in float.
+        per_channel: a scale for each output channel of the weights, else one for all.
     """
     corrected = onnx.ModelProto()
     corrected.CopyFrom(model)
-    for layer in quantizer.layers(model):
-        node = qdq.producers(corrected)[layer]
-        if layer in left or len(node.input) <= qdq.BIAS_INPUT:
-            continue
-        wanted = _channel_means(model, layer, images, node.op_type)
+    makers, biases = qdq.producers(corrected), {tensor.name: tensor for tensor in corrected.graph.initializer}
+    layers = [name for name in quantizer.layers(model) if name not in left and qdq.has_bias(makers[name])]
+    seen = images[:: -(-len(images) // MOST)]
+    wanted = _channel_means(model, layers, seen)
+    for layer in layers:
         rounded = quantizer.quantize(corrected, ranges, left, per_channel, keep_clips=True)
-        got = _channel_means(rounded, layer, images, node.op_type)
-        (bias,) = [tensor for tensor in corrected.graph.initializer if tensor.name == node.input[qdq.BIAS_INPUT]]
-        shifted = numpy_helper.to_array(bias) + (wanted - got).astype(np.float32)
-        bias.CopyFrom(numpy_helper.from_array(shifted, bias.name))
+        shift = wanted[layer] - _channel_means(rounded, [layer], seen)[layer]
+        bias = biases[makers[layer].input[qdq.BIAS_INPUT]]
+        bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + shift.astype(np.float32), bias.name))
     return corrected
 
 
-def _channel_means(model: onnx.ModelProto, layer: str, images: np.ndarray, operator: str) -> np.ndarray:
-    """Mean of a layer's output, float64 (channels,), over all images and places."""
-    total, count = np.zeros(1), 0
-    for values in run(model, [layer], images):
-        output = values[layer].astype(np.float64)
-        channels = output.shape[1]
-        rows = np.moveaxis(output, 1, -1) if operator == "Conv" else output
-        total, count = total + rows.reshape(-1, channels).sum(0), count + output.size // channels
-    return total / count
+def _channel_means(model: onnx.ModelProto, layers: Sequence[str], images: np.ndarray) -> dict[str, np.ndarray]:
+    """Mean of each layer's output, float64 (channels,), over all images and places."""
+    operators = {name: node.op_type for name, node in qdq.producers(model).items() if name in layers}
+    totals, counts = {name: np.zeros(1) for name in layers}, dict.fromkeys(layers, 0)
+    for values in run(model, layers, images):
+        for name, value in values.items():
+            output = value.astype(np.float64)
+            channels = output.shape[1]
+            rows = np.moveaxis(output, 1, -1) if operators[name] == "Conv" else output
+            totals[name] = totals[name] + rows.reshape(-1, channels).sum(0)
+            counts[name] += output.size // channels
+    return {name: totals[name] / counts[name] for name in layers}

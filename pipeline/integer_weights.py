@@ -97,6 +97,7 @@ def separate(graph: onnx.GraphProto) -> None:
         for reader, place in readers.get(name, [])[name not in kept :] if name in integers else ():
             twin = onnx.NodeProto()
             twin.CopyFrom(node)
+            twin.ClearField("name")  # onnxruntime refuses a second node of one name
             twin.output[0] = reader.input[place] = next(names)
             nodes.append(twin)
             for at, source in enumerate(twin.input):

@@ -140,11 +140,20 @@ def chain(kinds: list[str], readers: int) -> onnx.ModelProto:
     return graph(nodes, stored)
 
 
-@given(st.lists(st.sampled_from(["Cast", "Transpose", "Identity"]), unique=True), st.integers(1, 3))
-def test_each_reader_gets_its_own_and_answers_stay(kinds: list[str], readers: int) -> None:
-    """However many operators stand between; and onnxruntime then makes the sums exact."""
+@given(
+    st.lists(st.sampled_from(["Cast", "Transpose", "Identity"]), unique=True),
+    st.integers(1, 3),
+    st.booleans(),
+    st.booleans(),
+)
+def test_each_reader_gets_its_own_and_answers_stay(kinds: list[str], readers: int, named: bool, shown: bool) -> None:
+    """However many operators stand between, named or not, and where the weights are an output, too."""
     images = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
     model = chain(kinds, readers)
+    for place, each in enumerate(model.graph.node if named else ()):
+        each.name = f"node/{place}"
+    if shown:
+        model.graph.output.append(helper.make_tensor_value_info("real", TensorProto.FLOAT, [4, 4]))
     expected = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": images})[0]
     assert len(np.unique(expected)) > 2
     integer_weights.separate(model.graph)
@@ -156,7 +165,7 @@ def test_each_reader_gets_its_own_and_answers_stay(kinds: list[str], readers: in
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry(exact_sums.OPTION, "1")
     session = onnxruntime.InferenceSession(model.SerializeToString(), options)
-    np.testing.assert_array_equal(session.run(None, {"x": images})[0], expected)
+    np.testing.assert_array_equal(session.run(["y"], {"x": images})[0], expected)
 
 
 def test_a_model_that_shares_nothing_stays_as_it_is() -> None:
