@@ -1,7 +1,7 @@
 """A frozen TensorFlow graph becomes an ONNX graph; what tf2onnx cannot convert is named by layer and operator."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -9,7 +9,7 @@ import onnx
 import tf2onnx
 from tf2onnx.graph import Graph, Node
 
-from pipeline import canonical, detached, foreign
+from pipeline import canonical, detached, foreign, qdq
 from pipeline.errors import ModelError
 from pipeline.training.freezing import INPUT, OUTPUT, Frozen
 
@@ -34,6 +34,9 @@ def to_onnx(frozen: Frozen, name: str) -> onnx.ModelProto:
             custom_op_handlers={"Erfc": (_convert_erfc, [])},
         )
     _name_layers(model.graph)
+    if any(list(qdq.subgraphs(node)) for node in model.graph.node):
+        _forget_shared(model.graph, kernels)
+        _order(model.graph)
     _refuse_unknown(model.graph, name)
     _declare(model.graph, kernels)
     return canonical.rename_ends(model, {source: INPUT, target: OUTPUT})
@@ -77,6 +80,56 @@ def _name_layers(graph: onnx.GraphProto) -> None:
         node.doc_string = "/".join(node.name.split("/")[1:-1])
 
 
+def _forget_shared(graph: onnx.GraphProto, kernels: Collection[str]) -> None:
+    """Take the layer's name off operators without weights: where layers share one, tf2onnx names either."""
+    weights = {
+        tensor.name for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT and tensor.dims
+    }
+    for node in graph.node:
+        if weights.union(kernels).isdisjoint(node.input) and not list(qdq.subgraphs(node)):
+            node.ClearField("doc_string")
+
+
+def _order(graph: onnx.GraphProto) -> None:
+    """Put operators, and constants, in the order in which the outputs need them, in place.
+
+    Where there are loops tf2onnx goes through sets, so that its order changes from process to process.
+    """
+    for node in graph.node:
+        for inner in qdq.subgraphs(node):
+            _order(inner)
+    _copy_later_output(graph)
+    makers, made = {output: node for node in graph.node for output in node.output}, set[str]()
+    nodes: list[onnx.NodeProto] = []
+    waiting = [value.name for value in reversed(graph.output)]
+    while waiting:
+        node = makers.get(waiting[-1])
+        missing = [] if node is None else [name for name in qdq.reads(node) if name in makers and name not in made]
+        if missing:
+            waiting.append(missing[0])
+            continue
+        waiting.pop()
+        if node is not None and made.isdisjoint(node.output):
+            nodes.append(node)
+            made.update(name for name in node.output if name)
+    place = {name: place for place, name in enumerate(name for node in nodes for name in qdq.reads(node))}
+    constants = sorted(graph.initializer, key=lambda tensor: place.get(tensor.name, len(place)))
+    ordered = onnx.GraphProto(node=nodes, initializer=constants)
+    graph.ClearField("node")
+    graph.ClearField("initializer")
+    graph.node.extend(ordered.node)
+    graph.initializer.extend(ordered.initializer)
+
+
+def _copy_later_output(graph: onnx.GraphProto) -> None:
+    """Of two outputs that are one value, let the second be the copy, in place: tf2onnx copies either."""
+    ends = {value.name: (place, value) for place, value in enumerate(graph.output)}
+    for node in graph.node:
+        source, copy = ends.get(node.input[0] if node.input else ""), ends.get(node.output[0])
+        if node.op_type == "Identity" and source and copy and copy[0] < source[0]:
+            source[1].name, copy[1].name = node.output[0], node.input[0]
+
+
 def _refuse_unknown(graph: onnx.GraphProto, name: str) -> None:
     unknown = {f"{node.op_type} of layer '{node.doc_string or node.name}'": None for node in _unknown(graph)}
     if unknown:
@@ -88,9 +141,8 @@ def _unknown(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
     for node in graph.node:
         if not onnx.defs.has(node.op_type, node.domain):
             yield node
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _unknown(inner)
+        for inner in qdq.subgraphs(node):
+            yield from _unknown(inner)
 
 
 def _declare(graph: onnx.GraphProto, kernels: Mapping[str, np.ndarray]) -> None:
