@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from pipeline import calibration, preparation, proof, qdq, quantizer
+from pipeline import calibration, canonical, preparation, proof, qdq, quantizer
 from tests.pipeline import onnx_graphs as graphs
 
 node = helper.make_node
@@ -65,6 +65,13 @@ def dense_on_sequences() -> Graph:
 def dense_of_three_dimensions() -> Graph:
     nodes = [node("Reshape", ["x", "steps"], ["t"]), node("MatMul", ["t", "w"], ["m"]), node("Add", ["m", "b"], ["y"])]
     return nodes, DENSE | {"w": graphs.drawn(8, 6), "steps": np.array([-1, 32, 8])}, (32, 6)
+
+
+def dense_of_three_dimensions_behind_a_computed_shape() -> Graph:
+    """As converters write Flatten and Reshape: the batch is read from the input, all else is known."""
+    nodes = [node("Shape", ["x"], ["s"], end=1), node("Concat", ["s", "rest"], ["steps"], axis=0)]
+    nodes += dense_of_three_dimensions()[0]
+    return nodes, DENSE | {"w": graphs.drawn(8, 6), "rest": np.array([32, 8])}, (32, 6)
 
 
 def gemm_with_factors() -> Graph:
@@ -163,6 +170,7 @@ FOLDED = {
     dense_scaled_and_shifted_from_all_sides: ["Reshape", "Gemm"],
     dense_on_sequences: ["Reshape", "Reshape", "Gemm", "Relu", "Reshape"],
     dense_of_three_dimensions: ["Reshape", "Reshape", "Gemm", "Reshape"],
+    dense_of_three_dimensions_behind_a_computed_shape: ["Reshape", "Reshape", "Gemm", "Reshape"],
     gemm_with_factors: ["Reshape", "Gemm"],
     gemm_with_one_bias_for_all: ["Reshape", "Gemm"],
     convolution_normalized_by_hand: ["Conv", "Relu"],
@@ -186,7 +194,8 @@ def prepared(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def operators(model: onnx.ModelProto) -> list[str]:
-    return [each.op_type for each in model.graph.node]
+    """Those whose results are read."""
+    return [each.op_type for each in canonical.canonical(model).graph.node]
 
 
 @pytest.mark.parametrize("graph", FOLDED)
