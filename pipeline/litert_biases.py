@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from pipeline import canonical, preparation, qdq
+from pipeline.litert_tensors import array, code, read, store, write
 
 Code, Type = schema.BuiltinOperator, schema.TensorType
 OUTPUT_AXIS = {Code.CONV_2D: 0, Code.DEPTHWISE_CONV_2D: 3, Code.FULLY_CONNECTED: 0}
@@ -39,7 +39,7 @@ def make_room(content: bytes, network: Path) -> bytes:
         content: a LiteRT file.
         network: the exported ONNX network that it was made of.
     """
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
+    model = read(content)
     cut = [
         (graph, operator)
         for graph in model.subgraphs
@@ -51,17 +51,15 @@ def make_room(content: bytes, network: Path) -> bytes:
     layers = list(_layers(network))
     for graph, operator in cut:
         _widen(model, graph, operator, layers)
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    return write(model)
 
 
 def _is_cut(model: schema.ModelT, graph: schema.SubGraphT, operator: schema.OperatorT) -> bool:
-    if _code(model, operator) not in OUTPUT_AXIS or len(operator.inputs) <= BIAS or operator.inputs[BIAS] < 0:
+    if code(model, operator) not in OUTPUT_AXIS or len(operator.inputs) <= BIAS or operator.inputs[BIAS] < 0:
         return False
     weight, bias = (graph.tensors[operator.inputs[place]] for place in (WEIGHT, BIAS))
     in_integers = (weight.type, bias.type) == (Type.INT8, Type.INT32)
-    return in_integers and bool(_at_the_ends(_array(model, bias, np.int32)).any())
+    return in_integers and bool(_at_the_ends(array(model, bias, np.int32)).any())
 
 
 def _at_the_ends(bias: np.ndarray) -> np.ndarray:
@@ -71,8 +69,8 @@ def _at_the_ends(bias: np.ndarray) -> np.ndarray:
 def _widen(model: schema.ModelT, graph: schema.SubGraphT, operator: schema.OperatorT, layers: Sequence[Layer]) -> None:
     """Give the channels of one operator whose bias was cut off a step with which it is not, in place."""
     source, weight, bias = (graph.tensors[operator.inputs[place]] for place in (INPUT, WEIGHT, BIAS))
-    axis, steps = OUTPUT_AXIS[_code(model, operator)], _array(model, bias, np.int32).copy()
-    integers = np.moveaxis(_array(model, weight, np.int8), axis, 0)
+    axis, steps = OUTPUT_AXIS[code(model, operator)], array(model, bias, np.int32).copy()
+    integers = np.moveaxis(array(model, weight, np.int8), axis, 0)
     rows, scale = integers.reshape(len(steps), -1).copy(), np.broadcast_to(weight.quantization.scale, len(steps))
     input_scale, cut = np.float32(source.quantization.scale[0]), _at_the_ends(steps)
     layer = next((each for each in layers if _is_made_of(rows, steps, scale, input_scale, each)), None)
@@ -108,23 +106,11 @@ def _layers(network: Path) -> Iterator[Layer]:
             yield Layer(last.reshape(len(bias), -1).astype(np.float64), bias.astype(np.float64))
 
 
-def _array(model: schema.ModelT, tensor: schema.TensorT, dtype: type[np.generic]) -> np.ndarray:
-    data = model.buffers[tensor.buffer].data
-    return np.frombuffer(b"" if data is None else bytes(data), dtype).reshape([*map(int, tensor.shape)])
-
-
 def _store(
     model: schema.ModelT, graph: schema.SubGraphT, place: int, integers: np.ndarray, scale: np.ndarray, axis: int
 ) -> None:
-    """Put other integers and scales into a tensor, in a buffer of its own: others may read the same one."""
-    tensor, buffer = graph.tensors[place], schema.BufferT()
-    buffer.data = np.frombuffer(np.ascontiguousarray(integers).tobytes(), np.uint8)
-    model.buffers.append(buffer)
-    tensor.buffer = len(model.buffers) - 1
+    """Put other integers and scales into a tensor."""
+    tensor = graph.tensors[place]
+    store(model, tensor, integers)
     tensor.quantization.scale, tensor.quantization.quantizedDimension = scale, axis
     tensor.quantization.zeroPoint = np.zeros(len(scale), np.int64)
-
-
-def _code(model: schema.ModelT, operator: schema.OperatorT) -> int:
-    code = model.operatorCodes[operator.opcodeIndex]
-    return int(max(code.builtinCode, code.deprecatedBuiltinCode))

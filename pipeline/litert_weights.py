@@ -1,17 +1,17 @@
-"""Float weights of a LiteRT file stored as per-channel int8, behind a Dequantize that the interpreter runs once.
+"""Weights of a LiteRT file stored as per-channel int8 and computed in float, behind a Dequantize that runs once.
 
 LiteRT's converter leaves in float the weights of fewer than 1,024 elements, and those of operators without an integer
-kernel: transposed convolutions in dynamic range, 3-D convolutions everywhere. They compute in float; the file need not.
+kernel, 3-D convolutions for example. They compute in float; the file need not store floats.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from pipeline import qdq
+from pipeline.litert_tensors import code, read, write
 
 Code, Type = schema.BuiltinOperator, schema.TensorType
 OUTPUT_AXIS = {
@@ -37,15 +37,40 @@ def store_as_integers(content: bytes) -> bytes:
     Weights that several operators read are stored once, and what reads the same numbers as something else than weights
     keeps them in float.
     """
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
+    model = read(content)
     shared: Shared = {}
     changed = [_store(model, graph, shared) for graph in model.subgraphs]
     if not any(changed):
         return content
     _empty_unread_buffers(model)
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    return write(model)
+
+
+def compute_in_float(content: bytes, kinds: Collection[int]) -> bytes:
+    """The same file with no operator of these kinds that quantizes what it reads: they compute in float.
+
+    Their weights stay int8. Where there is no such operator, the bytes stay, too.
+
+    Args:
+        content: a LiteRT file.
+        kinds: builtin operators that read their data first and their weights second.
+    """
+    model, real = read(content), dict[tuple[int, int], int]()
+    for place, graph in enumerate(model.subgraphs):
+        for operator in list(graph.operators or ()):
+            if code(model, operator) not in kinds or not _quantizes_its_input(graph, operator):
+                continue
+            stored = int(operator.inputs[WEIGHTS])
+            if (place, stored) not in real:
+                real[place, stored] = _append(graph, graph.tensors[stored])
+                _insert_dequantize(model, graph, stored, real[place, stored])
+            operator.inputs = [operator.inputs[0], real[place, stored], *operator.inputs[WEIGHTS + 1 :]]
+    return write(model) if real else content
+
+
+def _quantizes_its_input(graph: schema.SubGraphT, operator: schema.OperatorT) -> bool:
+    data, weights = (graph.tensors[index].type for index in operator.inputs[: WEIGHTS + 1])
+    return bool((data, weights) == (Type.FLOAT32, Type.INT8))
 
 
 def _store(model: schema.ModelT, graph: schema.SubGraphT, shared: Shared) -> bool:
@@ -85,14 +110,14 @@ def _append(graph: schema.SubGraphT, tensor: schema.TensorT) -> int:
 def _float_weights(model: schema.ModelT, graph: schema.SubGraphT) -> Iterator[tuple[schema.OperatorT, int, int]]:
     """Operators whose weights are float constants, with the tensor's index and the axis of its output channels."""
     for operator in graph.operators or ():
-        code = _code(model, operator)
-        if code not in OUTPUT_AXIS or len(operator.inputs) <= WEIGHTS:
+        kind = code(model, operator)
+        if kind not in OUTPUT_AXIS or len(operator.inputs) <= WEIGHTS:
             continue
         index = int(operator.inputs[WEIGHTS])
         tensor = graph.tensors[index]
         if tensor.type == Type.FLOAT32 and model.buffers[tensor.buffer].data is not None:
-            transposed = code == Code.BATCH_MATMUL and operator.builtinOptions.adjY
-            yield operator, index, (-2 if transposed else OUTPUT_AXIS[code]) % len(tensor.shape)
+            transposed = kind == Code.BATCH_MATMUL and operator.builtinOptions.adjY
+            yield operator, index, (-2 if transposed else OUTPUT_AXIS[kind]) % len(tensor.shape)
 
 
 def _integers(model: schema.ModelT, tensor: schema.TensorT, axis: int) -> tuple[int, schema.QuantizationParametersT]:
@@ -116,14 +141,14 @@ def _insert_dequantize(model: schema.ModelT, graph: schema.SubGraphT, stored: in
 
 def _dequantize_code(model: schema.ModelT) -> int:
     """Where a Dequantize that knows channels stands among the model's operator codes."""
-    for place, code in enumerate(model.operatorCodes):
-        if max(code.builtinCode, code.deprecatedBuiltinCode) == Code.DEQUANTIZE:
-            code.version = max(code.version, PER_CHANNEL)
+    for place, known in enumerate(model.operatorCodes):
+        if max(known.builtinCode, known.deprecatedBuiltinCode) == Code.DEQUANTIZE:
+            known.version = max(known.version, PER_CHANNEL)
             return place
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = Code.DEQUANTIZE
-    code.version = PER_CHANNEL
-    model.operatorCodes.append(code)
+    added = schema.OperatorCodeT()
+    added.builtinCode = added.deprecatedBuiltinCode = Code.DEQUANTIZE
+    added.version = PER_CHANNEL
+    model.operatorCodes.append(added)
     return len(model.operatorCodes) - 1
 
 
@@ -134,8 +159,3 @@ def _empty_unread_buffers(model: schema.ModelT) -> None:
     for place, buffer in enumerate(model.buffers):
         if place not in held:
             buffer.data = None
-
-
-def _code(model: schema.ModelT, operator: schema.OperatorT) -> int:
-    code = model.operatorCodes[operator.opcodeIndex]
-    return int(max(code.builtinCode, code.deprecatedBuiltinCode))

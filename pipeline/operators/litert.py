@@ -18,7 +18,7 @@ __all__ = ["interface", "operators", "output_step", "parameters"]
 
 Type = schema.TensorType
 CONVERTERS = {"Quantize", "Dequantize", "Cast"}
-HYBRID = FORMULAS.keys() - {Code.TRANSPOSE_CONV, Code.CONV_3D, Code.CONV_3D_TRANSPOSE}
+HYBRID = FORMULAS.keys() - {Code.CONV_3D, Code.CONV_3D_TRANSPOSE}
 """Operators with kernels that quantize float input themselves, where all of their weights are integers."""
 DTYPES = {value: name.lower() for name, value in vars(Type).items() if isinstance(value, int)}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from pipeline import files, litert_biases, litert_weights
+from pipeline import files, litert_biases, litert_correction, litert_weights
 from pipeline.params import Model
 from pipeline.recipes._litert_conversion import Converter, Ends, convert, set_ends
 from pipeline.splits import Samples, pixels
@@ -17,6 +17,8 @@ from pipeline.splits import Samples, pixels
 class Options(Model):
     io: Ends = "float32"
     """What the file takes and gives."""
+    bias_correction: bool = True
+    """Let biases make up for what rounding shifts each layer's mean output by; channels that hardly vary need it."""
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
@@ -30,4 +32,6 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
         set_ends(converter, options.io)
 
     content = litert_biases.make_room(convert(exported, configure), exported / "model.onnx")
+    if options.bias_correction:
+        content = litert_correction.correct(content, convert(exported), samples.calibration)
     files.write_bytes(target, litert_weights.store_as_integers(content))

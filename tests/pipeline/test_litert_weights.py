@@ -9,7 +9,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from pipeline import proof
-from pipeline.litert_weights import store_as_integers
+from pipeline.litert_weights import compute_in_float, store_as_integers
 from tests.litert_files import Code, File, Graph
 
 
@@ -135,3 +135,38 @@ def test_a_file_without_float_weights_is_left_as_it_is() -> None:
     dense(file.main, "h", "y", "w")
     content = file.content()
     assert store_as_integers(content) is content
+
+
+def depthwise(twice: bool) -> File:
+    """Depthwise convolutions whose weights are integers and whose data are not; two may read the same weights."""
+    file = File()
+    for name in ("x", "h", "y"):
+        file.main.value(name, [1, 5, 5, 4])
+    weights = np.rint(floats(1, 3, 3, 4) * 30).astype(np.int8)
+    file.main.constant("w", weights, scale=[0.1, 0.2, 0.1, 0.3], axis=3)
+    file.main.constant("b", floats(4))
+    for source, target in (("x", "h"), ("h", "y"))[: 2 if twice else 1]:
+        options: dict[str, Any] = {"strideW": 1, "strideH": 1, "depthMultiplier": 1, "padding": 0}
+        options |= {"dilationWFactor": 1, "dilationHFactor": 1}
+        file.main.operator(
+            Code.DEPTHWISE_CONV_2D, [source, "w", "b"], [target], "DepthwiseConv2DOptions", version=6, **options
+        )
+    file.main.ends(["x"], ["y" if twice else "h"])
+    return file
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_operators_left_in_float_keep_integer_weights(twice: bool, tmp_path: Path) -> None:
+    before = depthwise(twice).content()
+    after = compute_in_float(before, [Code.DEPTHWISE_CONV_2D])
+    shares = []
+    for content in (before, after):
+        path = tmp_path / "model.tflite"
+        path.write_bytes(content)
+        shown = proof.prove(path)
+        shares.append((shown.integer_weight_share, shown.integer_compute_share))
+    assert shares == [(1, 1), (1, 0)]
+    expected, got = run(before), run(after)
+    assert 0 < np.abs(got - expected).max() < 0.03 * np.abs(expected).max()
+    assert compute_in_float(after, [Code.DEPTHWISE_CONV_2D]) is after
+    assert compute_in_float(before, [Code.CONV_2D]) is before

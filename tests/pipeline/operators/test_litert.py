@@ -9,6 +9,7 @@ import pytest
 from pipeline import proof
 from pipeline.operators.litert import operators
 from pipeline.operators.litert_parameters import parameters
+from pipeline.runtimes import open_model
 from tests.litert_files import Code, File, Graph
 
 
@@ -87,12 +88,20 @@ def test_layers_with_weights(case: str, tmp_path: Path) -> None:
     assert proof.prove(path).integer_weight_share == 0
 
 
-def test_a_transposed_convolution_multiplies_each_input_once(tmp_path: Path) -> None:
-    """Its data are its third input; its output is larger by the square of the stride."""
+@pytest.mark.parametrize("hybrid", [False, True])
+def test_a_transposed_convolution_multiplies_each_input_once(hybrid: bool, tmp_path: Path) -> None:
+    """Its data are its third input; its output is larger by the square of the stride.
+
+    Where its weights are integers it quantizes the data itself, and does not see what is far below a step of theirs.
+    """
     file = File()
     file.main.value("x", [1, 5, 5, 4])
     file.main.constant("shape", np.array([1, 11, 11, 6], np.int32))
-    file.main.constant("w", floats(6, 3, 3, 4))
+    weights = np.rint(floats(6, 3, 3, 4) * 30).astype(np.int8)
+    if hybrid:
+        file.main.constant("w", weights, scale=[0.1] * 6)
+    else:
+        file.main.constant("w", weights * np.float32(0.1))
     file.main.constant("b", floats(6))
     file.main.value("y", [1, 11, 11, 6])
     stride: dict[str, Any] = {"padding": 1, "strideW": 2, "strideH": 2}
@@ -103,6 +112,11 @@ def test_a_transposed_convolution_multiplies_each_input_once(tmp_path: Path) -> 
     path = file.write(tmp_path / "model.tflite")
     assert macs(path) == [5 * 5 * 4 * 6 * 9]
     assert stored(path) == {"weight": 6 * 9 * 4, "bias": 6}
+    assert proof.prove(path).integer_compute_share == hybrid
+    data = np.full((1, 5, 5, 4), 1 / 3000, np.float32)
+    data[0, 2, 2] = 1
+    predict = open_model(path)
+    assert np.array_equal(predict(data), predict(np.round(data))) == hybrid
 
 
 @pytest.mark.parametrize(("turned", "shape"), [(False, (6, 7)), (True, (7, 6))])

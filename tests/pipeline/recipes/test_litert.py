@@ -124,3 +124,38 @@ def test_what_litert_cannot_convert_is_named(
         made.quantize(tmp_path, tmp_path / "model.tflite", samples, made.Options())
     assert capfd.readouterr().err == ""
     assert not (tmp_path / "model.tflite").exists()
+
+
+def nearly_dead(images: np.ndarray) -> keras.Model:
+    """Channels that hardly vary, in front of a depthwise convolution whose normalization makes much of them."""
+    source = layers.Input((12, 12, 3))
+    hidden = layers.BatchNormalization()(layers.Conv2D(16, 3, padding="same", use_bias=False)(source))
+    hidden = layers.DepthwiseConv2D(9, use_bias=False)(layers.ReLU()(hidden))
+    hidden = layers.ReLU()(layers.BatchNormalization()(hidden))
+    model = keras.Model(source, layers.Dense(10)(layers.GlobalAveragePooling2D()(hidden)))
+    generator = np.random.default_rng(1)
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            seen = keras.Model(source, layer.input)(images).numpy()
+            scale, shift = np.ones(16), np.full(16, 0.5)
+            if layer is model.layers[2]:
+                scale[:4], shift[:4] = 1e-6, 0.006
+            layer.set_weights([scale, shift, seen.mean((0, 1, 2)), seen.var((0, 1, 2))])
+        elif layer.weights:
+            layer.set_weights([generator.normal(0, 0.3, each.shape) for each in layer.get_weights()])
+    return model
+
+
+def test_channels_that_hardly_vary_cost_little(tmp_path: Path) -> None:
+    """Their values are far below a step of the input, the same for all images, and count."""
+    images = np.random.default_rng(0).random((64, 12, 12, 3), np.float32)
+    export.export(nearly_dead(images), images, tmp_path)
+    samples = Samples(images, Split(images, np.zeros(len(images), np.int64)), min_sqnr_db=-100)
+    asked = {"corrected": ("litert_static_int8", {}), "plain": ("litert_static_int8", {"bias_correction": False})}
+    asked["dynamic"] = ("litert_dynamic_int8", {})
+    found = {
+        name: recipes.quantize(recipe, tmp_path, tmp_path / f"{name}.tflite", samples, options).sqnr_db
+        for name, (recipe, options) in asked.items()
+    }
+    assert found["plain"] < 20
+    assert min(found["corrected"], found["dynamic"]) > 30
