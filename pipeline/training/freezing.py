@@ -4,6 +4,7 @@ tf2onnx keeps fifty copies of a constant: 400 MB take it four minutes and 21 GB.
 multiplications read needs no conversion. So it goes through as an input, and its values are put in afterwards.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ def _trace(
         with _read_as({id(variable): value for variable, value in zip(large, values, strict=True)}):
             return model(images, training=False)
 
-    with _functions_in_place():
+    with _functions_in_place(), _dense_in_known_shapes():
         function = tf.function(infer).get_concrete_function(images, *kernels)
     frozen = convert_variables_to_constants_v2(function, lower_control_flow=False, aggressive_inlining=True)
     return frozen, [tensor.op.name for tensor in frozen.inputs[1:]]
@@ -107,6 +108,27 @@ def _functions_in_place() -> Iterator[None]:
         yield
     finally:
         tf.config.run_functions_eagerly(before)
+
+
+@contextmanager
+def _dense_in_known_shapes() -> Iterator[None]:
+    """Let a dense layer on several places be traced as a product between two reshapes to sizes that are known.
+
+    Keras' own works the sizes out at run time, as the batch is free. Converters then see no layer any more into which
+    its bias and batch normalization could be folded: LiteRT's rounds each of the steps on its own.
+    """
+    module = sys.modules[keras.layers.Dense.__module__].tf
+    product = module.tensordot
+
+    def known(values: tf.Tensor, kernel: tf.Tensor, axes: object, **options: object) -> tf.Tensor:
+        places = values.shape[1:-1]
+        if axes != [[values.shape.rank - 1], [0]] or not places.is_fully_defined():
+            return product(values, kernel, axes, **options)
+        rows = tf.matmul(tf.reshape(values, [-1, kernel.shape[0]]), kernel)
+        return tf.reshape(rows, [-1, *places, kernel.shape[1]])
+
+    with mock.patch.object(module, "tensordot", known):
+        yield
 
 
 def has_loops(frozen: Frozen) -> bool:

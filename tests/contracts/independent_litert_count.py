@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tests.contracts.independent_count import Share
 
@@ -48,6 +49,7 @@ def shares(path: Path) -> tuple[Share, Share]:
     """
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(path.read_bytes(), 0))
     (graph,) = model.subgraphs
+    shapes = _shapes(path)
     named = [(_name(model, operator), operator) for operator in graph.operators]
     makers = {int(index): (name, operator) for name, operator in named for index in operator.outputs}
     weights: dict[int, bool] = {}
@@ -61,7 +63,7 @@ def shares(path: Path) -> tuple[Share, Share]:
                 if source is not None and _is_weight(name, place, graph.tensors[source]):
                     weights[source] = graph.tensors[source].type in INTEGERS
         if name in LINEAR:
-            macs = _macs(name, operator, graph)
+            macs = _macs(name, operator, shapes)
             whole += macs
             integer += macs if graph.tensors[operator.inputs[1]].type in INTEGERS else 0
     sizes = {index: prod(graph.tensors[index].shape) for index in weights}
@@ -96,10 +98,20 @@ def _is_weight(name: str, place: int, tensor: Any) -> bool:
     return not (name in ELEMENTWISE and (shape > 1).sum() <= 1)
 
 
-def _macs(name: str, operator: Any, graph: Any) -> int:
-    output, weight = graph.tensors[operator.outputs[0]].shape, graph.tensors[operator.inputs[1]].shape
+def _shapes(path: Path) -> dict[int, list[int]]:
+    """By tensor its shape for one image: those in the file are of no use where they follow the batch."""
+    interpreter = Interpreter(
+        model_path=str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    )
+    interpreter.allocate_tensors()
+    interpreter.invoke()
+    return {details["index"]: details["shape"].tolist() for details in interpreter.get_tensor_details()}
+
+
+def _macs(name: str, operator: Any, shapes: dict[int, list[int]]) -> int:
+    output, weight = shapes[operator.outputs[0]], shapes[operator.inputs[1]]
     if name == "TRANSPOSE_CONV":
-        return prod(graph.tensors[operator.inputs[2]].shape) * prod(weight[:3])
+        return prod(shapes[operator.inputs[2]]) * prod(weight[:3])
     if name == "DEPTHWISE_CONV_2D":
         return prod(output) * prod(weight[1:3])
     return prod(output) * prod(weight[1:])

@@ -12,7 +12,7 @@ from pipeline import proof, recipes
 from pipeline.errors import ModelError
 from pipeline.runtimes import open_model
 from pipeline.splits import Samples, Split
-from pipeline.training import export
+from pipeline.training import export, qat
 
 pytestmark = pytest.mark.slow
 
@@ -159,3 +159,33 @@ def test_channels_that_hardly_vary_cost_little(tmp_path: Path) -> None:
     }
     assert found["plain"] < 20
     assert min(found["corrected"], found["dynamic"]) > 30
+
+
+def dense_on_places(images: np.ndarray) -> keras.Model:
+    """One channel hardly varies, and batch normalization takes away what it is."""
+    source = layers.Input((6, 5))
+    hidden = layers.Dense(8)(source)
+    model = keras.Model(source, layers.Dense(10)(layers.Flatten()(layers.ReLU()(layers.BatchNormalization()(hidden)))))
+    kernel, bias = model.layers[1].get_weights()
+    kernel[:, 0], bias[0] = kernel[:, 0] * 1e-9, 2
+    model.layers[1].set_weights([kernel, bias])
+    seen = keras.Model(source, hidden)(images).numpy()
+    model.layers[2].set_weights([np.ones(8), np.full(8, 0.3), seen.mean((0, 1)), seen.var((0, 1))])
+    return model
+
+
+@pytest.mark.parametrize("recipe", ["litert_static_int8", "litert_qat_int8"])
+def test_a_dense_layer_on_places_takes_over_bias_and_normalization(recipe: str, tmp_path: Path) -> None:
+    """In a file of one product each, in integers: none adds or multiplies constants afterwards."""
+    images = np.random.default_rng(0).random((64, 6, 5), np.float32)
+    model = dense_on_places(images)
+    if recipe == "litert_qat_int8":
+        model = qat.annotate(keras.Sequential([layers.Input((6, 5)), layers.Dense(8, "relu"), layers.Flatten()]))
+        qat.initialize_ranges(model, images)
+    export.export(model, images, tmp_path)
+    samples = Samples(images, Split(images, np.zeros(len(images), np.int64)))
+    path = tmp_path / "model.tflite"
+    assert recipes.quantize(recipe, tmp_path, path, samples, {}).sqnr_db > 30
+    kinds = {operator.type for operator in proof.READERS[".tflite"].operators(path)}
+    assert kinds == {"Quantize", "FullyConnected", "Reshape", "Dequantize"}
+    assert proof.prove(path).integer_compute_share == 1
