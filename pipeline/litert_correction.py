@@ -4,28 +4,25 @@ Source: M. Nagel et al., Data-Free Quantization Through Weight Equalization and 
 empirical form. A layer is linear, so its mean output is what it gives of its mean input.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter
 from numpy.lib.stride_tricks import sliding_window_view
 
+from pipeline.litert_means import mean_inputs
 from pipeline.litert_tensors import array, code, read, store, write
-from pipeline.runtimes.predictor import Quantization
-from pipeline.splits import pixels
 
 Code, Type = schema.BuiltinOperator, schema.TensorType
 OUTPUT_AXIS = {Code.CONV_2D: 0, Code.DEPTHWISE_CONV_2D: 3, Code.FULLY_CONNECTED: 0}
-INPUT, WEIGHT, BIAS = range(3)
+WEIGHT, BIAS = 1, 2
 INTEGERS, FLOATS = (Type.INT8, Type.INT8, Type.INT32), (Type.FLOAT32,) * 3
 """Of input, weights and bias."""
-IMAGES, BATCH = 128, 8
+IMAGES = 128
 ENDS = np.iinfo(np.int32)
 ROUNDING = 0.51
-"""Steps that a weight may lie from its integer."""
+"""Steps that a weight or a bias may lie from its integer."""
 
 Pair = tuple[schema.OperatorT, schema.OperatorT]
 
@@ -43,9 +40,9 @@ def correct(content: bytes, floats: bytes, images: np.ndarray) -> bytes:
     """
     model, reference = read(content), read(floats)
     pairs = list(_pairs(model, reference))
-    exact = _mean_inputs(reference, [original for _, original in pairs], images[:IMAGES])
+    exact = mean_inputs(reference, [original for _, original in pairs], images[:IMAGES])
     for (operator, original), mean in zip(pairs, exact, strict=True):
-        (rounded,) = _mean_inputs(model, [operator], images[:IMAGES])
+        (rounded,) = mean_inputs(model, [operator], images[:IMAGES])
         _shift_bias(model, operator, _mean_output(reference, original, mean) - _mean_output(model, operator, rounded))
     return write(model) if pairs else content
 
@@ -81,8 +78,11 @@ def _is_made_of(
     weights, exact = _weights(model, operator), _weights(reference, original)
     if weights.shape != exact.shape:
         return False
-    scale = _scale(model.subgraphs[0].tensors[operator.inputs[WEIGHT]]).reshape(-1, 1)
-    return bool((np.abs(weights - exact).reshape(len(exact), -1) <= ROUNDING * scale).all())
+    weight, bias = (_scale(model.subgraphs[0].tensors[operator.inputs[place]]) for place in (WEIGHT, BIAS))
+    near = np.abs(weights - exact) <= ROUNDING * weight.reshape(-1, 1, 1, 1)
+    wanted = _bias(reference, original)
+    alike = np.abs(_bias(model, operator) - wanted) <= ROUNDING * bias + 1e-5 * np.abs(wanted)
+    return bool(near.all() and alike.all())
 
 
 def _weights(model: schema.ModelT, operator: schema.OperatorT) -> np.ndarray:
@@ -95,15 +95,19 @@ def _weights(model: schema.ModelT, operator: schema.OperatorT) -> np.ndarray:
     return rows * _scale(tensor).reshape(-1, 1, 1, 1) if tensor.type == Type.INT8 else rows
 
 
+def _bias(model: schema.ModelT, operator: schema.OperatorT) -> np.ndarray:
+    """What it stands for, float64 (channels,)."""
+    tensor = model.subgraphs[0].tensors[operator.inputs[BIAS]]
+    stored = array(model, tensor, np.int32 if tensor.type == Type.INT32 else np.float32).astype(np.float64)
+    return stored * _scale(tensor) if tensor.type == Type.INT32 else stored
+
+
 def _scale(tensor: schema.TensorT) -> np.ndarray:
     return np.asarray(tensor.quantization.scale, np.float64)
 
 
 def _mean_output(model: schema.ModelT, operator: schema.OperatorT, image: np.ndarray) -> np.ndarray:
     """Of a layer that reads this on average, before its activation, float64 (channels,), over all places."""
-    tensor = model.subgraphs[0].tensors[operator.inputs[BIAS]]
-    bias = array(model, tensor, np.int32 if tensor.type == Type.INT32 else np.float32).astype(np.float64)
-    bias = bias * _scale(tensor) if tensor.type == Type.INT32 else bias
     weights = _weights(model, operator)
     outputs, height, width, inputs = weights.shape
     dense = code(model, operator) == Code.FULLY_CONNECTED  # it flattens what it reads, but for its own inputs
@@ -111,7 +115,7 @@ def _mean_output(model: schema.ModelT, operator: schema.OperatorT, image: np.nda
     grouped = patch.reshape(height, width, -1, inputs)
     groups = grouped.shape[2]
     rows = weights.reshape(groups, outputs // groups, height, width, inputs)
-    return np.einsum("gohwi,hwgi->go", rows, grouped).ravel() + bias
+    return np.einsum("gohwi,hwgi->go", rows, grouped).ravel() + _bias(model, operator)
 
 
 def _mean_patch(image: np.ndarray, operator: schema.OperatorT, height: int, width: int) -> np.ndarray:
@@ -130,46 +134,6 @@ def _padding(size: int, span: int, stride: int) -> tuple[int, int]:
     """Zeros before and after, as TensorFlow's SAME has them."""
     whole = max((-(-size // stride) - 1) * stride + span - size, 0)
     return whole // 2, whole - whole // 2
-
-
-def _mean_inputs(model: schema.ModelT, operators: Sequence[schema.OperatorT], images: np.ndarray) -> list[np.ndarray]:
-    """Means of what the layers read over the images, float64 (1, ...); what comes after them is not run."""
-    if not operators:
-        return []
-    graph, wanted = model.subgraphs[0], [int(operator.inputs[INPUT]) for operator in operators]
-    kept = graph.operators, graph.outputs, model.signatureDefs
-    graph.operators = graph.operators[: max(map(graph.operators.index, operators))]
-    graph.outputs, model.signatureDefs = list(dict.fromkeys(wanted)), None
-    interpreter = Interpreter(model_content=write(model))
-    graph.operators, graph.outputs, model.signatureDefs = kept
-    totals: dict[int, np.ndarray] = defaultdict(lambda: np.zeros(1))
-    counts: Counter[int] = Counter()
-    for start in range(0, len(images), BATCH):
-        for index, output in _run(interpreter, images[start : start + BATCH]):
-            totals[index] = totals[index] + output.sum(0, dtype=np.float64)
-            counts[index] += len(output)
-    return [totals[index][None] / counts[index] for index in wanted]
-
-
-def _run(interpreter: Interpreter, images: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Tensor and what it holds, as real numbers, of all that the file gives."""
-    (source,) = interpreter.get_input_details()
-    if tuple(source["shape"]) != images.shape:
-        interpreter.resize_tensor_input(source["index"], images.shape)
-    interpreter.allocate_tensors()
-    fed = pixels(images)
-    interpreter.set_tensor(
-        source["index"], fed if source["dtype"] == np.float32 else _quantization(source).integers(fed)
-    )
-    interpreter.invoke()
-    for target in interpreter.get_output_details():
-        found = interpreter.get_tensor(target["index"])
-        yield target["index"], found if found.dtype == np.float32 else _quantization(target).real(found)
-
-
-def _quantization(details: Mapping[str, Any]) -> Quantization:
-    scale, zero = details["quantization"]
-    return Quantization(np.dtype(details["dtype"]), float(scale), int(zero))
 
 
 def _shift_bias(model: schema.ModelT, operator: schema.OperatorT, shift: np.ndarray) -> None:
