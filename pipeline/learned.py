@@ -133,11 +133,14 @@ def _real(dequantize: onnx.NodeProto, constants: Mapping[str, np.ndarray]) -> np
 
 
 def _steps(weights: np.ndarray) -> float | None:
-    """The largest scale of which all `weights` are multiples by -127..127, refined by least squares."""
+    """A scale of which all `weights` are multiples by -127..127, refined by least squares; of several the smallest.
+
+    A bias is rounded to multiples of it. A coarser one, as one weight alone would allow, could be a step of the output.
+    """
     peak = float(np.abs(weights).max(initial=0))
     if peak == 0:
         return 1.0
-    for levels in range(1, 128):
+    for levels in range(127, 63, -1):
         steps = weights.astype(np.float64) * (levels / peak)
         integers = np.rint(steps)
         if (np.abs(steps - integers) <= ROUNDING * np.abs(integers)).all():

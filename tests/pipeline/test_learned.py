@@ -27,6 +27,8 @@ def test_weights_on_a_grid_come_back_without_rounding(steps: np.ndarray, scales:
     assert grid is not None
     scale = grid.scale if grid.axis is None else grid.scale[:, None]
     np.testing.assert_allclose(grid.integers * scale, weights, rtol=1e-5)
+    peaks = np.abs(grid.integers.astype(int)).reshape(len(steps) if grid.scale.ndim else 1, -1).max(1)
+    assert ((peaks == 0) | (peaks > 127 // 2)).all(), "a bias is rounded to multiples of this scale: the finest will do"
 
 
 def test_weights_that_were_never_quantized_are_recognized() -> None:
