@@ -33,8 +33,7 @@ def open_probe(model: onnx.ModelProto, outputs: Sequence[str] = ()) -> onnxrunti
     if exact_sums.cut_off_here() and integer_weights.can_be_cut_off(model, in_float):
         asked[exact_sums.OPTION] = "1"
         integer_weights.separate(bare.graph)
-    for option, value in asked.items():
-        options.add_session_config_entry(option, value)
+    session_options.apply(options, asked)
     weights = detached.arrays(bare, contents)
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
     options.add_external_initializers(list(weights), values)

@@ -7,10 +7,14 @@ CPU, a file does not ask for (see `exact_sums`); older files that do are treated
 from collections.abc import Mapping
 
 import onnx
+import onnxruntime
 
 RUN_IN_FLOAT = "session.disable_quant_qdq"
 """Leaves in float what is dequantized."""
-ALLOWED = (RUN_IN_FLOAT,)
+AS_WRITTEN = "octavo.as_written"
+"""No optimization of the graph: in float, onnxruntime's TransposeOptimizer loses some of the transpositions between
+values that are rounded, so that a temporal convolutional network failed, or could answer otherwise."""
+ALLOWED = (RUN_IN_FLOAT, AS_WRITTEN)
 
 
 def ask(model: onnx.ModelProto, option: str) -> None:
@@ -22,3 +26,11 @@ def ask(model: onnx.ModelProto, option: str) -> None:
 def asked(metadata: Mapping[str, str]) -> dict[str, str]:
     """Those of a model's metadata that are options which a file may ask for."""
     return {name: value for name, value in metadata.items() if name in ALLOWED}
+
+
+def apply(options: onnxruntime.SessionOptions, wanted: Mapping[str, str]) -> None:
+    """Set what `asked` found, in place."""
+    for key, value in wanted.items():
+        options.add_session_config_entry(key, value)
+    if AS_WRITTEN in wanted:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL

@@ -48,8 +48,7 @@ def open_session(path: Path, threads: int = 1, optimized: Path | None = None) ->
         options.optimized_model_filepath = str(optimized)
         options.add_session_config_entry(EXTERNAL_DATA, f"{optimized.name}.data")
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    for key, value in asked.items():
-        options.add_session_config_entry(key, value)
+    session_options.apply(options, asked)
     session = _create(path, options)
     return session if optimized is not None else _exact(session, path)
 

@@ -14,6 +14,8 @@ from pipeline.errors import ModelError
 from pipeline.training.freezing import INPUT, OUTPUT, Frozen
 
 OPSET = 17
+RECURRENT = ("GRU", "If", "Loop", "LSTM", "RNN", "Scan")
+"""Operators that tf2onnx finds by going through sets of nodes, or writes with graphs inside."""
 NEXT = "Replace that layer, or bring the network as ONNX."
 
 
@@ -34,7 +36,7 @@ def to_onnx(frozen: Frozen, name: str) -> onnx.ModelProto:
             custom_op_handlers={"Erfc": (_convert_erfc, [])},
         )
     _name_layers(model.graph)
-    if any(list(qdq.subgraphs(node)) for node in model.graph.node):
+    if any(node.op_type in RECURRENT for node in model.graph.node):
         _forget_shared(model.graph, kernels)
         _order(model.graph)
     _refuse_unknown(model.graph, name)
@@ -93,7 +95,7 @@ def _forget_shared(graph: onnx.GraphProto, kernels: Collection[str]) -> None:
 def _order(graph: onnx.GraphProto) -> None:
     """Put operators, and constants, in the order in which the outputs need them, in place.
 
-    Where there are loops tf2onnx goes through sets, so that its order changes from process to process.
+    Where there are recurrent layers tf2onnx goes through sets, so that its order changes from process to process.
     """
     for node in graph.node:
         for inner in qdq.subgraphs(node):
