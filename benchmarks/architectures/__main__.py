@@ -19,7 +19,7 @@ import pooch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.architectures import peer
+from benchmarks.architectures import peer, verdicts
 from benchmarks.architectures.catalogue import ARCHITECTURES
 from benchmarks.architectures.cells import Cell
 from pipeline import benchmark, errors, recipes
@@ -66,8 +66,9 @@ def main(only: Sequence[str], recipe: Sequence[str], quick: bool, again: bool, k
 
 
 def _digest(options: Sequence[str]) -> str:
-    """One name for the code and the options."""
-    sources = sorted(path for place in (ROOT / "pipeline", Path(__file__).parent) for path in place.rglob("*.py"))
+    """One name for the code that measures, and for the options; what is said of figures changes none."""
+    places = (ROOT / "pipeline", Path(__file__).parent)
+    sources = sorted({path for place in places for path in place.rglob("*.py")} - {Path(verdicts.__file__)})
     digest = hashlib.sha256(repr(options).encode())
     for path in sources:
         digest.update(path.read_bytes())
@@ -88,6 +89,9 @@ def _tried(name: str, target: Path, options: Sequence[str], again: bool) -> Row:
             return _failed(name, f"not done after {TIME_LIMIT} s")
         print(f"{name}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
     row: Row = json.loads(target.read_text(encoding="utf-8"))
+    cells = {cell["recipe"]: cell for cell in row["cells"]}
+    for recipe, cell in cells.items():
+        cell["weak"] = verdicts.weaknesses(name, cell, cells) if recipe != peer.NAME else []
     return row
 
 

@@ -15,7 +15,7 @@ import click
 import numpy as np
 import tf_keras as keras
 
-from benchmarks.architectures import cells, inputs, peer, verdicts, weights
+from benchmarks.architectures import cells, inputs, peer, weights
 from benchmarks.architectures.catalogue import ARCHITECTURES, Architecture
 from benchmarks.architectures.cells import Cell, Network
 from pipeline import evaluation, files, recipes
@@ -45,7 +45,7 @@ def main(name: str, target: Path, wanted: Sequence[str], rounds: int, keep: Path
 
 
 def try_network(architecture: Architecture, folder: Path, names: Sequence[str], rounds: int) -> dict[str, Any]:
-    """Build the network, try the recipes and onnxruntime's own quantizer on it, and say what is weak."""
+    """Build the network, try the recipes and onnxruntime's own quantizer on it, and look at all files."""
     data = inputs.examples(architecture.data)
     samples = Samples(data.train.images[:CALIBRATION], data.train.take(np.arange(CALIBRATION, CALIBRATION + SELECTION)))
     model = network.build(architecture.builder, data.train.images.shape[1:], architecture.outputs)
@@ -65,8 +65,6 @@ def try_network(architecture: Architecture, folder: Path, names: Sequence[str], 
         if "failure" not in seen[name]:
             opened[name] = target
     cells.time(opened, seen, data.test.images[:1], rounds)
-    for name, cell in seen.items():
-        cell["weak"] = verdicts.weaknesses(architecture.name, cell, seen) if name != peer.NAME else []
     row: dict[str, Any] = {"architecture": architecture.name, "parameters": int(model.count_params())}
     row["image_shape"] = list(data.train.images.shape[1:])
     if architecture.classifies and "fp32" in networks:

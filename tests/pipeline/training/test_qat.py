@@ -106,7 +106,7 @@ def temporal() -> keras.Model:
 
 
 def test_a_temporal_network_is_exported_as_it_is(tmp_path: Path) -> None:
-    """onnxruntime's optimizations lose transpositions between its rounded values."""
+    """Optimizations of onnxruntime lose transpositions between its rounded values."""
     model, images, wanted = aware(temporal)
     check(model, images, wanted, tmp_path)
 
