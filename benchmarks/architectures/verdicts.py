@@ -71,6 +71,13 @@ KNOWN: dict[tuple[str, str, str], str] = {
     ("swish_net", "litert_qat_int8", "compute"): f"TFMOT rounds behind swish and not before it, and {BETWEEN}",
     ("autoencoder", "litert_qat_int8", "compute"): NO_RANGE,
     ("mlp_batchnorm", "litert_qat_int8", "compute"): NO_RANGE,
+    ("lstm", "litert_static_int8", "crashed"): (
+        "XNNPACK, LiteRT's kernels by default, does not take the file that LiteRT's converter writes"
+    ),
+    ("dilated", "litert_qat_int8", "compute"): (
+        "TensorFlow lays the image out anew around a dilated convolution, with no learned range in between, and "
+        + BETWEEN
+    ),
     ("volumes", "static_int8", "compute"): (
         "onnxruntime's 3-D convolution in integers takes 6.6 times FP32's time, so they compute in float"
     ),
