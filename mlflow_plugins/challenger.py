@@ -9,7 +9,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from mlflow_plugins import registered, served, terms
 from mlflow_plugins.aliases import ANCHOR, CHAMPION, State
-from pipeline import evaluation, layout, unseen
+from pipeline import evaluation, layout, npy_file, unseen
 from pipeline.errors import ModelError
 from pipeline.grounds import Grounds
 from pipeline.logits import choices
@@ -43,7 +43,7 @@ def grounds(client: MlflowClient, version: ModelVersion, scorecards: Scorecards,
     variant = registered.variant(version)
     test = load_split(layout.split("test"))
     logits = _logits(client, version, test)
-    evaluated = choices(np.load(layout.logits(variant), allow_pickle=False), str(layout.logits(variant)))
+    evaluated = choices(_evaluated(variant), str(layout.logits(variant)))
     classes = list(scorecards.card(variant).quality.vs_baseline.per_class)
     others = dict(_others(version, now))
     not_compared = _may_have_seen_the_test_split(client, version.name, now) if others else {}
@@ -62,6 +62,14 @@ def grounds(client: MlflowClient, version: ModelVersion, scorecards: Scorecards,
         },
         not_compared={alias: why for alias, why in not_compared.items() if alias in others},
     )
+
+
+def _evaluated(variant: str) -> np.ndarray:
+    path = layout.logits(variant)
+    try:
+        return npy_file.read(path)
+    except (FileNotFoundError, npy_file.Unreadable) as error:
+        raise ModelError(f"Cannot read {path} ({error}). Run dvc repro.") from None
 
 
 def _others(version: ModelVersion, now: State) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +17,8 @@ from mlflow.webhooks.constants import (
     WEBHOOK_SIGNATURE_VERSION,
     WEBHOOK_TIMESTAMP_HEADER,
 )
+
+from pipeline import json_file
 
 FRESH = 300.0
 """Seconds by which a delivery may be older, or newer, than this machine's clock says."""
@@ -68,7 +69,7 @@ def event(body: bytes) -> dict[str, Any]:
         Refused: 400 where it is none.
     """
     try:
-        told = json.loads(body)
+        told = json_file.parse(body)
         return {"event": f"{told['entity']}.{told['action']}", **told["data"]}
     except (ValueError, TypeError, KeyError):
         raise Refused(400, "the body is not an event") from None

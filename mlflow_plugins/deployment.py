@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline import files
+from pipeline import files, json_file
 from pipeline.errors import ModelError
 
 LOOPBACK = "127.0.0.1"
@@ -56,6 +56,6 @@ def load(folder: Path) -> Deployment:
         ModelError: there is none, or it is of another version of Octavo.
     """
     try:
-        return Deployment.model_validate_json((folder / RECORD).read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ModelError(f"{folder / RECORD} is no record of a deployment ({type(error).__name__}).") from None
+        return json_file.read_record(folder / RECORD, Deployment)
+    except (FileNotFoundError, json_file.Unreadable) as error:
+        raise ModelError(f"{folder / RECORD} is no record of a deployment ({error}).") from None

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from mlflow_plugins import tracking
 from mlflow_plugins.deliveries import FRESH
-from pipeline import files
+from pipeline import files, json_file
 from pipeline.errors import OctavoError
 
 SECRET = "OCTAVO_WEBHOOK_SECRET"  # noqa: S105 - its name, not the secret
@@ -61,10 +61,10 @@ class Follower:
 
     def __post_init__(self) -> None:
         try:
-            self.memory = Memory.model_validate_json(self._path.read_bytes())
+            self.memory = json_file.read_record(self._path, Memory)
         except FileNotFoundError:
             self.memory = Memory()
-        except ValidationError:
+        except json_file.Unreadable:
             raise OctavoError(
                 f"{self._path} is not what octavo webhook wrote. Delete it: the command then runs once for the present "
                 f"{self.alias}."

@@ -5,11 +5,13 @@ A folder that grew by itself is seen by `dvc repro`.
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from mlflow_plugins.dvc_commands import dvc
-from pipeline.errors import OctavoError, ServiceUnavailable
+from pipeline import files, revision
+from pipeline.errors import DataError, OctavoError, ServiceUnavailable
 from pipeline.params import Params
 
 
@@ -25,12 +27,20 @@ def refresh(params: Params, log: Path) -> None:
     if params.data.path is None or not tracked.is_file():
         return
     try:
-        if yaml.safe_load(tracked.read_text(encoding="utf-8")).get("deps"):
+        if _tracked(tracked).get("deps"):
             dvc(log, "update", str(tracked))
         elif dvc(log, "remote", "default").lines and not _changed_here(tracked, log):
             dvc(log, "pull", str(tracked))
     except OctavoError as error:
         raise ServiceUnavailable(f"The data at {params.data.path} cannot be brought up to date: {error}") from None
+
+
+def _tracked(path: Path) -> dict[str, Any]:
+    """What the `.dvc` file says."""
+    try:
+        return revision.read(files.content(path))
+    except (OSError, yaml.YAMLError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is not a .dvc file ({' '.join(str(error).split())}). Run dvc add again.") from None
 
 
 def _changed_here(tracked: Path, log: Path) -> bool:

@@ -4,7 +4,6 @@ Signed is the whole folder of the version's model, as MLflow hands it out: model
 materials, and what loading it runs. The signature lies in that folder, so that it goes wherever the version goes.
 """
 
-import json
 import os
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -17,7 +16,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from mlflow_plugins import aliases, registered, terms, tracking
-from pipeline import cards, signature
+from pipeline import cards, files, json_file, signature, yaml_file
 from pipeline.errors import KeyUnusable, ModelError, SignatureInvalid
 from pipeline.params import load_params
 
@@ -109,13 +108,13 @@ def _faults(version: ModelVersion, folder: Path) -> Iterator[str]:
 
 def _digest(folder: Path) -> str | None:
     try:
-        return terms.digest_of(json.loads((folder / cards.SCORECARD).read_bytes()))
+        return terms.digest_of(json_file.read(folder / cards.SCORECARD))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
 def _model_id(folder: Path) -> str | None:
     try:
-        return str(yaml.safe_load((folder / "MLmodel").read_bytes())["model_id"])
+        return str(yaml_file.parse(files.content(folder / "MLmodel"))["model_id"])
     except (OSError, yaml.YAMLError, KeyError, TypeError):
         return None

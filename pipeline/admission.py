@@ -4,9 +4,7 @@ import shutil
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
-
-from pipeline import files, layout
+from pipeline import files, json_file, layout
 from pipeline.errors import ModelError, VariantRefused
 from pipeline.findings import Acceptance, Finding, Refusal
 
@@ -69,8 +67,8 @@ def baseline_refused(variant: str, why: str) -> VariantRefused:
 
 def _read(path: Path, record: type[Found]) -> Found:
     try:
-        return record.model_validate_json(path.read_bytes())
+        return json_file.read_record(path, record)
     except FileNotFoundError:
         raise ModelError(f"No {path}. Run dvc repro.") from None
-    except ValidationError:
-        raise ModelError(f"{path} is not what the stage quantize writes. Run dvc repro.") from None
+    except json_file.Unreadable as error:
+        raise ModelError(f"{path} is not what the stage quantize writes ({error}). Run dvc repro.") from None

@@ -20,6 +20,7 @@ from pipeline import (
     detached,
     equalization,
     files,
+    json_file,
     logits,
     qdq,
     quantizer,
@@ -64,9 +65,9 @@ class Bench:
     def try_out(self, choice: Choice) -> Trial:
         """Quantize in that way and judge it, unless that has been done before."""
         place = self._memory / f"{_digest(self._identity.encode(), choice.model_dump_json().encode())}.json"
-        if place.is_file():
-            trial = Trial.model_validate_json(place.read_bytes())
-        else:
+        try:
+            trial = json_file.read_record(place, Trial)
+        except (FileNotFoundError, json_file.Unreadable):
             trial = self._judge(choice)
             files.write_text(place, trial.model_dump_json() + "\n")
         if trial not in self.trials:

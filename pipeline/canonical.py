@@ -15,8 +15,9 @@ from pathlib import Path
 import onnx
 from onnx import numpy_helper
 
-from pipeline import detached, files, onnx_file, qdq, session_options
+from pipeline import detached, files, json_file, onnx_file, qdq, session_options
 from pipeline.detached import Content
+from pipeline.errors import ModelError
 
 IR_VERSION = 10
 LAYERS = "layers.json"
@@ -79,9 +80,18 @@ def load(path: Path) -> onnx.ModelProto:
 
 
 def layers(path: Path) -> dict[str, str]:
-    """The layer that makes a value, by the value's name, as far as `save` knew it."""
+    """The layer that makes a value, by the value's name, as far as `save` knew it.
+
+    Raises:
+        ModelError: the file beside the model is damaged.
+    """
     beside = path.with_name(LAYERS)
-    return dict(json.loads(beside.read_text(encoding="utf-8"))) if beside.is_file() else {}
+    try:
+        return json_file.read_record(beside, dict[str, str])
+    except FileNotFoundError:
+        return {}
+    except json_file.Unreadable as error:
+        raise ModelError(f"{beside} is damaged ({error}). Remove it, or run dvc repro.") from None
 
 
 def _simplify(model: onnx.ModelProto, contents: Mapping[str, Content]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline import membership, sources
+from pipeline import membership, npy_file, sources
 from pipeline.duplicates import pixel_digests
 from pipeline.errors import DataError
 from pipeline.params import Data
@@ -141,8 +141,8 @@ def _replace(target: Path, splits: Mapping[str, Split], manifest: Manifest) -> N
         old.mkdir()
         for name, part in splits.items():
             (new / name).mkdir(parents=True)
-            np.save(new / name / "images.npy", part.images)
-            np.save(new / name / "labels.npy", part.labels)
+            npy_file.write(new / name / "images.npy", part.images)
+            npy_file.write(new / name / "labels.npy", part.labels)
         (new / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
         names = [*splits, "manifest.json"]
         for name in reversed(names):

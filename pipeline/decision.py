@@ -1,12 +1,10 @@
 """The gate's decision, as written to `reports/decision.json`."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
+from pipeline import json_file
 from pipeline.errors import ModelError
 from pipeline.params import Policy
 from pipeline.scorecard import Interval, Record
@@ -127,8 +125,8 @@ def load_decision(path: Path) -> Decision:
         ModelError: the file is missing or not a decision.
     """
     try:
-        return Decision.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return json_file.read_record(path, Decision)
     except FileNotFoundError:
         raise ModelError(f"No {path} yet. Run dvc repro (or make repro) first.") from None
-    except (json.JSONDecodeError, ValidationError) as error:
-        raise ModelError(f"{path} is not a decision file ({type(error).__name__}). Run dvc repro again.") from None
+    except json_file.Unreadable as error:
+        raise ModelError(f"{path} is not a decision file ({error}). Run dvc repro again.") from None

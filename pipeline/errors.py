@@ -17,6 +17,10 @@ class OctavoError(Exception):
 
     exit_code = 1
 
+    def __init__(self, message: object = "") -> None:
+        """`message` may name files: bytes of their names that are not UTF-8 are written as escapes."""
+        super().__init__(str(message).encode("utf-8", "backslashreplace").decode())
+
 
 class DataError(OctavoError):
     """The data cannot be used as it is."""

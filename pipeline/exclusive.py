@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
+from pipeline import json_file
 from pipeline.errors import ServiceUnavailable
 
 
@@ -36,7 +37,7 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
 
 def _holder(path: Path) -> str:
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        told = json_file.read(path)
+        return f"process {told['pid']}, since {told['since']}"
+    except (OSError, ValueError, LookupError, TypeError):
         return "it began just now"
-    return f"process {told['pid']}, since {told['since']}"

@@ -1,12 +1,46 @@
-"""Files that are whole or not there: written beside, then renamed over the old."""
+"""Files read with care, and written so that they are whole or not there: beside, then renamed over the old."""
 
+import errno
 import hashlib
+import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 CHUNK = 2**24
 """Bytes that are read at a time."""
+LARGEST = 2**30
+"""Bytes of a file that is read whole, where nothing else is said."""
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading, if it is a regular one: a pipe or a device could keep its reader waiting for ever.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file.
+    """
+    try:
+        file = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")  # noqa: PTH123, SIM115
+    except ValueError as error:  # a name with a NUL
+        raise OSError(errno.EINVAL, str(error), str(path)) from None
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return file
+
+
+def content(path: Path, largest: int = LARGEST) -> bytes:
+    """The bytes of a regular file.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or has more than `largest` bytes.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > largest:
+            raise OSError(errno.EFBIG, f"it has {size:,} bytes, allowed are {largest:,}", str(path))
+        return file.read(largest)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

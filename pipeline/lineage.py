@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from pipeline import admission, layout, parity, yaml_file
+from pipeline import admission, json_file, layout, npy_file, parity, yaml_file
 from pipeline.errors import ModelError
 from pipeline.findings import Refusal
 from pipeline.params import PARAMS, VARIANT_NAME, Params
@@ -74,8 +74,8 @@ def _evaluated(name: str, benchmark: Benchmark) -> Evaluation | Refusal:
     if name in benchmark.refused:
         return Refusal(cause="not finite", reason=benchmark.refused[name], remedy=admission.FINITE)
     path = layout.card(name)
-    with suppress(OSError, ValidationError):
-        return Refusal.model_validate_json(path.read_bytes())
+    with suppress(FileNotFoundError, json_file.Unreadable):
+        return json_file.read_record(path, Refusal)
     return _read(path, Evaluation)
 
 
@@ -126,17 +126,15 @@ def _beside_counterparts(name: str, measured: Mapping[str, Evaluation], params: 
 
 def _logits(name: str) -> np.ndarray:
     try:
-        return np.asarray(np.load(layout.logits(name), allow_pickle=False))
-    except (OSError, EOFError, ValueError) as error:
+        return npy_file.read(layout.logits(name))
+    except (FileNotFoundError, npy_file.Unreadable) as error:
         raise ModelError(f"Cannot read {layout.logits(name)} ({error}). Run dvc repro.") from None
 
 
 def _read(path: Path, record: type[Recorded]) -> Recorded:
     try:
-        return record.model_validate_json(path.read_bytes())
+        return json_file.read_record(path, record)
     except FileNotFoundError:
         raise ModelError(f"No {path}. Run dvc repro.") from None
-    except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"])) or "file"
-        raise ModelError(f"{path} is not what its stage writes ({where}: {fault['msg']}). Run dvc repro.") from None
+    except json_file.Unreadable as error:
+        raise ModelError(f"{path} is not what its stage writes ({error}). Run dvc repro.") from None

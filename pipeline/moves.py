@@ -11,9 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
-from pipeline import files
+from pipeline import files, json_file
 from pipeline.decision import Reason
 from pipeline.errors import AuditFailed
 from pipeline.scorecard import Record
@@ -66,10 +64,10 @@ def parse(text: str, where: str) -> Move:
         AuditFailed: it is not one.
     """
     try:
-        return Move.model_validate_json(text)
-    except ValidationError as error:
+        return json_file.parse_record(text, Move)
+    except json_file.Unreadable as error:
         raise AuditFailed(
-            f"{where} is not a record of the audit log ({error.error_count()} faults). "
+            f"{where} is not a record of the audit log ({error}). "
             "Somebody changed it: compare it with the copies on other machines."
         ) from None
 

@@ -1,14 +1,13 @@
 """One night's record: what ran, what came of it and why, as written to `reports/nightly/<date>.json`."""
 
-import json
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from pipeline import files, layout
+from pipeline import files, json_file, layout
 from pipeline.errors import OctavoError
 from pipeline.scorecard import Record
 
@@ -106,8 +105,6 @@ def _order(path: Path) -> tuple[str, int]:
 
 def _read(path: Path) -> Night:
     try:
-        return Night.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, json.JSONDecodeError, ValidationError) as error:
-        raise OctavoError(
-            f"{path} is not the record of a night ({type(error).__name__}). Move it out of {layout.NIGHTS}."
-        ) from None
+        return json_file.read_record(path, Night)
+    except (FileNotFoundError, json_file.Unreadable) as error:
+        raise OctavoError(f"{path} is not the record of a night ({error}). Move it out of {layout.NIGHTS}.") from None

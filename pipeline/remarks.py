@@ -7,11 +7,17 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from pipeline import files
+from pydantic import BaseModel
+
+from pipeline import files, json_file
+from pipeline.errors import ModelError
 
 REMARKS = "remarks.json"
 REFUSED = "refused.json"
+
+Kind = TypeVar("Kind")
 
 
 def write(folder: Path, remarks: Sequence[str]) -> None:
@@ -24,9 +30,12 @@ def write(folder: Path, remarks: Sequence[str]) -> None:
 
 
 def read(folder: Path) -> list[str]:
-    """The remarks on the exported network in `folder`; none where nobody wrote any."""
-    path = folder / REMARKS
-    return list(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else []
+    """The remarks on the exported network in `folder`; none where nobody wrote any.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
+    return _read(folder / REMARKS, list[str]) or []
 
 
 def refuse(folder: Path, reason: str) -> None:
@@ -36,6 +45,23 @@ def refuse(folder: Path, reason: str) -> None:
 
 
 def refusal(folder: Path) -> str | None:
-    """Why there is no network in `folder`, or None where nobody refused it."""
-    path = folder / REFUSED
-    return str(json.loads(path.read_text(encoding="utf-8"))["reason"]) if path.is_file() else None
+    """Why there is no network in `folder`, or None where nobody refused it.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
+    found = _read(folder / REFUSED, _Refused)
+    return found.reason if found else None
+
+
+class _Refused(BaseModel):
+    reason: str
+
+
+def _read(path: Path, kind: type[Kind]) -> Kind | None:
+    try:
+        return json_file.read_record(path, kind)
+    except FileNotFoundError:
+        return None
+    except json_file.Unreadable as error:
+        raise ModelError(f"{path} is not what the stages train and export write ({error}). Run dvc repro.") from None

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from pipeline import yaml_file
 
 DVC_LOCK = Path("dvc.lock")
 DOWNSTREAM = ("report", "register")
@@ -43,16 +43,10 @@ def nearest_lock(folder: Path) -> Path | None:
 def read(content: bytes) -> dict[str, Any]:
     """What a lock or a `.dvc` file says.
 
-    A lock has thousands of lines, which take most of a second without libyaml: it is used where it is there.
-
     Raises:
         yaml.YAMLError, TypeError, ValueError: it is neither.
     """
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(content)
-    try:
-        return dict(loader.get_single_data())
-    finally:
-        loader.dispose()
+    return dict(yaml_file.parse(content))
 
 
 def stages(content: bytes) -> dict[str, Any]:

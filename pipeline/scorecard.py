@@ -3,12 +3,12 @@
 Schema 1. Fields may be added; those here keep their names.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from pipeline import json_file
 from pipeline.errors import ModelError, VariantRefused
 from pipeline.findings import Acceptance, Interface, Proof, Refusal
 
@@ -187,10 +187,8 @@ def load_scorecards(path: Path) -> Scorecards:
         ModelError: the file is missing or not of this schema.
     """
     try:
-        return Scorecards.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return json_file.read_record(path, Scorecards)
     except FileNotFoundError:
         raise ModelError(f"No {path} yet. Run dvc repro (or make repro) first.") from None
-    except (json.JSONDecodeError, ValidationError) as error:
-        raise ModelError(
-            f"{path} is not a scorecard file of schema 1 ({type(error).__name__}). Run dvc repro again."
-        ) from None
+    except json_file.Unreadable as error:
+        raise ModelError(f"{path} is not a scorecard file of schema 1 ({error}). Run dvc repro again.") from None

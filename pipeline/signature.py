@@ -7,7 +7,6 @@ itself and `registered_model_meta`, which MLflow puts beside whatever it hands o
 
 import base64
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from model_signing import hashing, signing, verifying
 
+from pipeline import files, json_file
 from pipeline.errors import KeyUnusable, ModelError, SignatureInvalid
 
 FILE = "model.sig"
@@ -78,7 +78,7 @@ def _files() -> hashing.Config:
 
 def _changes(folder: Path, signature: Path) -> Iterator[str]:
     """What became of the files since they were signed; the signature itself is known to hold."""
-    statement = json.loads(base64.b64decode(_bundle(signature)["dsseEnvelope"]["payload"]))
+    statement = json_file.parse(base64.b64decode(_bundle(signature)["dsseEnvelope"]["payload"]))
     signed = {item["name"]: item["digest"] for item in statement["predicate"]["resources"]}
     found = {item.identifier: item.digest.digest_hex for item in _files().hash(folder).resource_descriptors()}
     for name in sorted(signed.keys() | found.keys()):
@@ -98,7 +98,7 @@ def _signer(signature: Path) -> str:
 
 
 def _bundle(signature: Path) -> dict[str, Any]:
-    return dict(json.loads(signature.read_bytes()))
+    return dict(json_file.read(signature))
 
 
 def _fingerprint(key: ec.EllipticCurvePublicKey) -> str:
@@ -135,6 +135,6 @@ def _public(path: Path) -> ec.EllipticCurvePublicKey:
 
 def _read(path: Path, kind: str, remedy: str) -> bytes:
     try:
-        return path.read_bytes()
+        return files.content(path)
     except OSError as error:
         raise KeyUnusable(f"The {kind} key {path} cannot be read: {error.strerror}. {remedy}") from None

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from pipeline import json_file, npy_file
 from pipeline.errors import DataError
 from pipeline.params import MIN_SQNR_DB
 
@@ -116,11 +117,16 @@ def load_split(folder: Path) -> Split:
     """
     try:
         paths = (folder / "images.npy", folder / "labels.npy")
-        images, labels = (np.load(path, mmap_mode="r", allow_pickle=False) for path in paths)
+        images, labels = (npy_file.mapped(path) for path in paths)
     except FileNotFoundError as error:
         raise DataError(f"No {error.filename}. Run dvc repro prepare.") from None
-    except (OSError, EOFError, ValueError) as error:
+    except npy_file.Unreadable as error:
         raise DataError(f"{folder} is damaged ({error}). Run dvc repro --force prepare.") from None
+    if images.ndim not in (3, 4) or labels.shape != images.shape[:1] or labels.dtype != np.int64:
+        raise DataError(
+            f"{folder} is damaged (images {images.dtype} {images.shape}, labels {labels.dtype} {labels.shape}). "
+            "Run dvc repro --force prepare."
+        )
     return Split(images, labels)
 
 
@@ -131,12 +137,11 @@ def load_manifest(path: Path) -> Manifest:
         DataError: it is missing or not a manifest.
     """
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        return json_file.read_record(path, Manifest)
     except FileNotFoundError:
         raise DataError(f"No {path}. Run dvc repro prepare.") from None
-    except ValidationError as error:
-        faults = ", ".join(".".join(map(str, fault["loc"])) or fault["type"] for fault in error.errors())
-        raise DataError(f"{path} is not a data manifest ({faults}). Run dvc repro --force prepare.") from None
+    except json_file.Unreadable as error:
+        raise DataError(f"{path} is not a data manifest ({error}). Run dvc repro --force prepare.") from None
 
 
 def pixels(images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

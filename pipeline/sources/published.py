@@ -1,6 +1,7 @@
 """Published sets: found on this machine or downloaded, and known by the digests they were published with."""
 
 import gzip
+import hashlib
 import os
 import sys
 from collections.abc import Mapping
@@ -10,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pooch
 
+from pipeline import files
 from pipeline.errors import DataError, ServiceUnavailable
-from pipeline.sources.raw import Arrays, Raw, read_npz, sha256, train_and_test
+from pipeline.sources import npz
+from pipeline.sources.raw import Arrays, Raw, sha256, train_and_test
 
 GARMENTS = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
@@ -61,21 +64,30 @@ FASHION_MNIST = Published(
 def mnist() -> Raw:
     """MNIST, known by the sha256 of its arrays. Raises as `sources.load` does."""
     (path,) = locate(MNIST)
-    arrays = _verified(MNIST, read_npz(path, _remedy(path)), path)
+    arrays = _verified(MNIST, npz.arrays(path, _remedy(path)), path)
     return train_and_test(arrays, MNIST.classes, published=True)
 
 
 def fashion_mnist() -> Raw:
     """Fashion-MNIST, known by its authors' md5 of the four archives. Raises as `sources.load` does."""
     paths = locate(FASHION_MNIST)
-    for path, known in zip(paths, FASHION_MNIST.archives.values(), strict=True):
-        if pooch.file_hash(str(path), alg="md5") != known.removeprefix("md5:"):
-            raise DataError(f"{path} is not the archive that Fashion-MNIST's authors published. {_remedy(path)}")
-    bodies = [np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8) for path in paths]
+    known = FASHION_MNIST.archives.values()
+    bodies = [_unpacked(path, md5.removeprefix("md5:")) for path, md5 in zip(paths, known, strict=True)]
     arrays = {
         name: body[-np.prod(shape) :].reshape(shape) for body, (name, shape) in zip(bodies, SHAPES.items(), strict=True)
     }
     return train_and_test(arrays, FASHION_MNIST.classes, published=True)
+
+
+def _unpacked(path: Path, md5: str) -> np.ndarray:
+    """What the authors packed, and nothing that anybody else did."""
+    try:
+        content = files.content(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}. {_remedy(path)}") from None
+    if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
+        raise DataError(f"{path} is not the archive that Fashion-MNIST's authors published. {_remedy(path)}")
+    return np.frombuffer(gzip.decompress(content), np.uint8)
 
 
 def locate(published: Published) -> list[Path]:

@@ -1,17 +1,12 @@
-"""What every source hands on, and how arrays in an npz archive come to it."""
+"""What every source hands on."""
 
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from pipeline.errors import DataError
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
@@ -50,28 +45,9 @@ class Raw:
 
 
 def train_and_test(arrays: Arrays, classes: tuple[str, ...] | None = None, published: bool = False) -> Raw:
-    """What `read_npz` gave, as a source hands it on."""
+    """What `npz.arrays` gave, as a source hands it on."""
     train, test = (arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"])
     return Raw(train, test, classes, published)
-
-
-def read_npz(path: Path, remedy: str) -> Arrays:
-    """The arrays called `NAMES`; every failure's message ends with `remedy`.
-
-    Raises:
-        DataError: not a whole npz, a missing array, or pickled objects.
-    """
-    if not zipfile.is_zipfile(path):
-        raise DataError(f"{path} is cut short or not an npz archive (a zip of arrays). {remedy}")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            if missing := [name for name in NAMES if name not in archive]:
-                raise DataError(
-                    f"{path} has no {', '.join(missing)} (it has {', '.join(archive) or 'nothing'}). {remedy}"
-                )
-            return {name: np.asarray(archive[name]) for name in NAMES}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} cannot be read ({error}). {remedy}") from None
 
 
 def sha256(array: Array) -> str:

@@ -1,10 +1,12 @@
 """Classes whose names YAML takes for something else: `params.yaml` means what was written."""
 
+import os
 from pathlib import Path
 
 import pytest
+import yaml
 
-from pipeline import gate, lineage, yaml_file
+from pipeline import gate, lineage, revision, yaml_file
 from pipeline.errors import ParamsError
 from pipeline.params import PARAMS, Policy, load_params
 from pipeline.scorecard import Paired
@@ -102,3 +104,45 @@ def test_the_digest_of_the_parameters_takes_such_names(odd: Path) -> None:
     before = lineage.digest(yaml_file.read(PARAMS))
     write(odd / PARAMS, "cat: 0.1, no: 0.2")
     assert lineage.digest(yaml_file.read(PARAMS)) != before
+
+
+def tenfold(form: bytes) -> bytes:
+    """Eight lines, each of ten times the line before."""
+    return b"".join(b"%c: &%c %s\n" % (n, n, form % b", ".join([b"*%c" % (n - 1)] * 10)) for n in b"bcdefghi")
+
+
+HOSTILE = {
+    "nested 5,000 deep": (b"a: " + b"[" * 5000 + b"]" * 5000, "nested more than 100 deep"),
+    "nested in blocks": (b"- " * 5000 + b"a", "nested more than 100 deep"),
+    "5,000 digits": (b"a: " + b"9" * 5000, "more than 300 digits"),
+    "not UTF-8": (b"a: \xff", "not UTF-8"),
+    "a value that is itself": (b"a: &a [*a]", "inside of what it means"),
+    "nine lines for a billion": (b"a: &a [1, 1]\n" + tenfold(b"[%s]"), "more than 1,000,000 values"),
+    "merged for ever": (b"a: &a {x: 1}\n" + tenfold(b"{<<: [%s]}"), "more than 1,000,000 values"),
+    "an int that is none": (b'a: !!int ""', "is not YAML"),
+    "a time that is none": (b"a: !!timestamp soon", "is not YAML"),
+    "a truth that is none": (b"a: !!bool maybe", "is not YAML"),
+    "Python": (b"a: !!python/object/apply:os.getcwd []", "is not YAML"),
+}
+
+
+@pytest.mark.parametrize(("content", "why"), HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_file_is_one_sentence(content: bytes, why: str, tmp_path: Path) -> None:
+    (tmp_path / PARAMS).write_bytes(content)
+    with pytest.raises(ParamsError, match=why):
+        load_params(tmp_path / PARAMS)
+
+
+@pytest.mark.parametrize(
+    "content", [content for name, (content, _) in HOSTILE.items() if name != "5,000 digits"] + [b"[" * 1_000_000]
+)
+def test_a_hostile_lock_is_no_lock_and_ends_no_process(content: bytes) -> None:
+    """Libyaml's loader takes the whole stack, and the process with it."""
+    with pytest.raises((yaml.YAMLError, TypeError, ValueError)):
+        revision.stages(content)
+
+
+def test_a_pipe_in_the_files_place_is_no_reason_to_wait(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / PARAMS)
+    with pytest.raises(ParamsError, match="no regular file"):
+        load_params(tmp_path / PARAMS)
