@@ -4,12 +4,16 @@ A message says what failed, what was got, what is allowed and the next step.
 """
 
 import errno
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 NO_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EROFS: "it is read-only"}
 """What stops a write although nobody made a mistake."""
+
+STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters, but for tabs and ends of lines."""
 
 
 class OctavoError(Exception):
@@ -18,8 +22,9 @@ class OctavoError(Exception):
     exit_code = 1
 
     def __init__(self, message: object = "") -> None:
-        """`message` may name files: bytes of their names that are not UTF-8 are written as escapes."""
-        super().__init__(str(message).encode("utf-8", "backslashreplace").decode())
+        """`message` may name files: bytes that are not UTF-8, and characters that steer a terminal, become escapes."""
+        plain = str(message).encode("utf-8", "backslashreplace").decode()
+        super().__init__(STEERING.sub(lambda found: ascii(found[0])[1:-1], plain))
 
 
 class DataError(OctavoError):

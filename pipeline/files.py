@@ -21,13 +21,13 @@ def open_regular(path: Path) -> BinaryIO:
         OSError: it cannot be opened, or is no regular file.
     """
     try:
-        file = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")  # noqa: PTH123, SIM115
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except ValueError as error:  # a name with a NUL
         raise OSError(errno.EINVAL, str(error), str(path)) from None
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
-    return file
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return os.fdopen(file, "rb")
 
 
 def content(path: Path, largest: int = LARGEST) -> bytes:

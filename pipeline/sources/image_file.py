@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from pipeline import files
 from pipeline.errors import DataError
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
@@ -38,6 +39,14 @@ UNSPECIFIED, UNSIGNED = 0, 1
 NETPBM = re.compile(rb"P[2356](?:\s+(?:#[^\r\n]*)?)+\d+(?:\s+(?:#[^\r\n]*)?)+\d+(?:\s+(?:#[^\r\n]*)?)+(\d+)")
 """The header of a PGM or PPM: magic, width, height and the largest value; comments may stand between them."""
 
+TIFF_COMPRESSIONS = (
+    "raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "jpeg", "tiff_ccitt", "group3", "group4",
+)  # fmt: skip
+"""What photos and scans are packed with; libtiff's other decoders are rare, and damaged files have ended processes."""
+PIXELS = 8192 * 8192
+"""Of an image; as many take 800 MB as a network takes them."""
+LARGEST = 2**28
+"""Bytes of a file; those of so many pixels take 200 MB where nothing is compressed."""
 REMEDY = "Replace or remove it."
 
 
@@ -62,10 +71,8 @@ def read(path: Path, size: tuple[int, int] | None = None) -> Picture:
         DataError: it cannot be decoded, or has more than 8 bits a channel, transparent pixels, channels that are no
             colour, or several frames. Of an MPO the first frame is taken: it is the photo, the others are previews.
     """
-    if not path.is_file():
-        raise DataError(f"{path} cannot be read: it is not a file, or links to none. Remove it.")
+    content = _content(path)
     try:
-        content = path.read_bytes()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # about metadata, which are not used
             return _decoded(path, content, size)
@@ -77,15 +84,34 @@ def read(path: Path, size: tuple[int, int] | None = None) -> Picture:
         raise DataError(f"{path} cannot be read as an image ({error}). {REMEDY}") from None
 
 
+def _content(path: Path) -> bytes:
+    try:
+        return files.content(path, LARGEST)
+    except FileNotFoundError:
+        raise DataError(f"{path} cannot be read: it is not a file, or links to none. Remove it.") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}. {REMEDY}") from None
+
+
 def _decoded(path: Path, content: bytes, size: tuple[int, int] | None) -> Picture:
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        if fault := _unlike_a_photo(image, content) or _transparent(image):
+        if fault := _not_to_be_decoded(image) or _unlike_a_photo(image, content) or _transparent(image):
             raise DataError(f"{path} {fault}")
         changes = [CMYK] * (image.mode == "CMYK") + [FIRST_FRAME] * (_frames(image) > 1)
         upright = ImageOps.exif_transpose(image).convert("L" if image.mode in GREY_MODES else "RGB")
     if size:
         upright = upright.resize(size[::-1], Image.Resampling.BILINEAR)
     return Picture(np.asarray(upright), hashlib.blake2b(content, digest_size=16).digest(), tuple(changes))
+
+
+def _not_to_be_decoded(image: ImageFile) -> str | None:
+    """Why decoding it is not tried, by its header; None where it is."""
+    if image.width * image.height > PIXELS:
+        return f"has {image.width:,} x {image.height:,} pixels, allowed are {PIXELS:,}. Make it smaller."
+    packed = image.info.get("compression")
+    if isinstance(image, TiffImageFile) and packed not in TIFF_COMPRESSIONS:
+        return f"is compressed by {packed}, allowed are {', '.join(TIFF_COMPRESSIONS)}. Save it as PNG."
+    return None
 
 
 def _unlike_a_photo(image: ImageFile, content: bytes) -> str | None:

@@ -38,10 +38,20 @@ def read(root: Path, size: tuple[int, int] | None = None) -> Raw:
 
     Raises:
         DataError: no images, one that `image_file` refuses, different sizes without `size`, a link that leads outside,
-            or a class folder with other files only.
+            a class folder with other files only, or a folder that cannot be read.
     """
+    try:
+        return _read(root, size)
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or root} cannot be read: {error.strerror}. Make it readable, or move it away."
+        ) from None
+
+
+def _read(root: Path, size: tuple[int, int] | None) -> Raw:
     parts = _parts(root)
     classes = sorted({folder.name for part in parts for folder in _folders(root / part)})
+    _check_names(classes)
     examples = [
         Example(part, label, path)
         for part in parts
@@ -80,6 +90,13 @@ def _parts(root: Path) -> tuple[str, ...]:
             "Only these two are read: move the others away, or into train/."
         )
     return "train", "test"
+
+
+def _check_names(classes: Sequence[str]) -> None:
+    """Two folders may bear one name once the bytes that are not UTF-8 are written as escapes."""
+    for name, count in Counter(_printable(Path(name)) for name in classes).items():
+        if count > 1:
+            raise DataError(f"{count} class folders are called {name}, one of them in bytes. Rename one.")
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -106,7 +106,7 @@ def test_a_record_of_the_log_says_so_too(content: bytes, why: str) -> None:
 
 def test_a_pipe_in_the_files_place_is_no_reason_to_wait() -> None:
     os.mkfifo("manifest.json")
-    with pytest.raises(OctavoError, match="no regular file"):
+    with pytest.raises(OctavoError, match="not a regular file"):
         load_manifest(Path("manifest.json"))
 
 

@@ -105,7 +105,7 @@ def test_a_split_that_is_none_is_one_sentence(content: bytes, why: str, tmp_path
 
 def test_a_pipe_in_an_arrays_place_is_no_reason_to_wait(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "images.npy")
-    with pytest.raises(DataError, match="no regular file"):
+    with pytest.raises(DataError, match="not a regular file"):
         load_split(tmp_path)
 
 

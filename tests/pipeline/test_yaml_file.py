@@ -144,5 +144,5 @@ def test_a_hostile_lock_is_no_lock_and_ends_no_process(content: bytes) -> None:
 
 def test_a_pipe_in_the_files_place_is_no_reason_to_wait(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / PARAMS)
-    with pytest.raises(ParamsError, match="no regular file"):
+    with pytest.raises(ParamsError, match="not a regular file"):
         load_params(tmp_path / PARAMS)

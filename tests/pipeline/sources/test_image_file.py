@@ -250,7 +250,7 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "link.png").symlink_to(tmp_path / "gone.png")
     for name in ("pipe.png", "folder.png", "link.png"):
-        with pytest.raises(DataError, match=f"{name} cannot be read: it is not a file"):
+        with pytest.raises(DataError, match=rf"{name} cannot be read: it is not a (regular )?file"):
             image_file.read(tmp_path / name)
 
 
@@ -301,3 +301,38 @@ def test_a_file_cut_short_is_refused_or_lacks_nothing(form: str, tmp_path: Path)
         path.write_bytes(whole[:length])
         with suppress(DataError):
             np.testing.assert_array_equal(image_file.read(path).pixels, pixels)
+
+
+@pytest.mark.parametrize("packed", ["tiff_sgilog", "lzma", "zstd", "jpeg2000"])
+def test_rare_decoders_are_not_reached(packed: str, tmp_path: Path) -> None:
+    """By the header, before anything is decoded; what follows need not be what it says."""
+    codes = {"tiff_sgilog": 34676, "lzma": 34925, "zstd": 50000, "jpeg2000": 34712}
+    content = bytearray(encoded(GREY, "TIFF", compression="tiff_lzw"))
+    place = content.index(struct.pack("<HHIH", 259, 3, 1, 5))
+    struct.pack_into("<H", content, place + 8, codes[packed])
+    (tmp_path / "rare.tif").write_bytes(content)
+
+    with pytest.raises(DataError, match=r"rare\.tif (is compressed by|cannot be read)"):
+        image_file.read(tmp_path / "rare.tif")
+
+
+@pytest.mark.parametrize("packed", ["raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "group4"])
+def test_common_decoders_are(packed: str, tmp_path: Path) -> None:
+    image = Image.fromarray(GREY).convert("1") if packed == "group4" else Image.fromarray(GREY)
+    image.save(tmp_path / "common.tif", compression=None if packed == "raw" else packed)
+    np.testing.assert_array_equal(image_file.read(tmp_path / "common.tif").pixels, np.asarray(image.convert("L")))
+
+
+def test_more_pixels_than_anybody_trains_on_are_refused_by_the_header(tmp_path: Path) -> None:
+    """A bomb: 81 million pixels in 10 kB, below what Pillow itself refuses."""
+    Image.new("1", (9000, 9000)).save(tmp_path / "bomb.png")
+    assert (tmp_path / "bomb.png").stat().st_size < 20_000
+    with pytest.raises(DataError, match=r"has 9,000 x 9,000 pixels, allowed are 67,108,864"):
+        image_file.read(tmp_path / "bomb.png")
+
+
+def test_a_file_larger_than_any_image_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "sparse.png").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(DataError, match=r"it has 1,099,511,627,776 bytes"):
+        image_file.read(tmp_path / "sparse.png")

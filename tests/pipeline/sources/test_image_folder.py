@@ -1,6 +1,7 @@
 """A folder of images as a user meets it: read whole, or refused in one sentence."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -224,3 +225,64 @@ def test_an_empty_class_folder_is_an_empty_class(pets: Path) -> None:
 
     with pytest.raises(DataError, match="Class 'eel' has no image in train"):
         dataset.check(image_folder.read(pets))
+
+
+def as_nobody(call: Callable[[], Any]) -> str:
+    """What `call` raised, in a process of a user who owns nothing: root may read everything."""
+    source, target = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            if not os.getuid():
+                os.setuid(65534)
+            call()
+        except BaseException as error:  # noqa: BLE001 # told to the parent
+            os.write(target, f"{type(error).__name__}: {error}".encode())
+        os._exit(0)
+    os.close(target)
+    os.waitpid(child, 0)
+    with os.fdopen(source, "rb") as told:
+        return told.read().decode()
+
+
+def test_a_folder_that_cannot_be_read_is_one_sentence(pets: Path) -> None:
+    for folder in (pets, *list(pets.parents)[:-2]):
+        folder.chmod(0o755)
+    first = min(path for path in pets.iterdir() if path.is_dir() and path.name[0] != ".")
+    first.chmod(0)
+    said = as_nobody(lambda: image_folder.read(pets))
+    assert said.startswith(f"DataError: {first} cannot be read: Permission denied")
+
+    first.chmod(0o755)
+    image = first / "0.BMP"
+    image.chmod(0)
+    assert as_nobody(lambda: image_folder.read(pets)).startswith(
+        f"DataError: {image} cannot be read: Permission denied"
+    )
+
+
+def test_a_folder_whose_name_is_too_long_is_one_sentence() -> None:
+    with pytest.raises(DataError, match="File name too long"):
+        image_folder.read(Path("pets" * 2000))
+
+
+def test_two_folders_of_one_printed_name_are_refused(pets: Path) -> None:
+    for name in (os.fsdecode(b"\xff"), "\\udcff"):
+        (pets / name).mkdir()
+        shutil.copy(next(pets.rglob("*.png")), pets / name)
+    with pytest.raises(DataError, match=r"2 class folders are called \\udcff"):
+        image_folder.read(pets)
+
+
+def test_a_link_to_itself_is_one_sentence(pets: Path) -> None:
+    first = min(path for path in pets.iterdir() if path.is_dir() and path.name[0] != ".")
+    (first / "loop.png").symlink_to("loop.png")
+    with pytest.raises(DataError, match=r"loop\.png cannot be read: Too many levels of symbolic links"):
+        image_folder.read(pets)
+
+
+def test_names_in_messages_steer_no_terminal(pets: Path) -> None:
+    first = min(path for path in pets.iterdir() if path.is_dir() and path.name[0] != ".")
+    (first / "\x1b[2J\udcff.png").write_bytes(b"none")
+    with pytest.raises(DataError, match=r"\\x1b\[2J\\udcff\.png cannot be read"):
+        image_folder.read(pets)

@@ -16,7 +16,7 @@ from pipeline.errors import DataError
 from pipeline.params import Data
 from pipeline.sources import npz
 
-ARRAYS = {
+ARRAYS: dict[str, np.ndarray] = {
     "x_train": np.arange(6 * 16, dtype=np.uint8).reshape(6, 4, 4),
     "y_train": np.arange(6) % 2,
     "x_test": np.arange(4 * 16, dtype=np.uint8).reshape(4, 4, 4),
@@ -153,5 +153,5 @@ def test_an_archive_larger_than_the_memory_is_refused_by_what_it_declares(
 
 def test_a_pipe_in_the_archives_place_is_no_reason_to_wait(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "own.npz")
-    with pytest.raises(DataError, match=r"own\.npz cannot be read: it is no regular file"):
+    with pytest.raises(DataError, match=r"own\.npz cannot be read: it is not a regular file"):
         sources.load(Data(source="npz", path=tmp_path / "own.npz"))
