@@ -4,10 +4,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from pipeline import damage, litert_model, litert_trial
 
+
+@damage.told
 def values(path: Path, fed: np.ndarray, layers: Collection[str], last: str | None) -> dict[str, np.ndarray]:
     """Layer -> its output, float32 (N, ...) with the channels last.
 
@@ -17,6 +19,7 @@ def values(path: Path, fed: np.ndarray, layers: Collection[str], last: str | Non
         layers: names to look for.
         last: the layer that gives the file's output, whose tensor has another name.
     """
+    litert_trial.check(path)
     interpreter = Interpreter(
         model_path=str(path),
         experimental_preserve_all_tensors=True,
@@ -38,7 +41,7 @@ def values(path: Path, fed: np.ndarray, layers: Collection[str], last: str | Non
 
 def _places(path: Path, layers: Collection[str], last: str | None) -> dict[int, str]:
     """Tensor -> layer, in the order they run; of several operators that were fused, the last one's layer."""
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(path.read_bytes(), 0))
+    model = litert_model.load(path)
     graph = model.subgraphs[0]
     found = {}
     for output in (int(output) for operator in graph.operators for output in operator.outputs):

@@ -3,14 +3,14 @@
 Protobuf holds at most 2 GB. A larger model's weights go into a second file beside it, as ONNX's external data.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
-from pipeline import detached, files, wire
+from pipeline import damage, detached, files, onnx_structure, wire
 from pipeline.detached import Content
 from pipeline.errors import ModelError
 
@@ -21,19 +21,35 @@ PAGE = 4096
 CHUNK = 2**24
 
 
+@damage.told
 def load(path: Path, external: bool = True) -> onnx.ModelProto:
     """The model with all of its weights, or without what lies in external data.
 
     Raises:
-        ModelError: the file is missing or not ONNX, or its external data are missing or outside its folder.
+        ModelError: the file is missing, not ONNX or contradicts itself, or its external data are missing, outside its
+            folder or of another size.
     """
-    external_data(path)
+    others = external_data(path)
+    model = _parsed(path)
+    onnx_structure.check(model, path)
+    if external and others:
+        try:
+            onnx.load_external_data_for_model(model, str(path.parent))
+        except (OSError, onnx.checker.ValidationError) as error:
+            raise ModelError(f"Cannot load {path}: {error}") from None
+    return model
+
+
+def _parsed(path: Path) -> onnx.ModelProto:
     try:
-        return onnx.load(path, load_external_data=external)
-    except (DecodeError, OSError, onnx.checker.ValidationError) as error:
+        return onnx.load_model_from_string(files.content(path, LIMIT))
+    except OSError as error:
+        raise ModelError(f"Cannot load {path}: {error.strerror}.") from None
+    except DecodeError as error:
         raise ModelError(f"Cannot load {path}: {error}") from None
 
 
+@damage.told
 def external_data(path: Path) -> list[Path]:
     """The files beside `path` that hold weights of it, in order; none where all lie in the file itself.
 
@@ -47,6 +63,7 @@ def external_data(path: Path) -> list[Path]:
     return found
 
 
+@damage.told
 def named_beside(path: Path) -> list[Path]:
     """The files beside `path` that it takes weights from, in order, be they there or not.
 
@@ -55,19 +72,20 @@ def named_beside(path: Path) -> list[Path]:
     """
     if not path.is_file() or not _holds(path, detached.LOCATION.encode()):
         return []
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except DecodeError as error:
-        raise ModelError(f"Cannot load {path}: {error}") from None
-    tensors = [message for message in _messages(model) if isinstance(message, TensorProto)]
+    tensors = onnx_structure.tensors(_parsed(path))
     found = sorted({path.parent / _location(tensor, path) for tensor in tensors if detached.is_declared(tensor)})
     for other in found:
-        if not other.resolve().is_relative_to(path.parent.resolve()):
+        try:
+            outside = not other.resolve().is_relative_to(path.parent.resolve())
+            other.is_file()
+        except (OSError, ValueError):  # a name that is too long, or has a NUL
+            raise _distrusted(path, f"a file of {len(str(other)):,} characters", "which no file is called") from None
+        if outside:
             raise _distrusted(path, other, "outside its folder")
     return found
 
 
-def _distrusted(path: Path, other: Path, why: str) -> ModelError:
+def _distrusted(path: Path, other: Path | str, why: str) -> ModelError:
     return ModelError(
         f"{path} takes weights from {other}, {why}; allowed are files beside it. "
         "A model from others that does so is not to be trusted; export one of your own again."
@@ -109,15 +127,6 @@ def _place(model: onnx.ModelProto, contents: Mapping[str, Content], location: st
         for key, value in {"location": location, "offset": offset, "length": content.size}.items():
             tensor.external_data.add(key=key, value=str(value))
     return pieces
-
-
-def _messages(message: Message) -> Iterator[Message]:
-    """The message and all messages in it."""
-    yield message
-    for field, value in message.ListFields():
-        if field.message_type is not None:
-            for child in [value] if isinstance(value, Message) else value:
-                yield from _messages(child)
 
 
 def _holds(path: Path, word: bytes) -> bool:

@@ -4,12 +4,20 @@ Its large weights are handed to onnxruntime one by one, beside the graph: a whol
 which would be two copies more, and holds no more than 2 GB.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from threading import Timer
+from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
 from pipeline import detached, exact_sums, integer_weights, session_options
+from pipeline.errors import ModelError
+
+PATIENCE = 60.0
+"""Seconds for one run: a loop in a file may turn for ever."""
 
 
 def open_probe(model: onnx.ModelProto, outputs: Sequence[str] = ()) -> onnxruntime.InferenceSession:
@@ -38,3 +46,23 @@ def open_probe(model: onnx.ModelProto, outputs: Sequence[str] = ()) -> onnxrunti
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
     options.add_external_initializers(list(weights), values)
     return onnxruntime.InferenceSession(bare.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def run(session: onnxruntime.InferenceSession, outputs: Sequence[str], feeds: Mapping[str, np.ndarray]) -> list[Any]:
+    """Those outputs of the session for these inputs.
+
+    Raises:
+        ModelError: the run came to no end within a minute.
+    """
+    options = onnxruntime.RunOptions()
+    timer = Timer(PATIENCE, setattr, (options, "terminate", True))
+    timer.daemon = True
+    timer.start()
+    try:
+        return list(session.run(outputs, dict(feeds), options))
+    except failures.Fail:
+        if not options.terminate:
+            raise
+        raise ModelError(f"A run of the model came to no end within {PATIENCE:g} seconds: does it loop?") from None
+    finally:
+        timer.cancel()

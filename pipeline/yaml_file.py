@@ -3,6 +3,7 @@
 YAML 1.1 reads the keys `no` and `010` as False and 8, and of a key that stands twice it silently keeps the last.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ DIGITS = 300
 """Of an integer; a float holds no number with more."""
 MOST = 1_000_000
 """Values, those behind an alias counted each time: a few lines of aliases can stand for billions."""
+SURROGATES = re.compile(r"[\ud800-\udfff]")
 FAULTS = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 """What PyYAML raises at a file that is no YAML, or has a value that is not what it seems, such as 2026-02-30."""
 
@@ -84,6 +86,8 @@ def _check(content: bytes | str, loader: Any) -> None:
                 raise yaml.YAMLError(f"*{event.anchor} stands inside of what it means")
             open_nodes[-1].add(known.get(event.anchor or "", _Size()))
         elif isinstance(event, yaml.ScalarEvent):
+            if not event.value.isascii() and SURROGATES.search(event.value):
+                raise yaml.YAMLError(f"the text {event.value[:20]!r} has half of a surrogate pair")
             open_nodes[-1].add(_Size())
             known.pop(event.anchor or "", None)
         top = open_nodes[-1]

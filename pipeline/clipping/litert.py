@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from pipeline import damage, litert_model
 from pipeline.clipping.weights import Stored, is_at_an_end
 
 BIASES: dict[int, np.dtype[Any]] = {
@@ -19,12 +20,13 @@ WEIGHTS: dict[int, np.dtype[Any]] = {
 }
 
 
+@damage.told
 def read(path: Path) -> tuple[int, list[Stored]]:
     """How many biases are cut off, and the constants stored as 8-bit integers, of all subgraphs.
 
     Constants without a scale are no weights: shapes, for example.
     """
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(path.read_bytes(), 0))
+    model = litert_model.load(path)
     constants = list(_constants(model))
     biases = [_values(model, tensor, BIASES[tensor.type]) for tensor in constants if tensor.type in BIASES]
     cut_off = sum(int(np.count_nonzero(is_at_an_end(bias))) for bias in biases)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from pipeline import onnx_file, qdq
+from pipeline import damage, onnx_file, qdq
 from pipeline.clipping.weights import Stored, is_at_an_end
 
 BIASED = ("Conv", "ConvTranspose", "Gemm")
@@ -26,6 +26,7 @@ class Graph:
     nodes: list[onnx.NodeProto]
 
 
+@damage.told
 def read(path: Path) -> tuple[int, list[Stored]]:
     """How many biases are cut off, and the constants stored as 8-bit integers.
 

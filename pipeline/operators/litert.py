@@ -7,6 +7,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from pipeline import damage
 from pipeline.findings import Interface, Tensor
 from pipeline.operators import MOVERS, Operator
 from pipeline.operators.control_flow import either, repeated
@@ -26,6 +27,7 @@ Shapes = Sequence[dict[int, Shape]]
 """Graph by graph, the shapes of its tensors."""
 
 
+@damage.told
 def operators(path: Path, images: np.ndarray | None = None) -> list[Operator]:
     """Operators in the order they run, those of graphs that are called included.
 
@@ -39,6 +41,7 @@ def operators(path: Path, images: np.ndarray | None = None) -> list[Operator]:
     return list(_operators(file, 0, shapes))
 
 
+@damage.told
 def interface(path: Path) -> Interface:
     """The first input and output, as the file declares them."""
     (graph, *_) = File(path).graphs
@@ -46,6 +49,7 @@ def interface(path: Path) -> Interface:
     return Interface(input=source, output=target)
 
 
+@damage.told
 def output_step(path: Path) -> float | None:
     """The scale of the integers that logits are, or None where they are float from the start."""
     file = File(path)

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from ai_edge_litert import schema_py_generated as schema
 
+from pipeline import litert_model
+from pipeline.errors import ModelError
+
 Code = schema.BuiltinOperator
 NAMES = {value: name for name, value in vars(Code).items() if isinstance(value, int)}
 BODIES = {
@@ -21,7 +24,8 @@ class File:
     """The file at `path`, read whole."""
 
     def __init__(self, path: Path) -> None:
-        self.model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(path.read_bytes(), 0))
+        """Raises `ModelError` where the file cannot be read, or calls a graph that it has not, or itself."""
+        self.model = litert_model.load(path)
         self.graphs: list[schema.SubGraphT] = self.model.subgraphs
         self._callers = {
             body: (graph, operator)
@@ -29,6 +33,18 @@ class File:
             for operator in graph.operators or ()
             for body in self.bodies(operator)
         }
+        self._check_calls(path)
+
+    def _check_calls(self, path: Path) -> None:
+        """Graphs are followed into those that they call; that comes to an end only if none calls itself."""
+        calls = [{b for operator in graph.operators for b in self.bodies(operator)} for graph in self.graphs]
+        if strays := {body for bodies in calls for body in bodies if not 0 <= body < len(calls)}:
+            raise ModelError(f"{path} is damaged: it has {len(calls)} graphs and calls graph {min(strays)}.")
+        left = set(range(len(calls)))
+        while ends := {graph for graph in left if not calls[graph] & left}:
+            left -= ends
+        if left:
+            raise ModelError(f"{path} is damaged: its graph {min(left)} calls itself.")
 
     def code(self, operator: schema.OperatorT) -> int:
         """The builtin operator that it is."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ai_edge_litert import schema_py_generated as schema
 
+from pipeline import damage
 from pipeline.operators import Parameter
 from pipeline.operators.litert_file import Code, File
 from pipeline.operators.litert_macs import FORMULAS
@@ -51,6 +52,7 @@ THROUGH = {
 """Operators that convert or move what they read."""
 
 
+@damage.told
 def parameters(path: Path) -> list[Parameter]:
     """Weights and biases as they lie in the file; what several tensors share is stored, and counted, once."""
     file = File(path)

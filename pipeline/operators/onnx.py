@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import onnx
 
-from pipeline import canonical, onnx_file, qdq, session_options
+from pipeline import canonical, damage, onnx_file, qdq, session_options
 from pipeline.findings import Interface, Tensor
 from pipeline.operators import MOVERS, Operator
 from pipeline.operators.control_flow import either, repeated
@@ -33,6 +33,7 @@ SUBGRAPHS = {"If", "Loop", "Scan"}
 CONVERTING = CONVERTERS | {f"com.microsoft.{name}" for name in CONVERTERS} | MOVERS
 
 
+@damage.told
 def operators(path: Path, images: np.ndarray | None = None) -> list[Operator]:
     """Operators of the graph that will run, those in the bodies of Loop, If and Scan included.
 
@@ -60,6 +61,7 @@ def name(node: onnx.NodeProto) -> str:
     return str(node.doc_string or node.name or next(output for output in node.output if output))
 
 
+@damage.told
 def interface(path: Path) -> Interface:
     """The first input and output, as the file declares them, and the session options that it asks for."""
     model = onnx_file.load(path, external=False)
@@ -68,6 +70,7 @@ def interface(path: Path) -> Interface:
     return Interface(input=source, output=target, session_options=asked)
 
 
+@damage.told
 def output_step(path: Path) -> float | None:
     """The scale of the integers that logits are, or None where they are float from the start."""
     model = onnx_file.load(path)

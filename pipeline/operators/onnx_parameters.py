@@ -13,7 +13,7 @@ import onnx
 from google.protobuf.message import Message
 from onnx import TensorProto, helper, inliner, numpy_helper
 
-from pipeline import onnx_file
+from pipeline import damage, onnx_file
 from pipeline.operators import MOVERS, Parameter
 from pipeline.operators.onnx_macs import FORMULAS, attribute, is_known, qualified
 from pipeline.operators.onnx_values import subgraphs
@@ -113,6 +113,7 @@ VALUES = ("value", "value_float", "value_floats", "value_int", "value_ints")
 HIDING = {onnx.AttributeProto.TENSOR, onnx.AttributeProto.TENSORS, onnx.AttributeProto.SPARSE_TENSOR}
 
 
+@damage.told
 def parameters(path: Path) -> list[Parameter]:
     """Weights and biases as they lie in the file.
 

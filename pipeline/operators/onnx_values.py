@@ -9,10 +9,9 @@ import onnx
 from onnx import helper
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
-from pipeline import qdq
+from pipeline import probe, qdq
 from pipeline.operators.onnx_loops import trips
 from pipeline.operators.onnx_macs import Values, attribute
-from pipeline.probe import open_probe
 
 FAILURES = (
     failures.Fail,
@@ -94,8 +93,7 @@ def _zeros(source: onnx.ValueInfoProto) -> np.ndarray:
 
 def _run(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> dict[str, Any]:
     names = list(dict.fromkeys(output for node in model.graph.node for output in node.output if output))
-    session = open_probe(model, names)
-    return dict(zip(names, session.run(names, dict(feeds)), strict=True))
+    return dict(zip(names, probe.run(probe.open_probe(model, names), names, feeds), strict=True))
 
 
 def _stored(graph: onnx.GraphProto) -> frozenset[str]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from pipeline import litert_trial
 from pipeline.errors import ModelError
 from pipeline.runtimes.predictor import Predictor, Quantization
 
@@ -19,9 +20,10 @@ def open_model(path: Path, threads: int = 1) -> Predictor:
     """A predictor over a LiteRT file with one input and one output; its batch follows the images.
 
     Raises:
-        ModelError: the interpreter cannot load the file, it has several inputs or outputs, or they are neither float32
-            nor 8-bit integers with one scale.
+        ModelError: the interpreter cannot load the file or crashes on it; it has several inputs or outputs, or they are
+            neither float32 nor 8-bit integers with one scale.
     """
+    litert_trial.check(path)
     try:
         interpreter = Interpreter(model_path=str(path), num_threads=threads)
     except (ValueError, RuntimeError) as error:

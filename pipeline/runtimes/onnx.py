@@ -58,6 +58,8 @@ def _create(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.Infe
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except FAILURES as error:
         raise ModelError(f"onnxruntime cannot load {path}: {error}") from None
+    except UnicodeDecodeError:  # it quotes a name from the file
+        raise ModelError(f"onnxruntime cannot load {path}: a name in it is not UTF-8.") from None
 
 
 def _exact(session: onnxruntime.InferenceSession, path: Path) -> onnxruntime.InferenceSession:

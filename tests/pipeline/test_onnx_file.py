@@ -1,15 +1,18 @@
 """ONNX files: the bytes that protobuf would write, two files past its limit, and no weights from elsewhere."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline import canonical, detached, onnx_file
+from pipeline import canonical, detached, onnx_file, probe, proof
 from pipeline.errors import ModelError
 from pipeline.runtimes import open_model
 
@@ -176,3 +179,114 @@ def test_saving_copies_one_tensor_at_a_time(tmp_path: Path) -> None:
     command = [sys.executable, "-c", MEMORY, str(tmp_path)]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], check=True, capture_output=True, text=True)
     assert 0.7 < float(done.stdout) < 1.2
+
+
+def outside(location: str, **entries: str) -> onnx.ModelProto:
+    """The network with its first weights elsewhere."""
+    model = network()
+    (weights, *_) = model.graph.initializer
+    size = len(weights.raw_data)
+    weights.ClearField("raw_data")
+    weights.data_location = TensorProto.EXTERNAL
+    for key, value in ({"location": location, "offset": "0", "length": str(size)} | entries).items():
+        weights.external_data.add(key=key, value=value)
+    return model
+
+
+READERS = (onnx_file.load, onnx_file.external_data, open_model, proof.interface, proof.prove)
+
+
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize("location", ["a\0b", "x" * 5000, "x" * 300, "../" * 2000 + "etc/passwd", "/dev/zero", "", "."])
+def test_a_place_for_weights_that_can_be_none_is_one_sentence(
+    read: Callable[[Path], Any], location: str, tmp_path: Path
+) -> None:
+    (tmp_path / "m.onnx").write_bytes(outside(location).SerializeToString())
+    with pytest.raises(ModelError, match=r"m\.onnx") as raised:
+        read(tmp_path / "m.onnx")
+    assert len(str(raised.value)) < 600
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"offset": "-1"},
+        {"offset": "9" * 5000},
+        {"offset": "4"},
+        {"length": "3"},
+        {"length": "0x10"},
+        {"length": "1" * 15},
+    ],
+)
+def test_weights_of_another_size_are_one_sentence(entries: dict[str, str], tmp_path: Path) -> None:
+    whole = numpy_helper.to_array(network().graph.initializer[0]).tobytes()
+    (tmp_path / "w.data").write_bytes(whole)
+    (tmp_path / "m.onnx").write_bytes(outside("w.data").SerializeToString())
+    assert onnx_file.load(tmp_path / "m.onnx").graph.initializer[0].raw_data == whole
+
+    (tmp_path / "m.onnx").write_bytes(outside("w.data", **entries).SerializeToString())
+    with pytest.raises(ModelError, match=r"m\.onnx is damaged: tensor w1 of 4,800 bytes is not whole in w\.data"):
+        onnx_file.load(tmp_path / "m.onnx")
+
+
+def test_weights_in_a_pipe_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "w.data")
+    (tmp_path / "m.onnx").write_bytes(outside("w.data").SerializeToString())
+    with pytest.raises(ModelError, match="which is no file"):
+        onnx_file.load(tmp_path / "m.onnx")
+
+
+def _cycle(model: onnx.ModelProto) -> None:
+    model.graph.node[0].input[0] = "r"
+
+
+def _calls_itself(model: onnx.ModelProto) -> None:
+    node = helper.make_node("F", ["a"], ["b"], domain="own")
+    model.functions.append(helper.make_function("own", "F", ["a"], ["b"], [node], []))
+
+
+CONTRADICTIONS: dict[str, tuple[Callable[[onnx.ModelProto], Any], str]] = {
+    "fewer bytes than its shape": (lambda model: model.graph.initializer[0].dims.append(10**12), "tensor w1 has 4,800"),
+    "a negative shape": (lambda model: model.graph.initializer[0].dims.__setitem__(0, -1), "tensor w1 has the shape"),
+    "no such type": (lambda model: setattr(model.graph.initializer[0], "data_type", 99), "tensor w1 has the shape"),
+    "a circle": (_cycle, "an operator Gemm reads 'r'"),
+    "no output": (lambda model: model.graph.ClearField("output"), "it has no input, or no output"),
+    "no input": (lambda model: model.graph.ClearField("input"), "it has no input, or no output"),
+    "a function that calls itself": (_calls_itself, "its function 'F' calls itself"),
+}
+
+
+@pytest.mark.parametrize(("change", "why"), CONTRADICTIONS.values(), ids=CONTRADICTIONS.keys())
+def test_a_file_that_contradicts_itself_is_one_sentence(
+    change: Callable[[onnx.ModelProto], Any], why: str, tmp_path: Path
+) -> None:
+    model = network()
+    change(model)
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=rf"m\.onnx is damaged: {why}"):
+        proof.interface(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("read", [open_model, proof.prove])
+def test_names_that_are_not_utf_8_are_one_sentence(read: Callable[[Path], Any], tmp_path: Path) -> None:
+    content = network().SerializeToString().replace(b"Gemm", b"G\xff\xfem")
+    (tmp_path / "m.onnx").write_bytes(content)
+    with pytest.raises(ModelError, match=r"m\.onnx"):
+        read(tmp_path / "m.onnx")
+
+
+def test_a_loop_that_comes_to_no_end_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = network()
+    ends = [("i", TensorProto.INT64, []), ("go", TensorProto.BOOL, []), ("s", TensorProto.FLOAT, [None, 10])]
+    given = [("on", TensorProto.BOOL, []), ("t", TensorProto.FLOAT, [None, 10])]
+    nodes = [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Add", ["s", "s"], ["t"])]
+    sources, targets = ([helper.make_tensor_value_info(*end) for end in side] for side in (ends, given))
+    body = helper.make_graph(nodes, "b", sources, targets)
+    model.graph.node[-1].output[0] = "last"
+    model.graph.node.append(helper.make_node("Loop", ["trips", "", "last"], ["y"], body=body))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(2**60), "trips"))
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+
+    monkeypatch.setattr(probe, "PATIENCE", 1.0)
+    with pytest.raises(ModelError, match="no end within 1 seconds"):
+        proof.prove(tmp_path / "m.onnx")
