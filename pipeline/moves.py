@@ -80,7 +80,10 @@ def read(path: Path) -> list[Move]:
     """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = files.content(path).decode("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise AuditFailed(f"{path} cannot be read ({error}). Compare it with the copies on other machines.") from None
     return [parse(line, f"Line {number} of {path}") for number, line in enumerate(lines, 1)]
 
 

@@ -1,0 +1,349 @@
+"""Valid files of every kind that Octavo reads, what reads them, and what may happen to their bytes."""
+
+import io
+import json
+import random
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import onnx
+import yaml
+from onnx import TensorProto, helper
+from PIL import Image
+
+from pipeline import (
+    canonical,
+    clipping,
+    damage,
+    dataset,
+    decision,
+    json_file,
+    litert_model,
+    moves,
+    npy_file,
+    onnx_file,
+    onnx_structure,
+    params,
+    proof,
+    revision,
+    scorecard,
+    splits,
+    yaml_file,
+)
+from pipeline.clipping import litert as litert_clipping
+from pipeline.clipping import onnx as onnx_clipping
+from pipeline.operators import litert as litert_operators
+from pipeline.operators import litert_file, litert_macs, litert_parameters, onnx_macs, onnx_parameters, onnx_values
+from pipeline.operators import onnx as onnx_operators
+from pipeline.runtimes import litert as litert_runtime
+from pipeline.runtimes import onnx as onnx_runtime
+from pipeline.runtimes import open_model
+from pipeline.sources import image_file, npz
+from tests import litert_files
+from tests.pipeline import conftest, onnx_graphs
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What reads a kind of file."""
+
+    make: Callable[[], list[bytes]]
+    """Valid files."""
+    read: Callable[[Path], Any]
+    suffix: str
+    modules: Sequence[ModuleType]
+    """That do it."""
+    own: tuple[type[Exception], ...] = ()
+    """Exceptions that its callers are told of, besides Octavo's."""
+    text: bool = False
+    mended: Callable[[bytes], bytes] | None = None
+    """Makes checksums right again, so that what is behind them is reached."""
+
+    @property
+    def seeds(self) -> list[bytes]:
+        return _made(self.make)
+
+
+@cache
+def _made(make: Callable[[], list[bytes]]) -> list[bytes]:
+    return make()
+
+
+def mutated(reader: Reader, chance: random.Random) -> bytes:
+    """One of the reader's seeds with one mutation or a few."""
+    content = bytearray(chance.choice(reader.seeds))
+    for _ in range(chance.choice([1, 1, 1, 2, 3, 8])):
+        if content:
+            chance.choice([*MUTATIONS, *([_text] * 6 if reader.text else [])])(content, chance)
+    return reader.mended(bytes(content)) if reader.mended and chance.random() < 0.7 else bytes(content)
+
+
+def _place(content: bytearray, chance: random.Random) -> int:
+    """Anywhere; headers come first, so the beginning is more likely."""
+    return int(len(content) * chance.random() ** chance.choice([1, 1, 3]))
+
+
+def _flip(content: bytearray, chance: random.Random) -> None:
+    content[_place(content, chance)] ^= 1 << chance.randrange(8)
+
+
+def _byte(content: bytearray, chance: random.Random) -> None:
+    content[_place(content, chance)] = chance.randrange(256)
+
+
+def _number(content: bytearray, chance: random.Random) -> None:
+    """A length, an offset or a tag becomes another."""
+    size, place = chance.choice([1, 2, 4, 8]), _place(content, chance)
+    value = chance.choice([0, 1, 2**31, 2**31 - 1, 2**63, 2 ** (8 * size) - 1, chance.randrange(256), len(content)])
+    big = (value % 2 ** (8 * size)).to_bytes(size, "big")
+    content[place : place + size] = chance.choice([big, big[::-1]])
+
+
+def _cut(content: bytearray, chance: random.Random) -> None:
+    del content[_place(content, chance) :]
+
+
+def _remove(content: bytearray, chance: random.Random) -> None:
+    place = _place(content, chance)
+    del content[place : place + chance.randrange(1, 32)]
+
+
+def _repeat(content: bytearray, chance: random.Random) -> None:
+    place = _place(content, chance)
+    content[place:place] = content[place : place + chance.randrange(1, 64)] * chance.choice([1, 1, 2, 100])
+
+
+def _splice(content: bytearray, chance: random.Random) -> None:
+    """A piece from elsewhere in the file."""
+    place, other, size = _place(content, chance), _place(content, chance), chance.randrange(1, 64)
+    content[place : place + size] = content[other : other + size]
+
+
+def _text(content: bytearray, chance: random.Random) -> None:
+    """A word or number of a text becomes another, an extreme one or one of its own."""
+    words = list(re.finditer(rb'"[^"\n]*"|[\w.+-]+', bytes(content)))
+    if words:
+        word, other = chance.choice(words), chance.choice(words)
+        content[word.start() : word.end()] = chance.choice([*WORDS, other[0], other[0]])
+
+
+MUTATIONS = (_flip, _byte, _number, _number, _cut, _remove, _repeat, _splice)
+WORDS = (
+    b"NaN", b"-Infinity", b"1e999", b".inf", b"null", b"true", b"-1", b"0", b"1.5", b"{}", b"[]", b'""', b'"\\ud800"',
+    b"9" * 5000, b"[" * 2000, b'{"a":' * 200, b"\xff", b'"\\u0000"', b"2026-02-30", b"!!int x", b"&a [*a]", b"<<: *a",
+    b"!!python/name:os.system", b"- ? :", b"'", b"2" * 25,
+)  # fmt: skip
+
+
+def _with_checksums(content: bytes) -> bytes:
+    """A PNG whose chunks have the checksums of what is in them."""
+    if content[:8] != b"\x89PNG\r\n\x1a\n":
+        return content
+    made, place = bytearray(content), 8
+    while place + 12 <= len(made):
+        end = place + 8 + int.from_bytes(made[place : place + 4], "big")
+        made[end : end + 4] = zlib.crc32(made[place + 4 : end]).to_bytes(4, "big") if end + 4 <= len(made) else b""
+        place = end + 4
+    return bytes(made)
+
+
+def _images() -> list[bytes]:
+    pixels = np.random.default_rng(0).integers(0, 255, (24, 16, 3), dtype=np.uint8)
+    colour = Image.fromarray(pixels)
+    grey, indexed, bits = colour.convert("L"), colour.convert("P"), colour.convert("1")
+    exif = Image.Exif()
+    exif[274] = 6
+    ways: list[tuple[Image.Image, str, dict[str, Any]]] = [
+        *[(image, kind, {}) for image in (grey, colour) for kind in ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")],
+        *[(image, kind, {}) for image in (indexed, bits) for kind in ("BMP", "GIF", "PNG", "TIFF")],
+        *[(grey, "TIFF", {"compression": name}) for name in ("tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits")],
+        *[(bits, "TIFF", {"compression": name}) for name in ("group3", "group4", "tiff_ccitt")],
+        (colour.convert("CMYK"), "JPEG", {}),
+        (colour.convert("CMYK"), "TIFF", {}),
+        (colour.convert("RGBA"), "PNG", {"exif": exif}),
+        (colour, "JPEG", {"progressive": True, "exif": exif}),
+        (colour, "WEBP", {"lossless": True}),
+        (colour, "MPO", {"save_all": True, "append_images": [colour]}),
+        (indexed, "GIF", {"save_all": True, "append_images": [indexed.rotate(90)]}),
+        (colour, "PNG", {"save_all": True, "append_images": [colour.rotate(90)]}),
+    ]
+    return [_saved(*way) for way in ways]
+
+
+def _saved(image: Image.Image, kind: str, options: dict[str, Any]) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def _archives() -> list[bytes]:
+    rng = np.random.default_rng(0)
+    own: dict[str, np.ndarray] = {"x_train": rng.integers(0, 9, (6, 4, 4), dtype=np.uint8), "y_train": np.arange(6) % 2}
+    own |= {"x_test": own["x_train"][:4], "y_test": own["y_train"][:4]}
+    made = []
+    for method in (0, 8, 12, 14):
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", method) as archive:
+            for name, array in own.items():
+                archive.writestr(f"{name}.npy", _npy(array))
+        made.append(out.getvalue())
+    return made
+
+
+def _npy(array: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    np.save(out, array)
+    return out.getvalue()
+
+
+def _arrays() -> list[bytes]:
+    floats = np.linspace(0, 1, 24, dtype=np.float32).reshape(2, 3, 4)
+    return [_npy(each) for each in (floats, np.arange(5), np.asfortranarray(floats[0]), np.zeros((0, 3), np.uint8))]
+
+
+def _manifests() -> list[bytes]:
+    with TemporaryDirectory() as folder:
+        return [dataset.prepare(params.Data(source="digits"), Path(folder)).model_dump_json(indent=2).encode()]
+
+
+def _moves() -> list[bytes]:
+    move = moves.Move(
+        sequence=1, parent=moves.ORIGIN, when="2026-01-02T03:04:05+00:00", who="me", action="promote", model="m",
+        variant="onnx_int8", version="3", before={}, after={"champion": "3"}, note=None, digests={"model": "a" * 64},
+        reasons=(decision.Reason(rule="size", value=0.3, limit=0.5, code="size_ok"),),
+    )  # fmt: skip
+    return [move.line().encode()]
+
+
+def _decisions() -> list[bytes]:
+    policy = params.load_params(ROOT / "params.yaml").policy
+    reason = decision.Reason(rule="accuracy", value=0.01, limit=0.02, code="accuracy_ok", interval=(0.0, 0.01))
+    verdict = decision.Verdict(variant="onnx_int8", verdict="pass", reasons=(reason,))
+    whole = decision.Decision(winner="onnx_int8", baseline="onnx_fp32", policy=policy, verdicts=(verdict,))
+    return [whole.model_dump_json(indent=2).encode()]
+
+
+def _scorecards() -> list[bytes]:
+    cards = [conftest.scorecard(name) for name in ("onnx_fp32", "onnx_int8_static")]
+    whole = scorecard.Scorecards(pipeline="p", machine={"cpu": "x"}, data={"classes": ["a"]}, scorecards=cards)
+    return [whole.model_dump_json(by_alias=True, indent=2).encode()]
+
+
+def _params() -> list[bytes]:
+    return [(ROOT / "params.yaml").read_bytes(), (ROOT / "dvc.yaml").read_bytes()[:4000]]
+
+
+def _locks() -> list[bytes]:
+    outs = [{"path": f"data/{name}", "md5": "a" * 32, "size": 12} for name in ("train", "test")]
+    return [yaml.safe_dump({"schema": "2.0", "stages": {"prepare": {"cmd": "python", "outs": outs}}}).encode()]
+
+
+def _onnx() -> list[bytes]:
+    plain = onnx_graphs.stack(1)
+    loop = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Add", ["state", "one"], ["next"])],
+        "body",
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("state", TensorProto.FLOAT, [None, 3]),
+        ],
+        [
+            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", TensorProto.FLOAT, [None, 3]),
+        ],
+        [onnx.numpy_helper.from_array(np.ones(3, np.float32), "one")],
+    )
+    turning = onnx.ModelProto()
+    turning.CopyFrom(plain)
+    turning.graph.node[-1].output[0] = "last"
+    turning.graph.node.append(helper.make_node("Loop", ["trips", "", "last"], ["y"], body=loop))
+    turning.graph.initializer.append(onnx.numpy_helper.from_array(np.array(2), "trips"))
+    outside = onnx.ModelProto()
+    outside.CopyFrom(plain)
+    (weights,) = [tensor for tensor in outside.graph.initializer if tensor.name == "c0_w"]
+    size = len(weights.raw_data)
+    weights.ClearField("raw_data")
+    weights.data_location = TensorProto.EXTERNAL
+    for key, value in {"location": "weights.data", "offset": "0", "length": str(size)}.items():
+        weights.external_data.add(key=key, value=value)
+    return [each.SerializeToString() for each in (plain, turning, outside)]
+
+
+def _litert() -> list[bytes]:
+    return [
+        litert_files.dense().content(),
+        litert_files.dense(np.float32, np.float32).content(),
+        litert_files.dense(np.uint8, np.uint8).content(),
+    ]
+
+
+def _read_model(path: Path) -> None:
+    """All that is asked of a model file before it runs on images of a project."""
+    path.with_name("weights.data").write_bytes(bytes(4096))
+    opened = open_model(path)
+    proof.interface(path)
+    proof.output_step(path)
+    proof.prove(path)
+    proof.measure_size(path, path)
+    clipping.READERS[path.suffix].read(path)
+    del opened
+
+
+def _read_arrays(path: Path) -> None:
+    npy_file.mapped(path).sum()
+
+
+READERS = {
+    "npz": Reader(_archives, npz.read, ".npz", (npz, npy_file)),
+    "npy": Reader(_arrays, _read_arrays, ".npy", (npy_file,), (npy_file.Unreadable,)),
+    "images": Reader(_images, image_file.read, ".img", (image_file,), mended=_with_checksums),
+    "params.yaml": Reader(_params, params.load_params, ".yaml", (yaml_file,), text=True),
+    "dvc.lock": Reader(
+        _locks,
+        lambda path: revision.stages(path.read_bytes()),
+        ".lock",
+        (yaml_file, revision),
+        (yaml.YAMLError, KeyError, TypeError, ValueError),
+        text=True,
+    ),
+    "manifest.json": Reader(_manifests, splits.load_manifest, ".json", (json_file,), text=True),
+    "scorecards.json": Reader(_scorecards, scorecard.load_scorecards, ".json", (json_file,), text=True),
+    "decision.json": Reader(_decisions, decision.load_decision, ".json", (json_file,), text=True),
+    "audit log": Reader(
+        _moves, moves.read, ".jsonl", (json_file, moves), text=True
+    ),
+    "layers.json": Reader(
+        lambda: [json.dumps({"a": "conv2d", "b": "dense"}).encode()],
+        lambda path: canonical.layers(path.rename(path.with_name("layers.json"))),
+        ".json",
+        (json_file,),
+        text=True,
+    ),
+    "onnx": Reader(
+        _onnx,
+        _read_model,
+        ".onnx",
+        (
+            onnx_file, onnx_structure, onnx_runtime, onnx_operators, onnx_parameters, onnx_values, onnx_macs,
+            onnx_clipping, damage,
+        ),
+    ),
+    "litert": Reader(
+        _litert,
+        _read_model,
+        ".tflite",
+        (litert_model, litert_runtime, litert_operators, litert_file, litert_parameters, litert_macs, litert_clipping),
+    ),
+}  # fmt: skip
