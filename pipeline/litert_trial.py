@@ -119,6 +119,9 @@ def _tried(path: str) -> str:
             experimental_preserve_all_tensors=True,
             experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         )
+        whole.get_input_details(), whole.get_output_details()
+    except UnicodeDecodeError:
+        return "a name in it is not UTF-8"
     except (ValueError, RuntimeError) as error:
         return " ".join(str(error).split()).rstrip(".") or type(error).__name__
     for interpreter in (whole, bare):

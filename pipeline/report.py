@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import layout, table
+from pipeline import files, layout, table
 from pipeline.decision import Decision
 from pipeline.drawing import templates
+from pipeline.errors import ModelError
 from pipeline.figures.curves import History, curves
 from pipeline.figures.intervals import intervals
 from pipeline.figures.scatter import scatter
@@ -30,14 +31,14 @@ def write(
     """
     histories = {network: _history(path) for network, path in trainings.items() if path.exists()}
     trials = {variant: _rows(path) for variant, path in searches.items() if path.exists()}
-    files = {
+    written = {
         layout.SCORECARDS: scorecards.model_dump_json(by_alias=True, indent=2),
         layout.DECISION: decision.model_dump_json(indent=2),
         layout.METRICS: json.dumps(metrics(scorecards), indent=2),
         layout.TRADEOFF: tradeoff(scorecards),
         layout.REPORT: page(scorecards, decision, histories, trials),
     }
-    for path, text in files.items():
+    for path, text in written.items():
         write_text(path, text.rstrip("\n") + "\n")
 
 
@@ -114,10 +115,14 @@ def _data(scorecards: Scorecards) -> dict[str, Any]:
 
 
 def _history(path: Path) -> History:
-    with path.open(encoding="utf-8", newline="") as lines:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(lines)]
+    try:
+        return [{name: float(value) for name, value in row.items() if value} for row in _rows(path)]
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"{path} is not what training writes ({error}). Run dvc repro.") from None
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
+    try:
+        return list(csv.DictReader(io.StringIO(files.content(path).decode("utf-8"), newline="")))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ModelError(f"{path} is not the table that its stage writes ({error}). Run dvc repro.") from None

@@ -85,6 +85,7 @@ CONTRADICTIONS: dict[str, Callable[[File], Any]] = {
     "no such type": lambda file: setattr(file.main.made.tensors[0], "type", 99),
     "fewer weights than its shape": lambda file: setattr(file.model.buffers[1], "data", np.zeros(4, np.uint8)),
     "a negative shape": lambda file: setattr(file.main.made.tensors[1], "shape", [-3, 16]),
+    "a name that is not UTF-8": lambda file: setattr(file.main.made.tensors[0], "name", b"\xff"),
     "no graph": lambda file: file.graphs.clear(),
 }
 

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline import layout, report
 from pipeline.decision import Decision
+from pipeline.errors import ModelError
 from pipeline.gate import decide
 from pipeline.params import Policy
 from pipeline.scorecard import Scorecard, Scorecards, load_scorecards
@@ -98,7 +99,7 @@ def test_a_failure_leaves_the_last_report_as_it_was(
     report.write(scorecards, decision, trainings, {})
     before = {path: path.read_bytes() for path in FILES}
     trainings["qat"].write_text("epoch,loss\n0,not a number\n")
-    with pytest.raises(ValueError, match="not a number"):
+    with pytest.raises(ModelError, match=r"qat\.csv is not what training writes .*not a number"):
         report.write(scorecards, decision, trainings, {})
     assert {path: path.read_bytes() for path in FILES} == before
 
