@@ -7,7 +7,7 @@ import pytest
 
 from mlflow_plugins.deployment import Deployment, Settings, save
 from mlflow_plugins.litert import signature_of
-from mlflow_plugins.scoring import Model
+from mlflow_plugins.answers import Model
 from pipeline import model_files
 from pipeline.runtimes import open_model
 from pipeline.splits import pixels
