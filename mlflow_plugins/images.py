@@ -110,6 +110,8 @@ def _array(data: Any) -> np.ndarray:
     if hasattr(data, "to_numpy"):
         data = data.to_numpy()
         data = np.stack([np.asarray(row) for (row,) in data]) if data.dtype == object and data.shape[1] == 1 else data
+    if isinstance(data, str):
+        raise ValueError("Images are arrays of numbers, got a string.")  # noqa: TRY004 - as all that is no image
     images = np.asarray(data)
     if not (np.issubdtype(images.dtype, np.floating) or np.issubdtype(images.dtype, np.integer)):
         raise ValueError(f"Images are arrays of numbers, got {images.dtype} of shape {images.shape}.")

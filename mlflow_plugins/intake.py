@@ -29,11 +29,11 @@ DISCARDED = 4 * LARGEST
 """Bytes of a request that is too large, up to which it is read all the same: most clients listen only then."""
 WAITING = 1024
 """Requests at once, as many as a process may have open files on most systems."""
-PATIENCE, IMPATIENCE = 30.0, 5.0
+PATIENCE, IMPATIENCE = 30.0, 3.0
 """Seconds within which a request has to be here, and one that is refused anyway."""
 
 
-TOO_LARGE = Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A request has at most {LARGEST:,} bytes; send fewer images.")
+TOO_LARGE = Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {LARGEST:,} bytes; send fewer images.")
 TOO_MANY = Refused(
     HTTPStatus.SERVICE_UNAVAILABLE,
     f"More requests wait than the limits allow, {WAITING:,} of {HELD:,} bytes together; try again in a second.",

@@ -33,6 +33,9 @@ IDLE = 30
 """Seconds that a connection is kept without a request, or with the head of one that does not end."""
 FIRST = 0.5
 """Seconds that a connection has for its first request when the server ends."""
+SWITCH = 0.0005
+"""Seconds for which the model's thread keeps Python to itself while others want it. With Python's 5 ms each of the
+three or four steps of HTTP to an answer may wait so long for it."""
 LAST = 8
 """Seconds for answers that are on their way when the server ends: less than `deployed.GRACE`."""
 
@@ -109,6 +112,7 @@ def serve(folder: Path) -> None:
         Busy: another process does.
         ModelError: as `Model`, or the port is taken.
     """
+    sys.setswitchinterval(SWITCH)
     with exclusive(folder / ALIVE, f"The deployment in {folder}"), ThreadPoolExecutor(1, "model") as worker:
         model = Model(folder)
         with _listening(model.deployment.settings.port) as listener:
@@ -136,7 +140,7 @@ def _listening(port: int) -> Iterator[socket.socket]:
 
     A successor can listen before this process stops, so that an update leaves no gap.
     """
-    with socket.socket() as listener:
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # named, or asyncio leaves Nagle's algorithm on
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         try:

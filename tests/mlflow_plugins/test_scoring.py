@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mlflow_plugins.answers import Model
 from mlflow_plugins.deployment import Deployment, Settings, save
 from mlflow_plugins.litert import signature_of
-from mlflow_plugins.answers import Model
 from pipeline import model_files
 from pipeline.runtimes import open_model
 from pipeline.splits import pixels
