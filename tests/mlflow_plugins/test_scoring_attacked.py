@@ -110,7 +110,7 @@ def head(length: str, more: str = "") -> bytes:
     return (
         f"POST /invocations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{more}"
         f"Content-Length: {length}\r\n\r\n"
-    ).encode()
+    ).encode("latin-1")
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,7 @@ def test_what_is_no_request_gets_a_sentence(attack: str, served: Served, logits:
     lives_on(served, logits)
 
 
-@pytest.mark.parametrize("length", ["²", "1" * 5000, "-1", "1e3", "0x10", "", "1, 2"])
+@pytest.mark.parametrize("length", ["²", "Â²", "1_0", "1" * 5000, "-1", "1e3", "0x10", "", "1, 2"])
 def test_a_length_that_is_none_gets_a_sentence(length: str, served: Served, logits: np.ndarray) -> None:
     said(*served.raw(head(length) + b"{}"))
     lives_on(served, logits)
