@@ -33,6 +33,7 @@ PATIENCE, IMPATIENCE = 30.0, 3.0
 """Seconds within which a request has to be here, and one that is refused anyway."""
 
 
+HEADERS = {HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "1"}, HTTPStatus.REQUEST_TIMEOUT: {"Connection": "close"}}
 TOO_LARGE = Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {LARGEST:,} bytes; send fewer images.")
 TOO_MANY = Refused(
     HTTPStatus.SERVICE_UNAVAILABLE,
@@ -153,8 +154,7 @@ async def _discard(request: Request, pieces: AsyncIterator[bytes]) -> None:
 
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
-    later = {"Retry-After": "1"} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    return _told(error.status, str(error), later)
+    return _told(error.status, str(error), HEADERS.get(error.status))
 
 
 async def _unknown(_: Request, error: Exception) -> Response:

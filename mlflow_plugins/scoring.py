@@ -1,7 +1,8 @@
 """The process that serves one model over HTTP on loopback, in the format of MLflow's scoring servers.
 
 Run by `mlflow_plugins.deployed` as `python -m mlflow_plugins.scoring FOLDER`. It does without MLflow, so that it starts
-in a moment and stays small. `intake` has its routes, `answers` what requests mean; uvicorn is the server.
+in a moment and stays small. `connection` and
+`intake` are its HTTP, `answers` is what requests mean; uvicorn is the server.
 """
 
 import asyncio
@@ -16,12 +17,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mlflow_plugins import intake
 from mlflow_plugins.answers import Model
+from mlflow_plugins.connection import IDLE, Connection
 from mlflow_plugins.deployment import ALIVE, LOOPBACK, SERVER
 from pipeline import files
 from pipeline.errors import ModelError, boundary
@@ -29,8 +29,6 @@ from pipeline.exclusive import exclusive
 
 BACKLOG = 2048
 """Connections that wait to be accepted."""
-IDLE = 30
-"""Seconds that a connection is kept without a request, or with the head of one that does not end."""
 FIRST = 0.5
 """Seconds that a connection has for its first request when the server ends."""
 SWITCH = 0.0005
@@ -38,35 +36,6 @@ SWITCH = 0.0005
 three or four steps of HTTP to an answer may wait so long for it."""
 LAST = 8
 """Seconds for answers that are on their way when the server ends: less than `deployed.GRACE`."""
-
-
-class Connection(H11Protocol):
-    """Ends when a request's head does not come; uvicorn would wait for it for ever."""
-
-    _deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._watch()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._watch()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._unwatch()
-
-    def _watch(self) -> None:
-        if self.conn.their_state is not h11.IDLE:
-            self._unwatch()
-        elif self._deadline is None:
-            self._deadline = self.loop.call_later(IDLE, self.transport.abort)
-
-    def _unwatch(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
 
 
 class Server(uvicorn.Server):

@@ -213,6 +213,7 @@ def test_a_body_that_is_too_large_is_refused_when_it_was_sent(
     lives_on(served, logits)
 
 
+@pytest.mark.slow
 def test_health_answers_within_a_second_and_memory_is_bounded_whatever_comes(
     served: Served, logits: np.ndarray
 ) -> None:
@@ -310,15 +311,31 @@ def test_who_asks_when_it_is_told_to_end_is_answered(tmp_path: Path) -> None:
 
 
 def test_who_does_not_finish_a_request_is_told_and_let_go(tmp_path: Path) -> None:
-    with serving(tmp_path, "scoring.IDLE = 0.5; scoring.intake.PATIENCE = 0.5") as served:
+    with serving(
+        tmp_path, "import mlflow_plugins.connection as c; scoring.IDLE = c.IDLE = 0.5; scoring.intake.PATIENCE = 0.5"
+    ) as served:
         status, answer = served.raw(head("1000") + b'{"inputs"')
-        assert status == 408
+        assert status == 408, answer
         said(status, answer)
         for sent in b"", b"POST /invocations HTTP/1.1\r\nHo", b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n":
             with served.socket(sent) as idle:
                 while idle.recv(2**16):
                     pass  # until it is closed from there
         assert served.post(GOOD)[0] == 200
+
+
+def test_broken_http_is_answered_once_and_leaves_no_traceback(tmp_path: Path) -> None:
+    chunked = b"Host: %b\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with serving(tmp_path, "scoring.intake.IMPATIENCE = 0.2") as served:
+        for host in b"localhost", b"evil.example.org":
+            start = b"POST /invocations HTTP/1.1\r\n" + chunked % host
+            assert said(*served.raw(start + b"no number\r\n")) == "Invalid HTTP request received."
+            with served.socket(start) as made:
+                time.sleep(0.5)  # the second is answered before it breaks off
+                made.sendall(b"no number\r\n")
+                assert b"HTTP/1.1 40" in made.recv(2**16)
+        assert served.post(GOOD)[0] == 200
+        assert (tmp_path / "log").read_text() == ""
 
 
 def test_more_requests_than_it_has_room_for_are_told_so(tmp_path: Path) -> None:
