@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from pydantic_core import from_json
 
 from mlflow_plugins.deployment import Deployment, load
@@ -23,6 +22,7 @@ from pipeline import model_files
 from pipeline.errors import ModelError, OctavoError
 from pipeline.logits import NotFinite, check
 from pipeline.runtimes import open_model
+from pipeline.runtimes.onnx import FAILURES
 from pipeline.runtimes.predictor import Predictor
 
 VALUES = 2**22
@@ -65,7 +65,13 @@ class Model:
         integers = self._predict.quantization
         scale, zero = (integers.scale, integers.zero) if integers else (0.0, 0)
         self._takes = Input(np.dtype(self.deployment.dtype), self.deployment.shape, scale, zero)
-        self._predict.run(np.zeros([max(size, 1) for size in self._takes.shape], self._takes.dtype))
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Let a first request not wait for what a runtime does once; where a size is free, none is known to work."""
+        batch, *sizes = self._takes.shape or (0, 0)
+        if all(size > 0 for size in sizes):
+            self._predict.run(np.zeros([max(batch, 1), *sizes], self._takes.dtype))
 
     def read(self, body: bytes | bytearray) -> Any:
         """The request that is written in `body`, JSON in UTF-8.
@@ -97,9 +103,16 @@ class Model:
         params = _params(request)
         try:
             images = self._takes.take(request.get("inputs", request.get("instances")), params.get("dtype"))
-            logits = self._logits(images)
-        except (ValueError, RuntimeError, OverflowError, InvalidArgument) as error:
+        except (ValueError, OverflowError) as error:
             raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from None
+        if not images.size:
+            raise Refused(HTTPStatus.BAD_REQUEST, f"Images of shape {images.shape} have no pixels.")
+        try:
+            logits = self._logits(images)
+        except (*FAILURES, ValueError, RuntimeError):
+            raise Refused(
+                HTTPStatus.BAD_REQUEST, f"The model fails on images of shape {images.shape}: send others, or fewer."
+            ) from None
         try:
             check(logits, self.deployment.variant)
         except NotFinite as error:
@@ -112,7 +125,7 @@ class Model:
 
     def _logits(self, images: np.ndarray) -> np.ndarray:
         """Logits (N, classes) of images as the model takes them, batch by batch where its batch is free."""
-        if len(images) <= BATCH or self._takes.shape[:1] != (-1,):
+        if self._takes.shape[:1] != (-1,) or len(images) <= BATCH:
             return self._predict.run(images)
         first = self._predict.run(images[:BATCH])
         if len(images) * first[0].size > VALUES:
