@@ -25,10 +25,10 @@ from pipeline.runtimes import open_model
 from pipeline.runtimes.onnx import FAILURES
 from pipeline.runtimes.predictor import Predictor
 
-VALUES = 2**22
-"""Numbers and lists in a request, or one image where that has more; and numbers in an answer. Some five thousand images
-of 28 × 28, or one of 1024 × 1024 in colour. Each takes Python up to 50 bytes, and reading them, during which no other
-thread of the process runs, takes half a second."""
+VALUES = 2**21
+"""Numbers and lists in a request, or three times the numbers of one image where that is more, so that one always fits
+with its lists; and numbers in an answer. Some 2,600 images of 28 × 28. Each takes Python up to 50 bytes, and while they
+are read, a quarter of a second, no other thread of the process runs."""
 STRINGS = 32
 """Strings in a request: names of its fields and params. They are counted before a parser makes something of them."""
 DEPTH = 200
@@ -79,7 +79,7 @@ class Model:
         Raises:
             Refused: it is no JSON, or holds more than the limits of this module.
         """
-        most = max(VALUES, 2 * prod(max(size, 1) for size in self._takes.shape[1:]))
+        most = max(VALUES, 3 * prod(max(size, 1) for size in self._takes.shape[1:]))
         if body.count(b",") + body.count(b"[") + body.count(b"{") > most:
             raise Refused(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A request holds at most {most:,} numbers; send fewer images."

@@ -34,12 +34,6 @@ PATIENCE, IMPATIENCE = 30.0, 3.0
 
 
 HEADERS = {HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "1"}, HTTPStatus.REQUEST_TIMEOUT: {"Connection": "close"}}
-TOO_LARGE = Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {LARGEST:,} bytes; send fewer images.")
-TOO_MANY = Refused(
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    f"More requests wait than the limits allow, {WAITING:,} of {HELD:,} bytes together; try again in a second.",
-)
-TOO_SLOW = Refused(HTTPStatus.REQUEST_TIMEOUT, f"The request was not here within {PATIENCE:g} seconds.")
 
 
 class Intake:
@@ -57,28 +51,41 @@ class Intake:
             Refused: it is too large or too slow, or there are too many.
         """
         if int(request.headers.get("content-length", 0)) > LARGEST:
-            raise TOO_LARGE
+            raise _too_large()
         if self.requests >= WAITING:
-            raise TOO_MANY
+            raise _too_many()
         body = bytearray()
         self.requests += 1
         try:
             await asyncio.wait_for(self._fill(body, pieces), PATIENCE)
             yield body
         except asyncio.TimeoutError:
-            raise TOO_SLOW from None
+            raise Refused(
+                HTTPStatus.REQUEST_TIMEOUT, f"The request was not here within {PATIENCE:g} seconds."
+            ) from None
         finally:
             self.requests -= 1
             self.held -= len(body)
+            with suppress(BufferError):  # the worker reads it yet, although nobody waits any more
+                body.clear()
 
     async def _fill(self, body: bytearray, pieces: AsyncIterator[bytes]) -> None:
         async for piece in pieces:
             if len(body) + len(piece) > LARGEST:
-                raise TOO_LARGE
+                raise _too_large()
             if self.held + len(piece) > HELD:
-                raise TOO_MANY
+                raise _too_many()
             body += piece
             self.held += len(piece)
+
+
+def _too_large() -> Refused:
+    return Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {LARGEST:,} bytes; send fewer images.")
+
+
+def _too_many() -> Refused:
+    most = f"at most {WAITING:,}, of {HELD:,} bytes together"
+    return Refused(HTTPStatus.SERVICE_UNAVAILABLE, f"Too many requests wait, {most}; try again in a second.")
 
 
 def app(model: Model, worker: Executor) -> Starlette:

@@ -51,12 +51,13 @@ def test_a_file_of_integers_answers_with_the_logits_that_were_measured(dtype: ty
 
 
 def test_images_that_the_model_fails_on_are_refused(tmp_path: Path) -> None:
-    """It declares images of any height, and has weights for one."""
+    """It declares images of any size, and has weights for one."""
     proto = onnx.load_from_string(onnx_bytes())
-    proto.graph.input[0].type.tensor_type.shape.dim[1].dim_param = "height"
+    for size in proto.graph.input[0].type.tensor_type.shape.dim[1:]:
+        size.dim_param = "size"
     onnx.save(proto, tmp_path / "model.onnx")
     model, images = served(tmp_path / "model.onnx"), np.ones((2, 4, 4))
-    for wrong, words in (images[:, :3], "The model fails on images of shape"), (images[:, :0], "have no pixels"):
+    for wrong, words in (images[:, :3], "The model fails on images of shape"), (images[..., :0], "have no pixels"):
         with pytest.raises(Refused, match=words) as refused:
             model.answer({"inputs": wrong.tolist()})
         assert refused.value.status == HTTPStatus.BAD_REQUEST

@@ -25,8 +25,8 @@ IMAGES = np.random.default_rng(5).random((3, 4, 4)).astype(np.float32)
 GOOD = json.dumps({"inputs": IMAGES.tolist()}).encode()
 MARK = "31415926"
 """Stands in every payload, and in no answer."""
-LARGEST, VALUES = 2**26, 2**22
-MEMORY = 800
+LARGEST, VALUES = 2**26, 2**21
+MEMORY = 700
 """MiB that the process has at most at any time."""
 
 
@@ -219,7 +219,7 @@ def test_health_answers_within_a_second_and_memory_is_bounded_whatever_comes(
 ) -> None:
     lists = b",".join([b"[]"] * (VALUES // 2 - 10))
     bodies = {
-        "as many bytes as allowed": b'{"inputs":[%s]}' % b",".join([b"0.12941177189350128"] * (LARGEST // 20 - 2)),
+        "as many bytes as allowed": b'{"inputs":[%s]}' % b",".join([b"0.%b" % (b"7" * 29)] * (LARGEST // 32 - 9)),
         "as many lists": b'{"inputs":[%s]}' % lists,
         "more numbers": b"[%s]" % b",".join([b"1"] * (LARGEST // 2 - 2)),
         "one string": b'{"inputs":"%s"}' % ("\U0001f600".encode() * (LARGEST // 4 - 4)),
@@ -251,6 +251,13 @@ def test_grey_images_may_have_their_one_channel(served: Served, logits: np.ndarr
         status, answer = served.post(json.dumps({"inputs": images.tolist()}).encode())
         assert status == 200, answer
         np.testing.assert_array_equal(np.array(json.loads(answer)["predictions"], np.float32), logits)
+
+
+def test_an_image_may_be_larger_than_all_images_together_otherwise(tmp_path: Path) -> None:
+    with serving(tmp_path, "import mlflow_plugins.answers as a; a.VALUES = 8") as served:
+        assert served.post(json.dumps({"inputs": IMAGES[:1, ..., np.newaxis].tolist()}).encode())[0] == 200
+        status, answer = served.post(GOOD)
+        assert (status, said(status, answer)) == (413, "A request holds at most 48 numbers; send fewer images.")
 
 
 def test_more_images_than_a_batch_are_answered_in_their_order(served: Served) -> None:
