@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlflow_plugins.deployment import ALIVE, SERVER, Deployment, Settings, save
+from mlflow_plugins.deployment import SERVER, Deployment, Settings, save
 from pipeline import model_files
 from pipeline.runtimes import open_model
 from tests.mlflow_plugins.measured_project import onnx_bytes
@@ -53,9 +53,11 @@ def record(folder: Path) -> None:
 
 @contextmanager
 def serving(folder: Path, limits: str = "") -> Iterator["Served"]:
-    """A process that serves from `folder`; `limits` is code that makes limits small enough for a test."""
+    """A process that serves from `folder`; `limits` is code that makes limits small, or waits."""
     record(folder)
-    code = f"import pathlib; from mlflow_plugins import scoring; {limits}; scoring.serve(pathlib.Path('.'))"
+    code = "\n".join(
+        ["import pathlib", "from mlflow_plugins import scoring", limits, "scoring.serve(pathlib.Path('.'))"]
+    )
     command = ["-c", code] if limits else ["-m", "mlflow_plugins.scoring", "."]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([sys.executable, *command], cwd=folder, stdout=log, stderr=log)
@@ -202,10 +204,10 @@ def test_a_length_that_is_too_large_gets_a_sentence(length: int, served: Served,
 def test_a_body_that_is_too_large_is_refused_when_it_was_sent(
     declared: bool, served: Served, logits: np.ndarray
 ) -> None:
-    """Most clients listen only then."""
+    """Most clients listen only then, also those who do not keep the connection."""
     body = b"3" * (LARGEST + 2**20)
     connection = served.connection()
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json", "Connection": "close"}
     connection.request("POST", "/invocations", body if declared else iter([body]), headers, encode_chunked=not declared)
     answer = connection.getresponse()
     assert answer.status == 413
@@ -268,13 +270,30 @@ def test_more_images_than_a_batch_are_answered_in_their_order(served: Served) ->
     np.testing.assert_allclose(json.loads(answer)["predictions"], expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_connection_is_kept(served: Served) -> None:
+def test_a_connection_is_kept_and_answers_come_at_once(served: Served) -> None:
+    """Without Nagle's algorithm, which keeps the second part of an answer for 40 ms."""
     connection = served.connection()
     connection.connect()
-    first = connection.sock
-    for body in GOOD, b"{", GOOD:
+    first, waits = connection.sock, []
+    for body in [GOOD, b"{"] * 15:
+        start = time.monotonic()
         posted(connection, body)
+        waits.append(time.monotonic() - start)
         assert connection.sock is first
+    assert np.median(waits) < 0.03
+
+
+def test_health_answers_while_the_model_runs(tmp_path: Path) -> None:
+    slow = "import time\nscoring.Model.answer = lambda *_: time.sleep(2) or {}"
+    with serving(tmp_path, slow) as served:
+        asking = threading.Thread(target=served.post, args=(GOOD,))
+        asking.start()
+        time.sleep(0.3)
+        connection = served.connection(timeout=1)
+        connection.request("GET", "/health")
+        assert connection.getresponse().status == 200
+        assert asking.is_alive()
+        asking.join()
 
 
 def test_two_hundred_clients_at_once_are_all_answered(served: Served) -> None:
@@ -297,16 +316,30 @@ def test_two_hundred_clients_at_once_are_all_answered(served: Served) -> None:
     assert found == [200] * 600
 
 
-def test_who_asks_when_it_is_told_to_end_is_answered(tmp_path: Path) -> None:
-    """Also those who wait to be accepted; a kept connection does not hold it up."""
-    with serving(tmp_path) as served:
+SLOW_TO_END = """
+import time
+shutdown = scoring.Server.shutdown
+async def slow(self, sockets=None):
+    pathlib.Path("ending").touch()
+    time.sleep(1)
+    await shutdown(self, sockets)
+scoring.Server.shutdown = slow
+"""
+
+
+def test_who_comes_while_it_ends_is_answered(tmp_path: Path) -> None:
+    """Those who wait to be accepted, and those who have not asked yet; a kept connection does not hold it up."""
+    with serving(tmp_path, SLOW_TO_END) as served:
         kept = served.connection()
         posted(kept, GOOD)
-        served.process.send_signal(signal.SIGSTOP)
-        waiting = [served.socket(head(str(len(GOOD))) + GOOD, 20) for _ in range(20)]
         served.process.send_signal(signal.SIGTERM)
-        served.process.send_signal(signal.SIGCONT)
-        for each in waiting:
+        while not (tmp_path / "ending").exists():
+            time.sleep(0.01)
+        asked = [served.socket(head(str(len(GOOD))) + GOOD, 20) for _ in range(20)]
+        late = served.socket(b"", 20)
+        time.sleep(1)
+        late.sendall(head(str(len(GOOD))) + GOOD)
+        for each in (*asked, late):
             with each:
                 answer = http.client.HTTPResponse(each)
                 answer.begin()
@@ -314,7 +347,6 @@ def test_who_asks_when_it_is_told_to_end_is_answered(tmp_path: Path) -> None:
                 assert len(json.loads(answer.read())["predictions"]) == 3
         assert served.process.wait(5) == 0
         assert (tmp_path / "log").read_text() == ""
-        assert (tmp_path / ALIVE).exists()
 
 
 def test_who_does_not_finish_a_request_is_told_and_let_go(tmp_path: Path) -> None:
@@ -332,13 +364,13 @@ def test_who_does_not_finish_a_request_is_told_and_let_go(tmp_path: Path) -> Non
 
 
 def test_broken_http_is_answered_once_and_leaves_no_traceback(tmp_path: Path) -> None:
-    chunked = b"Host: %b\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     with serving(tmp_path, "scoring.intake.IMPATIENCE = 0.2") as served:
-        for host in b"localhost", b"evil.example.org":
-            start = b"POST /invocations HTTP/1.1\r\n" + chunked % host
+        for asked in ("/invocations", "localhost"), ("/invocations", "evil.example.org"), ("/nothing", "localhost"):
+            start = head.format(*asked).encode()
             assert said(*served.raw(start + b"no number\r\n")) == "Invalid HTTP request received."
             with served.socket(start) as made:
-                time.sleep(0.5)  # the second is answered before it breaks off
+                time.sleep(0.5)  # the last two are answered before they break off
                 made.sendall(b"no number\r\n")
                 assert b"HTTP/1.1 40" in made.recv(2**16)
         assert served.post(GOOD)[0] == 200
