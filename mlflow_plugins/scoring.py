@@ -54,11 +54,14 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept those who are in the queue, too, and let them ask; closing would reset their connections."""
         (listener,) = sockets or []
+        accepted = []
         with listener.dup() as queue:
             self.servers[0].close()
             with suppress(OSError):  # nobody waits any more
                 while True:
-                    await self._take(queue.accept()[0])
+                    accepted.append(queue.accept()[0])
+        for each in accepted:
+            await self._take(each)
         until = time.monotonic() + FIRST
         while time.monotonic() < until and any(map(_has_not_asked, self.server_state.connections)):
             await asyncio.sleep(0.01)
