@@ -39,7 +39,10 @@ The setting port is 0 by default, any that is free; threads is 1.
 
 POST {"inputs": images, "params": {}} to <address>/invocations gives {"predictions": logits}. The params are dtype,
 "uint8" for pixels in 0..255 or "float32", where the numbers do not tell, and classes, true for the names of the best
-classes, too. In a file for predict these two stand beside inputs.
+classes, too. In a file for predict these two stand beside inputs. Grey images are (N, H, W) or (N, H, W, 1).
+
+A request has at most 64 MiB and two million numbers, or one image. What is refused gets a status of 4xx and a sentence;
+503 says that too many requests wait.
 
 Deployments lie in OCTAVO_DEPLOYMENTS, by default in the user's cache.
 """

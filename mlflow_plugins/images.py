@@ -34,13 +34,15 @@ class Input:
 
         Args:
             data: an array (N, ...) or (N, pixels), a nested list, a data frame of a row an image, or a mapping that
-                holds just one of these. Integers and float64 are what JSON makes of both encodings.
+                holds just one of these. Grey images may have their one channel last, (N, H, W, 1), or not, (N, H, W),
+                whatever the model has. Integers and float64 are what JSON makes of both encodings.
             encoding: `uint8` or `float32`, where the data do not tell.
 
         Raises:
-            ValueError: they are no images of this model's shape, or integers that could be pixels or values.
+            ValueError: they are no images of this model's shape, integers that could be pixels or values, or NaN or
+                infinite: a model of integers makes some pixel of these, and answers.
         """
-        return self._converted(self._shaped(self._encoded(_array(data), encoding)))
+        return _finite(self._converted(_finite(self._shaped(self._encoded(_array(data), encoding)))))
 
     def _encoded(self, images: np.ndarray, encoding: str | None) -> np.ndarray:
         """In the caller's encoding, or as the model takes them."""
@@ -49,11 +51,11 @@ class Input:
         if encoding == UINT8.name:
             return _exactly(images, UINT8)
         if encoding == FLOAT32.name:
-            return images.astype(FLOAT32)
+            return _float32(images)
         if images.dtype in (self.dtype, UINT8):
             return images
         if np.issubdtype(images.dtype, np.floating):
-            return images.astype(FLOAT32)
+            return _float32(images)
         if np.issubdtype(self.dtype, np.integer):
             return _exactly(images, self.dtype)
         if images.size and images.max() > 1:
@@ -67,19 +69,26 @@ class Input:
         inner = self.shape[1:]
         if images.ndim == 2 and len(inner) > 1 and min(inner) > 0 and images.shape[1] == prod(inner):
             return images.reshape(-1, *inner)
-        fits = images.ndim == len(self.shape) and all(
-            size in (-1, got) for size, got in zip(self.shape, images.shape, strict=True)
+        if not self.shape or self._fits(images.shape):
+            return images
+        if images.shape[-1:] == (1,) and self._fits(images.shape[:-1]):
+            return images[..., 0]
+        if self._fits((*images.shape, 1)):
+            return images[..., np.newaxis]
+        raise ValueError(f"This model takes images of shape {self.shape}, the batch first; got {images.shape}.")
+
+    def _fits(self, shape: tuple[int, ...]) -> bool:
+        return len(shape) == len(self.shape) and all(
+            size in (-1, got) for size, got in zip(self.shape, shape, strict=True)
         )
-        if self.shape and not fits:
-            raise ValueError(f"This model takes images of shape {self.shape}, the batch first; got {images.shape}.")
-        return images
 
     def _converted(self, images: np.ndarray) -> np.ndarray:
         if images.dtype == self.dtype and not (self.scale and self.dtype == UINT8):
             return images
         real = images.astype(FLOAT32) / np.float32(LEVELS) if images.dtype == UINT8 else images
         if np.issubdtype(self.dtype, np.floating):
-            return real.astype(self.dtype, copy=False)
+            with np.errstate(over="ignore"):
+                return real.astype(self.dtype, copy=False)
         if self.scale:
             limits = np.iinfo(self.dtype)
             return np.clip(np.rint(real / self.scale) + self.zero, limits.min, limits.max).astype(self.dtype)
@@ -94,14 +103,39 @@ def _array(data: Any) -> np.ndarray:
     """The numbers in `data`, whatever holds them."""
     if isinstance(data, Mapping):
         if len(data) != 1:
-            raise ValueError(f"This model takes one tensor, got {len(data)}: {', '.join(map(str, data))}.")
+            raise ValueError(
+                f"This model takes one tensor, got {len(data)}: {', '.join(f'{name!s:.20}' for name in data)}."
+            )
         (data,) = data.values()
     if hasattr(data, "to_numpy"):
         data = data.to_numpy()
         data = np.stack([np.asarray(row) for (row,) in data]) if data.dtype == object and data.shape[1] == 1 else data
+    if isinstance(data, str):
+        raise ValueError("Images are arrays of numbers, got a string.")  # noqa: TRY004 - as all that is no image
     images = np.asarray(data)
     if not (np.issubdtype(images.dtype, np.floating) or np.issubdtype(images.dtype, np.integer)):
         raise ValueError(f"Images are arrays of numbers, got {images.dtype} of shape {images.shape}.")
+    return images
+
+
+def _float32(images: np.ndarray) -> np.ndarray:
+    """The same numbers, or the nearest; infinite where they are beyond."""
+    with np.errstate(over="ignore"):
+        return images.astype(FLOAT32)
+
+
+def _finite(images: np.ndarray) -> np.ndarray:
+    """The images themselves.
+
+    Raises:
+        ValueError: a number of them is not finite.
+    """
+    lost = np.atleast_1d(~np.isfinite(images))
+    if lost.any():
+        count = int(lost.any(axis=tuple(range(1, lost.ndim))).sum())
+        raise ValueError(
+            f"Pixels are NaN or infinite for {count:,} of {len(lost):,} images, as {images.dtype}: send finite ones."
+        )
     return images
 
 

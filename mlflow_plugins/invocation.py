@@ -2,8 +2,9 @@
 
 import json
 import urllib.request
+from http import HTTPStatus
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 
 import numpy as np
 
@@ -19,7 +20,7 @@ def ask(serving: Serving, inputs: Any) -> dict[str, Any]:
 
     Raises:
         ModelError: it refuses the images; the message says why.
-        ServiceUnavailable: it does not run.
+        ServiceUnavailable: it does not run, or has too much to do.
     """
     body = json.dumps(request(inputs)).encode()
     asked = urllib.request.Request(  # noqa: S310 - the address is loopback's
@@ -29,8 +30,9 @@ def ask(serving: Serving, inputs: Any) -> dict[str, Any]:
         with urllib.request.urlopen(asked, timeout=TIMEOUT) as answer:  # noqa: S310
             return dict(json.load(answer))
     except HTTPError as error:
-        raise ModelError(str(json.load(error)["message"])) from None
-    except (URLError, ConnectionError) as error:
+        kind = ServiceUnavailable if error.code == HTTPStatus.SERVICE_UNAVAILABLE else ModelError
+        raise kind(str(json.load(error)["message"])) from None
+    except OSError as error:
         why = getattr(error, "reason", error)
         raise ServiceUnavailable(
             f"The deployment {serving.deployment.name} does not answer at {serving.address}: {why}. Its last words: "

@@ -64,6 +64,7 @@ class LiteRTModel(ImageModel):
     def _invoke(self, images: np.ndarray) -> np.ndarray:
         with self._turn:
             if images.shape != self._shape:
+                self._shape = ()  # if the file does not run with the new one, it does not with the old one either
                 self._interpreter.resize_tensor_input(self._input["index"], images.shape)
                 self._interpreter.allocate_tensors()
                 self._shape = images.shape

@@ -43,6 +43,7 @@ def open_model(path: Path, threads: int = 1) -> Predictor:
     def run(images: np.ndarray) -> np.ndarray:
         nonlocal shape
         if images.shape != shape:
+            shape = ()  # if the file does not run with the new one, it does not with the old one either
             interpreter.resize_tensor_input(source["index"], images.shape)
             interpreter.allocate_tensors()
             shape = images.shape

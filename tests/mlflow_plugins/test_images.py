@@ -68,7 +68,15 @@ def test_integers_in_json_are_what_the_model_takes_or_refused() -> None:
         (FLOATS, np.full((1, 4, 4), -1), "uint8", r"whole numbers in 0\.\.255, got -1"),
         (FLOATS, np.full((1, 4, 4), 0.5), "uint8", r"whole numbers in 0\.\.255, got 0\.5"),
         (BYTES, np.full((1, 4, 4), 1.2), None, r"float32 are in 0\.\.1, got 1\.2"),
-        (BYTES, np.full((1, 4, 4), np.nan), None, r"float32 are in 0\.\.1, got nan"),
+        (BYTES, np.full((1, 4, 4), np.nan), None, "NaN or infinite for 1 of 1 images"),
+        (FLOATS, np.stack([np.zeros((4, 4)), np.full((4, 4), np.inf)]), None, "NaN or infinite for 1 of 2 images"),
+        (FLOATS, np.full((1, 4, 4), 1e39), None, "NaN or infinite for 1 of 1 images, as float32"),
+        (Input(np.dtype(np.float16), (-1, 4, 4)), np.full((1, 4, 4), 1e5), None, "1 of 1 images, as float16"),
+        (Input(np.dtype(np.int8), (-1, 4, 4), 1 / 255, -128), np.full((1, 4, 4), np.nan), None, "NaN or infinite"),
+        (Input(FLOAT32, ()), np.nan, None, "NaN or infinite"),
+        (FLOATS, "pixels" * 1000, None, "^Images are arrays of numbers, got a string.$"),
+        (FLOATS, np.zeros((1, 4, 4, 3)), None, r"got \(1, 4, 4, 3\)"),
+        (FLOATS, np.zeros((1, 4, 1)), None, r"got \(1, 4, 1\)"),
         (FLOATS, np.zeros((1, 4, 4)), "int4", "encoded as uint8 or float32, not as int4"),
         (FLOATS, np.zeros((4, 4)), None, r"shape \(-1, 4, 4\), the batch first; got \(4, 4\)"),
         (FLOATS, np.zeros((1, 17)), None, r"got \(1, 17\)"),
@@ -107,17 +115,26 @@ def test_integers_that_stand_for_pixels_are_what_the_runtime_feeds(
     same(takes.take(json.loads(json.dumps(images.tolist())), images.dtype.name), runtime.feed(images))
 
 
+@given(AS_BYTES | AS_FLOATS, st.sampled_from([FLOAT32, UINT8]))
+def test_grey_images_may_have_their_one_channel_or_not(images: np.ndarray, dtype: Any) -> None:
+    without, beside = Input(np.dtype(dtype), (-1, 4, 4)), Input(np.dtype(dtype), (-1, 4, 4, 1))
+    for data in images, images[..., np.newaxis]:
+        same(without.take(data), fed(without, images))
+        same(beside.take(data), fed(beside, images)[..., np.newaxis])
+
+
 def test_a_file_that_does_not_say_its_shape_takes_any() -> None:
     same(Input(FLOAT32, ()).take(np.zeros((2, 3, 5))), np.zeros((2, 3, 5), np.float32))
     same(Input(FLOAT32, (-1, -1, -1)).take(np.zeros((2, 3, 5))), np.zeros((2, 3, 5), np.float32))
 
 
 def test_outputs_that_are_not_finite_are_counted_and_refused() -> None:
-    """Of a model that gives its own pixels."""
-    model = ImageModel(FLOATS, lambda images: images.reshape(len(images), 16))
-    images = np.random.default_rng(0).random((5, 4, 4), np.float32)
+    """Of a model that divides by its own pixels."""
+    model = ImageModel(FLOATS, lambda images: 1 / images.reshape(len(images), 16))
+    images = 1 - np.random.default_rng(0).random((5, 4, 4), np.float32)
     assert model.predict(images).shape == (5, 16)
     assert model.predict(images[:0]).shape == (0, 16)
-    images[1, 2, 3], images[4] = np.nan, np.inf
-    with pytest.raises(MlflowException, match="The model gives values that are NaN or infinite for 2 of 5 images"):
+    images[1, 2, 3], images[4] = 0, 0
+    sentence = "The model gives values that are NaN or infinite for 2 of 5 images"
+    with np.errstate(divide="ignore"), pytest.raises(MlflowException, match=sentence):
         model.predict(images)

@@ -55,6 +55,21 @@ def test_integers_at_the_ends_change_no_logit(
     assert proof.prove(path, predict.feed(images)).integer_compute_share == 1
 
 
+def test_images_that_a_file_fails_on_do_not_change_it(tmp_path: Path) -> None:
+    """A file whose images have any height, and whose weights have one."""
+    file = dense(np.float32, np.float32)
+    for tensor in file.main.made.tensors:
+        if tensor.name in {"x", "image"}:
+            tensor.shapeSignature[1] = -1
+    path = file.write(tmp_path / "model.tflite")
+    images = np.random.default_rng(1).random((2, 4, 4), np.float32)
+    for run in open_model(path).run, LiteRTModel(path).run:
+        expected = run(images)
+        with pytest.raises((RuntimeError, ValueError)):
+            run(images[:, :3])
+        np.testing.assert_array_equal(run(images), expected)
+
+
 @pytest.mark.parametrize("dtype", PIXELS)
 @given(images=AS_BYTES)
 def test_bytes_pass_straight_where_the_scale_is_that_of_pixels(dtype: Any, images: np.ndarray) -> None:
