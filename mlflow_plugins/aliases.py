@@ -2,23 +2,23 @@
 
 `champion` is in service, `previous` was before it, and `anchor` is the first that ever was: a challenger is held to it,
 too, so that many small losses do not add up. MLflow sets one alias at a time and asks nobody what it was; so every
-move is made inside the mutex, from the state that its verdict was found in, and read again afterwards.
+move is made inside the mutex, from the state that its verdict was found in, and read again afterwards. Before anything
+is written, the log, the tags, this machine's copy and the aliases are held to each other: a refusal moves nothing.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
-from mlflow_plugins import audit_log
+from mlflow_plugins import audit_copy, audit_log, holder, standing
+from mlflow_plugins.standing import CHAMPION, DONE, ORDER, State
+from pipeline import moves, wording
 from pipeline.errors import AuditFailed, PromotionRefused
 from pipeline.moves import Aliases, Move
 
-CHAMPION, PREVIOUS, ANCHOR = "champion", "previous", "anchor"
-ORDER = (PREVIOUS, ANCHOR, CHAMPION)
-"""In which they are set: whoever looks up the champion sees the old one or the new one."""
-DONE = "audit.done"
-"""Tag of the registered model: the number of the last record whose move was made."""
 ROLLED_BACK = "rolled.back"
 """Tag of a version that was champion and was taken back: it is not promoted again unless someone names it."""
 RECORD = "audit.record"
@@ -26,51 +26,84 @@ RECORD = "audit.record"
 
 
 @dataclass(frozen=True)
-class State:
-    """A registered model's aliases and tags at one moment."""
+class Checked:
+    """A registered model and its audit log, seen to fit together."""
 
-    aliases: Aliases
-    tags: dict[str, str]
-
-    @property
-    def champion(self) -> str | None:
-        return self.aliases.get(CHAMPION)
+    now: State
+    chain: list[Move]
+    gone: Aliases
+    """Aliases that the last record left, and MLflow dropped, as their versions were deleted."""
 
     @property
-    def unfinished(self) -> bool:
-        """Whether the last move was written down but perhaps not made."""
-        return audit_log.head(self.tags)[0] > int(self.tags.get(DONE, 0))
+    def next(self) -> dict[str, Any]:
+        """The fields that the next record begins with."""
+        last = self.chain[-1] if self.chain else None
+        return {
+            "sequence": len(self.chain) + 1,
+            "parent": last.hash if last else moves.ORIGIN,
+            "before": self.now.aliases,
+            "gone": self.gone,
+            "when": holder.now().isoformat(timespec="seconds"),
+            "who": holder.owner(),
+        }
 
 
-def state(client: MlflowClient, model: str) -> State:
-    """Where the aliases stand now."""
-    found = client.get_registered_model(model)
-    ours = {alias: str(version) for alias, version in found.aliases.items() if alias in ORDER}
-    return State(ours, dict(found.tags))
-
-
-def settle(client: MlflowClient, model: str, still_held: Callable[[], None]) -> State:
-    """Make the move that a killed process left unmade, if there is one; the state then. The caller holds the mutex.
+def checked(client: MlflowClient, model: str) -> Checked:
+    """Where the model stands, and its whole log; both fit together, and this machine's copy fits them.
 
     Raises:
-        AuditFailed: the aliases stand neither where they were before that move nor where they belong after it.
+        AuditFailed: they do not.
     """
-    found = state(client, model)
-    if not found.unfinished:
+    now = standing.state(client, model)
+    chain = audit_log.read(client, now)
+    known = {each for move in chain for each in move.known}
+    faults = [*moves.faults(chain, now.made / 1000), *audit_copy.faults(now, chain)]
+    found = [fault for fault in faults if fault not in known]
+    lost = gone(client, now, chain[-1]) if chain else {}
+    if chain and not now.unfinished and {**now.aliases, **lost} != chain[-1].after:
+        found.append(moved(now, chain[-1]))
+    if found:
+        raise AuditFailed(f"The audit log of {model} does not hold: {'; '.join(found)}. {audit_log.REPAIR}")
+    return Checked(now, chain, lost)
+
+
+def moved(now: State, last: Move) -> str:
+    """What to say of aliases that stand elsewhere than the log left them."""
+    return (
+        f"the log left {moves.said(last.after)}, and now there is {moves.said(now.aliases)}: they were moved by other "
+        "means"
+    )
+
+
+def gone(client: MlflowClient, now: State, last: Move) -> Aliases:
+    """Aliases that the last record left, and MLflow dropped, as their versions are deleted."""
+    lost = {alias: version for alias, version in last.after.items() if alias not in now.aliases}
+    return {alias: version for alias, version in lost.items() if not exists(client, now.model, version)}
+
+
+def settle(client: MlflowClient, model: str, still_held: Callable[[], None]) -> Checked:
+    """Make the move that a killed process left unmade, if there is one; then as `checked`. The caller holds the mutex.
+
+    Raises:
+        AuditFailed: log, tags, copy and aliases do not fit together, or the aliases stand neither where they were
+            before that move nor where they belong after it.
+    """
+    found = checked(client, model)
+    if not found.now.unfinished:
         return found
-    move = audit_log.last(client, model, found.tags)
-    strays = {
-        alias: version
-        for alias, version in found.aliases.items()
-        if version not in (move.before.get(alias), move.after.get(alias))
-    }
-    if strays:
-        what = ", ".join(f"{alias} at version {version}" for alias, version in strays.items())
+    move = found.chain[-1]
+    if strays := strayed(found.now, move):
         raise AuditFailed(
-            f"Move {move.sequence} of {model} was cut short, and aliases were moved by other means since: {what}. "
-            "Set the aliases by hand to where they were before, then try again."
+            f"Move {move.sequence} of {model} was cut short, and since then aliases were moved by other means: "
+            f"{moves.said(strays)}. {audit_log.REPAIR}"
         )
-    return _make(client, move, still_held)
+    return Checked(make(client, found.now, move, still_held), found.chain, {})
+
+
+def strayed(now: State, move: Move) -> Aliases:
+    """Aliases that stand neither where they were before the move nor where they belong after it."""
+    ends = (move.before, move.after)
+    return {alias: version for alias, version in now.aliases.items() if version not in [end.get(alias) for end in ends]}
 
 
 def move(client: MlflowClient, planned: Move, grounds: str | None, still_held: Callable[[], None]) -> State:
@@ -78,38 +111,66 @@ def move(client: MlflowClient, planned: Move, grounds: str | None, still_held: C
 
     Raises:
         PromotionRefused: the aliases are no longer where they were when the move was planned; nothing has moved.
+        AuditFailed: as `settle`; nothing has moved.
+        ParamsError: the record would hold characters that break a line.
     """
+    for words in filter(None, (planned.note, planned.who, planned.variant)):
+        wording.check(words, f"A record of the audit log would hold {words!a}, which")
     found = settle(client, planned.model, still_held)
-    if found.aliases != planned.before or audit_log.head(found.tags) != (planned.sequence - 1, planned.parent):
+    now, expected = found.now, found.next
+    if any(getattr(planned, name) != expected[name] for name in ("sequence", "parent", "before", "gone")):
         raise PromotionRefused(
             f"{planned.variant} is not promoted: while it was judged, the champion of {planned.model} became version "
-            f"{found.champion or 'none'}, and it was held to version {planned.before.get(CHAMPION, 'none')}. Try again."
+            f"{now.champion or 'none'}, and it was held to version {planned.before.get(CHAMPION, 'none')}. Try again."
         )
     still_held()
-    audit_log.append(client, planned, grounds)
-    return _make(client, planned, still_held)
+    audit_log.append(client, now, planned, grounds)
+    made = make(client, now, planned, still_held)
+    audit_copy.update(made, [*found.chain, planned])
+    return made
 
 
-def _make(client: MlflowClient, move: Move, still_held: Callable[[], None]) -> State:
+def make(client: MlflowClient, now: State, move: Move, still_held: Callable[[], None]) -> State:
+    """Set the aliases of a move that is written down, and say on its version that it was made."""
     for alias in ORDER:
-        if alias in move.after:
+        if alias in move.after and now.aliases.get(alias) != move.after[alias]:
             still_held()
-            client.set_registered_model_alias(move.model, alias, move.after[alias])
-    made = state(client, move.model)
+            client.set_registered_model_alias(now.model, alias, move.after[alias])
+        elif alias in now.aliases and alias not in move.after:
+            still_held()
+            client.delete_registered_model_alias(now.model, alias)
+    made = standing.state(client, now.model)
     if made.aliases != move.after:
         raise AuditFailed(
-            f"The aliases of {move.model} are {made.aliases} after move {move.sequence}, which sets {move.after}. "
-            "Somebody else moves them at the same time, not by octavo: see octavo status."
+            f"After move {move.sequence} of {now.model}, which leaves {moves.said(move.after)}, there is "
+            f"{moves.said(made.aliases)}. Somebody else moves them at the same time, not by octavo: see octavo status."
         )
-    tags = {
+    for name, value in tags(move).items():
+        client.set_model_version_tag(now.model, move.version, name, value)
+    if move.action == "rollback":
+        client.set_model_version_tag(now.model, move.before[CHAMPION], ROLLED_BACK, f"{move.when} by {move.who}")
+    client.set_registered_model_tag(now.model, DONE, str(move.sequence))
+    return standing.state(client, now.model)
+
+
+def tags(move: Move) -> dict[str, str]:
+    """What the version that becomes champion says of the move; a repair makes no champion."""
+    if move.action == "repair":
+        return {}
+    found = {
         RECORD: f"{move.sequence} {move.hash}",
         f"{move.action}.by": move.who,
         f"{move.action}.when": move.when,
     }
-    tags |= {f"{move.action}.why": move.note} if move.note else {}
-    for name, value in tags.items():
-        client.set_model_version_tag(move.model, move.version, name, value)
-    if move.action == "rollback":
-        client.set_model_version_tag(move.model, move.before[CHAMPION], ROLLED_BACK, f"{move.when} by {move.who}")
-    client.set_registered_model_tag(move.model, DONE, str(move.sequence))
-    return state(client, move.model)
+    return found | ({f"{move.action}.why": move.note} if move.note else {})
+
+
+def exists(client: MlflowClient, model: str, version: str) -> bool:
+    """Whether the model has a version of that number."""
+    try:
+        client.get_model_version(model, version)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
+    return True

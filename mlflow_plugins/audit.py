@@ -1,17 +1,14 @@
 """`octavo audit` and `octavo replay`: whether the log, the aliases, the bytes and the verdicts are what they were."""
 
-import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import click
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
-from pydantic import ValidationError
 
-from mlflow_plugins import aliases, audit_log, registered, tracking
-from mlflow_plugins.aliases import State
-from pipeline import layout, moves
+from mlflow_plugins import audit_log, repair, soundness, standing, tracking
+from mlflow_plugins.soundness import Found
+from pipeline import json_file
 from pipeline.decision import Reason
 from pipeline.errors import AuditFailed, ModelError
 from pipeline.grounds import Grounds, judge
@@ -20,20 +17,37 @@ from pipeline.params import load_params
 
 
 @click.command()
-def audit() -> None:
+@click.option(
+    "--repair", "mend", is_flag=True, help="Show what would make everything fit again, and do it after a yes."
+)
+@click.option("--yes", is_flag=True, help="With --repair: do it without asking; needs --reason.")
+@click.option("--reason", help="With --repair: why, in your words; it is recorded.")
+def audit(mend: bool, yes: bool, reason: str | None) -> None:
     """Verify the log of promotions, and that every promoted version still has the bytes that were judged."""
+    if not mend and (yes or reason):
+        raise click.UsageError("--yes and --reason belong to --repair.")
+    if yes and not reason:
+        raise click.UsageError("--yes needs --reason '…': a repair is recorded, and why it was made.")
     model = load_params().registry.model
-    with tracking.connected() as client:
-        now = aliases.state(client, model)
-        found = audit_log.read(client, model, now.tags)
-        for move in found:
+    with tracking.connected(reading=True) as client:
+        standing.known(client, model)
+        found = soundness.examine(client, model)
+        for move in found.chain:
             click.echo(
                 f"{move.sequence:4}  {move.when}  {move.action:9}  version {move.version:4}  {move.variant}  {move.who}"
             )
-        faults = [*_in_log(model, found, now), *_in_registry(client, found, now)]
-    if faults:
-        raise AuditFailed(f"The audit log of {model} does not hold: " + "; ".join(faults) + ".")
-    click.echo(f"{len(found)} moves of {model}: the chain is whole, and every version has the bytes that were judged.")
+        if mend:
+            _repair(client, found, yes, reason)
+            found = soundness.examine(client, model)
+    if found.faults:
+        raise AuditFailed(
+            f"The audit log of {model} does not hold: {'; '.join(map(str, found.faults))}. {audit_log.REPAIR}"
+        )
+    accepted = [each for move in found.chain for each in move.known]
+    click.echo(
+        f"{len(found.chain)} moves of {model}: the chain is whole, and every version has the bytes that were judged"
+        f"{', but for what repairs accepted: ' + '; '.join(accepted) if accepted else ''}."
+    )
 
 
 @click.command()
@@ -41,16 +55,19 @@ def audit() -> None:
 def replay(record: int | None) -> None:
     """Judge a past promotion again from what was recorded of it: RECORD, or the last one."""
     model = load_params().registry.model
-    with tracking.connected() as client:
-        promotions = [move for move in audit_log.read(client, model, aliases.state(client, model).tags) if move.reasons]
+    with tracking.connected(reading=True) as client:
+        now = standing.known(client, model)
+        promotions = [move for move in audit_log.read(client, now) if move.reasons]
         known = {move.sequence: move for move in promotions}
         if not known or (record is not None and record not in known):
             numbers = ", ".join(map(str, known)) or "none yet"
             raise ModelError(f"No promotion {record or ''} of {model} to replay. Recorded: {numbers}.")
         move = known[record or max(known)]
-        text = audit_log.grounds(client, move)
-    faults = [*_in_grounds(move, text)] or [*_in_verdict(move, text)]
-    if faults:
+        try:
+            text = audit_log.grounds(client, now, move)
+        except AuditFailed as error:
+            raise AuditFailed(f"Record {move.sequence} of {model} does not hold: {error}.") from None
+    if faults := [*_in_verdict(move, text)]:
         raise AuditFailed(f"Record {move.sequence} of {model} does not hold: {'; '.join(faults)}.")
     for reason in move.reasons:
         click.echo(f"{'met' if reason.met else 'unmet'}: {reason}")
@@ -58,56 +75,26 @@ def replay(record: int | None) -> None:
     click.echo(f"Record {move.sequence}: {move.variant} is judged as it was on {move.when}{forced}.")
 
 
-def _in_log(model: str, found: Sequence[Move], now: State) -> Iterator[str]:
-    yield from moves.faults(found)
-    sequence, last = audit_log.head(now.tags)
-    if found and found[-1].hash != last:
-        yield f"record {sequence} is not the one that the registered model names"
-    own = moves.read(layout.audit_log(model))
-    if own != list(found[: len(own)]):
-        yield f"{layout.audit_log(model)} says something else than MLflow's copy"
-    if now.unfinished:
-        yield f"move {sequence} was cut short; the next octavo promote, rollback or nightly makes it"
-    elif found and now.aliases != found[-1].after:
-        yield f"the aliases are {now.aliases}, the log says {found[-1].after}: they were moved by other means"
-
-
-def _in_registry(client: MlflowClient, found: Sequence[Move], now: State) -> Iterator[str]:
-    for move in {move.version: move for move in found}.values():
-        yield from _in_version(client, move, now)
-    for move in found:
-        if "grounds" in move.digests:
-            yield from _in_grounds(move, audit_log.grounds(client, move))
-
-
-def _in_version(client: MlflowClient, move: Move, now: State) -> Iterator[str]:
-    """What is wrong with the version that was promoted, `move` being the last that made it champion."""
-    try:
-        version = client.get_model_version(move.model, move.version)
-        if version.tags.get(aliases.RECORD) != f"{move.sequence} {move.hash}" and not now.unfinished:
-            yield f"version {move.version} does not name record {move.sequence}"
-        if registered.model_file(version).sha256 != move.digests["model"]:
-            yield f"the digest of version {move.version} was changed"
-        with registered.fetched(client, version):
-            pass
-    except ModelError as error:
-        yield str(error).rstrip(".")
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        yield f"version {move.version} or its file is gone"
-
-
-def _in_grounds(move: Move, text: str) -> Iterator[str]:
-    if hashlib.sha256(text.encode()).hexdigest() != move.digests["grounds"]:
-        yield f"what record {move.sequence} was judged by was changed"
+def _repair(client: MlflowClient, found: Found, yes: bool, reason: str | None) -> None:
+    """Show what does not fit and what would be done; do it where it is wanted."""
+    if not found.faults:
+        return
+    for fault in found.faults:
+        click.echo(f"Does not fit: {fault}.")
+    for step in repair.plan(client, found):
+        click.echo(f"Repair: {step}")
+    if not yes:
+        click.confirm("Do that, and record it?", abort=True)
+        reason = reason or click.prompt("Why, in your words")
+    made = repair.repair(client, found.now.model, str(reason))
+    click.echo(f"Repaired, and recorded as move {made.sequence}.")
 
 
 def _in_verdict(move: Move, text: str) -> Iterator[str]:
     try:
-        again = judge(Grounds.model_validate_json(text)).reasons
-    except ValidationError as error:
-        yield f"what it was judged by cannot be read by this release of Octavo ({error.error_count()} faults)"
+        again = judge(json_file.parse_record(text, Grounds)).reasons
+    except json_file.Unreadable as error:
+        yield f"what it was judged by cannot be read by this release of Octavo ({error})"
         return
     before = {reason.rule: reason for reason in move.reasons}
     for reason in again:

@@ -1,140 +1,197 @@
 """The audit log in MLflow, where all who share a registry share it: a run of its own, an artifact for each record.
 
-A record counts from the moment on when the registered model's tag `audit.head` names it. What was uploaded before and
-never named is what a killed process left behind, and the next record takes its place.
+A record counts from the moment on when the registered model's tag `audit.head` names its number and its hash. Its file
+bears both, so that none is ever overwritten: what was uploaded and never named is what a killed process left behind.
+The log is read from its head back, record by record, each found by the hash that the one behind it names.
+
+It belongs to the registered model, not to a name: the tag `audit.log` names its run. Logs of earlier releases, which
+have no such tag, are found by name, and only where they are younger than the model.
 """
 
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 from mlflow import MlflowClient
-from mlflow.artifacts import load_text
-from mlflow.entities import ViewType
+from mlflow.artifacts import download_artifacts, load_text
+from mlflow.entities import Run, ViewType
+from mlflow.exceptions import MlflowException
 
 from mlflow_plugins import tracking
-from pipeline import layout, moves
+from mlflow_plugins.standing import DONE, HEAD, LOG, State
+from pipeline import moves
 from pipeline.errors import AuditFailed
 from pipeline.moves import Move
 
-HEAD = "audit.head"
-"""Tag of the registered model: number and hash of the last record."""
 OF = "audit.of"
 """Tag of the run that holds the records: the registered model."""
-
-
-def head(tags: dict[str, str]) -> tuple[int, str]:
-    """Number and hash of the last record, by the registered model's tags; 0 where nothing ever moved."""
-    sequence, _, found = tags.get(HEAD, f"0 {moves.ORIGIN}").partition(" ")
-    return int(sequence), found
+RECORDS, GROUNDS = "records", "grounds"
+NAMED = re.compile(r"(?P<sequence>\d{6,})(-[0-9a-f]{64}(\.\d+)?)?\.json", re.ASCII)
+"""Files of records: number and hash, and a number where one was changed and put back beside; those of earlier releases
+bear the first alone."""
+REPAIR = "octavo audit --repair proposes a way out."
 
 
 def prepare(client: MlflowClient, model: str) -> None:
     """Make the log's experiment, which belongs to who makes it wherever MLflow asks people who they are."""
-    tracking.experiment(client, _experiment(model))
+    tracking.experiment(client, experiment(model))
 
 
-def append(client: MlflowClient, move: Move, grounds: str | None) -> None:
-    """Add a record, and beside it what the verdict follows from. The caller holds the mutex."""
-    run = _run_id(client, move.model) or _create_run(client, move.model)
+def append(client: MlflowClient, now: State, move: Move, grounds: str | None) -> None:
+    """Add a record, and beside it what the verdict follows from. The caller holds the mutex and has checked the log."""
+    run = run_id(client, now) or _create_run(client, now.model)
     if grounds is not None:
-        client.log_text(run, grounds, _grounds(move))
-    client.log_text(run, move.line(), _record(move.sequence))
-    client.set_registered_model_tag(move.model, HEAD, f"{move.sequence} {move.hash}")
+        client.log_text(run, grounds, place(GROUNDS, move))
+    client.log_text(run, move.line(), place(RECORDS, move))
+    if now.tags.get(LOG) != run:
+        client.set_registered_model_tag(now.model, LOG, run)
+    client.set_registered_model_tag(now.model, HEAD, f"{move.sequence} {move.hash}")
 
 
-def read(client: MlflowClient, model: str, tags: dict[str, str]) -> list[Move]:
-    """All records, as MLflow has them.
-
-    Raises:
-        AuditFailed: there are fewer than the head says, or one is no record.
-    """
-    return [record(client, model, sequence) for sequence in range(1, head(tags)[0] + 1)]
-
-
-def record(client: MlflowClient, model: str, sequence: int) -> Move:
-    """One record, as MLflow has it.
+def read(client: MlflowClient, now: State) -> list[Move]:
+    """All records, first to last, each of them the one that its successor names.
 
     Raises:
-        AuditFailed: it is not there, or is no record.
+        AuditFailed: one is missing or was changed, or the tag that names the last one was deleted.
     """
-    text = _load(client, model, _record(sequence))
-    return moves.parse(text, f"Record {sequence} of {model} in MLflow")
+    sequence, known = now.head
+    stored = records(client, now)
+    if not sequence:
+        _refuse_lost_head(now, stored.values())
+    found: list[Move] = []
+    while sequence:
+        move = stored.get(known)
+        if move is None or move.sequence != sequence:
+            raise AuditFailed(f"Record {sequence} of {now.model} in MLflow was changed or removed. {REPAIR}")
+        found.append(move)
+        sequence, known = sequence - 1, move.parent
+    if known != moves.ORIGIN:
+        raise AuditFailed(f"Record 1 of {now.model} in MLflow follows another, which there cannot be. {REPAIR}")
+    return found[::-1]
 
 
-def last(client: MlflowClient, model: str, tags: dict[str, str]) -> Move:
+def last(client: MlflowClient, now: State) -> Move:
     """The record that the head names.
 
     Raises:
         AuditFailed: it is not there, or another.
     """
-    sequence, known = head(tags)
-    found = record(client, model, sequence)
-    if found.hash != known:
-        raise AuditFailed(f"Record {sequence} of {model} in MLflow is not the one that the registered model names.")
-    return found
+    sequence, known = now.head
+    for text in _texts(client, now, RECORDS, sequence):
+        with suppress(AuditFailed):
+            found = moves.parse(text, f"Record {sequence} of {now.model} in MLflow")
+            if found.hash == known:
+                return found
+    raise AuditFailed(f"Record {sequence} of {now.model} in MLflow was changed or removed. {REPAIR}")
 
 
-def grounds(client: MlflowClient, move: Move) -> str:
-    """What the verdict of `move` follows from, as JSON.
+def records(client: MlflowClient, now: State) -> dict[str, Move]:
+    """All records that lie in MLflow, by their hash, named or not; files that are none are left out."""
+    run = run_id(client, now)
+    if run is None or not client.list_artifacts(run, RECORDS):
+        return {}
+    with TemporaryDirectory() as folder:
+        place = Path(download_artifacts(f"runs:/{run}/{RECORDS}", dst_path=folder))
+        return {move.hash: move for path in sorted(place.iterdir()) for move in _parsed(path)}
+
+
+def grounds(client: MlflowClient, now: State, move: Move) -> str:
+    """What the verdict of `move` follows from, as JSON; held to the digest that the record has of it.
 
     Raises:
-        AuditFailed: it is not there.
+        AuditFailed: it is not there, or was changed.
     """
-    return _load(client, move.model, _grounds(move))
+    found = list(_texts(client, now, GROUNDS, move.sequence))
+    for text in found:
+        if hashlib.sha256(text.encode()).hexdigest() == move.digests["grounds"]:
+            return text
+    raise AuditFailed(f"what record {move.sequence} was judged by was {'changed' if found else 'removed'}")
 
 
-def copy(client: MlflowClient, model: str, tags: dict[str, str]) -> list[Move]:
-    """Bring this machine's copy of the log up to date, and hold both to each other; all records.
-
-    Raises:
-        AuditFailed: the copy and MLflow's do not fit together; nothing is written then.
-    """
-    path = layout.audit_log(model)
-    own = moves.read(path)
-    sequence, last = head(tags)
-    whole = own + [record(client, model, number) for number in range(len(own) + 1, sequence + 1)]
-    found = [*moves.faults(whole)]
-    if len(whole) > sequence or (whole and whole[-1].hash != last):
-        found.append(f"it ends with record {len(whole)}, MLflow's with {sequence} {last[:12]}")
-    if found:
-        raise AuditFailed(
-            f"{path} and MLflow's audit log of {model} do not fit together: {'; '.join(found)}. One of them "
-            "was changed: octavo audit says more; compare with the copies on other machines."
-        )
-    if len(whole) > len(own):
-        moves.write(path, whole)
-    return whole
+def run_id(client: MlflowClient, now: State) -> str | None:
+    """The run that holds the log; None where there is none, or where it was deleted."""
+    named = now.tags.get(LOG)
+    run = _run(client, named) if named else _found_by_name(client, now)
+    return None if run is None or run.info.lifecycle_stage != "active" else str(run.info.run_id)
 
 
-def _load(client: MlflowClient, model: str, name: str) -> str:
-    run = _run_id(client, model)
-    known = {item.path for item in client.list_artifacts(run, name.partition("/")[0])} if run else set()
-    if run is None or name not in known:
-        raise AuditFailed(f"MLflow has no {name} of the audit log of {model}. Somebody removed it.")
-    return str(load_text(f"runs:/{run}/{name}"))
-
-
-def _run_id(client: MlflowClient, model: str) -> str | None:
-    found = client.get_experiment_by_name(_experiment(model))
-    if found is None:
-        return None
-    runs = client.search_runs(
-        [found.experiment_id], f"tags.`{OF}` = '{model}'", ViewType.ACTIVE_ONLY, 1, ["attributes.start_time ASC"]
-    )
-    return str(runs[0].info.run_id) if runs else None
-
-
-def _create_run(client: MlflowClient, model: str) -> str:
-    experiment = tracking.experiment(client, _experiment(model))
-    run = client.create_run(experiment, tags={OF: model}, run_name="audit log")
-    client.set_terminated(run.info.run_id)
+def revive(client: MlflowClient, now: State) -> str:
+    """The run that holds the log, taken out of the bin where it was thrown away, or made anew where it is gone."""
+    named = now.tags.get(LOG)
+    run = _run(client, named) if named else None
+    if run is None:
+        prepare(client, now.model)
+        return run_id(client, now) or _create_run(client, now.model)
+    if client.get_experiment(run.info.experiment_id).lifecycle_stage != "active":
+        client.restore_experiment(run.info.experiment_id)
+    if client.get_run(run.info.run_id).info.lifecycle_stage != "active":
+        client.restore_run(run.info.run_id)
     return str(run.info.run_id)
 
 
-def _experiment(model: str) -> str:
+def place(kind: str, move: Move, copy: int = 1) -> str:
+    """Where in its run a record lies, or what it was judged by; a second copy where the first was changed."""
+    return f"{kind}/{move.sequence:06}-{move.hash}{f'.{copy}' if copy > 1 else ''}.json"
+
+
+def of_number(paths: Iterable[str], sequence: int) -> list[str]:
+    """Those of these files that are of the record of that number."""
+    found = [(path, NAMED.fullmatch(path.rpartition("/")[2])) for path in paths]
+    return [path for path, match in found if match and int(match["sequence"]) == sequence]
+
+
+def experiment(model: str) -> str:
+    """The name of the experiment that the log of a model registered under that name begins in."""
     return f"{model}.audit"
 
 
-def _record(sequence: int) -> str:
-    return f"records/{sequence:06}.json"
+def _create_run(client: MlflowClient, model: str) -> str:
+    made = client.create_run(tracking.experiment(client, experiment(model)), tags={OF: model}, run_name="audit log")
+    client.set_terminated(made.info.run_id)
+    return str(made.info.run_id)
 
 
-def _grounds(move: Move) -> str:
-    return f"grounds/{move.sequence:06}.json"
+def _texts(client: MlflowClient, now: State, kind: str, sequence: int) -> Iterator[str]:
+    """All files of that kind that are of the record of that number."""
+    run = run_id(client, now)
+    there = [item.path for item in client.list_artifacts(run, kind)] if run else []
+    for path in of_number(there, sequence):
+        yield str(load_text(f"runs:/{run}/{path}"))
+
+
+def _parsed(path: Path) -> Iterator[Move]:
+    with suppress(AuditFailed, UnicodeDecodeError):
+        if NAMED.fullmatch(path.name):
+            yield moves.parse(path.read_text(encoding="utf-8"), path.name)
+
+
+def _run(client: MlflowClient, run: str) -> Run | None:
+    try:
+        return client.get_run(run)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        return None
+
+
+def _found_by_name(client: MlflowClient, now: State) -> Run | None:
+    known = client.get_experiment_by_name(experiment(now.model))
+    if known is None:
+        return None
+    runs = client.search_runs(
+        [known.experiment_id],
+        f"tags.`{OF}` = '{now.model}'",
+        ViewType.ACTIVE_ONLY,
+        order_by=["attributes.start_time ASC"],
+    )
+    return next((run for run in runs if run.info.start_time >= now.made), None)
+
+
+def _refuse_lost_head(now: State, stored: Iterable[Move]) -> None:
+    """A record that nothing names was left by a killed process, unless its move was made."""
+    made = [move for move in stored if now.aliases == move.after or move.sequence > 1]
+    if made or DONE in now.tags:
+        raise AuditFailed(f"The tag {HEAD} of {now.model}, which vouches for its audit log, was deleted. {REPAIR}")

@@ -1,6 +1,6 @@
 """A registered variant as a challenger: its very bytes are fetched, run, and held to what is in service."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from mlflow import MlflowClient
@@ -8,11 +8,12 @@ from mlflow.entities.model_registry import ModelVersion
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from mlflow_plugins import registered, served, terms
-from mlflow_plugins.aliases import ANCHOR, CHAMPION, State
+from mlflow_plugins.standing import ANCHOR, CHAMPION, State
 from pipeline import evaluation, layout, npy_file, unseen
 from pipeline.errors import ModelError
 from pipeline.grounds import Grounds
 from pipeline.logits import choices
+from pipeline.moves import Move
 from pipeline.params import PARAMS, Params
 from pipeline.runtimes import open_model
 from pipeline.scorecard import Scorecard, Scorecards
@@ -31,8 +32,23 @@ def version_of(client: MlflowClient, model: str, card: Scorecard) -> ModelVersio
     return max(found, key=lambda version: int(version.version))
 
 
-def grounds(client: MlflowClient, version: ModelVersion, scorecards: Scorecards, params: Params, now: State) -> Grounds:
+def grounds(
+    client: MlflowClient,
+    version: ModelVersion,
+    scorecards: Scorecards,
+    params: Params,
+    now: State,
+    chain: Sequence[Move],
+) -> Grounds:
     """All that a verdict on `version` follows from.
+
+    Args:
+        client: of the tracking store.
+        version: the challenger.
+        scorecards: as registered.
+        params: of the project.
+        now: the registered model.
+        chain: its audit log.
 
     Raises:
         ModelError: MLflow's bytes are not those that were measured, or a model in service cannot answer today's images,
@@ -46,21 +62,24 @@ def grounds(client: MlflowClient, version: ModelVersion, scorecards: Scorecards,
     evaluated = choices(_evaluated(variant), str(layout.logits(variant)))
     classes = list(scorecards.card(variant).quality.vs_baseline.per_class)
     others = dict(_others(version, now))
-    not_compared = _may_have_seen_the_test_split(client, version.name, now) if others else {}
+    not_compared = _may_have_seen_the_test_split(client, now, chain) if others else {}
+    beside, damaged = {}, {}
+    for alias, number in others.items():
+        if alias not in not_compared:
+            try:
+                other = _logits(client, client.get_model_version(version.name, number), test)
+                beside[alias] = evaluation.pair(test.labels, logits, other, classes)
+            except registered.Damaged as error:
+                damaged[alias] = str(error).removesuffix(" Run dvc repro.").rstrip(".")
     return Grounds(
         variant=variant,
         baseline=params.baseline,
         policy=params.policy,
         scorecards=scorecards,
         same_answers=float((logits.argmax(1) == evaluated).mean()),
-        beside={
-            alias: evaluation.pair(
-                test.labels, logits, _logits(client, client.get_model_version(version.name, number), test), classes
-            )
-            for alias, number in others.items()
-            if alias not in not_compared
-        },
+        beside=beside,
         not_compared={alias: why for alias, why in not_compared.items() if alias in others},
+        damaged=damaged,
     )
 
 
@@ -82,10 +101,10 @@ def _others(version: ModelVersion, now: State) -> Iterator[tuple[str, str]]:
             yield alias, number
 
 
-def _may_have_seen_the_test_split(client: MlflowClient, model: str, now: State) -> dict[str, str]:
+def _may_have_seen_the_test_split(client: MlflowClient, now: State, chain: Sequence[Move]) -> dict[str, str]:
     """Of the champion and the anchor those that may have been trained on today's test images: alias -> why."""
     today = load_manifest(layout.MANIFEST)
-    found = {alias: unseen.why_not(today, then) for alias, then in served.manifests(client, model, now).items()}
+    found = {alias: unseen.why_not(today, then) for alias, then in served.manifests(client, now, chain).items()}
     return {alias: why for alias, why in found.items() if why}
 
 

@@ -19,8 +19,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.store.model_registry.abstract_store import AbstractStore
 
-from mlflow_plugins import audit_log, ledger, terms, warrant
-from mlflow_plugins.aliases import ANCHOR, CHAMPION, ORDER, PREVIOUS, RECORD
+from mlflow_plugins import ledger, standing, terms, warrant
+from mlflow_plugins.aliases import RECORD
+from mlflow_plugins.standing import ANCHOR, CHAMPION, HEAD, LOG, ORDER, PREVIOUS, State
 from pipeline.errors import AuditFailed, OctavoError
 from pipeline.moves import Aliases, Move
 from pipeline.params import Policy
@@ -54,11 +55,14 @@ class Gatekeeper:
             raise refusal(f"The audit log of {name} says that there is a {alias}: the alias is not deleted.")
 
     def set_registered_model_tag(self, name: str, tag: RegisteredModelTag) -> None:
-        if tag.key == audit_log.HEAD and tag.value != self._tags(name).get(audit_log.HEAD):
+        tags = self._tags(name)
+        if tag.key == HEAD and tag.value != tags.get(HEAD):
             self._judge(self._next(name, tag.value))
+        if tag.key == LOG and HEAD in tags and tag.value != tags.get(LOG):
+            raise refusal(f"The tag {LOG} of {name} is not changed: it says where the audit log is.")
 
     def delete_registered_model_tag(self, name: str, key: str) -> None:
-        if key == audit_log.HEAD:
+        if key in (HEAD, LOG):
             raise refusal(f"{key} of {name} is not deleted: it vouches for the audit log.")
 
     def delete_model_version(self, name: str, version: str) -> None:
@@ -78,7 +82,7 @@ class Gatekeeper:
 
     def _is_ours(self, name: str, version: str) -> bool:
         """Whether Octavo registered the model, or this version of it."""
-        if audit_log.HEAD in self._tags(name):
+        if HEAD in self._tags(name):
             return True
         if "'" in name:  # Octavo's own searches could not name it
             return False
@@ -86,12 +90,16 @@ class Gatekeeper:
         return bool(self.store.search_model_versions(registered, max_results=1))
 
     def _tags(self, name: str) -> dict[str, str]:
+        return self._state(name).tags
+
+    def _state(self, name: str) -> State:
+        """Where the model stands; one that is not there stands nowhere."""
         try:
-            return dict(self.store.get_registered_model(name).tags)
+            return standing.of(self.store.get_registered_model(name))
         except MlflowException as error:
             if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
                 raise
-            return {}
+            return State(name, 0, {}, {})
 
     def _recorded(self, name: str) -> Aliases:
         """Where the audit log puts the aliases; nowhere where there is none."""
@@ -100,31 +108,27 @@ class Gatekeeper:
 
     def _head(self, name: str) -> Move | None:
         """The last record, None before the first."""
-        sequence, last = audit_log.head(self._tags(name))
-        return self._record(name, sequence, last) if sequence else None
+        now = self._state(name)
+        sequence, last = now.head
+        return self._record(now, sequence, last) if sequence else None
 
     def _next(self, name: str, value: str | None) -> Move:
         """The record that a new `audit.head` names, held to the one before and to where the aliases stand."""
-        tags = self._tags(name)
-        sequence, last = audit_log.head(tags)
+        now = self._state(name)
+        sequence, last = now.head
         number, _, hash_ = (value or "").partition(" ")
         if number != str(sequence + 1):
             raise refusal(f"Record {sequence + 1} of the audit log of {name} comes next, not {number or 'none'}.")
-        move = self._record(name, sequence + 1, hash_)
-        aliases = self.store.get_registered_model(name).aliases.items()
-        now = {alias: str(version) for alias, version in aliases if alias in ORDER}
-        if move.model != name or move.parent != last or move.before != now or not _is_one_move(move):
+        move = self._record(now, sequence + 1, hash_)
+        if move.model != name or move.parent != last or move.before != now.aliases or not _is_one_move(move):
             raise refusal(f"Record {number} of the audit log of {name} does not follow from where its aliases stand.")
         return move
 
-    def _record(self, name: str, sequence: int, hash_: str) -> Move:
+    def _record(self, now: State, sequence: int, hash_: str) -> Move:
         try:
-            move = ledger.record(name, sequence)
+            return ledger.record(now, sequence, hash_)
         except AuditFailed as error:
             raise refusal(str(error)) from None
-        if move.sequence != sequence or move.hash != hash_:
-            raise refusal(f"Record {sequence} of the audit log of {name} is not the one that is named: it was changed.")
-        return move
 
     def _judge(self, move: Move) -> None:
         """Let a move pass that the policy lets pass, that returns to a champion, or that one made who may force it."""
@@ -132,22 +136,26 @@ class Gatekeeper:
             against = list(self._objections(move))
         except OctavoError as error:
             against = [str(error).rstrip(".")]
-        if not against or ((move.note or move.action == "rollback") and self.may_force()):
+        forced = move.note is not None or move.action != "promote"
+        if not against or (forced and self.may_force()):
             return
-        allowed = " Those who manage the model may force it." if move.note or move.action == "rollback" else ""
+        allowed = " Those who manage the model may force it." if forced else ""
         raise refusal(
             f"Version {move.version} ({move.variant}) does not become {CHAMPION} of {move.model}, "
             f"this server's policy decides: {'; '.join(against)}.{allowed}"
         )
 
     def _objections(self, move: Move) -> list[str]:
+        if move.action == "repair":
+            return ["a repair is for those who manage the model"]
         tags = dict(self.store.get_model_version(move.model, move.version).tags)
+        now = self._state(move.model)
         if move.action == "promote":
-            return list(warrant.objections(move, ledger.grounds(move), tags, self.policy))
+            return list(warrant.objections(move, ledger.grounds(now, move), tags, self.policy))
         sequence, _, hash_ = tags.get(RECORD, "").partition(" ")
         if not sequence.isdigit():
             return ["it was never champion"]
-        before = self._record(move.model, int(sequence), hash_)
+        before = self._record(now, int(sequence), hash_)
         if before.version != move.version or before.digests["model"] != move.digests["model"]:
             return ["it was champion with other bytes"]
         return []
@@ -180,9 +188,11 @@ def _checked(write: Callable[..., Any], check: Callable[..., None]) -> Callable[
 
 def _is_one_move(move: Move) -> bool:
     """Whether the champion gives way to the version and becomes previous, and the anchor stays or is the version."""
+    if move.action == "repair":
+        return True
     return (
         move.after.get(CHAMPION) == move.version
-        and move.after.get(PREVIOUS) == move.before.get(CHAMPION)
+        and move.after.get(PREVIOUS) == move.before.get(CHAMPION, move.before.get(PREVIOUS))
         and move.after.get(ANCHOR) in (move.before.get(ANCHOR), move.version)
     )
 

@@ -12,6 +12,8 @@ from mlflow.entities.model_registry import RegisteredModel
 
 LEASE = timedelta(minutes=10)
 """How long a holder may go without a sign of life; twice as long as any one write may take."""
+LONGEST_PID = 10
+"""Digits; no system counts processes as far."""
 CLOCK_SKEW = timedelta(minutes=1)
 """By how much the clocks of two machines may differ."""
 
@@ -59,19 +61,22 @@ def lease_tag(token: str) -> str:
 def read(lock: RegisteredModel) -> Holder:
     """The holder of a lock; one that says nothing of itself is given a lease from when it was made.
 
-    Octavo writes a lock with its tags in one transaction, so only a lock made or edited by hand lacks any.
+    Octavo writes a lock with its tags in one transaction, so only a lock made or edited by hand lacks any, or has a
+    lease that ends later than any lease can.
     """
     since = datetime.fromtimestamp(lock.creation_timestamp / 1000, timezone.utc)
     token = lock.tags.get("token", str(lock.creation_timestamp))
-    expires = lock.tags.get(lease_tag(token))
+    pid = lock.tags.get("pid", "")
+    expires = _moment(lock.tags.get(lease_tag(token)))
+    honest = expires is not None and expires <= now() + LEASE + CLOCK_SKEW
     return Holder(
         token=token,
         owner=lock.tags.get("owner", "somebody"),
         machine=lock.tags.get("machine", ""),
-        pid=int(lock.tags.get("pid", 0)),
+        pid=int(pid) if pid.isdecimal() and pid.isascii() and len(pid) < LONGEST_PID else 0,
         purpose=lock.tags.get("purpose", "an unknown purpose"),
         since=since,
-        expires=datetime.fromisoformat(expires) if expires else since + LEASE,
+        expires=expires if expires is not None and honest else since + LEASE,
     )
 
 
@@ -86,6 +91,15 @@ def owner() -> str:
 
 def now() -> datetime:
     return datetime.now(timezone.utc)
+
+
+def _moment(text: str | None) -> datetime | None:
+    """A time with its zone; None where the text is none."""
+    try:
+        found = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
 
 
 def _machine() -> str:

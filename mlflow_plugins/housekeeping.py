@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from mlflow.entities.model_registry import ModelVersion
 
-from mlflow_plugins import aliases, terms, tracking
+from mlflow_plugins import aliases, standing, terms, tracking
 from mlflow_plugins.dvc_commands import dvc
 from pipeline import layout, snapshot
 from pipeline.params import Params
@@ -28,7 +28,7 @@ def tidy(params: Params, log: Path) -> dict[str, int]:
     before = time.time() - params.nightly.keep.days * DAY
     with tracking.connected() as client:
         removed = _old_runs(client, params, before)
-        kept = set(aliases.state(client, params.registry.model).aliases.values())
+        kept = set(standing.state(client, params.registry.model).aliases.values())
     removed["logs"] = sum(_unlink(path, before) for path in layout.NIGHTS.glob("*.log"))
     removed["trials"] = sum(_unlink(path, before) for path in layout.TRIALS.glob("*.json"))
     removed["cache"] = _unused_cache(params, kept, log)

@@ -19,6 +19,7 @@ from mlflow import MlflowClient
 from mlflow_plugins import aliases, housekeeping, nights, promotion, served, tracking
 from mlflow_plugins.dvc_commands import StageFailed, repro
 from mlflow_plugins.refreshing import refresh
+from mlflow_plugins.standing import state
 from pipeline import drift, layout, night
 from pipeline.errors import DataError, OctavoError, PromotionRefused, ServiceUnavailable, boundary
 from pipeline.night import Night, Step
@@ -149,7 +150,8 @@ def _served_data(params: Params) -> list[Manifest]:
     with tracking.connected() as client:
         if not _is_registered(client, model):
             return []
-        found = served.manifests(client, model, aliases.state(client, model))
+        standing = aliases.checked(client, model)
+        found = served.manifests(client, standing.now, standing.chain)
     return list({manifest.digest: manifest for manifest in found.values() if manifest}.values())
 
 
@@ -161,7 +163,7 @@ def _promote(diary: Diary, params: Params) -> Night:
     model = params.registry.model
     is_new = bool(set(diary.night.stages) - ALWAYS)
     with tracking.connected() as client:
-        before = aliases.state(client, model).champion
+        before = state(client, model).champion
         try:
             done = promotion.move_champion(client, params, load_scorecards(layout.SCORECARDS))
         except PromotionRefused as error:

@@ -9,8 +9,9 @@ import click
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from mlflow_plugins import aliases, audit_log, challenger, holder, mutex, registered, terms, tracking
-from mlflow_plugins.aliases import ANCHOR, CHAMPION, PREVIOUS, State
+from mlflow_plugins import aliases, challenger, mutex, registered, terms, tracking
+from mlflow_plugins.aliases import Checked
+from mlflow_plugins.standing import ANCHOR, CHAMPION, PREVIOUS, State
 from pipeline import gate, layout, snapshot
 from pipeline.decision import Verdict
 from pipeline.errors import PromotionRefused
@@ -97,27 +98,32 @@ def move_champion(
     Raises:
         PromotionRefused: no verdict is `pass`, or the champion is another than expected, or changed in between.
         ModelError: it is not registered as measured, or its registered bytes are others.
-        AuditFailed: aliases or log were changed by other means.
+        AuditFailed: aliases or log were changed by other means; nothing has moved.
     """
     model = params.registry.model
     if wish.variant is not None:
         scorecards.card(wish.variant)
-    now = aliases.state(client, model)
-    if now.unfinished:
+    basis = aliases.checked(client, model)
+    if basis.now.unfinished:
         with mutex.held(client, model, "promote", PATIENCE) as still_held:
-            now = aliases.settle(client, model, still_held)
+            basis = aliases.settle(client, model, still_held)
+    now = basis.now
     _check_expected(model, now, wish.expect)
+    if ANCHOR in basis.gone and not wish.new_anchor:
+        raise PromotionRefused(
+            f"Nothing is promoted: the anchor of {model}, version {basis.gone[ANCHOR]}, was deleted, and there is "
+            "nothing to hold later models to. Name a variant that becomes the anchor: octavo promote VARIANT --anchor."
+        )
     refused: list[tuple[Grounds, Verdict]] = []
     for version in _candidates(client, params, scorecards, wish.variant):
         if _is_champion(client, version, now) and not wish.new_anchor:
             return Promotion(model, registered.variant(version), str(now.champion), None, False, None)
-        found = challenger.grounds(client, version, scorecards, params, now)
+        found = challenger.grounds(client, version, scorecards, params, now, basis.chain)
         verdict = judge(found)
         if verdict.verdict == "pass" or wish.forced is not None:
-            planned = _plan(version, found, verdict, now, wish)
+            planned = _plan(version, found, verdict, basis, wish)
             with mutex.held(client, model, "promote", PATIENCE) as still_held:
-                after = aliases.move(client, planned, _text(found), still_held)
-            audit_log.copy(client, model, after.tags)
+                aliases.move(client, planned, _text(found), still_held)
             snapshot.tag(model, planned.version)
             return Promotion(model, found.variant, planned.version, now.champion, True, verdict)
         refused.append((found, verdict))
@@ -156,22 +162,21 @@ def _is_champion(client: MlflowClient, version: ModelVersion, now: State) -> boo
     return registered.model_file(champion).sha256 == registered.model_file(version).sha256
 
 
-def _plan(version: ModelVersion, found: Grounds, verdict: Verdict, now: State, wish: Wish) -> Move:
-    number, (sequence, parent) = str(version.version), audit_log.head(now.tags)
-    before = {PREVIOUS: now.champion} if now.champion else {}
-    anchor = number if wish.new_anchor else now.aliases.get(ANCHOR, number)
-    card = found.scorecards.card(found.variant)
+def _plan(version: ModelVersion, found: Grounds, verdict: Verdict, basis: Checked, wish: Wish) -> Move:
+    now = basis.now
+    number, card = str(version.version), found.scorecards.card(found.variant)
+    after = {**now.aliases, CHAMPION: number}
+    if now.champion is not None:
+        after[PREVIOUS] = now.champion
+    if wish.new_anchor or ANCHOR not in now.aliases:
+        after[ANCHOR] = number
     return Move(
-        sequence=sequence + 1,
-        parent=parent,
-        when=holder.now().isoformat(timespec="seconds"),
-        who=holder.owner(),
+        **basis.next,
         action="promote",
         model=version.name,
         variant=found.variant,
         version=number,
-        before=now.aliases,
-        after={**before, ANCHOR: anchor, CHAMPION: number},
+        after=after,
         reasons=verdict.reasons,
         note=wish.forced,
         digests={
@@ -203,11 +208,11 @@ def _why(refused: list[Verdict], params: Params, scorecards: Scorecards) -> str:
 
 def _anew(refused: Sequence[tuple[Grounds, Verdict]], now: State) -> str:
     """What to do where models in service cannot be compared with; nothing where all could."""
-    if not refused or not refused[0][0].not_compared:
+    if not refused or not (left := {**refused[0][0].not_compared, **refused[0][0].damaged}):
         return ""
     best, _ = refused[0]
-    why = "; ".join(f"{alias}: {reason}" for alias, reason in best.not_compared.items())
-    is_old = ANCHOR in best.not_compared or now.aliases.get(ANCHOR) == now.champion
+    why = "; ".join(f"{alias}: {reason}" for alias, reason in left.items())
+    is_old = ANCHOR in left or now.aliases.get(ANCHOR) == now.champion
     return (
         f" Not compared, {why}. A model that was trained on test images looks better on them than it is. If the "
         f"figures beside the baseline are good, begin anew: octavo promote {best.variant} --force"

@@ -18,6 +18,10 @@ FOLDERS = {".onnx": "", ".tflite": "data/"}
 """Where in a model's folder each flavor keeps the file, and external data beside it."""
 
 
+class Damaged(ModelError):
+    """A file in MLflow is not the one that was registered."""
+
+
 def flavor(path: Path) -> str:
     """The flavor of a model file, which is also its format's name."""
     return next(name for name, suffix in layout.SUFFIXES.items() if suffix == path.suffix)
@@ -107,11 +111,11 @@ def check(path: Path, model: ModelFile, shown: str) -> None:
     """Hold a model file, called `shown`, and what lies beside it of the model, to the bytes that were measured.
 
     Raises:
-        ModelError: it is another one.
+        Damaged: it is another one.
     """
     got = model_files.sha256(path)
     if got != model.sha256:
-        raise ModelError(
+        raise Damaged(
             f"{shown} is not the model that was measured: its sha256 is {got}, the scorecard's {model.sha256}. "
             "Run dvc repro."
         )

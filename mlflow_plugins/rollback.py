@@ -9,8 +9,9 @@ import click
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from mlflow_plugins import aliases, audit_log, holder, mutex, registered, tracking
-from mlflow_plugins.aliases import CHAMPION, PREVIOUS, State
+from mlflow_plugins import aliases, audit_copy, mutex, registered, standing, tracking
+from mlflow_plugins.aliases import Checked
+from mlflow_plugins.standing import CHAMPION, PREVIOUS, State
 from pipeline.errors import ModelError
 from pipeline.moves import Move
 from pipeline.params import load_params
@@ -46,14 +47,13 @@ def move_back(client: MlflowClient, model: str, version: str | None = None, reas
         AuditFailed: aliases or log were changed by other means.
     """
     with mutex.held(client, model, "rollback", PATIENCE) as still_held:
-        unfinished = aliases.state(client, model).unfinished
-        now = aliases.settle(client, model, still_held)
-        if unfinished and _is_done(last := audit_log.last(client, model, now.tags), version):
-            made = last
-        else:
-            made = _plan(client, model, version or _previous(client, model, now), now, reason)
-            now = aliases.move(client, made, None, still_held)
-    audit_log.copy(client, model, now.tags)
+        unfinished = standing.state(client, model).unfinished
+        basis = aliases.settle(client, model, still_held)
+        if unfinished and _is_done(basis.chain[-1], version):
+            audit_copy.update(basis.now, basis.chain)
+            return basis.chain[-1]
+        made = _plan(client, version or _previous(client, basis.now), basis, reason)
+        aliases.move(client, made, None, still_held)
     return made
 
 
@@ -62,8 +62,9 @@ def _is_done(last: Move, version: str | None) -> bool:
     return last.action == "rollback" and version in (None, last.version)
 
 
-def _previous(client: MlflowClient, model: str, now: State) -> str:
+def _previous(client: MlflowClient, now: State) -> str:
     """The version before, unless it is what was rolled back from: two rollbacks do not bring the fault back."""
+    model = now.model
     if PREVIOUS not in now.aliases:
         raise ModelError(
             f"No version of {model} was champion before this one. Name the version: octavo rollback VERSION."
@@ -77,7 +78,8 @@ def _previous(client: MlflowClient, model: str, now: State) -> str:
     return number
 
 
-def _plan(client: MlflowClient, model: str, number: str, now: State, reason: str | None) -> Move:
+def _plan(client: MlflowClient, number: str, basis: Checked, reason: str | None) -> Move:
+    now, model = basis.now, basis.now.model
     if now.champion is None:
         raise ModelError(f"{model} has no champion to roll back from. Promote one: octavo promote.")
     if number == now.champion:
@@ -91,17 +93,12 @@ def _plan(client: MlflowClient, model: str, number: str, now: State, reason: str
     file = registered.model_file(version)
     with registered.fetched(client, version):
         pass
-    sequence, parent = audit_log.head(now.tags)
     return Move(
-        sequence=sequence + 1,
-        parent=parent,
-        when=holder.now().isoformat(timespec="seconds"),
-        who=holder.owner(),
+        **basis.next,
         action="rollback",
         model=model,
         variant=registered.variant(version),
         version=number,
-        before=now.aliases,
         after={**now.aliases, PREVIOUS: now.champion, CHAMPION: number},
         reasons=(),
         note=reason,

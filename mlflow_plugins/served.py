@@ -1,33 +1,42 @@
 """The data that the models in service were made of, by the manifests that their promotions recorded."""
 
+from collections.abc import Sequence
+
 from mlflow import MlflowClient
 from pydantic import ValidationError
 
 from mlflow_plugins import audit_log
-from mlflow_plugins.aliases import ANCHOR, CHAMPION, State
+from mlflow_plugins.standing import ANCHOR, CHAMPION, State
+from pipeline import json_file
+from pipeline.errors import AuditFailed
 from pipeline.grounds import Grounds
+from pipeline.moves import Move
 from pipeline.splits import Manifest
 
 
-def manifests(client: MlflowClient, model: str, now: State) -> dict[str, Manifest | None]:
+def manifests(client: MlflowClient, now: State, chain: Sequence[Move]) -> dict[str, Manifest | None]:
     """Alias -> the manifest of the data that its version was made of, for `champion` and `anchor` where they are set.
 
-    None where there is no record of the version's promotion, or none that this release can read.
+    None where there is no record of the version's promotion, where what is beside it was changed, or where this release
+    cannot read it.
 
-    Raises:
-        AuditFailed: the log was changed.
+    Args:
+        client: of the tracking store.
+        now: the registered model.
+        chain: its audit log.
     """
-    recorded = {move.version: move for move in audit_log.copy(client, model, now.tags) if move.reasons}
+    recorded = {move.version: move for move in chain if move.reasons}
     standing = {alias: now.aliases[alias] for alias in (CHAMPION, ANCHOR) if alias in now.aliases}
     read = {
-        version: _manifest(audit_log.grounds(client, recorded[version])) if version in recorded else None
+        version: _manifest(client, now, recorded[version]) if version in recorded else None
         for version in sorted(set(standing.values()))
     }
     return {alias: read[version] for alias, version in standing.items()}
 
 
-def _manifest(grounds: str) -> Manifest | None:
+def _manifest(client: MlflowClient, now: State, move: Move) -> Manifest | None:
     try:
-        return Manifest.model_validate(Grounds.model_validate_json(grounds).scorecards.data)
-    except ValidationError:
+        text = audit_log.grounds(client, now, move)
+        return Manifest.model_validate(json_file.parse_record(text, Grounds).scorecards.data)
+    except (AuditFailed, json_file.Unreadable, ValidationError):
         return None

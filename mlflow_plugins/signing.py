@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from mlflow_plugins import aliases, registered, terms, tracking
+from mlflow_plugins import registered, standing, terms, tracking
 from pipeline import cards, files, json_file, signature, yaml_file
 from pipeline.errors import KeyUnusable, ModelError, SignatureInvalid
 from pipeline.params import load_params
@@ -76,7 +76,7 @@ def verify(version: str | None, key: Path | None, model: str | None) -> None:
 
 def _version(client: MlflowClient, model: str, number: str | None) -> ModelVersion:
     try:
-        number = number or aliases.state(client, model).champion
+        number = number or standing.state(client, model).champion
         if number is None:
             raise ModelError(f"{model} has no champion yet. Name a version, or promote one: octavo promote.")
         return client.get_model_version(model, number)

@@ -1,24 +1,23 @@
 """`octavo status`: what is in service, since when and why, and what is under way."""
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import click
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from mlflow_plugins import aliases, audit_log, mutex, tracking
-from mlflow_plugins.aliases import State
-from pipeline.errors import ModelError
+from mlflow_plugins import audit_log, mutex, standing, tracking
+from mlflow_plugins.standing import State
 from pipeline.params import load_params
 from pipeline.table import kilobytes, microseconds, percent
 
 FIGURES = ("accuracy", "size_bytes", "latency_us")
-SHOWN = (aliases.CHAMPION, aliases.PREVIOUS, aliases.ANCHOR)
+SHOWN = (standing.CHAMPION, standing.PREVIOUS, standing.ANCHOR)
 FORMS = (percent, kilobytes, microseconds)
 
 
@@ -27,39 +26,39 @@ FORMS = (percent, kilobytes, microseconds)
 def status(as_json: bool) -> None:
     """Show the champion, the version before it and the anchor, and the last move."""
     model = load_params().registry.model
-    with tracking.connected() as client:
-        now = _state(client, model)
+    with tracking.connected(reading=True) as client:
+        now = standing.known(client, model)
         shown = {
             "model": model,
+            "mlflow": tracking.public(),
             "aliases": {alias: _version(client, model, number) for alias, number in now.aliases.items()},
-            "last": _last(client, model, now),
+            "last": _last(client, now),
             "unfinished": now.unfinished,
             "locked_by": str(mutex.holder_of(client, model) or "") or None,
         }
     click.echo(json.dumps(shown, indent=1)) if as_json else _show(shown)
 
 
-def _state(client: MlflowClient, model: str) -> State:
-    try:
-        return aliases.state(client, model)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        raise ModelError(f"MLflow has no registered model {model} yet. Run dvc repro.") from None
-
-
 def _version(client: MlflowClient, model: str, number: str) -> dict[str, Any]:
     tags = client.get_model_version(model, number).tags
-    figures = {name: float(tags[name]) for name in FIGURES if name in tags}
+    figures = {name: figure for name in FIGURES if (figure := _number(tags.get(name))) is not None}
     told = {name: value for name, value in tags.items() if name.startswith(("promote.", "rollback."))}
     return {"version": number, "variant": tags.get("variant"), **figures, **told}
 
 
-def _last(client: MlflowClient, model: str, now: State) -> dict[str, Any] | None:
-    sequence, _ = audit_log.head(now.tags)
-    if not sequence:
+def _number(text: str | None) -> float | None:
+    """The figure that a tag shows; None where somebody wrote something else there."""
+    try:
+        found = float(text or "nan")
+    except ValueError:
         return None
-    move = audit_log.record(client, model, sequence)
+    return found if math.isfinite(found) else None
+
+
+def _last(client: MlflowClient, now: State) -> dict[str, Any] | None:
+    if not now.head[0]:
+        return None
+    move = audit_log.last(client, now)
     return move.model_dump(
         mode="json", include={"sequence", "when", "who", "action", "version", "variant", "note", "after"}
     )
@@ -92,6 +91,7 @@ def _sentences(shown: dict[str, Any]) -> Iterator[str]:
         yield "That move was cut short. The next octavo promote, rollback or nightly makes it."
     elif last and _moved_by_hand(shown):
         yield f"Since then aliases were moved by other means; octavo left them at {last['after']}."
+    yield f"Asked: MLflow at {shown['mlflow']}"
     if shown["locked_by"]:
         yield f"Being changed by {shown['locked_by']}"
 

@@ -2,11 +2,12 @@
 
 import logging
 import os
+import shlex
 import sqlite3
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
@@ -20,7 +21,9 @@ from requests.exceptions import HTTPError as RequestRefused
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline.errors import OctavoError, ServiceUnavailable
+from mlflow_plugins import local_store
+from pipeline import layout
+from pipeline.errors import NO_ROOM, ModelError, OctavoError, ServiceUnavailable
 
 SQLITE = "sqlite:///"
 MANNERS = {
@@ -38,6 +41,11 @@ QUIET = (
 """Loggers that tell of every model, version and new database; the first warns where uv left pip out."""
 PAUSES = (0.5, 1.0)
 """Seconds before each further attempt to reach a server."""
+OF_MLFLOW = "MLFLOW_"
+"""What the names of its variables begin with."""
+MISSING = ("RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_PARAMETER_VALUE")
+"""Answers of MLflow that speak of what was asked for: it is there, and trying again does not help."""
+FULL = ("disk is full", "No space left")
 UNKNOWN, DENIED = 401, 403
 """HTTP: who asks is not known; is known, and may not."""
 BASIC_AUTH_SAYS = "Permission denied"
@@ -65,30 +73,69 @@ def uri() -> str:
 
 
 @contextmanager
-def connected() -> Iterator[MlflowClient]:
+def connected(reading: bool = False) -> Iterator[MlflowClient]:
     """A client of the tracking store, known to answer, and the default of MLflow's own functions from here on.
+
+    Where the store is, and who asks, is read from the night's settings, too, as far as this shell has not set it.
+
+    Args:
+        reading: whether nothing is to be written: then no store is made where there is none.
 
     Raises:
         AccessDenied: the server does not know this user, or this user may not do it.
+        ModelError: what is asked for is not in MLflow, or there is no store to read from.
         ServiceUnavailable: the store does not answer, refuses, or stops answering on the way.
     """
+    for name, value in night_settings().items():
+        os.environ.setdefault(name, value)
     for name, value in MANNERS.items():
         os.environ.setdefault(name, value)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.ERROR)
     store = uri()
     try:
-        _knock(store)
+        _knock(store, reading)
         mlflow.set_tracking_uri(store)
         yield MlflowClient()
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:
         if denial := _denial(error, _public(store)):
             raise AccessDenied(denial) from error
-        why = " ".join(str(getattr(error, "reason", error)).split())[:300]
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise
+        why = " ".join(str(getattr(error, "reason", error)).split())[:300].rstrip(".")
+        if isinstance(error, MlflowException) and error.error_code in MISSING:
+            raise ModelError(
+                f"MLflow at {public()} does not have what this needs: {why}. It was deleted, or this is another "
+                "MLflow: see octavo audit."
+            ) from error
+        advice = (
+            "Make room, then run the same command again"
+            if any(words in why for words in FULL)
+            else "Start the server or mend MLFLOW_TRACKING_URI, then run the same command again"
+        )
         raise ServiceUnavailable(
-            f"MLflow at {_public(store)} cannot be used: {why}. Nothing is lost, the local files are the truth. "
-            "Start the server or mend MLFLOW_TRACKING_URI, then run dvc repro."
+            f"MLflow at {public()} cannot be used: {why}. Nothing is lost, the local files are the truth. {advice}."
         ) from error
+
+
+def night_settings() -> dict[str, str]:
+    """What the night is told of MLflow beyond a bare environment: lines `NAME='value'` of `nightly.env`."""
+    path = root() / layout.NIGHT_ENVIRONMENT
+    if not path.is_file():
+        return {}
+    found: dict[str, str] = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        with suppress(ValueError):  # a quote that is not closed: what the shell makes of that is the night's affair
+            for word in shlex.split(line, comments=True):
+                name, equals, value = word.partition("=")
+                if equals and name.startswith(OF_MLFLOW):
+                    found[name] = value
+    return found
+
+
+def public() -> str:
+    """The store's address as people may see it: without a password."""
+    return _public(uri())
 
 
 def experiment(client: MlflowClient, name: str) -> str:
@@ -148,18 +195,21 @@ def _public(store: str) -> str:
     return store.replace(f"{parts.netloc}", parts.netloc.rpartition("@")[2], 1) if parts.netloc else store
 
 
-def _knock(store: str) -> None:
+def _knock(store: str, reading: bool) -> None:
     """Ask impatiently whether anyone is there, because MLflow itself would wait for long.
 
     Raises:
+        ModelError: there is no file to read from.
         OSError, sqlite3.Error, SQLAlchemyError: nobody is.
         ImportError: the database's driver is not installed.
     """
     if store.startswith(SQLITE):
         path = Path(store.removeprefix(SQLITE))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path)) as database:
-            database.execute("PRAGMA schema_version")
+        if reading and not path.exists():
+            raise ModelError(
+                f"There is no MLflow at {_public(store)} yet. Run dvc repro, or set MLFLOW_TRACKING_URI to your server."
+            )
+        local_store.ready(path)
     elif urlsplit(store).scheme.partition("+")[0] in DATABASE_ENGINES:
         create_engine(store, poolclass=NullPool).connect().close()
     elif store.startswith("http"):

@@ -3,10 +3,9 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 
-from pydantic import ValidationError
-
 from mlflow_plugins import terms
-from mlflow_plugins.aliases import ANCHOR, CHAMPION
+from mlflow_plugins.standing import ANCHOR, CHAMPION
+from pipeline import json_file
 from pipeline.errors import OctavoError
 from pipeline.grounds import Grounds, judge
 from pipeline.moves import Move
@@ -26,16 +25,16 @@ def objections(move: Move, text: str, tags: Mapping[str, str], policy: Policy) -
         yield "what it was judged by is not what the record names"
         return
     try:
-        grounds = _of_two(Grounds.model_validate_json(text))
+        grounds = _of_two(json_file.parse_record(text, Grounds))
         verdict = judge(grounds.model_copy(update={"policy": policy}))
         yield from _in_tags(move, grounds, tags)
-    except ValidationError as error:
-        yield f"what it was judged by cannot be read by this release of Octavo ({error.error_count()} faults)"
+    except json_file.Unreadable as error:
+        yield f"what it was judged by cannot be read by this release of Octavo ({error})"
         return
     except OctavoError as error:
         yield str(error).rstrip(".")
         return
-    held = grounds.beside.keys() | grounds.not_compared.keys()
+    held = grounds.beside.keys() | grounds.not_compared.keys() | grounds.damaged.keys()
     yield from (f"it was not held to the {alias}" for alias in sorted(_beside(move) - held))
     yield from map(str, verdict.unmet)
     if verdict.verdict != "pass" and not verdict.unmet:

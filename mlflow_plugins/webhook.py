@@ -10,9 +10,9 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from mlflow_plugins import tracking
-from mlflow_plugins.aliases import CHAMPION
 from mlflow_plugins.follower import SECRET, Follower
 from mlflow_plugins.receiver import EVENT, receiver
+from mlflow_plugins.standing import CHAMPION
 from pipeline import layout
 from pipeline.errors import OctavoError
 from pipeline.exclusive import exclusive

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from pipeline import wording
 from pipeline.errors import boundary
 
 INTERRUPTED = 130
@@ -68,6 +69,8 @@ def main() -> None:
         SystemExit: 0 done, 1 the user's mistake, 2 refused by policy, 3 a service is out of reach.
     """
     with boundary():
+        for argument in sys.argv[1:]:
+            wording.check(argument, "An argument")
         try:
             sys.exit(octavo.main(prog_name="octavo", standalone_mode=False))
         except click.ClickException as error:

@@ -51,6 +51,8 @@ class Reason(Record):
         text = f"{' '.join(part for part in parts if part)} {value}, limit {self.limit:g}"
         if self.rule == "baseline":
             return f"{text} to beat the majority class"
+        if found == "incomparable" and figure == "bytes":
+            return f"not compared with the {against}, whose file is not what was registered"
         if found == "incomparable" and against:
             return f"not compared with the {against}, which may have been trained on today's test images"
         if found == "incomparable":

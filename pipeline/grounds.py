@@ -24,6 +24,8 @@ class Grounds(Record):
     """`champion` and `anchor`, as far as there are any: the variant against each, on today's test split."""
     not_compared: dict[str, str] = Field(default_factory=dict)
     """Of these two those that may have been trained on today's test split, and why that is not excluded."""
+    damaged: dict[str, str] = Field(default_factory=dict)
+    """Of these two those whose file is not what was registered, and what was found."""
 
 
 def judge(grounds: Grounds) -> Verdict:
@@ -42,11 +44,12 @@ def judge(grounds: Grounds) -> Verdict:
         for against, paired in grounds.beside.items()
         for reason in gate.challenge(paired, grounds.policy, against)
     ]
-    unseen = [_unseen(against) for against in grounds.not_compared]
-    reasons = (*(measured.reasons if measured else ()), ran, *beside, *unseen)
+    unseen = [_incomparable("test split", against) for against in grounds.not_compared]
+    damaged = [_incomparable("bytes", against) for against in grounds.damaged]
+    reasons = (*(measured.reasons if measured else ()), ran, *beside, *unseen, *damaged)
     return Verdict(variant=card.variant, verdict=outcome(reasons) if measured else "fail", reasons=reasons)
 
 
-def _unseen(against: str) -> Reason:
-    """The share of the test images that a model in service was surely not trained on is unknown, so it counts as 0."""
-    return Reason(rule=f"test split vs {against}", value=0, limit=1, code="test_split_incomparable")
+def _incomparable(what: str, against: str) -> Reason:
+    """The share of the test images that a model in service can be compared on is unknown, so it counts as 0."""
+    return Reason(rule=f"{what} vs {against}", value=0, limit=1, code=f"{what.replace(' ', '_')}_incomparable")

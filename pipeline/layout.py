@@ -108,6 +108,11 @@ def predictions(variant: str) -> Path:
     return EVALUATIONS / variant / "predictions.csv"
 
 
-def audit_log(model: str) -> Path:
-    """This machine's copy of a registered model's audit log, a line a record."""
-    return AUDIT_LOGS / f"{quote(model, safe='')}.jsonl"
+def audit_log(model: str, made: int | None = None) -> Path:
+    """This machine's copy of a registered model's audit log, a line a record.
+
+    Args:
+        model: the name that it is registered under.
+        made: when it was registered, in milliseconds; None for a copy that an earlier release kept by name alone.
+    """
+    return AUDIT_LOGS / f"{quote(model, safe='')}{'' if made is None else f'.{made}'}.jsonl"

@@ -3,13 +3,19 @@
 A record says who moved what, from where to where, why, and by which bytes, data, parameters and policy. Whoever
 changes, drops, adds or reorders one breaks every hash behind it, and the last hash stands in three more places: in
 MLflow beside the model, on its versions, and in the copy on each machine that moved an alias.
+
+Each record begins where the one before ended. Where it does not, aliases were moved by other means in between; only a
+repair may say so, and a record whose `gone` names the versions that were deleted.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Literal
+
+from pydantic import Field
 
 from pipeline import files, json_file
 from pipeline.decision import Reason
@@ -21,6 +27,10 @@ ORIGIN = "0" * 64
 
 Aliases = dict[str, str]
 """Alias -> version."""
+ADDED = ("gone", "known")
+"""Fields that earlier releases did not have: where they say nothing, a record keeps the hash that it had."""
+SKEW = timedelta(days=1)
+"""By how much clocks of two machines may differ before a record's time counts as wrong."""
 
 
 class Move(Record):
@@ -33,7 +43,7 @@ class Move(Record):
     when: str
     """ISO 8601, UTC."""
     who: str
-    action: Literal["promote", "rollback"]
+    action: Literal["promote", "rollback", "repair"]
     model: str
     variant: str
     version: str
@@ -41,11 +51,15 @@ class Move(Record):
     before: Aliases
     after: Aliases
     reasons: tuple[Reason, ...]
-    """What the gate found; none for a rollback."""
+    """What the gate found; none but for a promotion."""
     note: str | None
-    """Why, in the words of who forced it or rolled it back."""
+    """Why, in the words of who forced it, rolled it back or repaired it."""
     digests: dict[str, str]
     """sha256 of what the move rests on: model, data, params, scorecard, policy and grounds."""
+    gone: Aliases = Field(default_factory=dict)
+    """Aliases that the record before left, and MLflow dropped since, as their versions were deleted."""
+    known: tuple[str, ...] = ()
+    """Of a repair: faults that cannot be mended, and are accepted from here on, as `octavo audit` words them."""
 
     @property
     def hash(self) -> str:
@@ -54,7 +68,8 @@ class Move(Record):
 
     def line(self) -> str:
         """The record as one line of canonical JSON."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        fields = {name: value for name, value in self.model_dump(mode="json").items() if value or name not in ADDED}
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def parse(text: str, where: str) -> Move:
@@ -76,14 +91,15 @@ def read(path: Path) -> list[Move]:
     """The records in a local copy of the log; none where there is none.
 
     Raises:
-        AuditFailed: a line is not a record.
+        AuditFailed: a line is not a record, or the file is no text.
     """
     if not path.exists():
         return []
     try:
-        lines = files.content(path).decode("utf-8").splitlines()
+        text = files.content(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise AuditFailed(f"{path} cannot be read ({error}). Compare it with the copies on other machines.") from None
+    lines = text.rstrip("\n").split("\n") if text.strip() else []  # and at no other line's end: notes may have some
     return [parse(line, f"Line {number} of {path}") for number, line in enumerate(lines, 1)]
 
 
@@ -92,12 +108,43 @@ def write(path: Path, moves: Sequence[Move]) -> None:
     files.write_text(path, "".join(f"{move.line()}\n" for move in moves))
 
 
-def faults(moves: Sequence[Move]) -> Iterator[str]:
-    """Where the chain is broken, a sentence each; nothing where it is whole."""
-    parent = ORIGIN
+def faults(moves: Sequence[Move], since: float = 0) -> Iterator[str]:
+    """Where the chain is broken, a sentence each; nothing where it is whole.
+
+    Args:
+        moves: first to last.
+        since: when their model was registered, in seconds since 1970: no record is older.
+    """
+    parent, latest = ORIGIN, datetime.fromtimestamp(since, timezone.utc)
     for place, move in enumerate(moves, 1):
         if move.sequence != place:
             yield f"record {place} says that it is number {move.sequence}"
         if move.parent != parent:
             yield f"record {place} follows {move.parent[:12]}, but the record before it is {parent[:12]}"
-        parent = move.hash
+        if place > 1 and move.action != "repair" and begins(move) != moves[place - 2].after:
+            yield (
+                f"record {place} begins with {said(move.before)}, and record {place - 1} ended with "
+                f"{said(moves[place - 2].after)}: aliases were moved by other means in between"
+            )
+        when = _moment(move.when)
+        if when is None or not latest <= when + SKEW <= datetime.now(timezone.utc) + 2 * SKEW:
+            yield f"record {place} is of {move.when}, which is no time, lies ahead, or lies before the one before it"
+        parent, latest = move.hash, max(latest, when or latest)
+
+
+def begins(move: Move) -> Aliases:
+    """Where the aliases stood for `move`, those counted in whose versions were deleted before it."""
+    return {**move.before, **move.gone}
+
+
+def said(aliases: Aliases) -> str:
+    """Aliases in words."""
+    return ", ".join(f"{alias} at version {version}" for alias, version in sorted(aliases.items())) or "no alias"
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else None

@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 from mlflow_plugins import holder
-from pipeline import cli
+from pipeline import cli, layout
 from tests import servers
 from tests.mlflow_plugins import measured_project
 from tests.mlflow_plugins.measured_project import Later, MakeProject, Project, Serve
@@ -135,3 +135,9 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     """Start a server on a free port of loopback, wait until `page` answers, and stop it after the test."""
     with ExitStack() as started:
         yield lambda arguments, page: started.enter_context(servers.mlflow(arguments, tmp_path, page))
+
+
+def own_copy() -> Path:
+    """This machine's copy of the audit log of the model called octavo."""
+    (path,) = layout.AUDIT_LOGS.glob("octavo.*.jsonl")
+    return path

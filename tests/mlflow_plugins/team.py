@@ -13,7 +13,7 @@ import pytest
 import requests
 import yaml
 
-from mlflow_plugins import audit_log
+from mlflow_plugins.standing import HEAD
 from pipeline.params import load_params
 from tests import servers
 from tests.mlflow_plugins.measured_project import Project
@@ -54,7 +54,7 @@ def standing(project: Project) -> dict[str, str]:
 
 def tag(project: Project) -> str | None:
     """What names the last record of the audit log."""
-    return project.client().get_registered_model(project.params.registry.model).tags.get(audit_log.HEAD)
+    return project.client().get_registered_model(project.params.registry.model).tags.get(HEAD)
 
 
 def change_policy(**limits: float) -> None:

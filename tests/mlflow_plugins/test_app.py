@@ -17,7 +17,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.server import handlers
 from mlflow.store.model_registry.abstract_store import AbstractStore
 
-from mlflow_plugins import app, audit_log, gatekeeper
+from mlflow_plugins import app, gatekeeper
+from mlflow_plugins.standing import HEAD
 from pipeline.errors import ParamsError
 from tests.mlflow_plugins.conftest import Octavo
 from tests.mlflow_plugins.measured_project import WEIGHTS, Project, worse
@@ -97,10 +98,10 @@ def test_nothing_that_was_recorded_moves_by_hand(shared: Project, octavo: Octavo
         lambda: client.set_registered_model_alias(model, "anchor", "1"),
         lambda: client.set_registered_model_alias(model, "previous", "1"),
         lambda: client.delete_registered_model_alias(model, "champion"),
-        lambda: client.set_registered_model_tag(model, audit_log.HEAD, f"2 {64 * 'a'}"),
-        lambda: client.set_registered_model_tag(model, audit_log.HEAD, f"7 {64 * 'a'}"),
-        lambda: client.set_registered_model_tag(model, audit_log.HEAD, "?"),
-        lambda: client.delete_registered_model_tag(model, audit_log.HEAD),
+        lambda: client.set_registered_model_tag(model, HEAD, f"2 {64 * 'a'}"),
+        lambda: client.set_registered_model_tag(model, HEAD, f"7 {64 * 'a'}"),
+        lambda: client.set_registered_model_tag(model, HEAD, "?"),
+        lambda: client.delete_registered_model_tag(model, HEAD),
         lambda: client.delete_model_version(model, "2"),
         lambda: client.rename_registered_model(model, f"{model}-2"),
         lambda: client.delete_registered_model(model),

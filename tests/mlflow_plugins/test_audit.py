@@ -1,15 +1,19 @@
 """What was promoted, by whom and why, cannot be changed unnoticed; and every verdict can be found again."""
 
+import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mlflow_plugins import aliases, audit_log
+from mlflow_plugins import aliases, audit, audit_log, rollback, standing
+from mlflow_plugins.standing import DONE, HEAD, LOG
 from pipeline import layout, moves
-from tests.mlflow_plugins.conftest import Octavo
+from pipeline.params import Registry
+from tests.mlflow_plugins.conftest import Octavo, own_copy
 from tests.mlflow_plugins.measured_project import WEIGHTS, Project, worse
 
 VARIANT = "litert_int8_static"
@@ -46,7 +50,7 @@ def forge(promoted: Project) -> None:
     chain[2] = chain[2].model_copy(update={"parent": chain[1].hash})
     for path, move in zip(records, chain, strict=True):
         path.write_text(move.line())
-    promoted.client().set_registered_model_tag("octavo", audit_log.HEAD, f"3 {chain[2].hash}")
+    promoted.client().set_registered_model_tag("octavo", HEAD, f"3 {chain[2].hash}")
 
 
 def swap_bytes(promoted: Project) -> None:
@@ -61,20 +65,21 @@ def move_by_hand(promoted: Project) -> None:
 TAMPERING: dict[str, tuple[Callable[[Project], object], str]] = {
     "a record in MLflow": (
         lambda _: rewrite(sorted(Path("mlruns").rglob("records/*.json"))[1], who="nobody"),
-        "record 3 follows",
+        "Record 2 of octavo in MLflow was changed or removed",
     ),
     "the last record": (
         lambda _: rewrite(sorted(Path("mlruns").rglob("records/*.json"))[2], who="nobody"),
-        "not the one that the registered model names",
+        "Record 3 of octavo in MLflow was changed or removed",
     ),
-    "all records, hashed anew": (forge, "something else than MLflow's copy"),
+    "all records, hashed anew": (forge, "has another record 2 than MLflow"),
     "the local copy": (
-        lambda _: layout.audit_log("octavo").write_text(
-            layout.audit_log("octavo").read_text().replace("try it", "tried")
-        ),
-        "something else than MLflow's copy",
+        lambda _: own_copy().write_text(own_copy().read_text().replace("try it", "tried")),
+        "has another record 2 than MLflow",
     ),
-    "a record removed": (lambda _: sorted(Path("mlruns").rglob("records/*.json"))[2].unlink(), "Somebody removed it"),
+    "a record removed": (
+        lambda _: sorted(Path("mlruns").rglob("records/*.json"))[2].unlink(),
+        "Record 3 of octavo in MLflow was changed or removed",
+    ),
     "what it was judged by": (
         lambda _: rewrite(min(Path("mlruns").rglob("grounds/*.json")), same_answers=0.5),
         "what record 1 was judged by was changed",
@@ -96,26 +101,88 @@ TAMPERING: dict[str, tuple[Callable[[Project], object], str]] = {
 }
 
 
+def delete_head(promoted: Project) -> None:
+    promoted.client().delete_registered_model_tag("octavo", HEAD)
+
+
+def delete_log(promoted: Project) -> None:
+    client = promoted.client()
+    experiment = client.get_experiment_by_name("octavo.audit")
+    assert experiment
+    client.delete_experiment(experiment.experiment_id)
+
+
+def delete_run(promoted: Project) -> None:
+    promoted.client().delete_run(promoted.client().get_registered_model("octavo").tags[LOG])
+
+
+TAMPERING |= {
+    "the head": (delete_head, "which vouches for its audit log, was deleted"),
+    "a head that is none": (
+        lambda project: project.client().set_registered_model_tag("octavo", HEAD, "seven"),
+        "The tag audit.head of octavo is 'seven', which Octavo did not write",
+    ),
+    "the number of the last move": (
+        lambda project: project.client().set_registered_model_tag("octavo", DONE, "all"),
+        "The tag audit.done of octavo is 'all'",
+    ),
+    "the experiment of the log": (delete_log, "Record 3 of octavo in MLflow was changed or removed"),
+    "the run of the log": (delete_run, "Record 3 of octavo in MLflow was changed or removed"),
+    "the champion": (
+        lambda project: project.client().delete_model_version("octavo", "2"),
+        "version 2 or its file is gone",
+    ),
+}
+VERSIONS_ONLY = ("what it was judged by", "the bytes", "a version", "a version's digest", "a version's record")
+"""What is not a fault of the log: whether a move may be made does not depend on it, or is found as it is made."""
+
+
+def records() -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in Path("mlruns").rglob("records/*.json")}
+
+
 @pytest.mark.parametrize("what", TAMPERING)
-def test_tampering_is_noticed(promoted: Project, octavo: Octavo, what: str) -> None:
+def test_tampering_is_noticed_and_nothing_moves_until_it_is_repaired(
+    promoted: Project, octavo: Octavo, what: str
+) -> None:
     tamper, message = TAMPERING[what]
     tamper(promoted)
+    before, standing = records(), dict(promoted.client().get_registered_model("octavo").aliases)
     code, _, stderr = octavo("audit")
-    assert code == 2
-    assert message in stderr
+    assert (code, message in stderr) == (2, True), stderr
+    if what not in (*VERSIONS_ONLY, "the champion"):
+        for command in (["promote", VARIANT, "--force", "--reason", "again"], ["rollback", "1"]):
+            code, _, stderr = octavo(*command)
+            assert (code, "octavo audit --repair" in stderr) == (2, True), stderr
+    assert records() == before
+    assert promoted.client().get_registered_model("octavo").aliases == standing
+
+    code, stdout, stderr = octavo("audit", "--repair", "--yes", "--reason", "was seen")
+    assert code == 0, stderr
+    assert "Does not fit: " in stdout
+    assert "recorded as move 4" in stdout
+    assert records().items() >= before.items()
+    assert octavo("audit")[0] == 0
+    assert octavo("status")[0] == 0
+    promoted.weigh(VARIANT, WEIGHTS * np.float32(1.01))
+    promoted.register()
+    anchor = ["--anchor"] if what in ("the champion", "the bytes") else []
+    code, _, stderr = octavo("promote", VARIANT, "--force", "--reason", "on we go", *anchor)
+    assert code == 0, stderr
+    assert octavo("audit")[0] == 0
 
 
 def test_after_tampering_nothing_moves(promoted: Project, octavo: Octavo) -> None:
     promoted.weigh(VARIANT, WEIGHTS * np.float32(1.01))
     promoted.register()
-    layout.audit_log("octavo").write_text(layout.audit_log("octavo").read_text().replace("try it", "tried"))
+    own_copy().write_text(own_copy().read_text().replace("try it", "tried"))
     code, _, stderr = octavo("promote", VARIANT)
     assert code == 2
-    assert "do not fit together" in stderr
+    assert "has another record 2 than MLflow" in stderr
 
 
 def test_another_machine_gets_the_log_from_mlflow(promoted: Project, octavo: Octavo) -> None:
-    path = layout.audit_log("octavo")
+    path = own_copy()
     before = path.read_text()
     path.unlink()
     assert octavo("audit")[0] == 0
@@ -141,3 +208,114 @@ def test_a_verdict_that_does_not_follow_is_noticed(promoted: Project, octavo: Oc
     code, _, stderr = octavo("replay", "1")
     assert code == 2
     assert "what record 1 was judged by was changed" in stderr
+
+
+def test_a_reason_from_a_chat_is_refused_before_anything_moves(project: Project, octavo: Octavo) -> None:
+    project.register()
+    for separator in ("\u2028", "\u2029", "\x85", "\n"):
+        code, _, stderr = octavo("promote", VARIANT, "--force", "--reason", f"first{separator}second")
+        assert (code, "An argument has a" in stderr) == (1, True)
+    assert project.client().get_registered_model("octavo").aliases == {}
+
+
+def test_a_log_that_holds_such_a_reason_already_can_be_read(promoted: Project, octavo: Octavo) -> None:
+    """Earlier releases wrote them."""
+    client = promoted.client()
+    state = standing.state(client, "octavo")
+    chain = audit_log.read(client, state)
+    move = chain[-1].model_copy(update={"sequence": 4, "parent": chain[-1].hash, "note": "first\u2028second"})
+    move = move.model_copy(update={"before": move.after, "when": chain[-1].when})
+    audit_log.append(client, state, move, None)
+    aliases.make(client, state, move, lambda: None)
+    own_copy().write_text(own_copy().read_text() + move.line() + "\n\n")
+    assert octavo("audit")[0] == 0
+    assert octavo("rollback", "1")[0] == 0
+    assert octavo("audit")[0] == 0
+
+
+def test_a_champion_that_somebody_deleted_is_no_deadlock(promoted: Project, octavo: Octavo) -> None:
+    """The anchor went with it, and is not set anew without a word."""
+    promoted.client().delete_model_version("octavo", "2")
+    promoted.weigh(VARIANT, WEIGHTS * np.float32(1.01))
+    promoted.register()
+    code, _, stderr = octavo("promote", VARIANT)
+    assert (code, "the anchor of octavo, version 2, was deleted" in stderr) == (2, True)
+    assert octavo("promote", VARIANT, "--anchor")[0] == 0
+    *_, move = moves.read(own_copy())
+    assert (move.gone, move.before) == ({"champion": "2", "anchor": "2"}, {"previous": "3"})
+    assert move.after == {"previous": "3", "champion": "4", "anchor": "4"}
+    code, _, stderr = octavo("audit")
+    assert (code, "version 2 or its file is gone" in stderr) == (2, True)
+    assert octavo("audit", "--repair", "--yes", "--reason", "cleaned up")[0] == 0
+    assert octavo("audit")[0] == 0
+
+
+def test_a_hand_moved_champion_is_not_laundered(promoted: Project, octavo: Octavo) -> None:
+    """Both states are told, and after a repair the log says what happened."""
+    move_by_hand(promoted)
+    promoted.weigh(VARIANT, WEIGHTS * np.float32(1.01))
+    promoted.register()
+    code, _, stderr = octavo("promote", VARIANT)
+    assert code == 2
+    assert "the log left anchor at version 2, champion at version 2, previous at version 3" in stderr
+    assert "now there is anchor at version 2, champion at version 1" in stderr
+    assert octavo("audit", "--repair", "--yes", "--reason", "it was me")[0] == 0
+    *_, move = moves.read(own_copy())
+    assert (move.action, move.before["champion"], move.after["champion"]) == ("repair", "1", "2")
+    assert octavo("promote", VARIANT)[0] == 0
+    assert octavo("audit")[0] == 0
+
+
+def test_a_repair_asks_before_it_does_anything(
+    promoted: Project, octavo: Octavo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move_by_hand(promoted)
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    code, stdout, _ = octavo("audit", "--repair")
+    assert code != 0
+    assert "Repair: Aliases go to where the log left them: anchor at version 2" in stdout
+    assert str(promoted.client().get_registered_model("octavo").aliases["champion"]) == "1"
+    assert octavo("audit", "--repair", "--yes")[0] == 1
+
+
+def test_a_model_of_the_same_name_elsewhere_has_a_log_of_its_own(
+    promoted: Project, octavo: Octavo, empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Promoted at home, then in the team's MLflow, then at home again."""
+    shutil.copy(empty_store, tmp_path / "team.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/team.db")
+    promoted.register()
+    assert octavo("promote", VARIANT, "--force", "--reason", "the team's first")[0] == 0
+    assert octavo("audit")[0] == 0
+    assert len(list(layout.AUDIT_LOGS.iterdir())) == 2
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert octavo("audit")[0] == 0
+    assert octavo("rollback", "3")[0] == 0
+
+
+def test_a_renamed_model_keeps_its_log_and_one_registered_anew_begins_one(
+    promoted: Project, octavo: Octavo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = promoted.client()
+    client.rename_registered_model("octavo", "before")
+    promoted.register()
+    assert octavo("promote", VARIANT, "--force", "--reason", "anew")[0] == 0
+    assert octavo("audit")[1].count("promote") == 1
+    params = promoted.params.model_copy(update={"registry": Registry(experiment="octavo", model="before")})
+    for module in (audit, rollback):
+        monkeypatch.setattr(module, "load_params", lambda: params)
+    assert "3 moves of before: the chain is whole" in octavo("audit")[1]
+    assert octavo("rollback", "3")[0] == 0
+    assert "4 moves of before: the chain is whole" in octavo("audit")[1]
+
+
+def test_a_copy_of_an_earlier_release_is_taken_over_and_one_of_another_log_is_not(
+    promoted: Project, octavo: Octavo
+) -> None:
+    old = own_copy().rename(layout.audit_log("octavo"))
+    assert octavo("audit")[0] == 0
+    old.write_text(old.read_text().replace("octavo", "other"))
+    code, _, stderr = octavo("rollback", "1")
+    assert (code, "is the copy of another audit log" in stderr) == (2, True)
+    assert octavo("audit", "--repair", "--yes", "--reason", "it was the other server's")[0] == 0
+    assert octavo("rollback", "1")[0] == 0

@@ -17,7 +17,8 @@ from mlflow import MlflowClient
 from mlflow.tracking._model_registry.client import ModelRegistryClient
 from mlflow.tracking._tracking_service.client import TrackingServiceClient
 
-from mlflow_plugins import aliases, audit_log, promotion, register, rollback
+from mlflow_plugins import promotion, register, rollback
+from mlflow_plugins.standing import state
 from pipeline.errors import ModelError
 from pipeline.params import Registry
 from tests.mlflow_plugins.measured_project import WEIGHTS, MakeProject, Project
@@ -149,11 +150,11 @@ def two_promotions(project: Project) -> tuple[str, str]:
 
 
 def standing(project: Project) -> dict[str, str]:
-    return aliases.state(MlflowClient(), project.params.registry.model).aliases
+    return state(MlflowClient(), project.params.registry.model).aliases
 
 
 def number_of_moves(project: Project) -> int:
     """Once all of them are made."""
-    state = aliases.state(MlflowClient(), project.params.registry.model)
-    assert not state.unfinished
-    return audit_log.head(state.tags)[0]
+    found = state(MlflowClient(), project.params.registry.model)
+    assert not found.unfinished
+    return found.head[0]

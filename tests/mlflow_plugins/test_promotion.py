@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from mlflow_plugins import aliases, promotion
+from mlflow_plugins import promotion
+from mlflow_plugins.standing import CHAMPION
 from pipeline import layout, moves
 from pipeline.decision import Verdict
 from pipeline.grounds import Grounds, judge
 from pipeline.params import Policy
 from pipeline.splits import load_manifest
-from tests.mlflow_plugins.conftest import Octavo
+from tests.mlflow_plugins.conftest import Octavo, own_copy
 from tests.mlflow_plugins.measured_project import WEIGHTS, MakeProject, Project, worse
 
 BASELINE, VARIANT = "onnx_fp32", "litert_int8_static"
@@ -147,7 +148,7 @@ def test_force_moves_against_the_verdict_and_says_so(project: Project, octavo: O
     assert octavo("promote", VARIANT, "--force")[0] == 1
     assert octavo("promote", "--force", "--reason", "why")[0] == 1
     assert octavo("promote", VARIANT, "--force", "--reason", "the customer waits")[0] == 0
-    (move,) = moves.read(layout.audit_log("octavo"))
+    (move,) = moves.read(own_copy())
     assert move.note == "the customer waits"
     assert not all(reason.met for reason in move.reasons)
     version = project.client().get_model_version_by_alias("octavo", "champion")
@@ -256,7 +257,7 @@ def test_who_loses_the_race_is_told(project: Project, octavo: Octavo, monkeypatc
     code, _, stderr = octavo("promote", VARIANT)
     assert code == 2
     assert "while it was judged, the champion of octavo became version 2, and it was held to version none" in stderr
-    assert len(moves.read(layout.audit_log("octavo"))) == 1
+    assert len(moves.read(own_copy())) == 1
 
 
 def test_a_move_cut_short_is_finished(project: Project, octavo: Octavo, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,7 +269,7 @@ def test_a_move_cut_short_is_finished(project: Project, octavo: Octavo, monkeypa
     set_alias = MlflowClient.set_registered_model_alias
 
     def cut(client: MlflowClient, name: str, alias: str, version: str) -> None:
-        if alias == aliases.CHAMPION:
+        if alias == CHAMPION:
             raise KeyboardInterrupt
         set_alias(client, name, alias, version)
 
@@ -300,7 +301,7 @@ def test_nothing_is_promoted_from_a_baseline_that_answers_always_the_same_unless
         assert "to beat the majority class" in stderr
     assert standing(project) == {}
     assert octavo("promote", VARIANT, "--force", "--reason", "a demonstration")[0] == 0
-    (move,) = moves.read(layout.audit_log("octavo"))
+    (move,) = moves.read(own_copy())
     assert move.note == "a demonstration"
     assert [reason.rule for reason in move.reasons if not reason.met] == ["baseline"]
     assert octavo("replay")[0] == 0

@@ -12,7 +12,7 @@ from uuid import uuid4
 import mlflow
 import pytest
 
-from mlflow_plugins import aliases
+from mlflow_plugins.standing import state
 from pipeline import cli
 from pipeline.params import load_params
 from tests.mlflow_plugins.measured_project import MakeProject
@@ -34,7 +34,7 @@ def rival(
     client = mlflow.MlflowClient(uri)
     model = load_params().registry.model
     for _ in range(rounds):
-        champion = aliases.state(client, model).champion or "none"
+        champion = state(client, model).champion or "none"
         sys.argv = ["octavo", "promote", variant, "--anchor", "--expect", champion]
         said = io.StringIO()
         barrier.wait(PATIENCE)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mlflow_plugins import rollback
-from pipeline import layout, moves
-from tests.mlflow_plugins.conftest import Octavo
+from pipeline import moves
+from tests.mlflow_plugins.conftest import Octavo, own_copy
 from tests.mlflow_plugins.measured_project import WEIGHTS, Project
 
 VARIANT = "litert_int8_static"
@@ -42,7 +42,7 @@ def test_it_returns_to_the_one_before_and_again(promoted: Project, octavo: Octav
     assert (code, "Version 3 of octavo, the champion before this one, was rolled back itself" in stderr) == (1, True)
     assert json.loads(octavo("rollback", "3", "--json")[1])["version"] == "3"
     assert standing(promoted) == {"anchor": "2", "previous": "2", "champion": "3"}
-    *_, first, second = moves.read(layout.audit_log("octavo"))
+    *_, first, second = moves.read(own_copy())
     assert [(move.action, move.version, move.note) for move in (first, second)] == [
         ("rollback", "2", "cameras went blind"),
         ("rollback", "3", None),

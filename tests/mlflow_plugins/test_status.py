@@ -28,7 +28,8 @@ def test_it_shows_what_stands_and_the_last_move(project: Project, octavo: Octavo
     ]
     assert "96.67%" in stdout
     assert "Last: promote of version 3 by " in stdout
-    assert stdout.rstrip().endswith(": it is Friday")
+    assert ": it is Friday\n" in stdout
+    assert f"Asked: MLflow at sqlite:///{project.folder}/mlflow.db" in stdout
 
     project.client().set_registered_model_alias("octavo", "champion", "1")
     assert "aliases were moved by other means" in octavo("status")[1]

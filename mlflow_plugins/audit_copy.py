@@ -1,0 +1,111 @@
+"""This machine's copy of an audit log: what was read here once is held to what MLflow says later.
+
+A copy belongs to a registered model by the moment at which that was registered, so that another MLflow's model of the
+same name has a copy of its own. A log that begins with the same record is the same log, whatever its model says.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from mlflow_plugins.standing import State
+from pipeline import layout, moves
+from pipeline.errors import AuditFailed
+from pipeline.moves import Move
+
+SUFFIX = ".jsonl"
+PLACE = layout.AUDIT_LOGS
+"""The folder of all copies."""
+
+
+def path(now: State, chain: Sequence[Move]) -> Path:
+    """Where the copy of the model's log lies, or will lie.
+
+    Args:
+        now: the registered model.
+        chain: its log as MLflow has it.
+
+    Raises:
+        AuditFailed: an earlier release kept a copy by the model's name, and it is another log's.
+    """
+    by_moment = next(_kept(f"*.{now.made}"), None)
+    if by_moment is not None:
+        return by_moment
+    same = next((each for each in _kept("*") if chain and _first(each) == chain[0].hash), None)
+    if same is not None:
+        return same
+    old = layout.audit_log(now.model)
+    if moves.read(old):
+        raise AuditFailed(
+            f"{old} is the copy of another audit log than that of {now.model} in this MLflow: of a model of that name "
+            "in another MLflow, or one that was deleted. octavo audit --repair sets it aside."
+        )
+    return layout.audit_log(now.model, now.made)
+
+
+def faults(now: State, chain: Sequence[Move]) -> Iterator[str]:
+    """Where the copy says something else than MLflow, a sentence each."""
+    try:
+        where = path(now, chain)
+    except AuditFailed as error:
+        yield str(error).rstrip(".")
+        return
+    yield from _differences(where, chain)
+
+
+def update(now: State, chain: Sequence[Move]) -> None:
+    """Bring the copy up to date; it has been seen to have no faults."""
+    where = path(now, chain)
+    if moves.read(where) != list(chain):
+        moves.write(where, chain)
+
+
+def any_of(now: State, stored: Mapping[str, Move]) -> list[Move]:
+    """The records of a whole copy of the model's log; none where there is none, or where it is damaged.
+
+    Args:
+        now: the registered model.
+        stored: records that lie in MLflow, by hash: a copy kept by name alone has to begin with one of them.
+    """
+    for where in (*_kept(f"*.{now.made}"), layout.audit_log(now.model)):
+        with suppress(AuditFailed):
+            own = moves.read(where)
+            by_moment = where != layout.audit_log(now.model)
+            if own and not list(moves.faults(own)) and (by_moment or not stored or own[0].hash in stored):
+                return own
+    return []
+
+
+def set_aside(now: State, chain: Sequence[Move]) -> None:
+    """Keep a copy that does not fit under another name, where nothing reads it any more."""
+    for where in (*_kept(f"*.{now.made}"), layout.audit_log(now.model)):
+        if where.exists() and next(_differences(where, chain), None):
+            taken = len(list(where.parent.glob(f"{where.name}.aside*")))
+            where.rename(where.with_name(f"{where.name}.aside{taken + 1}"))
+
+
+def _differences(where: Path, chain: Sequence[Move]) -> Iterator[str]:
+    try:
+        own = moves.read(where)
+    except AuditFailed as error:
+        yield str(error).rstrip(".")
+        return
+    differing = next(
+        (place for place, (ours, theirs) in enumerate(zip(own, chain, strict=False), 1) if ours != theirs), None
+    )
+    if differing is not None:
+        yield f"{where} has another record {differing} than MLflow"
+    elif len(own) > len(chain):
+        yield f"{where} has {len(own)} records, MLflow has {len(chain)}"
+
+
+def _kept(pattern: str) -> Iterator[Path]:
+    return iter(sorted(layout.AUDIT_LOGS.glob(f"{pattern}{SUFFIX}")))
+
+
+def _first(path: Path) -> str | None:
+    """The hash of the first record of a copy; None where it has none that can be read."""
+    try:
+        return next((move.hash for move in moves.read(path)), None)
+    except AuditFailed:
+        return None

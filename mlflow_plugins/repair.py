@@ -1,0 +1,159 @@
+"""`octavo audit --repair`: what would make log, aliases and copy fit together again, done and recorded.
+
+The log is restored from this machine's copy, or from the records that still lie in MLflow; records are added, never
+overwritten. Aliases go back to where the log left them. What cannot be mended, such as a version that was deleted, is
+accepted by name. All of it becomes a record of its own kind, so that a repair can be seen for ever.
+"""
+
+from collections.abc import Callable
+from itertools import count
+
+from mlflow import MlflowClient
+
+from mlflow_plugins import aliases, audit_copy, audit_log, holder, mutex, soundness, standing
+from mlflow_plugins.soundness import Found
+from mlflow_plugins.standing import CHAMPION, HEAD, LOG, State
+from pipeline import moves, wording
+from pipeline.errors import AuditFailed
+from pipeline.moves import Aliases, Move
+
+PATIENCE = 30.0
+"""Seconds that another process may take to promote before this one gives up."""
+
+
+def plan(client: MlflowClient, found: Found) -> list[str]:
+    """What a repair would do, a sentence each.
+
+    Raises:
+        AuditFailed: the log cannot be restored from anything that is here.
+    """
+    cures = {fault.cure for fault in found.faults}
+    said = []
+    if "restore the log" in cures:
+        truth = _truth(client, found.now)
+        said.append(f"Records 1 to {len(truth)} are put back into MLflow, the last of {truth[-1].when}.")
+        said.append("After that everything else is looked at.")
+        return said
+    if "renew the copy" in cures:
+        said.append("This machine's copy is set aside, and MLflow's log is copied anew.")
+    if "finish the move" in cures:
+        said.append(f"Move {found.chain[-1].sequence}, which was cut short, is made.")
+    if "put the aliases back" in cures:
+        said.append(f"Aliases go to where the log left them: {moves.said(_target(client, found))}.")
+    said += [f"Version {fault.version} names its record again." for fault in found.faults if fault.cure == "tag"]
+    accepted = [fault.what for fault in found.faults if fault.cure == "accept"]
+    said += [f"From here on it is accepted that {what}." for what in accepted]
+    return said
+
+
+def repair(client: MlflowClient, model: str, reason: str) -> Move:
+    """Mend what does not fit, and record that; the record.
+
+    Raises:
+        AuditFailed: the log cannot be restored from anything that is here, or something still does not fit.
+    """
+    wording.check(reason, "The reason")
+    with mutex.held(client, model, "repair", PATIENCE) as still_held:
+        found = soundness.examine(client, model)
+        if any(fault.cure == "restore the log" for fault in found.faults):
+            _restore(client, found.now, still_held)
+            found = soundness.examine(client, model)
+        if any(fault.cure == "restore the log" for fault in found.faults):
+            raise AuditFailed(f"The audit log of {model} could not be restored: {found.faults[0]}.")
+        if any(fault.cure == "renew the copy" for fault in found.faults):
+            audit_copy.set_aside(found.now, found.chain)
+        _tag(client, found, still_held)
+        return _record(client, found, reason, still_held)
+
+
+def _restore(client: MlflowClient, now: State, still_held: Callable[[], None]) -> None:
+    truth = _truth(client, now)
+    run = audit_log.revive(client, now)
+    there = audit_log.records(client, now)
+    taken = {item.path for item in client.list_artifacts(run, audit_log.RECORDS)}
+    for move in truth:
+        if move.hash not in there:
+            still_held()
+            places = (audit_log.place(audit_log.RECORDS, move, copy) for copy in count(1))
+            client.log_text(run, move.line(), next(place for place in places if place not in taken))
+    still_held()
+    client.set_registered_model_tag(now.model, LOG, run)
+    client.set_registered_model_tag(now.model, HEAD, f"{truth[-1].sequence} {truth[-1].hash}")
+    client.set_registered_model_tag(now.model, standing.DONE, str(truth[-1].sequence))
+
+
+def _truth(client: MlflowClient, now: State) -> list[Move]:
+    """The longest chain that can be made of this machine's copy and of what lies in MLflow.
+
+    Raises:
+        AuditFailed: there is none.
+    """
+    stored = audit_log.records(client, now)
+    own = audit_copy.any_of(now, stored)
+    by_hash = stored | {move.hash: move for move in own}
+    chains = [chain for move in by_hash.values() if (chain := _back(move, by_hash))]
+    fitting = [chain for chain in chains if chain[: len(own)] == own] or chains
+    if not fitting:
+        raise AuditFailed(
+            f"The audit log of {now.model} cannot be restored: neither MLflow nor {audit_copy.PLACE} has its records. "
+            "Run octavo audit --repair on a machine that has promoted before, or begin anew under another "
+            "registry.model."
+        )
+    return max(fitting, key=lambda chain: (len(chain), chain[-1].after == now.aliases))
+
+
+def _back(move: Move, by_hash: dict[str, Move]) -> list[Move]:
+    """The chain that ends with `move`; empty where a record of it is missing."""
+    found = [move]
+    while found[-1].sequence > 1:
+        before = by_hash.get(found[-1].parent)
+        if before is None or before.sequence != found[-1].sequence - 1:
+            return []
+        found.append(before)
+    return found[::-1] if found[-1].parent == moves.ORIGIN else []
+
+
+def _tag(client: MlflowClient, found: Found, still_held: Callable[[], None]) -> None:
+    """Let versions name the records that made them champion."""
+    last = {move.version: move for move in found.chain if move.action != "repair"}
+    for fault in found.faults:
+        if fault.cure == "tag":
+            move = last[fault.version]
+            still_held()
+            client.set_model_version_tag(found.now.model, move.version, aliases.RECORD, f"{move.sequence} {move.hash}")
+
+
+def _record(client: MlflowClient, found: Found, reason: str, still_held: Callable[[], None]) -> Move:
+    now, chain = found.now, found.chain
+    after = _target(client, found) if chain else now.aliases
+    last = chain[-1] if chain else None
+    accepted = tuple(dict.fromkeys(fault.what for fault in found.faults if fault.cure == "accept"))
+    made = Move(
+        sequence=last.sequence + 1 if last else 1,
+        parent=last.hash if last else moves.ORIGIN,
+        when=holder.now().isoformat(timespec="seconds"),
+        who=holder.owner(),
+        action="repair",
+        model=now.model,
+        variant=last.variant if last else "",
+        version=after.get(CHAMPION, ""),
+        before=now.aliases,
+        after=after,
+        reasons=(),
+        note=reason,
+        digests={},
+        gone=aliases.gone(client, now, last) if last else {},
+        known=accepted,
+    )
+    still_held()
+    audit_log.append(client, now, made, None)
+    done = aliases.make(client, now, made, still_held)
+    audit_copy.update(done, [*chain, made])
+    return made
+
+
+def _target(client: MlflowClient, found: Found) -> Aliases:
+    """Where the aliases belong: where the last record left them, as far as the versions are there."""
+    last = found.chain[-1]
+    there = {version for version in last.after.values() if aliases.exists(client, found.now.model, version)}
+    return {alias: version for alias, version in last.after.items() if version in there}

@@ -1,0 +1,114 @@
+"""Whether audit log, aliases, registered bytes and this machine's copy fit together: each fault, and its cure.
+
+Faults of the log itself come first, since what is behind them cannot be judged until they are
+mended.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from mlflow_plugins import aliases, audit_copy, audit_log, registered, standing
+from mlflow_plugins.standing import State
+from pipeline import moves
+from pipeline.errors import AuditFailed, ModelError
+from pipeline.moves import Move
+
+Cure = Literal["restore the log", "renew the copy", "finish the move", "put the aliases back", "tag", "accept"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What does not fit, a clause, and what would make it fit again."""
+
+    what: str
+    cure: Cure
+    version: str = ""
+    """Of a version's tag: which."""
+
+    def __str__(self) -> str:
+        return self.what
+
+
+@dataclass(frozen=True)
+class Found:
+    """A registered model, its log as far as it can be read, and what does not fit."""
+
+    now: State
+    chain: list[Move]
+    faults: list[Fault] = field(default_factory=list)
+
+
+def examine(client: MlflowClient, model: str) -> Found:
+    """Everything that does not fit, but for what a repair accepted.
+
+    Raises:
+        MlflowException: there is no such model, or MLflow does not answer.
+    """
+    now = standing.state(client, model)
+    try:
+        chain, unfinished = audit_log.read(client, now), now.unfinished
+    except AuditFailed as error:
+        return Found(now, [], [Fault(_clause(error), "restore the log")])
+    known = {each for move in chain for each in move.known}
+    found = [
+        *(Fault(each, "accept") for each in moves.faults(chain, now.made / 1000)),
+        *(Fault(each, "renew the copy") for each in audit_copy.faults(now, chain)),
+        *_in_aliases(client, now, chain, unfinished),
+        *_in_registry(client, now, chain, unfinished),
+    ]
+    return Found(now, chain, [fault for fault in found if fault.what not in known])
+
+
+def _in_aliases(client: MlflowClient, now: State, chain: Sequence[Move], unfinished: bool) -> Iterator[Fault]:
+    if not chain:
+        return
+    last = chain[-1]
+    if unfinished:
+        strays = aliases.strayed(now, last)
+        if strays:
+            what = f"move {last.sequence} was cut short, and since then there is {moves.said(strays)}"
+            yield Fault(what, "put the aliases back")
+        else:
+            what = f"move {last.sequence} was cut short; the next octavo promote, rollback or nightly makes it"
+            yield Fault(what, "finish the move")
+        return
+    lost = aliases.gone(client, now, last)
+    if {**now.aliases, **lost} != last.after:
+        yield Fault(aliases.moved(now, last), "put the aliases back")
+
+
+def _in_registry(client: MlflowClient, now: State, chain: Sequence[Move], unfinished: bool) -> Iterator[Fault]:
+    for move in {move.version: move for move in chain if move.action != "repair"}.values():
+        yield from _in_version(client, now, move, unfinished)
+    for move in chain:
+        if "grounds" in move.digests:
+            try:
+                audit_log.grounds(client, now, move)
+            except AuditFailed as error:
+                yield Fault(_clause(error), "accept")
+
+
+def _in_version(client: MlflowClient, now: State, move: Move, unfinished: bool) -> Iterator[Fault]:
+    """What is wrong with the version that was promoted, `move` being the last that made it champion."""
+    try:
+        version = client.get_model_version(now.model, move.version)
+        if version.tags.get(aliases.RECORD) != f"{move.sequence} {move.hash}" and not unfinished:
+            yield Fault(f"version {move.version} does not name record {move.sequence}", "tag", move.version)
+        if registered.model_file(version).sha256 != move.digests["model"]:
+            yield Fault(f"the digest of version {move.version} was changed", "accept")
+        with registered.fetched(client, version):
+            pass
+    except ModelError as error:
+        yield Fault(_clause(error), "accept")
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        yield Fault(f"version {move.version} or its file is gone", "accept")
+
+
+def _clause(error: Exception) -> str:
+    return str(error).removesuffix(audit_log.REPAIR).strip().rstrip(".")

@@ -1,0 +1,32 @@
+"""Words that people type: what would break a line, a log or a terminal in two is refused."""
+
+import unicodedata
+
+from pipeline.errors import ParamsError
+
+KINDS = {
+    "Cc": "a control character",
+    "Zl": "a line separator",
+    "Zp": "a paragraph separator",
+    "Cs": "bytes that are not UTF-8",
+}
+"""Unicode's categories (Unicode Standard, chapter 4.5) of characters that are refused."""
+
+
+def check(text: str, what: str) -> str:
+    """`text`, where it has none of these characters.
+
+    Args:
+        text: as it was typed.
+        what: what it is, as the sentence begins with it.
+
+    Raises:
+        ParamsError: it has one; the message says which, and where.
+    """
+    for place, character in enumerate(text, 1):
+        if kind := KINDS.get(unicodedata.category(character)):
+            raise ParamsError(
+                f"{what} has {kind} (U+{ord(character):04X}) at place {place}. Type it again without: text that was "
+                "copied from a chat or a web page often has some that cannot be seen."
+            )
+    return text
