@@ -99,7 +99,7 @@ def _unused_cache(params: Params, kept: set[str], log: Path) -> int:
     for version in snapshot.tags(model):
         if version not in kept:
             snapshot.untag(model, version)
-    if not Path(".git").exists():
+    if not snapshot.is_in_git():
         return 0
     scope = ["--workspace", "--all-tags", "--all-experiments", "--rev", "HEAD", "--num", str(commits)]
     printed = " ".join(dvc(log, "gc", "--force", *scope).lines)

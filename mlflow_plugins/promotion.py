@@ -124,7 +124,12 @@ def move_champion(
             planned = _plan(version, found, verdict, basis, wish)
             with mutex.held(client, model, "promote", PATIENCE) as still_held:
                 aliases.move(client, planned, _text(found), still_held)
-            snapshot.tag(model, planned.version)
+            if snapshot.tag(model, planned.version) is None and snapshot.is_in_git():
+                click.echo(
+                    f"octavo: No git tag octavo/{model}/{planned.version} could be made (has git a commit here?): "
+                    "cleaning DVC's cache does not spare the files of this version.",
+                    err=True,
+                )
             return Promotion(model, found.variant, planned.version, now.champion, True, verdict)
         refused.append((found, verdict))
     raise PromotionRefused(_why([verdict for _, verdict in refused], params, scorecards) + _anew(refused, now))

@@ -38,6 +38,11 @@ def tag(model: str, version: str) -> str | None:
     return name if done is not None else None
 
 
+def is_in_git() -> bool:
+    """Whether the project is in a git repository, be it a folder of one."""
+    return _git("rev-parse", "--is-inside-work-tree") == "true"
+
+
 def tags(model: str) -> list[str]:
     """Versions that have a tag."""
     listed = _git("tag", "--list", f"{PREFIX}/{model}/*") or ""
