@@ -43,8 +43,8 @@ PAUSES = (0.5, 1.0)
 """Seconds before each further attempt to reach a server."""
 OF_MLFLOW = "MLFLOW_"
 """What the names of its variables begin with."""
-MISSING = ("RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_PARAMETER_VALUE")
-"""Answers of MLflow that speak of what was asked for: it is there, and trying again does not help."""
+MISSING = "RESOURCE_DOES_NOT_EXIST"
+"""MLflow's answer where it is there, and what was asked for is not: trying again does not help."""
 FULL = ("disk is full", "No space left")
 UNKNOWN, DENIED = 401, 403
 """HTTP: who asks is not known; is known, and may not."""
@@ -103,7 +103,7 @@ def connected(reading: bool = False) -> Iterator[MlflowClient]:
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise
         why = " ".join(str(getattr(error, "reason", error)).split())[:300].rstrip(".")
-        if isinstance(error, MlflowException) and error.error_code in MISSING:
+        if isinstance(error, MlflowException) and error.error_code == MISSING:
             raise ModelError(
                 f"MLflow at {public()} does not have what this needs: {why}. It was deleted, or this is another "
                 "MLflow: see octavo audit."
