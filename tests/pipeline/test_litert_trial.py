@@ -98,7 +98,7 @@ def test_a_file_that_contradicts_itself_is_one_sentence(change: Callable[[File],
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"TFL3", os.urandom(100), b"\x08\0\0\0TFL3" + b"\xff" * 64])
+@pytest.mark.parametrize("content", [b"", b"TFL3", bytes(range(100)), b"\x08\0\0\0TFL3" + b"\xff" * 64])
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS.keys())
 def test_what_is_no_litert_file_is_one_sentence(read: Callable[[Path], Any], content: bytes, tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(content)
