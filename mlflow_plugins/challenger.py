@@ -10,14 +10,15 @@ from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from mlflow_plugins import registered, served, terms
 from mlflow_plugins.standing import ANCHOR, CHAMPION, State
 from pipeline import evaluation, layout, npy_file, unseen
-from pipeline.errors import ModelError
+from pipeline.errors import DataError, ModelError
 from pipeline.grounds import Grounds
 from pipeline.logits import choices
 from pipeline.moves import Move
 from pipeline.params import PARAMS, Params
 from pipeline.runtimes import open_model
 from pipeline.scorecard import Scorecard, Scorecards
-from pipeline.splits import Split, load_manifest, load_split
+from pipeline.sources.raw import sha256
+from pipeline.splits import Split, digest_of, load_manifest, load_split
 
 
 def version_of(client: MlflowClient, model: str, card: Scorecard) -> ModelVersion:
@@ -53,11 +54,11 @@ def grounds(
     Raises:
         ModelError: MLflow's bytes are not those that were measured, or a model in service cannot answer today's images,
             with finite logits.
-        DataError: the test split, or its manifest, is not here.
+        DataError: the test split, or its manifest, is not here, or is not what was measured on.
         AuditFailed: the audit log, which says what the models in service were made of, was changed.
     """
     variant = registered.variant(version)
-    test = load_split(layout.split("test"))
+    test = _test_split(scorecards, variant)
     logits = _logits(client, version, test)
     evaluated = choices(_evaluated(variant), str(layout.logits(variant)))
     classes = list(scorecards.card(variant).quality.vs_baseline.per_class)
@@ -81,6 +82,28 @@ def grounds(
         not_compared={alias: why for alias, why in not_compared.items() if alias in others},
         damaged=damaged,
     )
+
+
+def _test_split(scorecards: Scorecards, variant: str) -> Split:
+    """The test split, held to its manifest, and that to the data that the scorecards are of.
+
+    Raises:
+        DataError: one of them was changed since.
+    """
+    manifest, test = load_manifest(layout.MANIFEST), load_split(layout.split("test"))
+    record = manifest.splits["test"]
+    held = {
+        f"{layout.MANIFEST}": (manifest.digest, scorecards.data.get("digest")),
+        f"the digest in {layout.MANIFEST}": (digest_of(manifest.splits), manifest.digest),
+        "the test images": (sha256(test.images), record.images_sha256),
+        "the test labels": (sha256(test.labels), record.labels_sha256),
+        "the class names": (manifest.classes, list(scorecards.card(variant).quality.vs_baseline.per_class)),
+    }
+    if changed := [name for name, (found, wanted) in held.items() if found != wanted]:
+        raise DataError(
+            f"Nothing is compared: {' and '.join(changed)} changed since the variants were measured. Run dvc repro."
+        )
+    return test
 
 
 def _evaluated(variant: str) -> np.ndarray:

@@ -1,6 +1,5 @@
 """The making of the data set: read, checked, split, described and written as plain arrays."""
 
-import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -17,7 +16,7 @@ from pipeline.params import Data
 from pipeline.partition import Partition, partition
 from pipeline.pixel_statistics import measure, pixel_range
 from pipeline.sources.raw import Files, Raw, sha256
-from pipeline.splits import Duplicates, LeftOut, Manifest, Split, SplitRecord
+from pipeline.splits import Duplicates, LeftOut, Manifest, Split, SplitRecord, digest_of
 
 DISJOINT = ("train", "selection", "test")
 """Calibration is a part of train."""
@@ -80,7 +79,6 @@ def describe(
         for name, part in splits.items()
     }
     prints = {name: pixel_digests(splits[name].images) for name in DISJOINT}
-    digest = "\n".join(f"{name} {record.images_sha256} {record.labels_sha256}" for name, record in records.items())
     return Manifest(
         source=data.source,
         seed=data.seed,
@@ -102,7 +100,7 @@ def describe(
             for kind, names in (files.left_out.items() if files else ())
         },
         changed=dict(files.changed) if files else {},
-        digest=hashlib.sha256(digest.encode()).hexdigest(),
+        digest=digest_of(records),
     )
 
 

@@ -1,5 +1,7 @@
 """The data as every later stage reads it: splits of plain arrays, and the manifest that names them."""
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,6 +109,12 @@ class Manifest(Record):
     """How images were changed as they were read -> how many."""
     digest: str
     """sha256 over the splits' digests: one name for all of the data."""
+
+
+def digest_of(splits: Mapping[str, SplitRecord]) -> str:
+    """One name for all of the data: sha256 over the digests of their images and labels, in the order of `splits`."""
+    lines = (f"{name} {record.images_sha256} {record.labels_sha256}" for name, record in splits.items())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def load_split(folder: Path) -> Split:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from pipeline import layout, moves
 from pipeline.decision import Verdict
 from pipeline.grounds import Grounds, judge
 from pipeline.params import Policy
-from pipeline.splits import load_manifest
+from pipeline.sources.raw import sha256
+from pipeline.splits import digest_of, load_manifest
 from tests.mlflow_plugins.conftest import Octavo, own_copy
 from tests.mlflow_plugins.measured_project import WEIGHTS, MakeProject, Project, worse
 
@@ -107,9 +109,32 @@ def test_a_version_whose_logits_are_not_finite_is_not_promoted(project: Project,
     images = np.load(layout.split("test") / "images.npy")
     images[0, 0, 0] = np.nan
     np.save(layout.split("test") / "images.npy", images)
+    remeasured(project, images_sha256=sha256(images))
     code, _, stderr = octavo("promote", VARIANT)
     assert code == 1
     assert "Version 2 of octavo gives logits that are NaN or infinite for 1 of 900 images" in stderr
+    assert standing(project) == {}
+
+
+def remeasured(project: Project, **test: str) -> None:
+    """A manifest of other test data, and scorecards that say so."""
+    manifest = load_manifest(layout.MANIFEST)
+    splits = manifest.splits | {"test": manifest.splits["test"].model_copy(update=test)}
+    resplit(project, splits=splits, digest=digest_of(splits))
+
+
+@pytest.mark.parametrize("what", ["images", "labels", "manifest", "classes"])
+def test_nothing_is_compared_on_other_test_data_than_were_measured(project: Project, octavo: Octavo, what: str) -> None:
+    """With permuted labels everything is noise, and any loss too small to be shown."""
+    project.register()
+    if what in ("images", "labels"):
+        path = layout.split("test") / f"{what}.npy"
+        np.save(path, np.load(path)[::-1])
+    manifest = load_manifest(layout.MANIFEST)
+    changes: dict[str, Any] = {"manifest": {"digest": "0" * 64}, "classes": {"classes": manifest.classes[::-1]}}.get(what, {})
+    layout.MANIFEST.write_text(manifest.model_copy(update=changes).model_dump_json())
+    code, _, stderr = octavo("promote", VARIANT)
+    assert (code, "Nothing is compared: " in stderr, "changed since" in stderr) == (1, True, True), stderr
     assert standing(project) == {}
 
 
@@ -227,10 +252,10 @@ def test_figures_newer_than_the_registered_ones_are_not_promoted(project: Projec
 def test_a_champion_that_cannot_answer_todays_images_gets_a_sentence(project: Project, octavo: Octavo) -> None:
     project.register()
     assert octavo("promote", VARIANT)[0] == 0
-    for name in ("images", "labels"):
-        path = layout.split("test") / f"{name}.npy"
-        array = np.load(path)
-        np.save(path, np.repeat(np.repeat(array, 2, 1), 2, 2) if name == "images" else array)
+    path = layout.split("test") / "images.npy"
+    larger = np.load(path).repeat(2, 1).repeat(2, 2)
+    np.save(path, larger)
+    remeasured(project, images_sha256=sha256(larger))
     retrained_on_larger = octavo("promote", VARIANT, "--anchor")
     assert retrained_on_larger[0] == 1
     assert "cannot answer today's test images of shape (8, 8)" in retrained_on_larger[2]
