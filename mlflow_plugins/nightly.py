@@ -27,6 +27,7 @@ from pipeline.params import Params, load_params
 from pipeline.scorecard import load_scorecards
 from pipeline.splits import Manifest, load_manifest
 
+AGAIN = "The schedule tries the night again, for as many hours as nightly.retry says; nobody has to do anything."
 ALWAYS = {"code", "register"}
 """Stages that run every night, be there anything new or not."""
 
@@ -69,7 +70,8 @@ def main() -> None:
         except Refused as error:
             ended = diary.night.end("refused", str(error))
         except OctavoError as error:
-            ended = diary.night.end("failed", str(error), exit_code=error.exit_code)
+            again = [AGAIN] if error.exit_code == ServiceUnavailable.exit_code else []
+            ended = diary.night.end("failed", str(error), *again, exit_code=error.exit_code)
         diary.night = ended
         with suppress(ServiceUnavailable):  # a later night will show this one, too
             nights.show(ended, load_params())

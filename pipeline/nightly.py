@@ -10,13 +10,14 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from types import FrameType
 
 import click
 
 from pipeline import layout, night, notify
 from pipeline.daily import parse
+from pipeline.errors import ServiceUnavailable
 from pipeline.exclusive import Busy, exclusive
 from pipeline.night import Night
 from pipeline.params import Nightly, load_params
@@ -31,7 +32,7 @@ LOCK = layout.NIGHTS / "lock"
 def nightly(due: str | None, as_json: bool) -> None:
     """Run one night: refresh the data, check them, build, register, judge, promote, keep house."""
     settings = load_params().nightly
-    if due and not _is_due(due):
+    if due and not is_due(due, settings, datetime.now(timezone.utc)):
         return
     try:
         with exclusive(LOCK, "A night"):
@@ -95,9 +96,19 @@ def _kill(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-def _is_due(due: str) -> bool:
-    last = next(night.ended(), None)
-    return parse(due).missed(last.started if last else None, datetime.now(timezone.utc))
+def is_due(due: str, settings: Nightly, now: datetime) -> bool:
+    """Whether a night has been due since the last one, or that one is to be tried again.
+
+    Args:
+        due: as `daily.parse` reads it.
+        settings: of the nights.
+        now: with its zone.
+    """
+    last, daily = next(night.ended(), None), parse(due)
+    if daily.missed(last.started if last else None, now):
+        return True
+    out_of_reach = last is not None and last.exit_code == ServiceUnavailable.exit_code
+    return out_of_reach and now < daily.last_due(now) + timedelta(hours=settings.retry)
 
 
 def _said(done: Night) -> str:

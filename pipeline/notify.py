@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from pipeline import files, layout
+from pipeline.errors import ServiceUnavailable
 from pipeline.night import Night
 from pipeline.params import Nightly
 
@@ -17,6 +18,8 @@ TIMEOUT = 30
 """Seconds for a command or a server to take a message."""
 URL, HEARTBEAT_URL = "OCTAVO_NOTIFY_URL", "OCTAVO_HEARTBEAT_URL"
 """Environment variables for addresses that are secrets; they win over `params.yaml`."""
+SOON = timedelta(hours=1)
+"""Within which a night that is tried again begins: schedulers wake every ten minutes."""
 HEARTBEAT = layout.NIGHTS / "heartbeat"
 """When the last night ended that needs nobody's attention, ISO 8601: let a monitor watch its age."""
 
@@ -33,7 +36,7 @@ def tell(night: Night, before: Night | None, settings: Nightly) -> Night:
 def message(night: Night, before: Night | None) -> dict[str, Any] | None:
     """What is sent: on trouble, and once on the first night without it; None where there is nothing to tell."""
     recovered = before is not None and before.is_trouble and not night.is_trouble
-    if not night.is_trouble and not recovered:
+    if (not night.is_trouble and not recovered) or (before and _is_tried_again(night, before)):
         return None
     kind = "recovery" if recovered else "failure"
     reasons = " ".join(night.reasons)
@@ -47,6 +50,12 @@ def message(night: Night, before: Night | None) -> dict[str, Any] | None:
         "champion": night.champion,
         "log": str(night.log),
     }
+
+
+def _is_tried_again(night: Night, before: Night) -> bool:
+    """Whether the night failed as the attempt right before it did, of which people were told."""
+    codes = {night.exit_code, before.exit_code}
+    return codes == {ServiceUnavailable.exit_code} and before.ended is not None and night.started < before.ended + SOON
 
 
 def _channels(said: dict[str, Any], settings: Nightly) -> Iterator[tuple[str, Any]]:

@@ -221,6 +221,8 @@ class Nightly(Model):
     notify: Notify = Notify()
     heartbeat: Url | None = None
     """A URL that is asked for after each night without trouble; `OCTAVO_HEARTBEAT_URL` wins."""
+    retry: Annotated[float, Field(ge=0, le=20)] = 6
+    """Hours after its time for which a night is tried again that ended because a service was out of reach."""
     keep: Keep = Keep()
 
 

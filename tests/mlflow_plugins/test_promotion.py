@@ -131,8 +131,11 @@ def test_nothing_is_compared_on_other_test_data_than_were_measured(project: Proj
         path = layout.split("test") / f"{what}.npy"
         np.save(path, np.load(path)[::-1])
     manifest = load_manifest(layout.MANIFEST)
-    changes: dict[str, Any] = {"manifest": {"digest": "0" * 64}, "classes": {"classes": manifest.classes[::-1]}}.get(what, {})
-    layout.MANIFEST.write_text(manifest.model_copy(update=changes).model_dump_json())
+    changes: dict[str, dict[str, Any]] = {
+        "manifest": {"digest": "0" * 64},
+        "classes": {"classes": manifest.classes[::-1]},
+    }
+    layout.MANIFEST.write_text(manifest.model_copy(update=changes.get(what)).model_dump_json())
     code, _, stderr = octavo("promote", VARIANT)
     assert (code, "Nothing is compared: " in stderr, "changed since" in stderr) == (1, True, True), stderr
     assert standing(project) == {}
