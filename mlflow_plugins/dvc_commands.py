@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline import dvc_lock
 from pipeline.errors import OctavoError
 
 STAGE = re.compile(r"Running stage '([^']+)'")
@@ -53,6 +54,8 @@ def dvc(log: Path, *arguments: str) -> Ran:
     Raises:
         StageFailed: it failed.
     """
+    if dvc_lock.mend():
+        print(f"{dvc_lock.RECORD}, left unreadable by a process that was killed, is removed.", file=sys.stderr)
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     command = [sys.executable, "-m", "dvc", *arguments]
     lines: list[str] = []

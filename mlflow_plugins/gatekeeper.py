@@ -10,11 +10,12 @@ each alias.
 
 import functools
 import inspect
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mlflow.entities.model_registry import RegisteredModelTag
+from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.store.model_registry.abstract_store import AbstractStore
@@ -26,6 +27,9 @@ from pipeline.errors import AuditFailed, OctavoError
 from pipeline.moves import Aliases, Move
 from pipeline.params import Policy
 
+KEPT = (terms.DIGEST, terms.SHA256, terms.VARIANT)
+"""Tags of a version that say what it is."""
+WHY = "it says what Octavo registered"
 MayForce = Callable[[], bool]
 """Whether who asks may move the aliases of the model that the request names against the verdict."""
 
@@ -39,6 +43,11 @@ class Gatekeeper:
     may_force: MayForce
 
     def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
+        if looks_reserved(alias) and alias not in ORDER and self._is_ours(name, version):
+            raise refusal(
+                f"The alias {alias!a} of {name} could be taken for one of {', '.join(ORDER)}, which move by octavo "
+                "promote and octavo rollback alone. Choose another name."
+            )
         if alias not in ORDER or not self._is_ours(name, version):
             return
         head = self._head(name)
@@ -67,8 +76,17 @@ class Gatekeeper:
 
     def delete_model_version(self, name: str, version: str) -> None:
         for alias, number in self._recorded(name).items():
-            if number == str(version):
+            if _is_number(version, number):
                 raise refusal(f"Version {version} of {name} is not deleted: it is the {alias}.")
+
+    def set_model_version_tag(self, name: str, version: str, tag: ModelVersionTag) -> None:
+        known = self._tags_of(name, version)
+        if tag.key in KEPT and known.get(tag.key, tag.value) != tag.value:
+            raise refusal(f"The tag {tag.key} of version {version} of {name} is not changed: {WHY}.")
+
+    def delete_model_version_tag(self, name: str, version: str, key: str) -> None:
+        if key in KEPT and key in self._tags_of(name, version):
+            raise refusal(f"The tag {key} of version {version} of {name} is not deleted: {WHY}.")
 
     def delete_registered_model(self, name: str) -> None:
         self._keep(name, "deleted")
@@ -91,6 +109,13 @@ class Gatekeeper:
 
     def _tags(self, name: str) -> dict[str, str]:
         return self._state(name).tags
+
+    def _tags_of(self, name: str, version: str) -> dict[str, str]:
+        """The tags of a version; none where there is no such version."""
+        try:
+            return dict(self.store.get_model_version(name, version).tags)
+        except MlflowException:
+            return {}
 
     def _state(self, name: str) -> State:
         """Where the model stands; one that is not there stands nowhere."""
@@ -159,6 +184,30 @@ class Gatekeeper:
         if before.version != move.version or before.digests["model"] != move.digests["model"]:
             return ["it was champion with other bytes"]
         return []
+
+
+def looks_reserved(alias: str) -> bool:
+    """Whether people could take the alias for a reserved one.
+
+    So they can if it is one once case, white space and characters that are not seen are left out, and every letter that
+    is not ASCII could be any: scripts have many that look like a Latin one. A word of one other script looks like none.
+    """
+    letters = unicodedata.normalize("NFKD", alias).casefold()
+    seen = [letter for letter in letters if unicodedata.category(letter)[0] not in "CZM"]
+    return any(
+        len(seen) == len(name)
+        and any(letter.isascii() for letter in seen)
+        and all(letter == known or not letter.isascii() for letter, known in zip(seen, name, strict=True))
+        for name in ORDER
+    )
+
+
+def _is_number(version: object, number: str) -> bool:
+    """Whether MLflow takes `version` for that number: it reads `06` and ` 6` as 6."""
+    try:
+        return int(str(version)) == int(number)
+    except ValueError:
+        return False
 
 
 CHECKED = tuple(name for name in vars(Gatekeeper) if not name.startswith("_"))

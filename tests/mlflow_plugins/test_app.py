@@ -18,7 +18,7 @@ from mlflow.server import handlers
 from mlflow.store.model_registry.abstract_store import AbstractStore
 
 from mlflow_plugins import app, gatekeeper
-from mlflow_plugins.standing import HEAD
+from mlflow_plugins.standing import HEAD, LOG
 from pipeline.errors import ParamsError
 from tests.mlflow_plugins.conftest import Octavo
 from tests.mlflow_plugins.measured_project import WEIGHTS, Project, worse
@@ -103,6 +103,13 @@ def test_nothing_that_was_recorded_moves_by_hand(shared: Project, octavo: Octavo
         lambda: client.set_registered_model_tag(model, HEAD, "?"),
         lambda: client.delete_registered_model_tag(model, HEAD),
         lambda: client.delete_model_version(model, "2"),
+        lambda: client.delete_model_version(model, "02"),
+        lambda: client.set_registered_model_alias(model, "Champion", "1"),
+        lambda: client.set_registered_model_alias(model, "ch\u0430mpion", "1"),
+        lambda: client.set_registered_model_tag(model, LOG, "another"),
+        lambda: client.delete_registered_model_tag(model, LOG),
+        lambda: client.set_model_version_tag(model, "1", "model.sha256", "0" * 64),
+        lambda: client.delete_model_version_tag(model, "1", "octavo.digest"),
         lambda: client.rename_registered_model(model, f"{model}-2"),
         lambda: client.delete_registered_model(model),
     ]

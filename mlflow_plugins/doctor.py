@@ -1,0 +1,51 @@
+"""`octavo doctor`: what killed processes can leave behind, and its cure."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from mlflow_plugins import local_store, tracking
+from pipeline import dvc_lock
+from pipeline.errors import OctavoError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong, a sentence, and what mends it."""
+
+    sentence: str
+    mend: Callable[[], object]
+
+
+@click.command()
+@click.option("--mend", is_flag=True, help="Mend what is found.")
+def doctor(mend: bool) -> None:
+    """Look for what killed processes leave behind, and mend it if asked."""
+    found = list(_findings())
+    for finding in found:
+        click.echo(finding.sentence)
+        if mend:
+            finding.mend()
+    if mend:
+        found = list(_findings())
+    if found:
+        raise OctavoError(
+            "It could not be mended: is another process at work? Try again when that has ended."
+            if mend
+            else "To mend it: octavo doctor --mend."
+        )
+    click.echo("Mended." if mend else "Nothing is broken: DVC's lock, MLflow's database.")
+
+
+def _findings() -> Iterator[Finding]:
+    if dvc_lock.is_broken():
+        yield Finding(f"{dvc_lock.RECORD} cannot be read, and every dvc repro stops at it.", dvc_lock.mend)
+    store = tracking.uri()
+    path = Path(store.removeprefix(tracking.SQLITE))
+    if store.startswith(tracking.SQLITE) and path.exists() and local_store.is_broken(path):
+        yield Finding(
+            f"{path} has not all of MLflow's tables, and holds nothing yet: MLflow cannot use it.",
+            lambda: local_store.ready(path),
+        )
