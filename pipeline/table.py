@@ -29,6 +29,8 @@ class Line(Record):
     """`baseline`, `pass`, `fail`, `underpowered` or `refused`."""
     unmet: tuple[str, ...]
     """The rules that do not hold, or what it is refused for."""
+    undecided: tuple[str, ...] = ()
+    """Those of them that too few images were seen for: neither is shown, that they hold or that they do not."""
     reasons: tuple[str, ...]
     """What they found, with figure and limit."""
     winner: bool
@@ -219,6 +221,9 @@ def verdict(line: Line) -> str:
     """The verdict in words, with the rules that do not hold, or the winner's mark."""
     if line.winner:
         return f"{line.verdict}, winner"
+    failing = [rule for rule in line.unmet if rule not in line.undecided]
+    if failing and line.undecided:
+        return f"{line.verdict}: {', '.join(failing)}; undecided: {', '.join(line.undecided)}"
     return f"{line.verdict}: {', '.join(line.unmet)}" if line.unmet else line.verdict
 
 
@@ -240,6 +245,7 @@ def _row(card: Scorecard, decision: Decision) -> Row:
         integer_weight_share=card.proof.integer_weight_share,
         verdict=judged.verdict if judged else "baseline",
         unmet=tuple(reason.rule for reason in judged.unmet) if judged else (),
+        undecided=tuple(reason.rule for reason in judged.unmet if reason.needed) if judged else (),
         reasons=tuple(str(reason) for reason in judged.unmet) if judged else (),
         winner=card.variant == decision.winner,
     )
