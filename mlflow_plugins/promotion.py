@@ -121,7 +121,7 @@ def move_champion(
         found = challenger.grounds(client, version, scorecards, params, now, basis.chain)
         verdict = judge(found)
         if verdict.verdict == "pass" or wish.forced is not None:
-            planned = _plan(version, found, verdict, basis, wish)
+            planned = _plan(version, found, verdict, basis, wish, registered.folder_digest(client, version))
             with mutex.held(client, model, "promote", PATIENCE) as still_held:
                 aliases.move(client, planned, _text(found), still_held)
             if snapshot.tag(model, planned.version) is None and snapshot.is_in_git():
@@ -167,7 +167,7 @@ def _is_champion(client: MlflowClient, version: ModelVersion, now: State) -> boo
     return registered.model_file(champion).sha256 == registered.model_file(version).sha256
 
 
-def _plan(version: ModelVersion, found: Grounds, verdict: Verdict, basis: Checked, wish: Wish) -> Move:
+def _plan(version: ModelVersion, found: Grounds, verdict: Verdict, basis: Checked, wish: Wish, folder: str) -> Move:
     now = basis.now
     number, card = str(version.version), found.scorecards.card(found.variant)
     after = {**now.aliases, CHAMPION: number}
@@ -186,6 +186,7 @@ def _plan(version: ModelVersion, found: Grounds, verdict: Verdict, basis: Checke
         note=wish.forced,
         digests={
             "model": card.model.sha256,
+            "folder": folder,
             "data": card.lineage.data,
             "params": card.lineage.params,
             "scorecard": terms.digest(card),

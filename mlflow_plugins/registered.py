@@ -1,5 +1,6 @@
 """Versions of a registered model: their files, held to the bytes that were measured. Light: rollback needs no more."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +11,12 @@ from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 
 from mlflow_plugins import terms
-from pipeline import layout, model_files
+from pipeline import files, layout, model_files
 from pipeline.errors import ModelError
 from pipeline.scorecard import ModelFile
 
+UNJUDGED = ("model.sig", "registered_model_meta")
+"""Files of a model's folder that come after it was judged: its signature, and what MLflow puts beside a download."""
 FOLDERS = {".onnx": "", ".tflite": "data/"}
 """Where in a model's folder each flavor keeps the file, and external data beside it."""
 
@@ -85,6 +88,18 @@ def folder(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
     uri = client.get_model_version_download_uri(version.name, version.version)
     with TemporaryDirectory() as target:
         yield Path(download_artifacts(uri, dst_path=target))
+
+
+def folder_digest(client: MlflowClient, version: ModelVersion) -> str:
+    """One name for all that MLflow holds of a version's model but its signature: code that loads it, class names, card.
+
+    Raises:
+        ModelError: it holds nothing any more, or Octavo did not register it.
+    """
+    with folder(client, version) as place:
+        found = sorted(path for path in place.rglob("*") if path.is_file() and path.name not in UNJUDGED)
+        lines = [f"{path.relative_to(place).as_posix()} {files.digest(path, 'sha256')}" for path in found]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 @contextmanager

@@ -93,6 +93,13 @@ def _plan(client: MlflowClient, number: str, basis: Checked, reason: str | None)
     file = registered.model_file(version)
     with registered.fetched(client, version):
         pass
+    folder = registered.folder_digest(client, version)
+    before = next((move for move in reversed(basis.chain) if move.version == number and "folder" in move.digests), None)
+    if before is not None and before.digests["folder"] != folder:
+        raise registered.Damaged(
+            f"Version {number} of {model} has other files beside its model than when it was champion by record "
+            f"{before.sequence}. Nothing has moved. Name another version, or promote one: octavo promote."
+        )
     return Move(
         **basis.next,
         action="rollback",
@@ -102,5 +109,5 @@ def _plan(client: MlflowClient, number: str, basis: Checked, reason: str | None)
         after={**now.aliases, PREVIOUS: now.champion, CHAMPION: number},
         reasons=(),
         note=reason,
-        digests={"model": file.sha256},
+        digests={"model": file.sha256, "folder": folder},
     )

@@ -102,6 +102,8 @@ def _in_version(client: MlflowClient, now: State, move: Move, unfinished: bool) 
             yield Fault(f"the digest of version {move.version} was changed", "accept")
         with registered.fetched(client, version):
             pass
+        if move.digests.get("folder", found := registered.folder_digest(client, version)) != found:
+            yield Fault(f"files beside the model of version {move.version} are not those that were judged", "accept")
     except ModelError as error:
         yield Fault(_clause(error), "accept")
     except MlflowException as error:

@@ -101,6 +101,14 @@ TAMPERING: dict[str, tuple[Callable[[Project], object], str]] = {
 }
 
 
+def append_to(folder: str, name: str, line: str) -> None:
+    """In every version's folder."""
+    found = [path for path in Path("mlruns").rglob(name) if folder in str(path)]
+    assert found
+    for path in found:
+        path.write_text(f"{path.read_text()}{line}\n")
+
+
 def delete_head(promoted: Project) -> None:
     promoted.client().delete_registered_model_tag("octavo", HEAD)
 
@@ -133,7 +141,25 @@ TAMPERING |= {
         "version 2 or its file is gone",
     ),
 }
-VERSIONS_ONLY = ("what it was judged by", "the bytes", "a version", "a version's digest", "a version's record")
+TAMPERING |= {
+    "the code beside the champion": (
+        lambda _: append_to("code", "exact_sums.py", "print('hello')"),
+        "files beside the model of version 2 are not those that were judged",
+    ),
+    "the scorecard beside the champion": (
+        lambda _: append_to("", "scorecard.json", " "),
+        "files beside the model of version 2 are not those that were judged",
+    ),
+}
+VERSIONS_ONLY = (
+    "the code beside the champion",
+    "the scorecard beside the champion",
+    "what it was judged by",
+    "the bytes",
+    "a version",
+    "a version's digest",
+    "a version's record",
+)
 """What is not a fault of the log: whether a move may be made does not depend on it, or is found as it is made."""
 
 

@@ -86,6 +86,15 @@ def test_damaged_bytes_are_not_brought_back(promoted: Project, octavo: Octavo) -
     assert standing(promoted)["champion"] == "3"
 
 
+def test_other_files_beside_the_model_are_not_brought_back(promoted: Project, octavo: Octavo) -> None:
+    """A line in the code that loads a model runs wherever that is served."""
+    for stored in Path("mlruns").rglob("exact_sums.py"):
+        stored.write_text(stored.read_text() + "print('hello')\n")
+    code, _, stderr = octavo("rollback")
+    assert (code, "has other files beside its model than when it was champion" in stderr) == (1, True)
+    assert standing(promoted)["champion"] == "3"
+
+
 @pytest.mark.slow
 def test_it_needs_no_training_environment(promoted: Project) -> None:
     """None of the libraries that train, run or judge models is even imported; onnx tells which files are a model's."""
