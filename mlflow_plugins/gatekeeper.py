@@ -236,12 +236,14 @@ def _checked(write: Callable[..., Any], check: Callable[..., None]) -> Callable[
 
 
 def _is_one_move(move: Move) -> bool:
-    """Whether the champion gives way to the version and becomes previous, and the anchor stays or is the version."""
+    """Whether a champion that gives way to the version becomes previous, and the anchor stays or is the version."""
     if move.action == "repair":
         return True
+    left = move.before.get(CHAMPION)
+    previous = move.before.get(PREVIOUS) if left in (None, move.version) else left
     return (
         move.after.get(CHAMPION) == move.version
-        and move.after.get(PREVIOUS) == move.before.get(CHAMPION, move.before.get(PREVIOUS))
+        and move.after.get(PREVIOUS) == previous
         and move.after.get(ANCHOR) in (move.before.get(ANCHOR), move.version)
     )
 

@@ -72,7 +72,7 @@ def promote(
     variant: str | None, force: bool, reason: str | None, new_anchor: bool, expect: str | None, as_json: bool
 ) -> None:
     """Move the alias champion to VARIANT, or to the best that passes; the one before it becomes previous."""
-    if force != (reason is not None) or (force and variant is None):
+    if force != (reason is not None) or (force and variant is None) or (reason is not None and not reason.strip()):
         raise click.UsageError("To move against the verdict name all three: VARIANT --force --reason '…'.")
     params, scorecards = load_params(), load_scorecards(layout.SCORECARDS)
     with tracking.connected() as client:
@@ -171,7 +171,7 @@ def _plan(version: ModelVersion, found: Grounds, verdict: Verdict, basis: Checke
     now = basis.now
     number, card = str(version.version), found.scorecards.card(found.variant)
     after = {**now.aliases, CHAMPION: number}
-    if now.champion is not None:
+    if now.champion not in (None, number):
         after[PREVIOUS] = now.champion
     if wish.new_anchor or ANCHOR not in now.aliases:
         after[ANCHOR] = number

@@ -4,6 +4,7 @@ It needs MLflow and this project's `params.yaml`, but neither a training environ
 """
 
 import json
+import re
 
 import click
 from mlflow import MlflowClient
@@ -18,6 +19,9 @@ from pipeline.params import load_params
 
 PATIENCE = 3.0
 """Seconds that another process may take to register or promote before this one gives up."""
+
+NUMBER = re.compile(r"[1-9]\d{0,8}", re.ASCII)
+"""Of a version, as MLflow writes it. It reads `03`, `+3` and ` 3` as 3, too: then no alias would be as recorded."""
 
 
 @click.command()
@@ -52,7 +56,7 @@ def move_back(client: MlflowClient, model: str, version: str | None = None, reas
         if unfinished and _is_done(basis.chain[-1], version):
             audit_copy.update(basis.now, basis.chain)
             return basis.chain[-1]
-        made = _plan(client, version or _previous(client, basis.now), basis, reason)
+        made = _plan(client, _previous(client, basis.now) if version is None else version, basis, reason)
         aliases.move(client, made, None, still_held)
     return made
 
@@ -82,6 +86,8 @@ def _plan(client: MlflowClient, number: str, basis: Checked, reason: str | None)
     now, model = basis.now, basis.now.model
     if now.champion is None:
         raise ModelError(f"{model} has no champion to roll back from. Promote one: octavo promote.")
+    if not NUMBER.fullmatch(number):
+        raise ModelError(f"{model} has no version {number[:80]!a}. See octavo status.")
     if number == now.champion:
         raise ModelError(f"Version {number} of {model} is the champion already. Name another, see octavo status.")
     try:

@@ -11,18 +11,22 @@ KINDS = {
     "Cs": "bytes that are not UTF-8",
 }
 """Unicode's categories (Unicode Standard, chapter 4.5) of characters that are refused."""
+LONGEST = 5_000
+"""Characters. MLflow refuses tags that are too long, and would do so after the aliases have moved."""
 
 
 def check(text: str, what: str) -> str:
-    """`text`, where it has none of these characters.
+    """`text`, where it has none of these characters, and is not too long.
 
     Args:
         text: as it was typed.
         what: what it is, as the sentence begins with it.
 
     Raises:
-        ParamsError: it has one; the message says which, and where.
+        ParamsError: it has one, and the message says which, and where; or it is too long.
     """
+    if len(text) > LONGEST:
+        raise ParamsError(f"{what} has {len(text):,} characters, allowed are {LONGEST:,}. Say it in fewer words.")
     for place, character in enumerate(text, 1):
         if kind := KINDS.get(unicodedata.category(character)):
             raise ParamsError(

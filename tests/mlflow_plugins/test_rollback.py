@@ -113,3 +113,26 @@ main()
     assert done.returncode == 0, done.stderr
     assert standing(promoted)["champion"] == "2"
     assert rollback.__file__
+
+
+def test_what_only_mlflow_takes_for_a_number_and_endless_reasons_move_nothing(
+    promoted: Project, octavo: Octavo
+) -> None:
+    before, records = standing(promoted), own_copy().read_text()
+    for version in ("02", "+2", " 2", "٢", "", "9" * 30):
+        code, _, stderr = octavo("rollback", version)
+        assert (code, "octavo has no version" in stderr) == (1, True), stderr
+    for command in (["rollback"], ["promote", VARIANT, "--force"]):
+        code, _, stderr = octavo(*command, "--reason", "x" * 110_000)
+        assert (code, "110,000 characters, allowed are 5,000" in stderr) == (1, True)
+    assert octavo("promote", VARIANT, "--force", "--reason", " ")[0] == 1
+    assert standing(promoted) == before
+    assert octavo("audit")[0] == 0
+    assert own_copy().read_text() == records
+
+
+def test_a_champion_that_becomes_the_anchor_keeps_the_one_before(promoted: Project, octavo: Octavo) -> None:
+    assert octavo("promote", VARIANT, "--anchor")[0] == 0
+    assert standing(promoted) == {"anchor": "3", "previous": "2", "champion": "3"}
+    assert octavo("rollback")[0] == 0
+    assert standing(promoted) == {"anchor": "3", "previous": "3", "champion": "2"}
