@@ -57,8 +57,8 @@ def checked(client: MlflowClient, model: str) -> Checked:
     now = standing.state(client, model)
     chain = audit_log.read(client, now)
     known = {each for move in chain for each in move.known}
-    faults = [*moves.faults(chain, now.made / 1000), *audit_copy.faults(now, chain)]
-    found = [fault for fault in faults if fault not in known]
+    found = [fault for fault in moves.faults(chain, now.made / 1000) if fault not in known]
+    found += audit_copy.faults(now, chain)
     lost = gone(client, now, chain[-1]) if chain else {}
     if chain and not now.unfinished and {**now.aliases, **lost} != chain[-1].after:
         found.append(moved(now, chain[-1]))
@@ -97,6 +97,11 @@ def settle(client: MlflowClient, model: str, still_held: Callable[[], None]) -> 
             f"Move {move.sequence} of {model} was cut short, and since then aliases were moved by other means: "
             f"{moves.said(strays)}. {audit_log.REPAIR}"
         )
+    if lost := missing(client, model, move):
+        raise AuditFailed(
+            f"Move {move.sequence} of {model} was cut short, and since then a version was deleted that it leaves an "
+            f"alias at: {moves.said(lost)}. {audit_log.REPAIR}"
+        )
     return Checked(make(client, found.now, move, still_held), found.chain, {})
 
 
@@ -104,6 +109,11 @@ def strayed(now: State, move: Move) -> Aliases:
     """Aliases that stand neither where they were before the move nor where they belong after it."""
     ends = (move.before, move.after)
     return {alias: version for alias, version in now.aliases.items() if version not in [end.get(alias) for end in ends]}
+
+
+def missing(client: MlflowClient, model: str, move: Move) -> Aliases:
+    """Aliases that the move leaves at versions that are deleted: it cannot be made."""
+    return {alias: version for alias, version in move.after.items() if not exists(client, model, version)}
 
 
 def move(client: MlflowClient, planned: Move, grounds: str | None, still_held: Callable[[], None]) -> State:
@@ -115,7 +125,7 @@ def move(client: MlflowClient, planned: Move, grounds: str | None, still_held: C
         ParamsError: the record would hold characters that break a line.
     """
     for words in filter(None, (planned.note, planned.who, planned.variant)):
-        wording.check(words, f"A record of the audit log would hold {words!a}, which")
+        wording.check(words, f"A record of the audit log would hold {words[:80]!a}, which")
     found = settle(client, planned.model, still_held)
     now, expected = found.now, found.next
     if any(getattr(planned, name) != expected[name] for name in ("sequence", "parent", "before", "gone")):

@@ -26,7 +26,7 @@ def audit(mend: bool, yes: bool, reason: str | None) -> None:
     """Verify the log of promotions, and that every promoted version still has the bytes that were judged."""
     if not mend and (yes or reason):
         raise click.UsageError("--yes and --reason belong to --repair.")
-    if yes and not reason:
+    if yes and not (reason and reason.strip()):
         raise click.UsageError("--yes needs --reason '…': a repair is recorded, and why it was made.")
     model = load_params().registry.model
     with tracking.connected(reading=True) as client:

@@ -65,9 +65,12 @@ def any_of(now: State, stored: Mapping[str, Move]) -> list[Move]:
 
     Args:
         now: the registered model.
-        stored: records that lie in MLflow, by hash: a copy kept by name alone has to begin with one of them.
+        stored: records that lie in MLflow, by hash: a copy of another moment, or kept by name alone, has to begin with
+            one of them.
     """
-    for where in (*_kept(f"*.{now.made}"), layout.audit_log(now.model)):
+    of_moment = list(_kept(f"*.{now.made}"))
+    begun_alike = [each for each in _kept("*") if each not in of_moment and _first(each) in stored]
+    for where in (*of_moment, *begun_alike, layout.audit_log(now.model)):
         with suppress(AuditFailed):
             own = moves.read(where)
             by_moment = where != layout.audit_log(now.model)
@@ -78,7 +81,8 @@ def any_of(now: State, stored: Mapping[str, Move]) -> list[Move]:
 
 def set_aside(now: State, chain: Sequence[Move]) -> None:
     """Keep a copy that does not fit under another name, where nothing reads it any more."""
-    for where in (*_kept(f"*.{now.made}"), layout.audit_log(now.model)):
+    begun_alike = [each for each in _kept("*") if chain and _first(each) == chain[0].hash]
+    for where in dict.fromkeys((*_kept(f"*.{now.made}"), *begun_alike, layout.audit_log(now.model))):
         if where.exists() and next(_differences(where, chain), None):
             taken = len(list(where.parent.glob(f"{where.name}.aside*")))
             where.rename(where.with_name(f"{where.name}.aside{taken + 1}"))

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
-from mlflow.artifacts import download_artifacts, load_text
+from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
@@ -61,6 +61,11 @@ def read(client: MlflowClient, now: State) -> list[Move]:
     stored = records(client, now)
     if not sequence:
         _refuse_lost_head(now, stored.values())
+    if now.done > sequence:
+        raise AuditFailed(
+            f"The tag {HEAD} of {now.model} names record {sequence}, but by its tag {DONE} move {now.done} was made. "
+            f"{REPAIR}"
+        )
     found: list[Move] = []
     while sequence:
         move = stored.get(known)
@@ -157,14 +162,16 @@ def _create_run(client: MlflowClient, model: str) -> str:
 def _texts(client: MlflowClient, now: State, kind: str, sequence: int) -> Iterator[str]:
     """All files of that kind that are of the record of that number."""
     run = run_id(client, now)
-    there = [item.path for item in client.list_artifacts(run, kind)] if run else []
-    for path in of_number(there, sequence):
-        yield str(load_text(f"runs:/{run}/{path}"))
+    there = [item.path for item in client.list_artifacts(run, kind) if not item.is_dir] if run else []
+    with TemporaryDirectory() as folder:
+        for path in of_number(there, sequence):
+            copy = Path(download_artifacts(f"runs:/{run}/{path}", dst_path=folder))
+            yield copy.read_bytes().decode("utf-8", "replace")
 
 
 def _parsed(path: Path) -> Iterator[Move]:
     with suppress(AuditFailed, UnicodeDecodeError):
-        if NAMED.fullmatch(path.name):
+        if NAMED.fullmatch(path.name) and path.is_file():
             yield moves.parse(path.read_text(encoding="utf-8"), path.name)
 
 

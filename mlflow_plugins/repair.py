@@ -5,7 +5,8 @@ overwritten. Aliases go back to where the log left them. What cannot be mended, 
 accepted by name. All of it becomes a record of its own kind, so that a repair can be seen for ever.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import count
 
 from mlflow import MlflowClient
@@ -55,18 +56,26 @@ def repair(client: MlflowClient, model: str, reason: str) -> Move:
     wording.check(reason, "The reason")
     with mutex.held(client, model, "repair", PATIENCE) as still_held:
         found = soundness.examine(client, model)
+        restored = []
         if any(fault.cure == "restore the log" for fault in found.faults):
-            _restore(client, found.now, still_held)
+            truth = _restore(client, found.now, still_held)
+            restored = [
+                f"{fault.what}: what was found, records 1 to {len(truth)}, was put back" for fault in found.faults
+            ]
             found = soundness.examine(client, model)
         if any(fault.cure == "restore the log" for fault in found.faults):
             raise AuditFailed(f"The audit log of {model} could not be restored: {found.faults[0]}.")
         if any(fault.cure == "renew the copy" for fault in found.faults):
             audit_copy.set_aside(found.now, found.chain)
+        if any(fault.cure == "finish the move" for fault in found.faults):
+            now = aliases.make(client, found.now, found.chain[-1], still_held)
+            found = replace(found, now=now)
         _tag(client, found, still_held)
-        return _record(client, found, reason, still_held)
+        return _record(client, found, restored, reason, still_held)
 
 
-def _restore(client: MlflowClient, now: State, still_held: Callable[[], None]) -> None:
+def _restore(client: MlflowClient, now: State, still_held: Callable[[], None]) -> list[Move]:
+    """Put the log back; its records."""
     truth = _truth(client, now)
     run = audit_log.revive(client, now)
     there = audit_log.records(client, now)
@@ -80,10 +89,14 @@ def _restore(client: MlflowClient, now: State, still_held: Callable[[], None]) -
     client.set_registered_model_tag(now.model, LOG, run)
     client.set_registered_model_tag(now.model, HEAD, f"{truth[-1].sequence} {truth[-1].hash}")
     client.set_registered_model_tag(now.model, standing.DONE, str(truth[-1].sequence))
+    return truth
 
 
 def _truth(client: MlflowClient, now: State) -> list[Move]:
     """The longest chain that can be made of this machine's copy and of what lies in MLflow.
+
+    A record beyond the copy and beyond the last move that was made counts only if the head names it: anybody may have
+    put it there.
 
     Raises:
         AuditFailed: there is none.
@@ -93,6 +106,8 @@ def _truth(client: MlflowClient, now: State) -> list[Move]:
     by_hash = stored | {move.hash: move for move in own}
     chains = [chain for move in by_hash.values() if (chain := _back(move, by_hash))]
     fitting = [chain for chain in chains if chain[: len(own)] == own] or chains
+    known = max(len(own), _done(now))
+    fitting = [chain for chain in fitting if len(chain) <= known or _is_named(now, chain[-1])] or fitting
     if not fitting:
         raise AuditFailed(
             f"The audit log of {now.model} cannot be restored: neither MLflow nor {audit_copy.PLACE} has its records. "
@@ -100,6 +115,18 @@ def _truth(client: MlflowClient, now: State) -> list[Move]:
             "registry.model."
         )
     return max(fitting, key=lambda chain: (len(chain), chain[-1].after == now.aliases))
+
+
+def _done(now: State) -> int:
+    """The number of the last move that was made, 0 where its tag was changed."""
+    try:
+        return now.done
+    except AuditFailed:
+        return 0
+
+
+def _is_named(now: State, move: Move) -> bool:
+    return now.tags.get(HEAD) == f"{move.sequence} {move.hash}"
 
 
 def _back(move: Move, by_hash: dict[str, Move]) -> list[Move]:
@@ -123,11 +150,15 @@ def _tag(client: MlflowClient, found: Found, still_held: Callable[[], None]) -> 
             client.set_model_version_tag(found.now.model, move.version, aliases.RECORD, f"{move.sequence} {move.hash}")
 
 
-def _record(client: MlflowClient, found: Found, reason: str, still_held: Callable[[], None]) -> Move:
+def _record(
+    client: MlflowClient, found: Found, restored: Sequence[str], reason: str, still_held: Callable[[], None]
+) -> Move:
+    """Write down what was repaired, `restored` of the log included, and make it."""
     now, chain = found.now, found.chain
     after = _target(client, found) if chain else now.aliases
     last = chain[-1] if chain else None
-    accepted = tuple(dict.fromkeys(fault.what for fault in found.faults if fault.cure == "accept"))
+    left = [fault.what for fault in found.faults if fault.cure in ("accept", "renew the copy")]
+    accepted = tuple(dict.fromkeys([*restored, *left]))
     made = Move(
         sequence=last.sequence + 1 if last else 1,
         parent=last.hash if last else moves.ORIGIN,
@@ -153,7 +184,11 @@ def _record(client: MlflowClient, found: Found, reason: str, still_held: Callabl
 
 
 def _target(client: MlflowClient, found: Found) -> Aliases:
-    """Where the aliases belong: where the last record left them, as far as the versions are there."""
-    last = found.chain[-1]
-    there = {version for version in last.after.values() if aliases.exists(client, found.now.model, version)}
-    return {alias: version for alias, version in last.after.items() if version in there}
+    """Where the aliases belong: where the last record left them, as far as the versions are there.
+
+    That is where they were before a move that was cut short and whose version was deleted since.
+    """
+    last, model = found.chain[-1], found.now.model
+    undone = found.now.unfinished and last.action != "repair" and not aliases.exists(client, model, last.version)
+    belong = last.before if undone else last.after
+    return {alias: version for alias, version in belong.items() if aliases.exists(client, model, version)}

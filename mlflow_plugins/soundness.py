@@ -58,9 +58,9 @@ def examine(client: MlflowClient, model: str) -> Found:
         *(Fault(each, "accept") for each in moves.faults(chain, now.made / 1000)),
         *(Fault(each, "renew the copy") for each in audit_copy.faults(now, chain)),
         *_in_aliases(client, now, chain, unfinished),
-        *_in_registry(client, now, chain, unfinished),
+        *_in_registry(client, now, chain),
     ]
-    return Found(now, chain, [fault for fault in found if fault.what not in known])
+    return Found(now, chain, [fault for fault in found if fault.cure != "accept" or fault.what not in known])
 
 
 def _in_aliases(client: MlflowClient, now: State, chain: Sequence[Move], unfinished: bool) -> Iterator[Fault]:
@@ -69,7 +69,10 @@ def _in_aliases(client: MlflowClient, now: State, chain: Sequence[Move], unfinis
     last = chain[-1]
     if unfinished:
         strays = aliases.strayed(now, last)
-        if strays:
+        if lost := aliases.missing(client, now.model, last):
+            what = f"move {last.sequence} was cut short, and a version that it leaves an alias at was deleted since: "
+            yield Fault(f"{what}{moves.said(lost)}", "put the aliases back")
+        elif strays:
             what = f"move {last.sequence} was cut short, and since then there is {moves.said(strays)}"
             yield Fault(what, "put the aliases back")
         else:
@@ -81,9 +84,9 @@ def _in_aliases(client: MlflowClient, now: State, chain: Sequence[Move], unfinis
         yield Fault(aliases.moved(now, last), "put the aliases back")
 
 
-def _in_registry(client: MlflowClient, now: State, chain: Sequence[Move], unfinished: bool) -> Iterator[Fault]:
+def _in_registry(client: MlflowClient, now: State, chain: Sequence[Move]) -> Iterator[Fault]:
     for move in {move.version: move for move in chain if move.action != "repair"}.values():
-        yield from _in_version(client, now, move, unfinished)
+        yield from _in_version(client, now, move)
     for move in chain:
         if "grounds" in move.digests:
             try:
@@ -92,11 +95,11 @@ def _in_registry(client: MlflowClient, now: State, chain: Sequence[Move], unfini
                 yield Fault(_clause(error), "accept")
 
 
-def _in_version(client: MlflowClient, now: State, move: Move, unfinished: bool) -> Iterator[Fault]:
+def _in_version(client: MlflowClient, now: State, move: Move) -> Iterator[Fault]:
     """What is wrong with the version that was promoted, `move` being the last that made it champion."""
     try:
         version = client.get_model_version(now.model, move.version)
-        if version.tags.get(aliases.RECORD) != f"{move.sequence} {move.hash}" and not unfinished:
+        if version.tags.get(aliases.RECORD) != f"{move.sequence} {move.hash}":
             yield Fault(f"version {move.version} does not name record {move.sequence}", "tag", move.version)
         if registered.model_file(version).sha256 != move.digests["model"]:
             yield Fault(f"the digest of version {move.version} was changed", "accept")

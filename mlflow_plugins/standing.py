@@ -1,5 +1,6 @@
 """Where a registered model stands at one moment: its aliases, its tags, and which model it is, whatever its name."""
 
+import re
 from dataclasses import dataclass
 
 from mlflow import MlflowClient
@@ -19,6 +20,9 @@ DONE = "audit.done"
 """Tag of the registered model: the number of the last record whose move was made."""
 LOG = "audit.log"
 """Tag of the registered model: the run that holds its audit log."""
+
+NUMBER = re.compile(r"\d{1,9}", re.ASCII)
+"""Of a record, in a tag."""
 
 
 @dataclass(frozen=True)
@@ -45,21 +49,26 @@ class State:
         """
         text = self.tags.get(HEAD, f"0 {ORIGIN}")
         number, _, found = text.partition(" ")
-        if not (number.isdecimal() and number.isascii() and len(found) == len(ORIGIN)):
+        if not (NUMBER.fullmatch(number) and len(found) == len(ORIGIN)):
             raise AuditFailed(self._edited(HEAD, text))
         return int(number), found
 
     @property
-    def unfinished(self) -> bool:
-        """Whether the last move was written down but perhaps not made.
+    def done(self) -> int:
+        """The number of the last record whose move was made; 0 where nothing ever moved.
 
         Raises:
-            AuditFailed: a tag that says so is no number.
+            AuditFailed: the tag is no number.
         """
         done = self.tags.get(DONE, "0")
-        if not (done.isdecimal() and done.isascii()):
+        if not NUMBER.fullmatch(done):
             raise AuditFailed(self._edited(DONE, done))
-        return self.head[0] > int(done)
+        return int(done)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the last move was written down but perhaps not made. Raises as `head` and `done`."""
+        return self.head[0] > self.done
 
     def _edited(self, name: str, text: str) -> str:
         return (

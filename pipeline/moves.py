@@ -31,6 +31,8 @@ ADDED = ("gone", "known")
 """Fields that earlier releases did not have: where they say nothing, a record keeps the hash that it had."""
 SKEW = timedelta(days=1)
 """By how much clocks of two machines may differ before a record's time counts as wrong."""
+WRONG_TIME = "which is no time, lies ahead, or lies before the one before it"
+"""What `faults` says of such a record. A repair that accepts it begins anew: the records behind follow its own time."""
 
 
 class Move(Record):
@@ -59,7 +61,7 @@ class Move(Record):
     gone: Aliases = Field(default_factory=dict)
     """Aliases that the record before left, and MLflow dropped since, as their versions were deleted."""
     known: tuple[str, ...] = ()
-    """Of a repair: faults that cannot be mended, and are accepted from here on, as `octavo audit` words them."""
+    """Of a repair: what did not fit, as `octavo audit` words it. What cannot be mended is accepted from here on."""
 
     @property
     def hash(self) -> str:
@@ -116,6 +118,7 @@ def faults(moves: Sequence[Move], since: float = 0) -> Iterator[str]:
         since: when their model was registered, in seconds since 1970: no record is older.
     """
     parent, latest = ORIGIN, datetime.fromtimestamp(since, timezone.utc)
+    ahead = datetime.now(timezone.utc) + 2 * SKEW
     for place, move in enumerate(moves, 1):
         if move.sequence != place:
             yield f"record {place} says that it is number {move.sequence}"
@@ -127,8 +130,10 @@ def faults(moves: Sequence[Move], since: float = 0) -> Iterator[str]:
                 f"{said(moves[place - 2].after)}: aliases were moved by other means in between"
             )
         when = _moment(move.when)
-        if when is None or not latest <= when + SKEW <= datetime.now(timezone.utc) + 2 * SKEW:
-            yield f"record {place} is of {move.when}, which is no time, lies ahead, or lies before the one before it"
+        if when is not None and any(WRONG_TIME in fault for fault in move.known):
+            latest = min(latest, when)
+        if when is None or not latest <= when + SKEW <= ahead:
+            yield f"record {place} is of {move.when}, {WRONG_TIME}"
         parent, latest = move.hash, max(latest, when or latest)
 
 

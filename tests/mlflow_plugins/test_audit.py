@@ -4,12 +4,13 @@ import io
 import json
 import shutil
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mlflow_plugins import aliases, audit, audit_log, rollback, standing
+from mlflow_plugins import aliases, audit, audit_log, holder, rollback, standing
 from mlflow_plugins.standing import DONE, HEAD, LOG
 from pipeline import layout, moves
 from pipeline.params import Registry
@@ -151,7 +152,26 @@ TAMPERING |= {
         "files beside the model of version 2 are not those that were judged",
     ),
 }
+TAMPERING |= {
+    "a head that is an older record": (
+        lambda project: project.client().set_registered_model_tag("octavo", HEAD, f"2 {chain_of(project)[1].hash}"),
+        "names record 2, but by its tag audit.done move 3 was made",
+    ),
+    "a number that is too long for Python": (
+        lambda project: project.client().set_registered_model_tag("octavo", DONE, "9" * 4500),
+        "which Octavo did not write",
+    ),
+    "a record that is no text": (
+        lambda _: sorted(Path("mlruns").rglob("records/*.json"))[2].write_bytes(b"\xff\xfe"),
+        "Record 3 of octavo in MLflow was changed or removed",
+    ),
+    "what it was judged by, no text": (
+        lambda _: max(Path("mlruns").rglob("grounds/*.json")).write_bytes(b"\xff\xfe"),
+        "what record 2 was judged by was changed",
+    ),
+}
 VERSIONS_ONLY = (
+    "what it was judged by, no text",
     "the code beside the champion",
     "the scorecard beside the champion",
     "what it was judged by",
@@ -161,6 +181,10 @@ VERSIONS_ONLY = (
     "a version's record",
 )
 """What is not a fault of the log: whether a move may be made does not depend on it, or is found as it is made."""
+
+
+def chain_of(project: Project) -> list[moves.Move]:
+    return audit_log.read(project.client(), standing.state(project.client(), "octavo"))
 
 
 def records() -> dict[str, bytes]:
@@ -345,3 +369,95 @@ def test_a_copy_of_an_earlier_release_is_taken_over_and_one_of_another_log_is_no
     assert (code, "is the copy of another audit log" in stderr) == (2, True)
     assert octavo("audit", "--repair", "--yes", "--reason", "it was the other server's")[0] == 0
     assert octavo("rollback", "1")[0] == 0
+
+
+def test_a_clock_that_ran_ahead_is_accepted_once_for_all(
+    promoted: Project, octavo: Octavo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promoted.weigh(VARIANT, WEIGHTS * np.float32(1.01))
+    promoted.register()
+    ahead = holder.now() + timedelta(days=10)
+    with monkeypatch.context() as clock:
+        clock.setattr(holder, "now", lambda: ahead)
+        assert octavo("promote", VARIANT)[0] == 0
+    assert octavo("audit")[0] == 2
+    assert octavo("audit", "--repair", "--yes", "--reason", "the clock was wrong")[0] == 0
+    assert octavo("rollback")[0] == 0
+    assert octavo("audit")[0] == 0
+
+
+def test_a_record_that_nothing_names_is_not_taken_up_by_a_repair(promoted: Project, octavo: Octavo) -> None:
+    *_, last = chain_of(promoted)
+    forged = last.model_copy(
+        update={"sequence": 4, "parent": last.hash, "before": last.after, "after": {**last.after, "champion": "1"}}
+    )
+    path = min(Path("mlruns").rglob("records/*.json")).with_name(f"000004-{forged.hash}.json")
+    path.write_text(forged.line())
+    delete_head(promoted)
+    assert octavo("audit", "--repair", "--yes", "--reason", "was seen")[0] == 0
+    assert str(promoted.client().get_registered_model("octavo").aliases["champion"]) == "2"
+
+
+def test_a_repair_says_for_ever_what_it_found(promoted: Project, octavo: Octavo) -> None:
+    """A copy that said something else, and records that were lost."""
+    own_copy().write_text(own_copy().read_text().replace("try it", "tried"))
+    assert octavo("audit", "--repair", "--yes", "--reason", "was seen")[0] == 0
+    assert "has another record 2 than MLflow" in octavo("audit")[1]
+    own_copy().unlink()
+    for path in sorted(Path("mlruns").rglob("records/*.json"))[1:]:
+        path.unlink()
+    assert octavo("audit", "--repair", "--yes", "--reason", "was seen")[0] == 0
+    assert "what was found, records 1 to 1, was put back" in octavo("audit")[1]
+
+
+def test_a_copy_of_another_moment_is_read_and_set_aside_too(promoted: Project, octavo: Octavo) -> None:
+    """As after a move to another MLflow, which says that the model was registered then."""
+    moved = own_copy().rename(own_copy().with_name("octavo.999.jsonl"))
+    for path in sorted(Path("mlruns").rglob("records/*.json"))[1:]:
+        path.unlink()
+    assert octavo("audit", "--repair", "--yes", "--reason", "was seen")[0] == 0
+    assert len(chain_of(promoted)) == 4
+    text = moved.read_text().replace("try it", "tried")
+    moved.write_text(text)
+    assert octavo("audit", "--repair", "--yes", "--reason", "was seen")[0] == 0
+    assert moved.with_name(f"{moved.name}.aside1").read_text() == text
+
+
+def cut_short(promoted: Project) -> None:
+    """A promotion to version 4 that is written down and not made."""
+    promoted.weigh(VARIANT, WEIGHTS * np.float32(1.01))
+    promoted.register()
+    client = promoted.client()
+    now, (*_, last) = standing.state(client, "octavo"), chain_of(promoted)
+    after = {**last.after, "champion": "4", "previous": "2"}
+    digests = {"model": client.get_model_version("octavo", "4").tags["model.sha256"]}
+    move = last.model_copy(
+        update={"action": "promote", "sequence": 4, "parent": last.hash, "version": "4", "before": last.after}
+        | {"after": after, "note": "cut short", "digests": digests}
+    )
+    audit_log.append(client, now, move, None)
+
+
+def test_a_repair_finishes_a_move_that_was_cut_short(promoted: Project, octavo: Octavo) -> None:
+    cut_short(promoted)
+    code, _, stderr = octavo("audit", "--repair", "--yes", "--reason", "was killed")
+    assert code == 0, stderr
+    version = promoted.client().get_model_version_by_alias("octavo", "champion")
+    assert (str(version.version), version.tags["promote.why"]) == ("4", "cut short")
+
+
+def test_a_move_that_was_cut_short_and_whose_version_was_deleted_moves_nothing(
+    promoted: Project, octavo: Octavo
+) -> None:
+    """The champion stays the one in service."""
+    cut_short(promoted)
+    client = promoted.client()
+    before = dict(client.get_registered_model("octavo").aliases)
+    client.delete_model_version("octavo", "4")
+    code, _, stderr = octavo("rollback", "3")
+    assert (code, "a version was deleted that it leaves an alias at: champion at version 4" in stderr) == (2, True)
+    assert client.get_registered_model("octavo").aliases == before
+    code, _, stderr = octavo("audit", "--repair", "--yes", "--reason", "was killed")
+    assert code == 0, stderr
+    assert client.get_registered_model("octavo").aliases == before
+    assert octavo("rollback", "3")[0] == 0
