@@ -1,5 +1,6 @@
 """`octavo doctor`: what killed processes can leave behind, and its cure."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +45,23 @@ def _findings() -> Iterator[Finding]:
         yield Finding(f"{dvc_lock.RECORD} cannot be read, and every dvc repro stops at it.", dvc_lock.mend)
     store = tracking.uri()
     path = Path(store.removeprefix(tracking.SQLITE))
-    if store.startswith(tracking.SQLITE) and path.exists() and local_store.is_broken(path):
+    if store.startswith(tracking.SQLITE) and path.exists() and _is_broken(path):
         yield Finding(
             f"{path} has not all of MLflow's tables, and holds nothing yet: MLflow cannot use it.",
             lambda: local_store.ready(path),
         )
+
+
+def _is_broken(path: Path) -> bool:
+    """Whether MLflow's database is half made.
+
+    Raises:
+        OctavoError: it is no database, or a damaged one, which may hold something.
+    """
+    try:
+        return local_store.is_broken(path)
+    except sqlite3.Error as error:
+        raise OctavoError(
+            f"{path} cannot be read as MLflow's database ({error}), and nothing here can mend it. Restore it from a "
+            "backup, or move it away and run dvc repro: then the models' history begins anew."
+        ) from None

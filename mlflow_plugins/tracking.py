@@ -94,6 +94,10 @@ def connected(reading: bool = False) -> Iterator[MlflowClient]:
         logging.getLogger(name).setLevel(logging.ERROR)
     store = uri()
     try:
+        urlsplit(store)
+    except ValueError as error:
+        raise ModelError(f"MLFLOW_TRACKING_URI is no address ({error}). Set it to your server.") from None
+    try:
         _knock(store, reading)
         mlflow.set_tracking_uri(store)
         yield MlflowClient()
@@ -128,7 +132,7 @@ def night_settings() -> dict[str, str]:
         with suppress(ValueError):  # a quote that is not closed: what the shell makes of that is the night's affair
             for word in shlex.split(line, comments=True):
                 name, equals, value = word.partition("=")
-                if equals and name.startswith(OF_MLFLOW):
+                if equals and name.startswith(OF_MLFLOW) and "\0" not in word:  # which no environment holds
                     found[name] = value
     return found
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from mlflow_plugins import tracking
 from mlflow_plugins.doctor import doctor
 from pipeline import dvc_lock
-from pipeline.errors import OctavoError
+from pipeline.errors import ModelError, OctavoError
 
 
 @pytest.fixture
@@ -41,3 +42,16 @@ def test_both_are_found_and_mended(folder: Path) -> None:
     assert done.output.endswith("Mended.\n")
     assert not dvc_lock.RECORD.exists()
     assert CliRunner().invoke(doctor).exit_code == 0
+
+
+def test_a_database_that_is_none_is_told_in_a_sentence(folder: Path) -> None:
+    (folder / "mlflow.db").write_bytes(b"garbage" * 999)
+    failed = CliRunner().invoke(doctor, ["--mend"]).exception
+    assert isinstance(failed, OctavoError)
+    assert "cannot be read as MLflow's database (file is not a database)" in str(failed)
+
+
+def test_odd_settings_of_the_night_are_told_in_a_sentence(folder: Path) -> None:
+    (folder / "nightly.env").write_bytes(b"MLFLOW_X='a\0b'\nMLFLOW_TRACKING_URI='http://['\n")
+    with pytest.raises(ModelError, match="MLFLOW_TRACKING_URI is no address"), tracking.connected(reading=True):
+        pass
