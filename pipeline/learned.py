@@ -27,7 +27,8 @@ def recover_grid(weights: np.ndarray, axis: int) -> Grid | None:
         The grid, or None where the weights were never fake-quantized.
     """
     axis %= weights.ndim
-    whole = _steps(weights.ravel())
+    one_each = weights.size == weights.shape[axis]
+    whole = None if one_each else _steps(weights.ravel())
     if whole is not None:
         return Grid(np.rint(weights / whole).astype(np.int8), np.array(whole, np.float32), None)
     channels = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1)
@@ -133,14 +134,15 @@ def _real(dequantize: onnx.NodeProto, constants: Mapping[str, np.ndarray]) -> np
 
 
 def _steps(weights: np.ndarray) -> float | None:
-    """A scale of which all `weights` are multiples by -127..127, refined by least squares; of several the smallest.
+    """The largest scale of which all `weights` are multiples by -127..127, refined by least squares.
 
-    A bias is rounded to multiples of it. A coarser one, as one weight alone would allow, could be a step of the output.
+    One weight alone, as batch normalization has it for a channel, is a multiple of any, and gets the smallest: a bias
+    is rounded to multiples of it, and the largest could be a step of the output.
     """
     peak = float(np.abs(weights).max(initial=0))
     if peak == 0:
         return 1.0
-    for levels in range(127, 63, -1):
+    for levels in (127,) if weights.size == 1 else range(1, 128):
         steps = weights.astype(np.float64) * (levels / peak)
         integers = np.rint(steps)
         if (np.abs(steps - integers) <= ROUNDING * np.abs(integers)).all():

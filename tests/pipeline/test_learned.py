@@ -27,8 +27,16 @@ def test_weights_on_a_grid_come_back_without_rounding(steps: np.ndarray, scales:
     assert grid is not None
     scale = grid.scale if grid.axis is None else grid.scale[:, None]
     np.testing.assert_allclose(grid.integers * scale, weights, rtol=1e-5)
-    peaks = np.abs(grid.integers.astype(int)).reshape(len(steps) if grid.scale.ndim else 1, -1).max(1)
-    assert ((peaks == 0) | (peaks > 127 // 2)).all(), "a bias is rounded to multiples of this scale: the finest will do"
+
+
+@pytest.mark.parametrize("weights", [[1.0, 1.0, 1.0], [0.3, -5.0, 0.0]])
+def test_one_weight_a_channel_gets_the_finest_grid(weights: list[float]) -> None:
+    """As batch normalization on its own has it: a bias is rounded to multiples of the scale."""
+    kernel = np.array(weights, np.float32).reshape(3, 1, 1, 1)
+    grid = learned.recover_grid(kernel, 0)
+    assert grid is not None
+    np.testing.assert_allclose(grid.integers * grid.scale.reshape(3, 1, 1, 1), kernel, rtol=1e-6)
+    assert set(np.abs(grid.integers.astype(int)).ravel()) <= {0, 127}
 
 
 def test_weights_that_were_never_quantized_are_recognized() -> None:
