@@ -122,6 +122,7 @@ def move(client: MlflowClient, planned: Move, grounds: str | None, still_held: C
     Raises:
         PromotionRefused: the aliases are no longer where they were when the move was planned; nothing has moved.
         AuditFailed: as `settle`; nothing has moved.
+        ModelError: this machine's copy of the log cannot be written; nothing has moved.
         ParamsError: the record would hold characters that break a line.
     """
     for words in filter(None, (planned.note, planned.who, planned.variant)):
@@ -133,6 +134,7 @@ def move(client: MlflowClient, planned: Move, grounds: str | None, still_held: C
             f"{planned.variant} is not promoted: while it was judged, the champion of {planned.model} became version "
             f"{now.champion or 'none'}, and it was held to version {planned.before.get(CHAMPION, 'none')}. Try again."
         )
+    audit_copy.prepare(now, found.chain)
     still_held()
     audit_log.append(client, now, planned, grounds)
     made = make(client, now, planned, still_held)

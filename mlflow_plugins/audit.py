@@ -29,7 +29,7 @@ def audit(mend: bool, yes: bool, reason: str | None) -> None:
     if yes and not (reason and reason.strip()):
         raise click.UsageError("--yes needs --reason '…': a repair is recorded, and why it was made.")
     model = load_params().registry.model
-    with tracking.connected(reading=True) as client:
+    with tracking.connected(existing=True) as client:
         standing.known(client, model)
         found = soundness.examine(client, model)
         for move in found.chain:
@@ -55,7 +55,7 @@ def audit(mend: bool, yes: bool, reason: str | None) -> None:
 def replay(record: int | None) -> None:
     """Judge a past promotion again from what was recorded of it: RECORD, or the last one."""
     model = load_params().registry.model
-    with tracking.connected(reading=True) as client:
+    with tracking.connected(existing=True) as client:
         now = standing.known(client, model)
         promotions = [move for move in audit_log.read(client, now) if move.reasons]
         known = {move.sequence: move for move in promotions}

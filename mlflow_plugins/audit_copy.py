@@ -7,10 +7,11 @@ same name has a copy of its own. A log that begins with the same record is the s
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from mlflow_plugins.standing import State
 from pipeline import layout, moves
-from pipeline.errors import AuditFailed
+from pipeline.errors import AuditFailed, ModelError
 from pipeline.moves import Move
 
 SUFFIX = ".jsonl"
@@ -51,6 +52,25 @@ def faults(now: State, chain: Sequence[Move]) -> Iterator[str]:
         yield str(error).rstrip(".")
         return
     yield from _differences(where, chain)
+
+
+def prepare(now: State, chain: Sequence[Move]) -> None:
+    """Bring the copy up to date before a move, so that one that cannot be written stops it.
+
+    Raises:
+        ModelError: it cannot.
+    """
+    where = path(now, chain)
+    try:
+        where.parent.mkdir(parents=True, exist_ok=True)
+        update(now, chain)
+        with TemporaryFile(dir=where.parent):
+            pass
+    except OSError as error:
+        raise ModelError(
+            f"Nothing has moved: {where}, this machine's copy of the audit log, cannot be written "
+            f"({error.strerror or error}). Make room for it, then run the same command again."
+        ) from None
 
 
 def update(now: State, chain: Sequence[Move]) -> None:

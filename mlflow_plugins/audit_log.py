@@ -176,12 +176,14 @@ def _parsed(path: Path) -> Iterator[Move]:
 
 
 def _run(client: MlflowClient, run: str) -> Run | None:
+    """The run of that id, if it holds an audit log."""
     try:
-        return client.get_run(run)
+        found = client.get_run(run)
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
         return None
+    return found if OF in found.data.tags else None
 
 
 def _found_by_name(client: MlflowClient, now: State) -> Run | None:

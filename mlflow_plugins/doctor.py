@@ -43,6 +43,7 @@ def doctor(mend: bool) -> None:
 def _findings() -> Iterator[Finding]:
     if dvc_lock.is_broken():
         yield Finding(f"{dvc_lock.RECORD} cannot be read, and every dvc repro stops at it.", dvc_lock.mend)
+    tracking.take_night_settings()
     store = tracking.uri()
     path = Path(store.removeprefix(tracking.SQLITE))
     if store.startswith(tracking.SQLITE) and path.exists() and _is_broken(path):

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -77,10 +78,11 @@ def _artifacts(now: State) -> tuple[ArtifactRepository, str]:
 def _run(now: State) -> Run:
     store = _get_tracking_store()
     if named := now.tags.get(LOG):
-        try:
-            return store.get_run(named)
-        except MlflowException:
-            raise AuditFailed(f"MLflow has no run {named}, which held the audit log of {now.model}.") from None
+        with suppress(MlflowException):
+            run = store.get_run(named)
+            if audit_log.OF in run.data.tags:
+                return run
+        raise AuditFailed(f"MLflow has no run {named} that holds the audit log of {now.model}.")
     experiment = store.get_experiment_by_name(audit_log.experiment(now.model))
     runs = experiment and store.search_runs(
         [experiment.experiment_id],

@@ -75,7 +75,7 @@ def promote(
     if force != (reason is not None) or (force and variant is None) or (reason is not None and not reason.strip()):
         raise click.UsageError("To move against the verdict name all three: VARIANT --force --reason '…'.")
     params, scorecards = load_params(), load_scorecards(layout.SCORECARDS)
-    with tracking.connected() as client:
+    with tracking.connected(existing=True) as client:
         done = move_champion(client, params, scorecards, Wish(variant, reason, new_anchor, expect))
     shown = {"model": done.model, "variant": done.variant, "version": done.version, "previous": done.previous}
     click.echo(json.dumps(shown | {"moved": done.moved}) if as_json else str(done))

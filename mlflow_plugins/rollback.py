@@ -31,7 +31,7 @@ NUMBER = re.compile(r"[1-9]\d{0,8}", re.ASCII)
 def rollback(version: str | None, reason: str | None, as_json: bool) -> None:
     """Return to the champion before this one, or to VERSION."""
     model = load_params().registry.model
-    with tracking.connected() as client:
+    with tracking.connected(existing=True) as client:
         made = move_back(client, model, version, reason)
     left = made.before[CHAMPION]
     shown = {"model": model, "variant": made.variant, "version": made.version, "previous": left}

@@ -36,7 +36,7 @@ def sign(version: str | None, key: Path | None) -> None:
     if key is None:
         raise KeyUnusable(f"No private key. Give --key PATH, or set OCTAVO_SIGNING_KEY. {signature.MAKE_ONE}")
     model = load_params().registry.model
-    with tracking.connected() as client:
+    with tracking.connected(existing=True) as client:
         found = _version(client, model, version)
         name, model_id = _name(found), registered.model_id(found)
         with registered.folder(client, found) as folder:
@@ -59,7 +59,7 @@ def verify(version: str | None, key: Path | None, model: str | None) -> None:
     if key is None:
         raise KeyUnusable("No public key. Give --key PATH, or set OCTAVO_VERIFYING_KEY.")
     model = model or load_params().registry.model
-    with tracking.connected() as client:
+    with tracking.connected(existing=True) as client:
         found = _version(client, model, version)
         name = _name(found)
         with registered.folder(client, found) as folder:

@@ -26,7 +26,7 @@ FORMS = (percent, kilobytes, microseconds)
 def status(as_json: bool) -> None:
     """Show the champion, the version before it and the anchor, and the last move."""
     model = load_params().registry.model
-    with tracking.connected(reading=True) as client:
+    with tracking.connected(existing=True) as client:
         now = standing.known(client, model)
         shown = {
             "model": model,

@@ -73,21 +73,20 @@ def uri() -> str:
 
 
 @contextmanager
-def connected(reading: bool = False) -> Iterator[MlflowClient]:
+def connected(existing: bool = False) -> Iterator[MlflowClient]:
     """A client of the tracking store, known to answer, and the default of MLflow's own functions from here on.
 
     Where the store is, and who asks, is read from the night's settings, too, as far as this shell has not set it.
 
     Args:
-        reading: whether nothing is to be written: then no store is made where there is none.
+        existing: whether the store has to be there: else one is made where there is none.
 
     Raises:
         AccessDenied: the server does not know this user, or this user may not do it.
         ModelError: what is asked for is not in MLflow, or there is no store to read from.
         ServiceUnavailable: the store does not answer, refuses, or stops answering on the way.
     """
-    for name, value in night_settings().items():
-        os.environ.setdefault(name, value)
+    take_night_settings()
     for name, value in MANNERS.items():
         os.environ.setdefault(name, value)
     for name in QUIET:
@@ -98,7 +97,7 @@ def connected(reading: bool = False) -> Iterator[MlflowClient]:
     except ValueError as error:
         raise ModelError(f"MLFLOW_TRACKING_URI is no address ({error}). Set it to your server.") from None
     try:
-        _knock(store, reading)
+        _knock(store, existing)
         mlflow.set_tracking_uri(store)
         yield MlflowClient()
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:
@@ -120,6 +119,12 @@ def connected(reading: bool = False) -> Iterator[MlflowClient]:
         raise ServiceUnavailable(
             f"MLflow at {public()} cannot be used: {why}. Nothing is lost, the local files are the truth. {advice}."
         ) from error
+
+
+def take_night_settings() -> None:
+    """Let this process have the night's settings of MLflow, as far as the shell has set no others."""
+    for name, value in night_settings().items():
+        os.environ.setdefault(name, value)
 
 
 def night_settings() -> dict[str, str]:
@@ -199,7 +204,7 @@ def _public(store: str) -> str:
     return store.replace(f"{parts.netloc}", parts.netloc.rpartition("@")[2], 1) if parts.netloc else store
 
 
-def _knock(store: str, reading: bool) -> None:
+def _knock(store: str, existing: bool) -> None:
     """Ask impatiently whether anyone is there, because MLflow itself would wait for long.
 
     Raises:
@@ -209,10 +214,12 @@ def _knock(store: str, reading: bool) -> None:
     """
     if store.startswith(SQLITE):
         path = Path(store.removeprefix(SQLITE))
-        if reading and not path.exists():
+        if existing and not path.exists():
             raise ModelError(
                 f"There is no MLflow at {_public(store)} yet. Run dvc repro, or set MLFLOW_TRACKING_URI to your server."
             )
+        if existing and local_store.is_broken(path):
+            raise ModelError(f"MLflow at {_public(store)} is empty, or half made. To mend it: octavo doctor --mend.")
         local_store.ready(path)
     elif urlsplit(store).scheme.partition("+")[0] in DATABASE_ENGINES:
         create_engine(store, poolclass=NullPool).connect().close()

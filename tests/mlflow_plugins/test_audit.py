@@ -110,6 +110,11 @@ def append_to(folder: str, name: str, line: str) -> None:
         path.write_text(f"{path.read_text()}{line}\n")
 
 
+def another_run(promoted: Project) -> str:
+    """A run of a variant."""
+    return str(promoted.client().get_model_version("octavo", "1").run_id)
+
+
 def delete_head(promoted: Project) -> None:
     promoted.client().delete_registered_model_tag("octavo", HEAD)
 
@@ -168,6 +173,12 @@ TAMPERING |= {
     "what it was judged by, no text": (
         lambda _: max(Path("mlruns").rglob("grounds/*.json")).write_bytes(b"\xff\xfe"),
         "what record 2 was judged by was changed",
+    ),
+}
+TAMPERING |= {
+    "where the log is": (
+        lambda project: project.client().set_registered_model_tag("octavo", LOG, another_run(project)),
+        "Record 3 of octavo in MLflow was changed or removed",
     ),
 }
 VERSIONS_ONLY = (
@@ -461,3 +472,27 @@ def test_a_move_that_was_cut_short_and_whose_version_was_deleted_moves_nothing(
     assert code == 0, stderr
     assert client.get_registered_model("octavo").aliases == before
     assert octavo("rollback", "3")[0] == 0
+
+
+def test_a_copy_that_cannot_be_written_stops_a_move_before_it_begins(project: Project, octavo: Octavo) -> None:
+    project.register()
+    layout.AUDIT_LOGS.parent.mkdir(exist_ok=True)
+    layout.AUDIT_LOGS.write_text("no folder")
+    code, _, stderr = octavo("promote", VARIANT)
+    assert (code, "Nothing has moved: " in stderr) == (1, True)
+    assert project.client().get_registered_model("octavo").aliases == {}
+    assert HEAD not in project.client().get_registered_model("octavo").tags
+
+
+def test_commands_make_no_database(octavo: Octavo, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither where there is none, nor in the place of one that is empty."""
+    for content in (None, b""):
+        path = project.folder / "other.db"
+        if content is not None:
+            path.write_bytes(content)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
+        for command in (["status"], ["audit"], ["replay"], ["promote"], ["rollback"]):
+            code, _, stderr = octavo(*command)
+            assert code == 1, stderr
+            assert (path.read_bytes() if path.exists() else None) == content
+            assert not path.with_name("other.db.broken").exists()

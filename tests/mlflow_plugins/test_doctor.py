@@ -53,5 +53,5 @@ def test_a_database_that_is_none_is_told_in_a_sentence(folder: Path) -> None:
 
 def test_odd_settings_of_the_night_are_told_in_a_sentence(folder: Path) -> None:
     (folder / "nightly.env").write_bytes(b"MLFLOW_X='a\0b'\nMLFLOW_TRACKING_URI='http://['\n")
-    with pytest.raises(ModelError, match="MLFLOW_TRACKING_URI is no address"), tracking.connected(reading=True):
+    with pytest.raises(ModelError, match="MLFLOW_TRACKING_URI is no address"), tracking.connected(existing=True):
         pass
