@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ai_edge_litert import schema_py_generated as schema
 
-from pipeline import damage, files, litert_trial
+from pipeline import damage, files, litert_tensors, litert_trial
 from pipeline.errors import ModelError
 
 LARGEST = 2**31
@@ -25,7 +25,7 @@ def load(path: Path) -> schema.ModelT:
         content = files.content(path, LARGEST)
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}. Run dvc repro.") from None
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
+    model = litert_tensors.read(content)
     for fault in _faults(model):
         raise ModelError(f"{path} is damaged: {fault}. Make it again.")
     return model

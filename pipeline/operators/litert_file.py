@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ai_edge_litert import schema_py_generated as schema
 
-from pipeline import litert_model
+from pipeline import litert_model, litert_tensors
 from pipeline.errors import ModelError
 
 Code = schema.BuiltinOperator
@@ -48,8 +48,7 @@ class File:
 
     def code(self, operator: schema.OperatorT) -> int:
         """The builtin operator that it is."""
-        code = self.model.operatorCodes[operator.opcodeIndex]
-        return int(max(code.builtinCode, code.deprecatedBuiltinCode))
+        return litert_tensors.code(self.model, operator)
 
     def type(self, operator: schema.OperatorT) -> str:
         """The operator's name as ONNX would write it, `MaxPool2D` for MAX_POOL_2D; of a custom one its own."""
