@@ -170,7 +170,7 @@ def tags(move: Move) -> dict[str, str]:
     if move.action == "repair":
         return {}
     found = {
-        RECORD: f"{move.sequence} {move.hash}",
+        RECORD: move.name,
         f"{move.action}.by": move.who,
         f"{move.action}.when": move.when,
     }

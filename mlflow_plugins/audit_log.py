@@ -48,7 +48,7 @@ def append(client: MlflowClient, now: State, move: Move, grounds: str | None) ->
     client.log_text(run, move.line(), place(RECORDS, move))
     if now.tags.get(LOG) != run:
         client.set_registered_model_tag(now.model, LOG, run)
-    client.set_registered_model_tag(now.model, HEAD, f"{move.sequence} {move.hash}")
+    client.set_registered_model_tag(now.model, HEAD, move.name)
 
 
 def read(client: MlflowClient, now: State) -> list[Move]:

@@ -124,15 +124,20 @@ def move_champion(
             planned = _plan(version, found, verdict, basis, wish, registered.folder_digest(client, version))
             with mutex.held(client, model, "promote", PATIENCE) as still_held:
                 aliases.move(client, planned, _text(found), still_held)
-            if snapshot.tag(model, planned.version) is None and snapshot.is_in_git():
-                click.echo(
-                    f"octavo: No git tag octavo/{model}/{planned.version} could be made (has git a commit here?): "
-                    "cleaning DVC's cache does not spare the files of this version.",
-                    err=True,
-                )
+            _tag(model, planned.version)
             return Promotion(model, found.variant, planned.version, now.champion, True, verdict)
         refused.append((found, verdict))
     raise PromotionRefused(_why([verdict for _, verdict in refused], params, scorecards) + _anew(refused, now))
+
+
+def _tag(model: str, version: str) -> None:
+    """Keep the project's state as a git tag; say so where git is there and that cannot be done."""
+    if snapshot.tag(model, version) is None and snapshot.is_in_git():
+        click.echo(
+            f"octavo: No git tag octavo/{model}/{version} could be made (has git a commit here?): cleaning DVC's cache "
+            "does not spare the files of this version.",
+            err=True,
+        )
 
 
 def _check_expected(model: str, now: State, expect: str | None) -> None:

@@ -11,7 +11,8 @@ from itertools import count
 
 from mlflow import MlflowClient
 
-from mlflow_plugins import aliases, audit_copy, audit_log, holder, mutex, soundness, standing
+from mlflow_plugins import aliases, audit_copy, audit_log, mutex, soundness, standing
+from mlflow_plugins.aliases import Checked
 from mlflow_plugins.soundness import Found
 from mlflow_plugins.standing import CHAMPION, HEAD, LOG, State
 from pipeline import moves, wording
@@ -87,7 +88,7 @@ def _restore(client: MlflowClient, now: State, still_held: Callable[[], None]) -
             client.log_text(run, move.line(), next(place for place in places if place not in taken))
     still_held()
     client.set_registered_model_tag(now.model, LOG, run)
-    client.set_registered_model_tag(now.model, HEAD, f"{truth[-1].sequence} {truth[-1].hash}")
+    client.set_registered_model_tag(now.model, HEAD, truth[-1].name)
     client.set_registered_model_tag(now.model, standing.DONE, str(truth[-1].sequence))
     return truth
 
@@ -107,7 +108,7 @@ def _truth(client: MlflowClient, now: State) -> list[Move]:
     chains = [chain for move in by_hash.values() if (chain := _back(move, by_hash))]
     fitting = [chain for chain in chains if chain[: len(own)] == own] or chains
     known = max(len(own), _done(now))
-    fitting = [chain for chain in fitting if len(chain) <= known or _is_named(now, chain[-1])] or fitting
+    fitting = [chain for chain in fitting if len(chain) <= known or now.tags.get(HEAD) == chain[-1].name] or fitting
     if not fitting:
         raise AuditFailed(
             f"The audit log of {now.model} cannot be restored: neither MLflow nor {audit_copy.PLACE} has its records. "
@@ -123,10 +124,6 @@ def _done(now: State) -> int:
         return now.done
     except AuditFailed:
         return 0
-
-
-def _is_named(now: State, move: Move) -> bool:
-    return now.tags.get(HEAD) == f"{move.sequence} {move.hash}"
 
 
 def _back(move: Move, by_hash: dict[str, Move]) -> list[Move]:
@@ -147,7 +144,7 @@ def _tag(client: MlflowClient, found: Found, still_held: Callable[[], None]) -> 
         if fault.cure == "tag":
             move = last[fault.version]
             still_held()
-            client.set_model_version_tag(found.now.model, move.version, aliases.RECORD, f"{move.sequence} {move.hash}")
+            client.set_model_version_tag(found.now.model, move.version, aliases.RECORD, move.name)
 
 
 def _record(
@@ -160,20 +157,15 @@ def _record(
     left = [fault.what for fault in found.faults if fault.cure in ("accept", "renew the copy")]
     accepted = tuple(dict.fromkeys([*restored, *left]))
     made = Move(
-        sequence=last.sequence + 1 if last else 1,
-        parent=last.hash if last else moves.ORIGIN,
-        when=holder.now().isoformat(timespec="seconds"),
-        who=holder.owner(),
+        **Checked(now, chain, aliases.gone(client, now, last) if last else {}).next,
         action="repair",
         model=now.model,
         variant=last.variant if last else "",
         version=after.get(CHAMPION, ""),
-        before=now.aliases,
         after=after,
         reasons=(),
         note=reason,
         digests={},
-        gone=aliases.gone(client, now, last) if last else {},
         known=accepted,
     )
     still_held()

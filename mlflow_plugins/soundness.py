@@ -99,7 +99,7 @@ def _in_version(client: MlflowClient, now: State, move: Move) -> Iterator[Fault]
     """What is wrong with the version that was promoted, `move` being the last that made it champion."""
     try:
         version = client.get_model_version(now.model, move.version)
-        if version.tags.get(aliases.RECORD) != f"{move.sequence} {move.hash}":
+        if version.tags.get(aliases.RECORD) != move.name:
             yield Fault(f"version {move.version} does not name record {move.sequence}", "tag", move.version)
         if registered.model_file(version).sha256 != move.digests["model"]:
             yield Fault(f"the digest of version {move.version} was changed", "accept")

@@ -68,6 +68,11 @@ class Move(Record):
         """sha256 of the record's canonical JSON."""
         return hashlib.sha256(self.line().encode()).hexdigest()
 
+    @property
+    def name(self) -> str:
+        """Number and hash, as tags in MLflow name the record."""
+        return f"{self.sequence} {self.hash}"
+
     def line(self) -> str:
         """The record as one line of canonical JSON."""
         fields = {name: value for name, value in self.model_dump(mode="json").items() if value or name not in ADDED}
