@@ -135,6 +135,7 @@ class OctavoDeployments(BaseDeploymentClient):
     def _described(name: str) -> dict[str, Any]:
         serving = _found(name)
         about = serving.deployment.model_dump(mode="json", exclude={"file", "dtype", "shape", "classes", "settings"})
+        about |= {"version": about["version"].rpartition("/")[2], "version_uri": about["version"]}
         state = {"status": "running"} if serving.is_alive else {"status": "crashed", "last_words": serving.last_words}
         return {**about, "address": serving.address, "pid": serving.pid, **state, "folder": str(serving.folder)}
 

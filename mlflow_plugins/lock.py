@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow_plugins import holder
 from mlflow_plugins.holder import Holder
 
-TOMBSTONE = timedelta(days=1)
+TOMBSTONE = timedelta(hours=1)
 """How long the name of a dead lock's tombstone stays taken."""
 LATE_CREATE = ("RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST")
 """Another was first; the second where that one is gone before MLflow looks at it to word its answer."""

@@ -11,7 +11,7 @@ taken by the dead lock's tombstone:
 - it looked at the lock once more after it had found the holder dead, so the holder did not release it before;
 - a holder whose lease ran out, and who thus can be taken for dead, neither renews nor releases any more, and does not
   remove its tombstone where the release took until then;
-- the others let tombstones stand for a day. Were the process to sleep for longer than that, still no two would write:
+- the others let tombstones stand for an hour. Were the process to sleep for longer than that, still no two would write:
   each asks `still_held` before it does.
 """
 

@@ -20,7 +20,7 @@ from mlflow_plugins import aliases, housekeeping, nights, promotion, served, tra
 from mlflow_plugins.dvc_commands import StageFailed, repro
 from mlflow_plugins.refreshing import refresh
 from mlflow_plugins.standing import state
-from pipeline import drift, layout, night
+from pipeline import drift, layout, newcomers, night
 from pipeline.errors import DataError, OctavoError, PromotionRefused, ServiceUnavailable, boundary
 from pipeline.night import Night, Step
 from pipeline.params import Params, load_params
@@ -87,7 +87,7 @@ def _through(diary: Diary, params: Params) -> Night:
     with diary.step("prepare"):
         prepared = _prepare(diary, log)
     with diary.step("drift"):
-        _refuse_drift(params)
+        _refuse_drift(params, diary.night)
     with diary.step("build"):
         _build(diary, prepared)
     with diary.step("promote"):
@@ -111,14 +111,16 @@ def _build(diary: Diary, prepared: list[str]) -> None:
 
 def _prepare(diary: Diary, log: Path) -> list[str]:
     """Split the data anew if they changed, and note how."""
-    before = _data()
+    before, known = _data(), newcomers.pixels_of(layout.DATA)
     try:
         stages = repro(log, "prepare")
     except StageFailed as error:
+        diary.note(stages=tuple(dict.fromkeys(error.stages)))
         if error.exit_code == 3 or error.stages[-1:] != ["prepare"]:
             raise
         raise Refused(f"The data are broken: {error}") from None
-    diary.note(data={"before": before, "now": _data()})
+    new = newcomers.since(known, layout.DATA)
+    diary.note(stages=tuple(stages), data={"before": before, "now": _data(), "new": new and new.model_dump()})
     return stages
 
 
@@ -129,7 +131,7 @@ def _data() -> dict[str, Any] | None:
     return None
 
 
-def _refuse_drift(params: Params) -> None:
+def _refuse_drift(params: Params, tonight: Night) -> None:
     """Hold the data to those of the champion, and to the anchor's: what comes in trickles is too little to be judged.
 
     Raises:
@@ -141,9 +143,19 @@ def _refuse_drift(params: Params) -> None:
     found = [finding for then in served for finding in drift.compare(now, then, limits)]
     if drifted := [finding.sentence for finding in found if finding.refuses]:
         raise Refused(
-            f"The data have drifted: {' '.join(drifted)} If they are right, build and promote by hand: dvc repro, then "
-            "octavo promote."
+            f"The data have drifted: {' '.join([*drifted, *_newcomers(tonight)])} If they are right, build and promote "
+            "by hand: dvc repro, then octavo promote."
         )
+
+
+def _newcomers(tonight: Night) -> list[str]:
+    """Which images came with the data of tonight, be it tonight or in an earlier night that had the same data."""
+    for each in (tonight, *night.ended()):
+        if each.data.get("now") != tonight.data["now"]:
+            break
+        if new := each.data.get("new"):
+            return [str(newcomers.Newcomers.model_validate(new))]
+    return []
 
 
 def _served_data(params: Params) -> list[Manifest]:

@@ -9,17 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline import membership, npy_file, sources
+from pipeline import membership, newcomers, npy_file, sources
 from pipeline.duplicates import pixel_digests
 from pipeline.errors import DataError
+from pipeline.membership import Digests
 from pipeline.params import Data
-from pipeline.partition import Partition, partition
+from pipeline.partition import DISJOINT, Partition, partition
 from pipeline.pixel_statistics import measure, pixel_range
 from pipeline.sources.raw import Files, Raw, sha256
 from pipeline.splits import Duplicates, LeftOut, Manifest, Split, SplitRecord, digest_of
 
-DISJOINT = ("train", "selection", "test")
-"""Calibration is a part of train."""
 NAMED = 3
 """Of the files that are left out, so many of each kind are named."""
 
@@ -35,7 +34,7 @@ def prepare(data: Data, target: Path) -> Manifest:
     train, test, classes = check(raw)
     parts = partition(train, test, classes, data, raw.files, raw.published)
     manifest = describe(parts, classes, data, own_test=test is not None, files=raw.files)
-    _replace(target, parts.splits, manifest)
+    _replace(target, parts, manifest)
     return manifest
 
 
@@ -92,6 +91,7 @@ def describe(
             within={name: len(own) - len(np.unique(own)) for name, own in prints.items()},
             across={f"{a}/{b}": int(np.isin(prints[b], prints[a]).sum()) for a, b in combinations(DISJOINT, 2)},
             dropped=parts.dropped,
+            two_labels=_two_labels(prints, splits),
         ),
         split_rule=membership.BY_FILE if files else membership.BY_PIXELS,
         test_share=None if own_test else data.test,
@@ -102,6 +102,17 @@ def describe(
         changed=dict(files.changed) if files else {},
         digest=digest_of(records),
     )
+
+
+def _two_labels(prints: Mapping[str, Digests], splits: Mapping[str, Split]) -> int:
+    """Images whose pixels stand under another label, too."""
+    digests = np.concatenate([prints[name] for name in DISJOINT])
+    labels = np.concatenate([splits[name].labels for name in DISJOINT])
+    which = np.unique(digests, return_inverse=True)[1]
+    lowest, highest = np.full(len(labels), labels.max()), np.full(len(labels), -1)
+    np.minimum.at(lowest, which, labels)
+    np.maximum.at(highest, which, labels)
+    return int((lowest[which] != highest[which]).sum())
 
 
 def _check_arrays(part: str, images: npt.NDArray[Any], labels: npt.NDArray[Any], n_classes: int | None) -> Split:
@@ -131,18 +142,20 @@ def _require_every_class(part: str, labels: npt.NDArray[Any], classes: Sequence[
         raise DataError(f"Class '{classes[absent]}' has no image in {part}. {remedy}")
 
 
-def _replace(target: Path, splits: Mapping[str, Split], manifest: Manifest) -> None:
+def _replace(target: Path, parts: Partition, manifest: Manifest) -> None:
     """Write all beside, then swap; the manifest leaves first and arrives last, so it never names other arrays."""
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target, prefix=".") as scratch:
         new, old = Path(scratch, "new"), Path(scratch, "old")
         old.mkdir()
-        for name, part in splits.items():
+        for name, part in parts.splits.items():
             (new / name).mkdir(parents=True)
             npy_file.write(new / name / "images.npy", part.images)
             npy_file.write(new / name / "labels.npy", part.labels)
+            if name in parts.names:
+                newcomers.write_names(new / name, parts.names[name])
         (new / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        names = [*splits, "manifest.json"]
+        names = [*parts.splits, "manifest.json"]
         for name in reversed(names):
             if (target / name).exists():
                 (target / name).rename(old / name)

@@ -80,6 +80,13 @@ def different_images(digests: Digests, labels: Labels, n_classes: int) -> npt.ND
     return np.bincount(_different(digests, labels)[1], minlength=n_classes)
 
 
+def twins(digests: Digests, labels: Labels, label: int) -> list[tuple[int, int]]:
+    """The places of a class's images that stand in an other class, too, each with the first place where it does."""
+    own, others = np.flatnonzero(labels == label), np.flatnonzero(labels != label)
+    first = {digest: place for place, digest in zip(others[::-1], digests[others[::-1]], strict=True)}
+    return [(int(place), int(first[digests[place]])) for place in own if digests[place] in first]
+
+
 def _different(digests: Digests, labels: Labels) -> tuple[Digests, npt.NDArray[np.int64], npt.NDArray[np.intp]]:
     """The different images, the lowest class that each stands in, and which of them each image is."""
     unique, copy_of = np.unique(digests, return_inverse=True)

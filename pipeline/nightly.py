@@ -11,6 +11,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
+from itertools import takewhile
 from types import FrameType
 
 import click
@@ -22,6 +23,8 @@ from pipeline.exclusive import Busy, exclusive
 from pipeline.night import Night
 from pipeline.params import Nightly, load_params
 
+ATTEMPTS = 3
+"""So often a night is begun that is killed each time: what takes it, such as memory, may take it again."""
 WORKER = [sys.executable, "-m", "mlflow_plugins.nightly"]
 LOCK = layout.NIGHTS / "lock"
 
@@ -107,8 +110,12 @@ def is_due(due: str, settings: Nightly, now: datetime) -> bool:
     last, daily = next(night.ended(), None), parse(due)
     if daily.missed(last.started if last else None, now):
         return True
-    out_of_reach = last is not None and last.exit_code == ServiceUnavailable.exit_code
-    return out_of_reach and now < daily.last_due(now) + timedelta(hours=settings.retry)
+    if last is None:
+        return False
+    out_of_reach = last.exit_code == ServiceUnavailable.exit_code
+    tonight = takewhile(lambda each: each.started >= daily.last_due(now), night.ended())
+    killed = len(list(takewhile(lambda each: each.outcome == "killed", tonight)))
+    return (out_of_reach or 0 < killed < ATTEMPTS) and now < daily.last_due(now) + timedelta(hours=settings.retry)
 
 
 def _said(done: Night) -> str:

@@ -222,7 +222,7 @@ class Nightly(Model):
     heartbeat: Url | None = None
     """A URL that is asked for after each night without trouble; `OCTAVO_HEARTBEAT_URL` wins."""
     retry: Annotated[float, Field(ge=0, le=20)] = 6
-    """Hours after its time for which a night is tried again that ended because a service was out of reach."""
+    """Hours after its time for which a night is tried again that was killed, or that a service out of reach ended."""
     keep: Keep = Keep()
 
 

@@ -1,6 +1,6 @@
 """All images of a source become four splits: train, calibration (a part of train), selection and test."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,6 +14,8 @@ from pipeline.params import Data
 from pipeline.sources.raw import Files
 from pipeline.splits import Split
 
+DISJOINT = ("train", "selection", "test")
+"""Splits that have no image in common; calibration is a part of train."""
 Rows = dict[str, npt.NDArray[np.intp]]
 """Split -> which of the source's images are in it."""
 
@@ -21,6 +23,8 @@ Rows = dict[str, npt.NDArray[np.intp]]
 @dataclass(frozen=True)
 class Partition:
     splits: dict[str, Split]
+    names: dict[str, tuple[str, ...]]
+    """Of train, selection and test, what the user calls each image: its file, or its place in the source's array."""
     dropped: dict[str, int]
     """Split -> how many images were taken out of it because selection or test have their pixels."""
 
@@ -53,7 +57,8 @@ def partition(
             with equal pixels are refused.
     """
     keys = files.digests if files else membership.image_digests(train.images)
-    rows = _cut(keys, train.labels, classes, data, own_test=test is not None)
+    _require_enough(keys, train.labels, classes, test is not None, partial(_called, "train", files))
+    rows = _cut(keys, train.labels, data, own_test=test is not None)
     splits = {name: train.take(places) for name, places in rows.items()} | ({"test": test} if test else {})
     found = duplicates.find({name: part.images for name, part in splits.items()})
     handling = data.duplicates or ("allow" if published else "drop_from_train")
@@ -66,12 +71,14 @@ def partition(
         _require_left(name, splits[name], classes)
     chosen = _calibration(keys[rows["train"]], splits["train"].labels, data)
     splits = {"train": splits["train"], "calibration": splits["train"].take(chosen), **splits}
-    return Partition(splits, {name: int(copies.mask.sum()) for name, copies in found.items()})
+    names = {
+        name: tuple(_name(rows, files, name, place) for place in range(len(splits[name].labels))) for name in DISJOINT
+    }
+    return Partition(splits, names, {name: int(copies.mask.sum()) for name, copies in found.items()})
 
 
-def _cut(keys: Digests, labels: Labels, classes: Sequence[str], data: Data, own_test: bool) -> Rows:
+def _cut(keys: Digests, labels: Labels, data: Data, own_test: bool) -> Rows:
     """Train, selection and, unless the source has its own, test."""
-    _require_enough(membership.different_images(keys, labels, len(classes)), own_test, classes)
     rest, test = np.arange(len(labels)), {}
     if not own_test:
         held = membership.held_out(keys, labels, data.test, data.seed, "test", leave=2)
@@ -92,18 +99,32 @@ def _calibration(keys: Digests, labels: Labels, data: Data) -> npt.NDArray[np.in
 def _name(rows: Rows, files: Files | None, split: str, place: int) -> str:
     """What the user calls an image of a split: its file, or its place in the source's array."""
     part, place = ("train", int(rows[split][place])) if split in rows else ("test", place)
+    return _called(part, files, place)
+
+
+def _called(part: str, files: Files | None, place: int) -> str:
+    """What the user calls an image of the source's train or test."""
     if files is None:
         return f"x_{part}[{place}]"
     return (files.train if part == "train" else files.test)[place]
 
 
-def _require_enough(different: npt.NDArray[np.intp], own_test: bool, classes: Sequence[str]) -> None:
+def _require_enough(
+    keys: Digests, labels: Labels, classes: Sequence[str], own_test: bool, called: Callable[[int], str]
+) -> None:
     parts = ("train", "selection") if own_test else ("train", "selection", "test")
-    for name, n in zip(classes, different, strict=True):
+    for label, n in enumerate(membership.different_images(keys, labels, len(classes))):
         if n < len(parts):
+            needed = f"and {', '.join(parts)} need one each"
+            if twins := membership.twins(keys, labels, label):
+                first, other = twins[0]
+                raise DataError(
+                    f"Class '{classes[label]}' has {n} different images of its own, {needed}: {len(twins)} of its "
+                    f"images stand in another class, too, first {called(first)}, which is {called(other)} of class "
+                    f"'{classes[labels[other]]}'. Remove each from one of the two."
+                )
             raise DataError(
-                f"Class '{name}' has too few different images to be split: {n}, and {', '.join(parts)} need one each. "
-                "Add some."
+                f"Class '{classes[label]}' has too few different images to be split: {n}, {needed}. Add some."
             )
 
 

@@ -75,6 +75,8 @@ class Duplicates(Record):
     """Split -> its images that repeat an earlier one."""
     across: dict[str, int]
     """`a/b` -> images of split b that also stand in split a."""
+    two_labels: int = 0
+    """Images whose pixels stand under another label, too: of these no network can get all right."""
     dropped: dict[str, int] = {}
     """Split -> images that were taken out of it, since selection or test have their pixels."""
 

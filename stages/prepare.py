@@ -30,6 +30,8 @@ def findings(manifest: Manifest) -> Iterator[str]:
     for pair, n in manifest.duplicates.across.items():
         if n:
             yield f"{n} images stand in both of {pair}"
+    if n := manifest.duplicates.two_labels:
+        yield f"{n} images have pixels that stand under another label, too: no network can get all of them right"
 
 
 if __name__ == "__main__":

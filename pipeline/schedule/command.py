@@ -64,7 +64,8 @@ def show(as_json: bool) -> None:
         click.echo(f"No night is scheduled for {root}. octavo schedule install --at 02:30 does it.")
     else:
         click.echo(f"scheduler   {found.scheduler}{'' if found.active else ', not running'}")
-        click.echo(f"next night  {both_zones(found, now)}")
+        late = ", or within ten minutes after" if found.scheduler == "cron" else ""
+        click.echo(f"next night  {both_zones(found, now)}{late}")
         click.echo(f"last night  {last_night() or 'none yet'}")
         click.echo(f"command     {found.command}")
         click.echo(f"log         {found.log}")

@@ -102,6 +102,9 @@ def test_drifted_and_broken_data_are_refused_before_anything_is_trained(nights: 
         code, record = nights.run()
     assert (code, record["outcome"]) == (2, "refused")
     assert says in record["reasons"][0]
+    assert "prepare" in record["stages"]
+    if what == "inverted":
+        assert "New are x_train[1000], x_train[1001], x_train[1002] and 397 more." in record["reasons"][0]
     assert set(record["stages"]) <= {"code", "prepare"}
     assert nights.told()[-1] == ("failure", "refused")
 

@@ -223,7 +223,7 @@ def write_data() -> Manifest:
     np.save(folder / "images.npy", test.images)
     np.save(folder / "labels.npy", test.labels)
     others = {name: Split(test.images[:9] + 1, test.labels[:9]) for name in ("train", "calibration", "selection")}
-    manifest = dataset.describe(Partition({**others, "test": test}, {}), CLASSES, Data(source="digits"))
+    manifest = dataset.describe(Partition({**others, "test": test}, {}, {}), CLASSES, Data(source="digits"))
     layout.MANIFEST.write_text(manifest.model_dump_json())
     return manifest
 

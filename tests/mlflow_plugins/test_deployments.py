@@ -124,7 +124,7 @@ def test_logits_that_are_not_finite_are_refused(client: OctavoDeployments) -> No
 
 def test_one_is_seen_by_all_until_it_is_deleted(client: OctavoDeployments, project: Project) -> None:
     made = client.create_deployment("cam", "models:/octavo@champion", flavor="litert", config={"threads": "2"})
-    assert (made["status"], made["version"]) == ("running", "models:/octavo/2")
+    assert (made["status"], made["version"], made["version_uri"]) == ("running", "2", "models:/octavo/2")
     assert made["sha256"] == project.scorecards.card(LITERT).model.sha256
     assert client.get_deployment("cam") == made
     assert client.list_deployments() == [made]
@@ -161,7 +161,7 @@ def test_an_update_takes_over_without_a_gap(client: OctavoDeployments, project: 
         time.sleep(0.2)
         stop.set()
         watcher.join()
-    assert (updated["address"], updated["version"]) == (made["address"], "models:/octavo/2")
+    assert (updated["address"], updated["version"]) == (made["address"], "2")
     assert updated["pid"] != made["pid"]
     assert len(resets) <= 1  # who comes between the last look at the queue and its end
     assert (seen[0], seen[-1]) == ("models:/octavo/1", "models:/octavo/2")

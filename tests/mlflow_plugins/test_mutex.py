@@ -56,7 +56,7 @@ def test_of_those_who_come_at_once_one_wins_and_the_others_are_told_who(
         others = [answer for pid, answer in found.items() if pid != winner]
         assert [other[: len(busy)] for other in others] == [busy, busy]
 
-    assert len(left(client, name)) == sum(dead)  # the tombstones, which stay for a day
+    assert len(left(client, name)) == sum(dead)  # the tombstones, which stay for an hour
     monkeypatch.setattr(lock, "TOMBSTONE", timedelta(0))
     with mutex.held(client, name, "promote"):
         pass

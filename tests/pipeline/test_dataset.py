@@ -11,7 +11,7 @@ import pytest
 from pipeline import dataset
 from pipeline.errors import DataError
 from pipeline.params import Data
-from pipeline.partition import partition
+from pipeline.partition import DISJOINT, partition
 from pipeline.sources.raw import Raw
 from pipeline.splits import Split, load_manifest, load_split, pixels
 
@@ -91,7 +91,7 @@ def test_digits_are_split_about_as_asked_and_calibration_in_proportion(tmp_path:
     sizes = {name: record.n for name, record in manifest.splits.items()}
     train, calibration = (manifest.splits[name] for name in ("train", "calibration"))
 
-    assert sum(sizes[name] for name in dataset.DISJOINT) == 1797
+    assert sum(sizes[name] for name in DISJOINT) == 1797
     assert (manifest.image_shape, manifest.own_test) == ((28, 28), False)
     for part, share in (("test", 0.2), ("selection", 0.8 * 0.1)):
         assert abs(sizes[part] - share * 1797) < 3 * np.sqrt(1797 * share * (1 - share))
@@ -231,7 +231,7 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], Any], str]] = {
     "class empty in test": (changed(y_test=lambda y: np.where(y == 1, 0, y)), "Class '1' has no image in test"),
     "single class": (changed(y_train=np.zeros_like), "All images are of class '0'"),
     "class too small": (changed(y_train=lambda y: np.where(np.arange(60) < 59, y % 2, 2)), "too few different images"),
-    "copies only": (changed(x_train=np.zeros_like), "too few different images"),
+    "copies only": (changed(x_train=np.zeros_like), "stand in another class, too"),
     "other sizes in test": (changed(x_test=lambda x: x[:, :4]), "must be alike"),
 }
 

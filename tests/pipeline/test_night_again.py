@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout, night, nightly, notify
-from pipeline.night import Night
+from pipeline.night import Night, Outcome
 from pipeline.params import Nightly
 
 DUE = "02:30 UTC since 2026-11-01T00:00+00:00"
@@ -21,11 +21,10 @@ def ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ended:
     monkeypatch.chdir(tmp_path)
     layout.NIGHTS.mkdir(parents=True)
 
-    def write(minutes: float, code: int, number: int = 1) -> Night:
+    def write(minutes: float, code: int, number: int = 1, outcome: Outcome = "failed") -> Night:
         began = TIME + timedelta(minutes=minutes)
-        made = Night(name=f"2026-11-25.{number}", started=began).end(
-            "failed" if code else "kept", "why", exit_code=code
-        )
+        name = f"{began:%Y-%m-%d}.{number}"
+        made = Night(name=name, started=began).end(outcome if code else "kept", "why", exit_code=code)
         made = made.model_copy(update={"ended": began + timedelta(minutes=1)})
         night.save(made)
         return made
@@ -50,6 +49,24 @@ def test_only_a_service_out_of_reach_is_waited_for(
 ) -> None:
     ended(1, code)
     assert nightly.is_due(DUE, Nightly(retry=retry), TIME + timedelta(hours=hours)) is again
+
+
+def test_a_night_that_is_killed_is_begun_three_times(ended: Ended) -> None:
+    soon = TIME + timedelta(hours=1)
+    ended(-24 * 60, 1, 9, "killed")
+    for number in (1, 2):
+        ended(10 * number, 1, number, "killed")
+        assert nightly.is_due(DUE, Nightly(), soon)
+        assert not nightly.is_due(DUE, Nightly(), TIME + timedelta(hours=7))
+    ended(30, 1, 3, "killed")
+    assert not nightly.is_due(DUE, Nightly(), soon)
+    assert nightly.is_due(DUE, Nightly(), soon + timedelta(days=1))
+
+
+def test_a_night_that_failed_after_one_that_was_killed_has_ended(ended: Ended) -> None:
+    ended(1, 1, 1, "killed")
+    ended(11, 1, 2)
+    assert not nightly.is_due(DUE, Nightly(), TIME + timedelta(hours=1))
 
 
 def test_the_next_night_is_due_however_the_last_one_ended(ended: Ended) -> None:

@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.dataset import DISJOINT
 from pipeline.errors import DataError
 from pipeline.params import Data
-from pipeline.partition import partition
+from pipeline.partition import DISJOINT, partition
 from pipeline.sources import image_folder
 from pipeline.splits import Split
 
@@ -93,6 +92,20 @@ def test_a_class_of_three_images_has_one_in_each_part_and_one_of_two_is_refused(
         DataError, match="Class 'a' has too few different images to be split: 2, and train, selection, test"
     ):
         sides([number for number in few if number != 6])
+
+
+def test_an_image_under_two_labels_is_told_as_that(tmp_path: Path) -> None:
+    folder(tmp_path)
+    for copy in range(5):
+        (tmp_path / "d").mkdir(exist_ok=True)
+        (tmp_path / "d" / f"copy{copy}.png").write_bytes((tmp_path / "b" / f"{3 * copy + 1}.png").read_bytes())
+    raw = image_folder.read(tmp_path)
+    with pytest.raises(DataError) as said:
+        partition(Split(*raw.train), None, list("abcd"), dials(), raw.files)
+    assert str(said.value) == (
+        "Class 'd' has 0 different images of its own, and train, selection, test need one each: 5 of its images stand "
+        "in another class, too, first d/copy0.png, which is b/1.png of class 'b'. Remove each from one of the two."
+    )
 
 
 def folder(root: Path, n: int = 90) -> Path:

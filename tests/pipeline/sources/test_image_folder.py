@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline import dataset
+from pipeline import dataset, partition
 from pipeline.errors import DataError
 from pipeline.params import Data
 from pipeline.sources import image_file, image_folder
@@ -170,7 +170,7 @@ def test_a_folder_becomes_splits(tmp_path: Path) -> None:
 
     counts = {name: record.counts for name, record in manifest.splits.items()}
     for animal in ("cat", "dog"):
-        assert sum(counts[name][animal] for name in dataset.DISJOINT) == 20
+        assert sum(counts[name][animal] for name in partition.DISJOINT) == 20
         assert min(part[animal] for part in counts.values()) > 0
         assert abs(counts["calibration"][animal] - 10 * counts["train"][animal] / manifest.splits["train"].n) < 1
 
