@@ -78,7 +78,7 @@ def moved(now: State, last: Move) -> str:
 def gone(client: MlflowClient, now: State, last: Move) -> Aliases:
     """Aliases that the last record left, and MLflow dropped, as their versions are deleted."""
     lost = {alias: version for alias, version in last.after.items() if alias not in now.aliases}
-    return {alias: version for alias, version in lost.items() if not exists(client, now.model, version)}
+    return {alias: version for alias, version in lost.items() if number(client, now.model, version) is None}
 
 
 def settle(client: MlflowClient, model: str, still_held: Callable[[], None]) -> Checked:
@@ -113,7 +113,7 @@ def strayed(now: State, move: Move) -> Aliases:
 
 def missing(client: MlflowClient, model: str, move: Move) -> Aliases:
     """Aliases that the move leaves at versions that are deleted: it cannot be made."""
-    return {alias: version for alias, version in move.after.items() if not exists(client, model, version)}
+    return {alias: version for alias, version in move.after.items() if number(client, model, version) is None}
 
 
 def move(client: MlflowClient, planned: Move, grounds: str | None, still_held: Callable[[], None]) -> State:
@@ -177,12 +177,11 @@ def tags(move: Move) -> dict[str, str]:
     return found | ({f"{move.action}.why": move.note} if move.note else {})
 
 
-def exists(client: MlflowClient, model: str, version: str) -> bool:
-    """Whether the model has a version of that number."""
+def number(client: MlflowClient, model: str, version: str) -> str | None:
+    """The number of a version as MLflow writes it, which reads `03` as 3; None where the model has no such version."""
     try:
-        client.get_model_version(model, version)
+        return str(client.get_model_version(model, version).version)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        return False
-    return True
+        return None

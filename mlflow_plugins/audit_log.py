@@ -113,7 +113,9 @@ def grounds(client: MlflowClient, now: State, move: Move) -> str:
     for text in found:
         if hashlib.sha256(text.encode()).hexdigest() == move.digests["grounds"]:
             return text
-    raise AuditFailed(f"what record {move.sequence} was judged by was {'changed' if found else 'removed'}")
+    others = ", ".join(sorted(hashlib.sha256(text.encode()).hexdigest()[:12] for text in found))
+    what = f"changed, to {others}" if found else "removed"
+    raise AuditFailed(f"what record {move.sequence} was judged by was {what}")
 
 
 def run_id(client: MlflowClient, now: State) -> str | None:

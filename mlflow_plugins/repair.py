@@ -139,7 +139,7 @@ def _back(move: Move, by_hash: dict[str, Move]) -> list[Move]:
 
 def _tag(client: MlflowClient, found: Found, still_held: Callable[[], None]) -> None:
     """Let versions name the records that made them champion."""
-    last = {move.version: move for move in found.chain if move.action != "repair"}
+    last = {move.number: move for move in found.chain if move.action != "repair"}
     for fault in found.faults:
         if fault.cure == "tag":
             move = last[fault.version]
@@ -181,6 +181,7 @@ def _target(client: MlflowClient, found: Found) -> Aliases:
     That is where they were before a move that was cut short and whose version was deleted since.
     """
     last, model = found.chain[-1], found.now.model
-    undone = found.now.unfinished and last.action != "repair" and not aliases.exists(client, model, last.version)
+    undone = found.now.unfinished and last.action != "repair" and aliases.number(client, model, last.version) is None
     belong = last.before if undone else last.after
-    return {alias: version for alias, version in belong.items() if aliases.exists(client, model, version)}
+    numbers = {alias: aliases.number(client, model, version) for alias, version in belong.items()}
+    return {alias: number for alias, number in numbers.items() if number is not None}

@@ -85,7 +85,7 @@ def _in_aliases(client: MlflowClient, now: State, chain: Sequence[Move], unfinis
 
 
 def _in_registry(client: MlflowClient, now: State, chain: Sequence[Move]) -> Iterator[Fault]:
-    for move in {move.version: move for move in chain if move.action != "repair"}.values():
+    for move in {move.number: move for move in chain if move.action != "repair"}.values():
         yield from _in_version(client, now, move)
     for move in chain:
         if "grounds" in move.digests:
@@ -100,13 +100,14 @@ def _in_version(client: MlflowClient, now: State, move: Move) -> Iterator[Fault]
     try:
         version = client.get_model_version(now.model, move.version)
         if version.tags.get(aliases.RECORD) != move.name:
-            yield Fault(f"version {move.version} does not name record {move.sequence}", "tag", move.version)
-        if registered.model_file(version).sha256 != move.digests["model"]:
-            yield Fault(f"the digest of version {move.version} was changed", "accept")
+            yield Fault(f"version {move.version} does not name record {move.sequence}", "tag", move.number)
+        if (shown := registered.model_file(version).sha256) != move.digests["model"]:
+            yield Fault(f"the digest of version {move.version} was changed, to {shown[:80]!a}", "accept")
         with registered.fetched(client, version):
             pass
         if move.digests.get("folder", found := registered.folder_digest(client, version)) != found:
-            yield Fault(f"files beside the model of version {move.version} are not those that were judged", "accept")
+            what = f"files beside the model of version {move.version} are not those that were judged, but {found[:12]}"
+            yield Fault(what, "accept")
     except ModelError as error:
         yield Fault(_clause(error), "accept")
     except MlflowException as error:

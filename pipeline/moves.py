@@ -73,6 +73,11 @@ class Move(Record):
         """Number and hash, as tags in MLflow name the record."""
         return f"{self.sequence} {self.hash}"
 
+    @property
+    def number(self) -> str:
+        """The version as MLflow writes it, which reads `03` as 3."""
+        return self.version.lstrip("0")
+
     def line(self) -> str:
         """The record as one line of canonical JSON."""
         fields = {name: value for name, value in self.model_dump(mode="json").items() if value or name not in ADDED}

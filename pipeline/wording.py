@@ -11,6 +11,9 @@ KINDS = {
     "Cs": "bytes that are not UTF-8",
 }
 """Unicode's categories (Unicode Standard, chapter 4.5) of characters that are refused."""
+TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Characters that turn the direction of what follows: a line then reads as another than it is. Source: Unicode
+Technical Report 36, chapter 2.4."""
 LONGEST = 5_000
 """Characters. MLflow refuses tags that are too long, and would do so after the aliases have moved."""
 
@@ -28,7 +31,8 @@ def check(text: str, what: str) -> str:
     if len(text) > LONGEST:
         raise ParamsError(f"{what} has {len(text):,} characters, allowed are {LONGEST:,}. Say it in fewer words.")
     for place, character in enumerate(text, 1):
-        if kind := KINDS.get(unicodedata.category(character)):
+        kind = "a mark that turns the direction of text" if character in TURNS else None
+        if kind := kind or KINDS.get(unicodedata.category(character)):
             raise ParamsError(
                 f"{what} has {kind} (U+{ord(character):04X}) at place {place}. Type it again without: text that was "
                 "copied from a chat or a web page often has some that cannot be seen."

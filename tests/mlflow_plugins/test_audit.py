@@ -496,3 +496,35 @@ def test_commands_make_no_database(octavo: Octavo, project: Project, monkeypatch
             assert code == 1, stderr
             assert (path.read_bytes() if path.exists() else None) == content
             assert not path.with_name("other.db.broken").exists()
+
+
+def test_a_record_that_writes_a_version_with_a_zero_has_a_way_out(promoted: Project, octavo: Octavo) -> None:
+    """MLflow reads 03 as 3, and says 3 from then on."""
+    client, (*_, last) = promoted.client(), chain_of(promoted)
+    now = standing.state(client, "octavo")
+    move = last.model_copy(
+        update={"sequence": 4, "parent": last.hash, "version": "03", "before": last.after}
+        | {"after": {**last.after, "champion": "03", "previous": "2"}}
+    )
+    audit_log.append(client, now, move, None)
+    client.set_registered_model_alias("octavo", "champion", "03")
+    client.set_registered_model_tag("octavo", DONE, "4")
+    own_copy().unlink()
+    assert octavo("audit")[0] == 2
+    code, _, stderr = octavo("audit", "--repair", "--yes", "--reason", "typed by hand")
+    assert code == 0, stderr
+    assert str(client.get_registered_model("octavo").aliases["champion"]) == "3"
+    assert octavo("rollback", "2")[0] == 0
+
+
+def test_what_is_changed_again_after_it_was_accepted_is_noticed(promoted: Project, octavo: Octavo) -> None:
+    (judged,) = Path("mlruns").rglob("grounds/000001-*.json")
+    for text in ("{}", "{ }"):
+        judged.write_text(text)
+        assert octavo("audit")[0] == 2
+        assert octavo("audit", "--repair", "--yes", "--reason", "it is known")[0] == 0
+    for words in ("one", "two"):
+        for card in Path("mlruns").rglob("model_card.md"):
+            card.write_text(words)
+        assert octavo("audit")[0] == 2
+        assert octavo("audit", "--repair", "--yes", "--reason", "it is known")[0] == 0
