@@ -4,7 +4,7 @@ A copy belongs to a registered model by the moment at which that was registered,
 same name has a copy of its own. A log that begins with the same record is the same log, whatever its model says.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -29,12 +29,8 @@ def path(now: State, chain: Sequence[Move]) -> Path:
     Raises:
         AuditFailed: an earlier release kept a copy by the model's name, and it is another log's.
     """
-    by_moment = next(_kept(f"*.{now.made}"), None)
-    if by_moment is not None:
-        return by_moment
-    same = next((each for each in _kept("*") if chain and _first(each) == chain[0].hash), None)
-    if same is not None:
-        return same
+    if kept := _kept(now, {move.hash for move in chain[:1]}):
+        return kept[0]
     old = layout.audit_log(now.model)
     if moves.read(old):
         raise AuditFailed(
@@ -88,9 +84,7 @@ def any_of(now: State, stored: Mapping[str, Move]) -> list[Move]:
         stored: records that lie in MLflow, by hash: a copy of another moment, or kept by name alone, has to begin with
             one of them.
     """
-    of_moment = list(_kept(f"*.{now.made}"))
-    begun_alike = [each for each in _kept("*") if each not in of_moment and _first(each) in stored]
-    for where in (*of_moment, *begun_alike, layout.audit_log(now.model)):
+    for where in (*_kept(now, stored), layout.audit_log(now.model)):
         with suppress(AuditFailed):
             own = moves.read(where)
             by_moment = where != layout.audit_log(now.model)
@@ -101,8 +95,7 @@ def any_of(now: State, stored: Mapping[str, Move]) -> list[Move]:
 
 def set_aside(now: State, chain: Sequence[Move]) -> None:
     """Keep a copy that does not fit under another name, where nothing reads it any more."""
-    begun_alike = [each for each in _kept("*") if chain and _first(each) == chain[0].hash]
-    for where in dict.fromkeys((*_kept(f"*.{now.made}"), *begun_alike, layout.audit_log(now.model))):
+    for where in (*_kept(now, {move.hash for move in chain[:1]}), layout.audit_log(now.model)):
         if where.exists() and next(_differences(where, chain), None):
             taken = len(list(where.parent.glob(f"{where.name}.aside*")))
             where.rename(where.with_name(f"{where.name}.aside{taken + 1}"))
@@ -123,8 +116,11 @@ def _differences(where: Path, chain: Sequence[Move]) -> Iterator[str]:
         yield f"{where} has {len(own)} records, MLflow has {len(chain)}"
 
 
-def _kept(pattern: str) -> Iterator[Path]:
-    return iter(sorted(layout.AUDIT_LOGS.glob(f"{pattern}{SUFFIX}")))
+def _kept(now: State, firsts: Container[str]) -> list[Path]:
+    """Copies of the model's log: those of its moment, then those that begin with one of these records."""
+    of_moment = sorted(layout.AUDIT_LOGS.glob(f"*.{now.made}{SUFFIX}"))
+    others = [each for each in sorted(layout.AUDIT_LOGS.glob(f"*{SUFFIX}")) if each not in of_moment]
+    return [*of_moment, *(each for each in others if _first(each) in firsts)]
 
 
 def _first(path: Path) -> str | None:

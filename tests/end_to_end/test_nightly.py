@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections import Counter
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,43 @@ def test_a_source_out_of_reach_stops_the_night_before_anything_is_done(nights: N
         hidden.rename(nights.source)
         assert nights.run()[1]["outcome"] == "unchanged"
     assert nights.told()[-2:] == [("failure", "failed"), ("recovery", "unchanged")]
+
+
+def test_a_server_that_goes_away_midway_costs_no_night(nights: Nights) -> None:
+    """The scheduler's next wakes do the rest, people are told once, and a night that has ended well is the last."""
+    nights.write(DIGITS[0][:1480], DIGITS[1][:1480])
+    last, told = nights.records()[-1], nights.told()
+    while (due := f"{datetime.now(timezone.utc):%H:%M} UTC") == f"{datetime.fromisoformat(last['started']):%H:%M} UTC":
+        time.sleep(1)
+    with nights.mlflow() as client:
+        before = state(client)
+        process = nights.start("--due", due)
+        nights.await_stage("train")
+    process.communicate(timeout=PATIENCE)
+    assert (process.returncode, nights.records()[-1]["outcome"]) == (3, "failed")
+    code, record = nights.run("--due", due)
+    assert (code, record["outcome"]) == (3, "failed")
+    assert nights.told() == [*told, ("failure", "failed")]
+    with nights.mlflow() as client:
+        assert state(client) == before
+        code, record = nights.run("--due", due)
+        assert code == 0
+        assert record["outcome"] in ("promoted", "kept")
+        assert state(client)[0] == {variant: runs + 1 for variant, runs in before[0].items()}
+        assert nights.run("--due", due)[1] == record
+        assert "the chain is whole" in octavo(nights, "audit")
+    assert nights.told() == [*told, ("failure", "failed"), ("recovery", record["outcome"])]
+
+
+def test_a_worker_that_is_killed_is_begun_again_the_same_night(nights: Nights) -> None:
+    last = nights.records()[-1]
+    while (due := f"{datetime.now(timezone.utc):%H:%M} UTC") == f"{datetime.fromisoformat(last['started']):%H:%M} UTC":
+        time.sleep(1)
+    with nights.mlflow():
+        process = nights.start("--due", due)
+        nights.await_stage("register")
+        os.kill(group(process.pid)[0], signal.SIGKILL)
+        process.communicate(timeout=PATIENCE)
+        assert nights.records()[-1]["outcome"] == "killed"
+        code, record = nights.run("--due", due)
+        assert (code, record["outcome"]) == (0, "unchanged")
