@@ -10,6 +10,9 @@ from pipeline.params import Policy
 from pipeline.scorecard import Interval, Record
 
 Outcome = Literal["pass", "fail", "underpowered", "refused"]
+BOUNDS = {"accuracy_drop": "up to", "latency_ratio": "up to", "recall_drop": "at least"}
+"""Figures that are judged by a bound."""
+UNSEEN = "which may have been trained on today's test images"
 
 
 class Reason(Record):
@@ -43,21 +46,43 @@ class Reason(Record):
         found = self.code.rpartition("_")[2]
         return "pass" if found == "ok" else "underpowered" if found == "underpowered" else "fail"
 
+    @property
+    def bound(self) -> str:
+        """What `value` is of its figure: `up to`, `at least`, or nothing where it is the figure as measured."""
+        return BOUNDS.get(self.code.rpartition("_")[0], "")
+
     def __str__(self) -> str:
         figure, _, found = self.code.rpartition("_")
-        _, versus, against = self.rule.partition(" vs ")
-        parts = [figure.replace("_", " "), f"of class {self.of}" if self.of else "", f"vs {against}" if versus else ""]
-        value = "unknown" if self.value is None else f"{self.value:.4g}"
-        text = f"{' '.join(part for part in parts if part)} {value}, limit {self.limit:g}"
+        against = self.rule.partition(" vs ")[2]
+        if found == "incomparable" and against:
+            why = "whose file is not what was registered" if figure == "bytes" else UNSEEN
+            return f"not compared with the {against}, {why}"
+        text = f"{self._finding(figure, f' vs {against}' if against else '')}, limit {self._limit(figure)}"
         if self.rule == "baseline":
             return f"{text} to beat the majority class"
-        if found == "incomparable" and figure == "bytes":
-            return f"not compared with the {against}, whose file is not what was registered"
-        if found == "incomparable" and against:
-            return f"not compared with the {against}, which may have been trained on today's test images"
         if found == "incomparable":
             return f"{text}, but not known to be timed on the baseline's machine"
         return f"{text}, {self.needed:,} test images would decide" if self.needed else text
+
+    def _finding(self, figure: str, versus: str) -> str:
+        """The figure in words; a bound is called one."""
+        if self.value is None:
+            return f"{figure.replace('_', ' ')}{versus} unknown"
+        if figure == "recall_drop" and self.value == 0:
+            return f"no class is shown to have lost recall{versus}"
+        if figure == "recall_drop":
+            return f"class {self.of} is shown to have lost at least {_points(self.value)} of recall{versus}"
+        if figure == "accuracy_drop" and self.value < 0:
+            return f"the accuracy gain{versus} is at least {_points(-self.value)}"
+        if not self.bound:
+            return f"{figure.replace('_', ' ')}{versus} {self.value:.4g}"
+        form = _points if figure == "accuracy_drop" else "{:.4g}".format
+        least = self.interval[0] if self.interval else self.limit
+        shown = f"is at least {form(least)} and " if least > self.limit else ""
+        return f"the {figure.replace('_', ' ')}{versus} {shown}could be up to {form(self.value)}"
+
+    def _limit(self, figure: str) -> str:
+        return _points(self.limit) if figure.endswith("_drop") else f"{self.limit:g}"
 
 
 class Verdict(Record):
@@ -118,6 +143,16 @@ def outcome(reasons: Iterable[Reason]) -> Outcome:
     """What the reasons come to: fail if any does, else underpowered if any is, else pass."""
     found = {reason.outcome for reason in reasons}
     return "fail" if "fail" in found else "underpowered" if "underpowered" in found else "pass"
+
+
+def _points(share: float) -> str:
+    """A share in percentage points, finely enough that one just beyond its limit does not read as the limit.
+
+    >>> _points(0.0295), _points(0.01)
+    ('2.95 points', '1 point')
+    """
+    text = f"{100 * share:.4g}"
+    return f"{text} {'point' if text == '1' else 'points'}"
 
 
 def load_decision(path: Path) -> Decision:

@@ -71,8 +71,8 @@ def test_a_variant_that_fails_is_refused_with_its_reasons(project: Project, octa
     for asked in ([VARIANT], []):
         code, _, stderr = octavo("promote", *asked)
         assert code == 2
-        assert f"{VARIANT} is not promoted, the verdict is fail: accuracy drop 0.0" in stderr
-        assert "limit 0.01" in stderr
+        assert f"{VARIANT} is not promoted, the verdict is fail: the accuracy drop is at least" in stderr
+        assert "limit 1 point" in stderr
         assert "Passing beside the baseline: none." in stderr
     assert standing(project) == {}
 

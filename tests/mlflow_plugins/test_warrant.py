@@ -67,7 +67,7 @@ def test_what_passes_is_warranted(recorded: Recorded) -> None:
 def test_it_is_judged_by_the_policy_given(recorded: Recorded) -> None:
     move, text, tags, policy = recorded
     found = list(objections(move, text, tags, policy.model_copy(update={"max_latency_ratio": 0.5})))
-    assert found == ["latency ratio 1, limit 0.5"]
+    assert found == ["the latency ratio could be up to 1, limit 0.5"]
     found = list(objections(move, text, tags, policy.model_copy(update={"recall_drops": {"cat": 0.1}})))
     assert found == ["policy.recall_drops limits the class cat. Known: 0, 1, 2"]
 

@@ -136,7 +136,7 @@ def test_what_qat_gained_beyond_more_training_is_told(scorecards: Scorecards, po
 def test_each_variant_that_did_not_pass_is_told_its_figures_and_limits(scorecards: Scorecards, policy: Policy) -> None:
     told = findings(table(scorecards, decide(scorecards, policy, "onnx_fp32")))
     assert "Fail onnx_fp16: size ratio 0.5127, limit 0.5." in told
-    assert "Fail onnx_int8_dynamic: latency ratio 3.605, limit 1.05." in told
+    assert "Fail onnx_int8_dynamic: the latency ratio is at least 3.43 and could be up to 3.605, limit 1.05." in told
     assert [line.split()[1] for line in told if "accuracy drop" in line] == ["litert_int8_static:"]
 
 

@@ -167,7 +167,10 @@ def test_an_underpowered_variant_is_told_how_many_images_would_decide(policy: Po
     reason = accuracy(paired(1, 0, 359), policy)
     assert reason.needed is not None
     assert chance_to_pass(reason.needed, 0.0, 2 / 361, 0.01) >= 0.9
-    assert str(reason) == f"accuracy drop 0.01315, limit 0.01, {reason.needed} test images would decide"
+    assert (
+        str(reason)
+        == f"the accuracy drop could be up to 1.315 points, limit 1 point, {reason.needed} test images would decide"
+    )
     assert accuracy(paired(0, 0, 359), policy).needed is None
 
 
@@ -183,7 +186,10 @@ def test_recall_names_the_class_that_fell_most_beyond_its_limit(policy: Policy) 
     reason = recall(lost, policy)
     assert (reason.of, reason.limit, reason.code) == ("dog", 0.05, "recall_drop_exceeded")
     assert reason.value == pytest.approx(0.1, abs=0.05)
-    assert str(reason) == f"recall drop of class dog {reason.value:.4g}, limit 0.05"
+    assert (
+        str(reason)
+        == f"class dog is shown to have lost at least {100 * reason.value:.4g} points of recall, limit 5 points"
+    )
     own = policy.model_copy(update={"recall_drops": {"dog": 0.2}})
     assert recall(lost, own).of == "owl"
     assert recall(lost, own.model_copy(update={"max_recall_drop": 0.2})).met
@@ -219,7 +225,11 @@ def test_a_challenger_is_held_to_accuracy_and_recall_of_the_model_in_service(pol
         ("accuracy vs champion", False),
         ("recall vs champion", True),
     ]
-    assert str(worse[0]) == f"accuracy drop vs champion {worse[0].value:.4g}, limit 0.01"
+    assert worse[0].interval and worse[0].value
+    least, most = (f"{100 * bound:.4g}" for bound in worse[0].interval)
+    assert str(worse[0]) == (
+        f"the accuracy drop vs champion is at least {least} points and could be up to {most} points, limit 1 point"
+    )
     assert outcome(worse) == "fail"
     assert outcome(challenge(paired(0, 0, 359), policy, "anchor")) == "pass"
     assert outcome(challenge(paired(1, 0, 359), policy, "anchor")) == "underpowered"
