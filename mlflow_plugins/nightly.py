@@ -20,7 +20,7 @@ from mlflow_plugins import aliases, housekeeping, nights, promotion, served, tra
 from mlflow_plugins.dvc_commands import StageFailed, repro
 from mlflow_plugins.refreshing import refresh
 from mlflow_plugins.standing import state
-from pipeline import drift, layout, newcomers, night
+from pipeline import drift, layout, lifetime, newcomers, night
 from pipeline.errors import DataError, OctavoError, PromotionRefused, ServiceUnavailable, boundary
 from pipeline.night import Night, Step
 from pipeline.params import Params, load_params
@@ -176,16 +176,19 @@ def _is_registered(client: MlflowClient, model: str) -> bool:
 def _promote(diary: Diary, params: Params) -> Night:
     model = params.registry.model
     is_new = bool(set(diary.night.stages) - ALWAYS)
+    scorecards = load_scorecards(layout.SCORECARDS)
+    sure = lifetime.confidences(scorecards, params)
+    asked = [lifetime.said(sure, params)] if sure else []
     with tracking.connected() as client:
         before = state(client, model).champion
         try:
-            done = promotion.move_champion(client, params, load_scorecards(layout.SCORECARDS))
+            done = promotion.move_champion(client, params, scorecards, promotion.Wish(sure=sure))
         except PromotionRefused as error:
-            ended = diary.night.end("kept" if is_new else "unchanged", str(error))
+            ended = diary.night.end("kept" if is_new else "unchanged", str(error), *asked)
             return ended.model_copy(update={"champion": {"before": before, "now": before}})
     champion = {"before": before, "now": done.version}
     if done.moved:
-        ended = diary.night.end("promoted", str(done))
+        ended = diary.night.end("promoted", str(done), *asked)
     elif is_new:
         ended = diary.night.end("kept", f"{done}: what was built is the same model, byte for byte.")
     else:

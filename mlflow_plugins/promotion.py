@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import click
 from mlflow import MlflowClient
@@ -13,7 +13,7 @@ from mlflow_plugins import aliases, challenger, mutex, registered, terms, tracki
 from mlflow_plugins.aliases import Checked
 from mlflow_plugins.standing import ANCHOR, CHAMPION, PREVIOUS, State
 from pipeline import gate, layout, snapshot
-from pipeline.decision import Verdict
+from pipeline.decision import Decision, Verdict
 from pipeline.errors import PromotionRefused
 from pipeline.grounds import Grounds, judge
 from pipeline.lineage import digest
@@ -37,6 +37,9 @@ class Wish:
     """Let it become the anchor, too."""
     expect: str | None = None
     """The version that has to be champion until then; `none` for none."""
+    sure: Mapping[str, float] = field(default_factory=dict)
+    """Of a night: variant -> confidence with which it must show that accuracy is kept, in the order in which they are
+    tried. By hand nothing: `policy.confidence` is enough, and `policy.prefer` says which is the best."""
 
 
 BEST = Wish()
@@ -79,6 +82,12 @@ def promote(
         done = move_champion(client, params, scorecards, Wish(variant, reason, new_anchor, expect))
     shown = {"model": done.model, "variant": done.variant, "version": done.version, "previous": done.previous}
     click.echo(json.dumps(shown | {"moved": done.moved}) if as_json else str(done))
+    if done.moved and not force and params.nightly.false_promotions is not None:
+        click.echo(
+            f"octavo: Judged by hand, for this once, with {100 * params.policy.confidence:g}% confidence; nights "
+            "judge by the same test images again and again, and ask for more (nightly.false_promotions).",
+            err=True,
+        )
 
 
 def move_champion(
@@ -115,10 +124,11 @@ def move_champion(
             "nothing to hold later models to. Name a variant that becomes the anchor: octavo promote VARIANT --anchor."
         )
     refused: list[tuple[Grounds, Verdict]] = []
-    for version in _candidates(client, params, scorecards, wish.variant):
+    for version in _candidates(client, params, scorecards, wish):
         if _is_champion(client, version, now) and not wish.new_anchor:
             return Promotion(model, registered.variant(version), str(now.champion), None, False, None)
         found = challenger.grounds(client, version, scorecards, params, now, basis.chain)
+        found = found.model_copy(update={"sure": wish.sure.get(found.variant)})
         verdict = judge(found)
         if verdict.verdict == "pass" or wish.forced is not None:
             planned = _plan(version, found, verdict, basis, wish, registered.folder_digest(client, version))
@@ -127,7 +137,7 @@ def move_champion(
             _tag(model, planned.version)
             return Promotion(model, found.variant, planned.version, now.champion, True, verdict)
         refused.append((found, verdict))
-    raise PromotionRefused(_why([verdict for _, verdict in refused], params, scorecards) + _anew(refused, now))
+    raise PromotionRefused(_why([verdict for _, verdict in refused], params, scorecards, wish) + _anew(refused, now))
 
 
 def _tag(model: str, version: str) -> None:
@@ -151,17 +161,21 @@ def _check_expected(model: str, now: State, expect: str | None) -> None:
         raise PromotionRefused(f"Nothing is promoted: the champion of {model} is version {found}, not {expect}.")
 
 
-def _candidates(
-    client: MlflowClient, params: Params, scorecards: Scorecards, variant: str | None
-) -> Iterator[ModelVersion]:
+def _candidates(client: MlflowClient, params: Params, scorecards: Scorecards, wish: Wish) -> Iterator[ModelVersion]:
     """The version of the variant named, or of those that pass beside the baseline, best first."""
-    if variant is not None:
-        yield challenger.version_of(client, params.registry.model, scorecards.card(variant))
+    if wish.variant is not None:
+        yield challenger.version_of(client, params.registry.model, scorecards.card(wish.variant))
         return
-    for name in gate.ranking(scorecards, gate.decide(scorecards, params.policy, params.baseline)):
+    for name in _passing(scorecards, gate.decide(scorecards, params.policy, params.baseline, wish.sure), wish):
         version = challenger.version_of(client, params.registry.model, scorecards.card(name))
         if aliases.ROLLED_BACK not in version.tags:
             yield version
+
+
+def _passing(scorecards: Scorecards, decision: Decision, wish: Wish) -> list[str]:
+    """Variants that pass beside the baseline, the best first: by the night's order, which no test image has seen."""
+    passing = gate.ranking(scorecards, decision)
+    return [name for name in wish.sure if name in passing] if wish.sure else passing
 
 
 def _is_champion(client: MlflowClient, version: ModelVersion, now: State) -> bool:
@@ -205,10 +219,10 @@ def _text(found: Grounds) -> str:
     return found.model_dump_json(by_alias=True, indent=1)
 
 
-def _why(refused: list[Verdict], params: Params, scorecards: Scorecards) -> str:
+def _why(refused: list[Verdict], params: Params, scorecards: Scorecards, wish: Wish) -> str:
     """Why nothing moves, in words: of what was judged, else of all that did not come so far."""
-    decision = gate.decide(scorecards, params.policy, params.baseline)
-    passing = gate.ranking(scorecards, decision)
+    decision = gate.decide(scorecards, params.policy, params.baseline, wish.sure)
+    passing = _passing(scorecards, decision, wish)
     left = refused or ([] if passing else decision.verdicts)
     lines = [f"{verdict.variant} is not promoted, {_found(verdict)}" for verdict in left]
     if not lines:

@@ -20,10 +20,19 @@ PREFERENCES: Mapping[Figure, Callable[[Scorecard], float]] = {
     "accuracy": lambda card: -card.quality.top1,
 }
 """What is least in the best."""
+NOT_SURER: Mapping[str, float] = {}
+"""Every variant is judged with the policy's own confidence."""
 
 
-def decide(scorecards: Scorecards, policy: Policy, baseline: str) -> Decision:
+def decide(scorecards: Scorecards, policy: Policy, baseline: str, sure: Mapping[str, float] = NOT_SURER) -> Decision:
     """Judge every variant against the baseline and name the best that passes, by the order of `policy.prefer`.
+
+    Args:
+        scorecards: of the variants.
+        policy: to judge by.
+        baseline: the variant that the others are measured against.
+        sure: variant -> one-sided confidence with which its accuracy must be shown to be kept, where that is more than
+            `policy.confidence`.
 
     Raises:
         VariantRefused: the baseline has no model.
@@ -34,7 +43,7 @@ def decide(scorecards: Scorecards, policy: Policy, baseline: str) -> Decision:
     candidates = [card for card in scorecards.scorecards if card is not against]
     majority = against_majority(against, scorecards.classes, policy.confidence)
     common = () if majority.beaten else (beats_majority(majority),)
-    measured = (_judge(card, against, policy, common) for card in candidates)
+    measured = (_judge(card, against, policy, common, sure.get(card.variant)) for card in candidates)
     verdicts = (*measured, *(_refuse(name, refusal) for name, refusal in scorecards.refused.items()))
     decision = Decision(winner=None, baseline=baseline, policy=policy, verdicts=verdicts, majority=majority)
     return decision.model_copy(update={"winner": next(iter(ranking(scorecards, decision)), None)})
@@ -46,39 +55,57 @@ def ranking(scorecards: Scorecards, decision: Decision) -> list[str]:
     return [card.variant for card in sorted(passing, key=lambda card: _preference(card, decision.policy))]
 
 
-def challenge(paired: Paired, policy: Policy, against: str) -> tuple[Reason, ...]:
-    """Judge a variant beside a model in service, `against` saying which: the champion, or the anchor.
+def challenge(paired: Paired, policy: Policy, against: str, sure: float | None = None) -> tuple[Reason, ...]:
+    """Judge a variant beside a model in service.
 
     Accuracy and recall are held to the limits that hold against the baseline; size and latency are the baseline's
     affair. `decision.outcome` makes one word of the reasons.
+
+    Args:
+        paired: the variant beside that model.
+        policy: to judge by.
+        against: which model that is, the champion or the anchor.
+        sure: as `accuracy` takes it.
 
     Raises:
         ModelError: images were not counted class by class.
         ParamsError: the policy limits a class that there is not.
     """
-    reasons = (accuracy(paired, policy), recall(paired, policy))
+    reasons = (accuracy(paired, policy, sure), recall(paired, policy))
     return tuple(reason.model_copy(update={"rule": f"{reason.rule} vs {against}"}) for reason in reasons)
 
 
-def accuracy(paired: Paired, policy: Policy) -> Reason:
+def unseen_by_test(card: Scorecard, baseline: Scorecard, policy: Policy) -> tuple[Reason, ...]:
+    """What the rules say that no test image has a part in: on bytes, time and integers."""
+    return size(card, policy), latency(card, baseline, policy), integers(card, policy)
+
+
+def accuracy(paired: Paired, policy: Policy, sure: float | None = None) -> Reason:
     """Paired non-inferiority of top-1: the drop that cannot be excluded must be below the limit.
 
     It fails where a drop beyond the limit is shown, or where the test images would have passed a variant without loss
     in nine cases of ten. With fewer images it is underpowered. That number follows from the discordance rate, smoothed
     so that it is never 0: (discordant + 1) / (images + 2).
 
+    Args:
+        paired: the variant beside its reference.
+        policy: to judge by.
+        sure: one-sided confidence with which accuracy must be shown to be kept, where that is more than
+            `policy.confidence`. That it is lost is shown with the policy's all the same: this promotes nothing.
+
     Raises:
         ModelError: images were not counted class by class.
     """
     limit, n = policy.max_accuracy_drop, sum(images for _, _, images in _by_class(paired).values())
-    low = lower_bound(paired.broke, paired.fixed, n, policy.confidence)
+    confidence = max(policy.confidence, sure or 0.0)
+    low = lower_bound(paired.broke, paired.fixed, n, confidence)
     high = upper_bound(paired.broke, paired.fixed, n, policy.confidence)
     found, needed = "ok", None
     if low <= -limit:
         found = "exceeded"
         if high >= -limit:
             rate = (paired.broke + paired.fixed + 1) / (n + 2)
-            needed = images_needed(rate, limit, policy.confidence)
+            needed = images_needed(rate, limit, confidence)
             found = "underpowered" if n < needed else "exceeded"
     return Reason(
         rule="accuracy",
@@ -155,16 +182,12 @@ def beats_majority(majority: Majority) -> Reason:
     return Reason(rule="baseline", value=value, limit=limit, code=f"baseline_accuracy_{found}")
 
 
-def _judge(card: Scorecard, baseline: Scorecard, policy: Policy, common: tuple[Reason, ...]) -> Verdict:
+def _judge(
+    card: Scorecard, baseline: Scorecard, policy: Policy, common: tuple[Reason, ...], sure: float | None
+) -> Verdict:
     paired = card.quality.vs_baseline
-    reasons = (
-        accuracy(paired, policy),
-        recall(paired, policy),
-        size(card, policy),
-        latency(card, baseline, policy),
-        integers(card, policy),
-        *common,
-    )
+    judged = (accuracy(paired, policy, sure), recall(paired, policy))
+    reasons = (*judged, *unseen_by_test(card, baseline, policy), *common)
     return Verdict(variant=card.variant, verdict=outcome(reasons), reasons=reasons)
 
 

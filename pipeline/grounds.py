@@ -18,6 +18,9 @@ class Grounds(Record):
     baseline: str
     policy: Policy
     scorecards: Scorecards
+    sure: float | None = None
+    """One-sided confidence with which accuracy had to be shown to be kept, where that was more than the policy's: a
+    night's, which judges the same test images again and again. See `lifetime`."""
     same_answers: float
     """Share of the test images that the registered bytes, loaded and run, gave the class that was evaluated."""
     beside: dict[str, Paired]
@@ -35,14 +38,15 @@ def judge(grounds: Grounds) -> Verdict:
         ModelError: the variant or the baseline was not measured.
     """
     card = grounds.scorecards.card(grounds.variant)
-    decision = gate.decide(grounds.scorecards, grounds.policy, grounds.baseline)
+    sure = {} if grounds.sure is None else {card.variant: grounds.sure}
+    decision = gate.decide(grounds.scorecards, grounds.policy, grounds.baseline, sure)
     measured = decision.verdict(card.variant)
     found = "ok" if grounds.same_answers >= MIN_SAME_ANSWERS else "missed"
     ran = Reason(rule="run", value=grounds.same_answers, limit=MIN_SAME_ANSWERS, code=f"same_answers_{found}")
     beside = [
         reason
         for against, paired in grounds.beside.items()
-        for reason in gate.challenge(paired, grounds.policy, against)
+        for reason in gate.challenge(paired, grounds.policy, against, grounds.sure)
     ]
     unseen = [_incomparable("test split", against) for against in grounds.not_compared]
     damaged = [_incomparable("bytes", against) for against in grounds.damaged]

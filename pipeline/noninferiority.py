@@ -37,7 +37,8 @@ OUTSIDE = 0.002
 RATES = 65
 """Discordance rates tried; with 1,001 the largest chance rises by 0.00002 at most."""
 DEVIATIONS = 6
-"""Standard deviations of a count beyond which its chance, below 1e-8, is left out."""
+"""Standard deviations of a count beyond which its chance, below 1e-8, is left out; for a level below 3e-5 more, so that
+what is left out stays below a hundredth of it."""
 EDGE = 1 - 1e-9
 TIE = 1e-6
 """Scores that near to each other are one."""
@@ -96,7 +97,7 @@ def fewest_fixed(discordant: Integers, n: int, margin: float, confidence: float 
 
 def chance_to_pass(n: int, delta: float, discordance: float, margin: float, confidence: float = 0.95) -> float:
     """The exact chance that `lower_bound` lies above -margin, at a true difference and a discordance rate."""
-    discordant = _likely_counts(n, discordance, discordance)
+    discordant = _likely_counts(n, discordance, discordance, confidence)
     fixed = fewest_fixed(discordant, n, margin, confidence)
     share = (discordance + delta) / (2 * discordance)
     return float(binom.pmf(discordant, n, discordance) @ binom.sf(fixed - 1, discordant, share))
@@ -154,7 +155,7 @@ def _largest_chance(limit: float, n: int, delta: float, discordant: int, confide
     """The largest chance, at a true difference, that Tango's limit reaches `limit`; that of a missed rate added."""
     outside = OUTSIDE * (1 - confidence)
     rates = _plausible_rates(discordant, n, abs(delta), outside)
-    counts = _likely_counts(n, rates[0], rates[-1])
+    counts = _likely_counts(n, rates[0], rates[-1], confidence)
     fixed = _fewest_to_reach(limit, counts, n, confidence)
     column = rates[:, None]
     chances = binom.pmf(counts, n, column) * binom.sf(fixed - 1, counts, (column + delta) / (2 * column))
@@ -185,7 +186,8 @@ def _plausible_rates(discordant: int, n: int, least: float, outside: float) -> F
     return np.asarray(low + max(0.0, float(high) - low) * np.sin(np.linspace(0, math.pi / 2, RATES)) ** 2)
 
 
-def _likely_counts(n: int, lowest: float, highest: float) -> Integers:
+def _likely_counts(n: int, lowest: float, highest: float, confidence: float) -> Integers:
     """Every number of discordant images that has a noticeable chance at some rate from `lowest` to `highest`."""
-    below, above = (DEVIATIONS * math.sqrt(max(0.0, n * rate * (1 - rate))) + 9 for rate in (lowest, highest))
+    deviations = max(DEVIATIONS, norm.ppf(confidence) + 2)
+    below, above = (deviations * math.sqrt(max(0.0, n * rate * (1 - rate))) + 9 for rate in (lowest, highest))
     return np.arange(max(0, math.floor(n * lowest - below)), min(n, math.ceil(n * highest + above)) + 1)

@@ -221,6 +221,9 @@ class Nightly(Model):
     notify: Notify = Notify()
     heartbeat: Url | None = None
     """A URL that is asked for after each night without trouble; `OCTAVO_HEARTBEAT_URL` wins."""
+    false_promotions: Annotated[float, Field(ge=0.001, le=0.5)] | None = 0.05
+    """Chance, at most, that in 365 nights any promotes a variant whose true loss is the margin or more, though all of
+    them judge by the same test images; null: each night judges with `policy.confidence`, as a promotion by hand."""
     retry: Annotated[float, Field(ge=0, le=20)] = 6
     """Hours after its time for which a night is tried again that was killed, or that a service out of reach ended."""
     keep: Keep = Keep()

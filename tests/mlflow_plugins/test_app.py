@@ -80,7 +80,7 @@ def test_octavo_promotes_and_rolls_back_through_the_gate(shared: Project, octavo
     shared.weigh(VARIANT, WEIGHTS * 1.01)
     shared.register()
     code, _, stderr = octavo("promote", VARIANT)
-    assert (code, stderr) == (0, "")
+    assert (code, stderr.count("\n"), "Judged by hand" in stderr) == (0, 1, True), stderr
     assert standing(shared) == {"anchor": "2", "previous": "2", "champion": "3"}
     assert octavo("rollback")[0] == 0
     assert standing(shared) == {"anchor": "2", "previous": "3", "champion": "2"}
