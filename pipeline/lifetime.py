@@ -9,8 +9,8 @@ falsely is no larger. The inequality asks nothing of how models resemble each ot
 where all nights judge by the same images, and where the images change. So there is no account that could be lost, and
 nothing begins anew with new data: the promise is for any 365 nights in a row.
 
-Each night has the same share. Within a night the first variant has half of it, the next half of what is left, and so
-on; from the fifth on they share alike. Bonferroni's inequality holds for any such weights that are chosen without the
+Each night has the same share. Within a night the first variant has three quarters of it, the next three quarters of
+what is left, and so on; from the fourth on they share alike. Bonferroni's inequality holds for any such weights that are chosen without the
 test images (C. R. Genovese, K. Roeder and L. Wasserman, False discovery control with p-value weighting, Biometrika 93
 (2006), 509-524; to choose on one part of the data what is tested on the other: D. R. Cox, A note on data-dependent
 selection of hypotheses, Biometrika 62 (1975), 441-444). The order is that of `policy.prefer`, with accuracy, and
@@ -38,8 +38,9 @@ from pipeline.splits import Split, load_manifest, load_split
 
 NIGHTS = 365
 """For so many in a row the promise is given."""
-HALVED = 4
-"""Variants that have half of what is left of the night's share each; those behind them share the rest alike."""
+FAVOURED, PART = 3, 0.75
+"""So many variants take this part each of what is left of the night's share; those behind them share the rest alike.
+Equal shares would leave none with the power that the first needs (`benchmarks/lifetime.py`)."""
 
 
 def confidences(scorecards: Scorecards, params: Params) -> dict[str, float]:
@@ -67,9 +68,9 @@ def confidences(scorecards: Scorecards, params: Params) -> dict[str, float]:
 
 def shares(variants: int) -> list[float]:
     """What each of so many variants may spend of the night's level; in all 1."""
-    halved = [0.5**place for place in range(1, min(variants, HALVED + 1))]
-    left = variants - len(halved)
-    return [*halved, *[(1 - sum(halved)) / left] * left] if left else halved
+    favoured = min(FAVOURED, max(0, variants - 1))
+    others = variants - favoured
+    return [PART * (1 - PART) ** place for place in range(favoured)] + [(1 - PART) ** favoured / max(1, others)] * others
 
 
 def order(cards: Sequence[Scorecard], policy: Policy, right: Mapping[str, float], baseline: float) -> list[str]:
