@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -235,7 +236,8 @@ def found_by_selection(rule: str) -> Row:
 def card(name: str, bytes_: int) -> Scorecard:
     """As much of a scorecard as the order looks at."""
     size = Size(file_bytes=bytes_, weight_bytes=0, ratio=0, floor_ratio=0)
-    return Scorecard.model_construct(variant=name, size=size)
+    fields: dict[str, Any] = {"variant": name, "size": size}
+    return Scorecard.model_construct(**fields)
 
 
 def images(discordance: float, margin: float) -> Row:

@@ -3,25 +3,27 @@
 A promotion is false where the variant's true accuracy is lower by the margin or more than that of a model it is judged
 beside: the baseline, the champion or the anchor. It has to pass beside each, so the chance that a false one passes is
 at most the level of one test (R. L. Berger, Multiparameter hypothesis testing and acceptance sampling, Technometrics 24
-(1982), 295-300), and what is left to count are nights and variants. Their levels add up to
-`nightly.false_promotions` over 365 nights, so by Bonferroni's inequality the chance that any of these nights promotes
-falsely is no larger. The inequality asks nothing of how models resemble each other, nor of how test sets do: it holds
-where all nights judge by the same images, and where the images change. So there is no account that could be lost, and
-nothing begins anew with new data: the promise is for any 365 nights in a row.
+(1982), 295-300). What is left to count are nights and variants. Their levels add up to `nightly.false_promotions` over
+365 nights. By Bonferroni's inequality, the chance that any of these nights promotes falsely is no larger.
+
+The inequality asks nothing of how models resemble each other, nor of how test sets do: it holds where all nights judge
+by the same images, and where the images change. So there is no account to keep, and new data begin nothing anew: the
+promise is for any 365 nights in a row. Nights that build nothing test nothing new, and only make it safer.
 
 Each night has the same share. Within a night the first variant has three quarters of it, the next three quarters of
-what is left, and so on; from the fourth on they share alike. Bonferroni's inequality holds for any such weights that are chosen without the
-test images (C. R. Genovese, K. Roeder and L. Wasserman, False discovery control with p-value weighting, Biometrika 93
-(2006), 509-524; to choose on one part of the data what is tested on the other: D. R. Cox, A note on data-dependent
-selection of hypotheses, Biometrika 62 (1975), 441-444). The order is that of `policy.prefer`, with accuracy, and
-whether a variant looks worse than the baseline, taken from the selection split. What fails by bytes, time or integers
-has no share. The first in this order that passes is promoted.
+what is left, and so on; from the fourth on they share alike. Bonferroni's inequality holds for any such weights that
+are chosen without the test images (C. R. Genovese, K. Roeder and L. Wasserman, False discovery control with p-value
+weighting, Biometrika 93 (2006), 509-524; to choose on one part of the data what is tested on the other: D. R. Cox, A
+note on data-dependent selection of hypotheses, Biometrika 62 (1975), 441-444). The order is that of `policy.prefer`.
+Accuracy, and whether a variant looks worse than the baseline, come from the selection split. What fails by bytes, time
+or integers has no share. The first in this order that passes is promoted.
 
-What this covers: models and their order must not depend on the test images. A night's do not. The champion does, once
-nights of the 365 have promoted: then it is one that looked good on these images, which makes it harder, not easier, to
-pass beside it (`benchmarks/lifetime.py` counts that), but beside the champion this is no theorem any more. Beside the
-baseline and the anchor it is. Not covered: people who read the verdicts and change the network, the data or the policy
-until one passes; promotions by hand; test images that are not a random sample of what the models will see.
+What this covers: models and their order must not depend on the test images. Those of a night do not, so beside the
+baseline and the anchor it is a theorem. The champion does depend on them, once one of the 365 nights has promoted it.
+Such a champion is one that looked good on these images, which makes it harder to pass beside it, not easier; but that
+is what `benchmarks/lifetime.py` counted, and no theorem. Not covered: people who read the verdicts and change the
+network, the data or the policy until one passes; promotions by hand; test images that are no random sample of what the
+models will see.
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,7 +72,8 @@ def shares(variants: int) -> list[float]:
     """What each of so many variants may spend of the night's level; in all 1."""
     favoured = min(FAVOURED, max(0, variants - 1))
     others = variants - favoured
-    return [PART * (1 - PART) ** place for place in range(favoured)] + [(1 - PART) ** favoured / max(1, others)] * others
+    first = [PART * (1 - PART) ** place for place in range(favoured)]
+    return first + [(1 - PART) ** favoured / max(1, others)] * others
 
 
 def order(cards: Sequence[Scorecard], policy: Policy, right: Mapping[str, float], baseline: float) -> list[str]:

@@ -55,7 +55,7 @@ def write_selection(project: Project, selection: Split) -> None:
         layout.split("selection").mkdir(exist_ok=True)
         np.save(layout.split("selection") / f"{name}.npy", array)
     test = load_split(layout.split("test"))
-    parts = {name: selection for name in ("train", "calibration", "selection")} | {"test": test}
+    parts = dict.fromkeys(("train", "calibration", "selection"), selection) | {"test": test}
     manifest = dataset.describe(Partition(parts, {}, {}), CLASSES, Data(source="digits"))
     layout.MANIFEST.write_text(manifest.model_dump_json())
     project.scorecards = project.scorecards.model_copy(update={"data": manifest.model_dump(mode="json")})
