@@ -174,6 +174,21 @@ def test_an_underpowered_variant_is_told_how_many_images_would_decide(policy: Po
     assert accuracy(paired(0, 0, 359), policy).needed is None
 
 
+def test_a_night_asks_for_more_to_keep_accuracy_and_for_no_more_to_lose_it(policy: Policy) -> None:
+    sure, counts = 1 - 1e-4, (60, 40, 10_000)
+    by_hand, tonight = accuracy(paired(*counts), policy), accuracy(paired(*counts), policy, sure)
+    assert tonight.value == -lower_bound(*counts, sure)
+    assert by_hand.interval
+    assert tonight.interval == (by_hand.interval[0], tonight.value)
+    few, needs = accuracy(paired(1, 0, 359), policy).needed, accuracy(paired(1, 0, 359), policy, sure).needed
+    assert few
+    assert needs
+    assert needs > 2 * few
+    assert accuracy(paired(*counts), policy, 0.6) == by_hand, "what the policy asks for is the least"
+    lost = paired(80, 0, 1000, dog=(80, 0, 1000))
+    assert challenge(lost, policy, "champion", sure)[1] == challenge(lost, policy, "champion")[1]
+
+
 def test_a_failing_rule_outweighs_one_without_images_enough(scorecards: Scorecards, policy: Policy) -> None:
     few = paired(1, 0, 359)
     assert judge(scorecards, policy, against=few)["verdict"] == "underpowered"
