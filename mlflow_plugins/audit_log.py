@@ -57,15 +57,11 @@ def read(client: MlflowClient, now: State) -> list[Move]:
     Raises:
         AuditFailed: one is missing or was changed, or the tag that names the last one was deleted.
     """
-    sequence, known = now.head
     stored = records(client, now)
+    sequence, known = now.head
     if not sequence:
         _refuse_lost_head(now, stored.values())
-    if now.done > sequence:
-        raise AuditFailed(
-            f"The tag {HEAD} of {now.model} names record {sequence}, but by its tag {DONE} move {now.done} was made. "
-            f"{REPAIR}"
-        )
+    check_done(now)
     found: list[Move] = []
     while sequence:
         move = stored.get(known)
@@ -84,13 +80,42 @@ def last(client: MlflowClient, now: State) -> Move:
     Raises:
         AuditFailed: it is not there, or another.
     """
+    return next(backwards(client, now))
+
+
+def backwards(client: MlflowClient, now: State) -> Iterator[Move]:
+    """The records, last to first, each fetched when it is asked for; none where there is no log.
+
+    Raises:
+        AuditFailed: as `read`, where the one that is asked for is missing or was changed.
+    """
     sequence, known = now.head
-    for text in _texts(client, now, RECORDS, sequence):
-        with suppress(AuditFailed):
-            found = moves.parse(text, f"Record {sequence} of {now.model} in MLflow")
-            if found.hash == known:
-                return found
-    raise AuditFailed(f"Record {sequence} of {now.model} in MLflow was changed or removed. {REPAIR}")
+    if not sequence:
+        _refuse_lost_head(now, records(client, now).values())
+        return
+    run = run_id(client, now)
+    there = [item.path for item in client.list_artifacts(run, RECORDS)] if run else []
+    while sequence:
+        texts = _fetched(run, of_number(there, sequence))
+        found = (move for text in texts for move in _of(text) if move.hash == known and move.sequence == sequence)
+        move = next(found, None)
+        if move is None:
+            raise AuditFailed(f"Record {sequence} of {now.model} in MLflow was changed or removed. {REPAIR}")
+        yield move
+        sequence, known = sequence - 1, move.parent
+
+
+def check_done(now: State) -> None:
+    """Refuse a head that was set back.
+
+    Raises:
+        AuditFailed: it names an earlier record than the last whose move was made.
+    """
+    if now.done > now.head[0]:
+        raise AuditFailed(
+            f"The tag {HEAD} of {now.model} names record {now.head[0]}, but by its tag {DONE} move {now.done} was "
+            f"made. {REPAIR}"
+        )
 
 
 def records(client: MlflowClient, now: State) -> dict[str, Move]:
@@ -165,16 +190,26 @@ def _texts(client: MlflowClient, now: State, kind: str, sequence: int) -> Iterat
     """All files of that kind that are of the record of that number."""
     run = run_id(client, now)
     there = [item.path for item in client.list_artifacts(run, kind) if not item.is_dir] if run else []
+    yield from _fetched(run, of_number(there, sequence))
+
+
+def _fetched(run: str | None, paths: Iterable[str]) -> Iterator[str]:
+    """The texts of these artifacts of a run."""
     with TemporaryDirectory() as folder:
-        for path in of_number(there, sequence):
+        for path in paths:
             copy = Path(download_artifacts(f"runs:/{run}/{path}", dst_path=folder))
             yield copy.read_bytes().decode("utf-8", "replace")
 
 
 def _parsed(path: Path) -> Iterator[Move]:
-    with suppress(AuditFailed, UnicodeDecodeError):
-        if NAMED.fullmatch(path.name) and path.is_file():
-            yield moves.parse(path.read_text(encoding="utf-8"), path.name)
+    if NAMED.fullmatch(path.name) and path.is_file():
+        yield from _of(path.read_bytes().decode("utf-8", "replace"))
+
+
+def _of(text: str) -> Iterator[Move]:
+    """The record that a text is; none where it is none."""
+    with suppress(AuditFailed):
+        yield moves.parse(text, "A file")
 
 
 def _run(client: MlflowClient, run: str) -> Run | None:

@@ -4,12 +4,10 @@ import re
 import shutil
 from pathlib import Path
 
-import mlflow
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
 
-from mlflow_plugins import deployed, deployment, models, registered
+from mlflow_plugins import deployed, deployment, models, registered, vouched
 from mlflow_plugins.deployment import Deployment, Settings
 from pipeline import model_files
 from pipeline.errors import ModelError
@@ -36,13 +34,15 @@ def prepare(folder: Path, name: str, model_uri: str, flavor: str | None, setting
     """Put the model and its record into `folder`.
 
     Raises:
-        ModelError: `model_uri` names no version that Octavo registered, its bytes are others, or it has not `flavor`.
+        ModelError: `model_uri` names no version that Octavo registered, files of it are others, or it has not `flavor`.
+        AuditFailed: the audit log, or one of its aliases, was changed by other means.
         MlflowException: it does not exist.
     """
     client = MlflowClient()
-    version = _version(client, model_uri)
-    with registered.fetched(client, version) as path:
-        own = registered.flavor(path)
+    version, alias = _version(client, model_uri)
+    with vouched.folder(client, version, alias) as place:
+        path = place / registered.place(registered.model_file(version))
+        own, card = registered.flavor(path), registered.scorecard(version, place)
         if flavor not in (None, own):
             raise ModelError(f"{model_uri} has the flavor {own}, not {flavor}.")
         (tensor,) = models.FLAVORS[own].signature_of(path).inputs.inputs
@@ -60,25 +60,17 @@ def prepare(folder: Path, name: str, model_uri: str, flavor: str | None, setting
         sha256=registered.model_file(version).sha256,
         dtype=tensor.type.name,
         shape=tensor.shape,
-        classes=_classes(version),
+        classes=list(card["quality"]["vs_baseline"]["per_class"]) if card else [],
         settings=settings,
     )
     deployment.save(record, folder)
 
 
-def _version(client: MlflowClient, model_uri: str) -> ModelVersion:
+def _version(client: MlflowClient, model_uri: str) -> tuple[ModelVersion, str | None]:
+    """The version that the URI names, and the alias by which it does."""
     named = URI.fullmatch(model_uri)
     if named is None:
         raise ModelError(f"{model_uri} names no registered version. Say models:/NAME/NUMBER or models:/NAME@ALIAS.")
     if named["alias"]:
-        return client.get_model_version_by_alias(named["name"], named["alias"])
-    return client.get_model_version(named["name"], named["version"])
-
-
-def _classes(version: ModelVersion) -> list[str]:
-    """The names of the classes, from the scorecard of the version's run; none where it is not there any more."""
-    try:
-        card = mlflow.artifacts.load_dict(f"runs:/{version.run_id}/scorecard.json")
-        return list(card["quality"]["vs_baseline"]["per_class"])
-    except (MlflowException, KeyError, TypeError):
-        return []
+        return client.get_model_version_by_alias(named["name"], named["alias"]), named["alias"]
+    return client.get_model_version(named["name"], named["version"]), None

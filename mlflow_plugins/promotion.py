@@ -13,9 +13,10 @@ from mlflow_plugins import aliases, challenger, mutex, registered, terms, tracki
 from mlflow_plugins.aliases import Checked
 from mlflow_plugins.standing import ANCHOR, CHAMPION, PREVIOUS, State
 from pipeline import gate, layout, snapshot
+from pipeline.contradictions import joined
 from pipeline.decision import Decision, Verdict
-from pipeline.errors import PromotionRefused
-from pipeline.grounds import Grounds, judge
+from pipeline.errors import ModelError, PromotionRefused
+from pipeline.grounds import Grounds, faults, judge
 from pipeline.lineage import digest
 from pipeline.moves import Move
 from pipeline.params import PARAMS, Params, load_params
@@ -129,6 +130,7 @@ def move_champion(
             return Promotion(model, registered.variant(version), str(now.champion), None, False, None)
         found = challenger.grounds(client, version, scorecards, params, now, basis.chain)
         found = found.model_copy(update={"sure": wish.sure.get(found.variant)})
+        _check_figures(found)
         verdict = judge(found)
         if verdict.verdict == "pass" or wish.forced is not None:
             planned = _plan(version, found, verdict, basis, wish, registered.folder_digest(client, version))
@@ -138,6 +140,18 @@ def move_champion(
             return Promotion(model, found.variant, planned.version, now.champion, True, verdict)
         refused.append((found, verdict))
     raise PromotionRefused(_why([verdict for _, verdict in refused], params, scorecards, wish) + _anew(refused, now))
+
+
+def _check_figures(found: Grounds) -> None:
+    """Refuse figures that contradict each other, whatever is forced.
+
+    Raises:
+        ModelError: they do.
+    """
+    if wrong := list(faults(found)):
+        raise ModelError(
+            f"{found.variant} is not promoted: its figures contradict each other, {joined(wrong)}. Run dvc repro."
+        )
 
 
 def _tag(model: str, version: str) -> None:

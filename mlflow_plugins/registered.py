@@ -2,21 +2,24 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 
 from mlflow_plugins import terms
-from pipeline import files, layout, model_files
+from pipeline import cards, files, json_file, layout, model_files
 from pipeline.errors import ModelError
 from pipeline.scorecard import ModelFile
 
 UNJUDGED = ("model.sig", "registered_model_meta")
-"""Files of a model's folder that come after it was judged: its signature, and what MLflow puts beside a download."""
+"""At the top of a model's folder, files that come after it was judged: its signature, MLflow's note in a download."""
+CACHES = "__pycache__"
+"""Folders in which Python keeps what it compiled. They are judged, too: it runs what lies there."""
 FOLDERS = {".onnx": "", ".tflite": "data/"}
 """Where in a model's folder each flavor keeps the file, and external data beside it."""
 
@@ -91,15 +94,62 @@ def folder(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
 
 
 def folder_digest(client: MlflowClient, version: ModelVersion) -> str:
-    """One name for all that MLflow holds of a version's model but its signature: code that loads it, class names, card.
+    """`digest_of` what MLflow holds of a version's model.
 
     Raises:
         ModelError: it holds nothing any more, or Octavo did not register it.
     """
     with folder(client, version) as place:
-        found = sorted(path for path in place.rglob("*") if path.is_file() and path.name not in UNJUDGED)
-        lines = [f"{path.relative_to(place).as_posix()} {files.digest(path, 'sha256')}" for path in found]
+        return digest_of(place)
+
+
+def digest_of(folder: Path) -> str:
+    """One name for all that lies in a model's folder but its signature: code that loads it, class names, card.
+
+    Raises:
+        ModelError: a file's name breaks a line, which could pass for two files.
+    """
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = {path: path.relative_to(folder).as_posix() for path in found}
+    if odd := [name for name in names.values() if not name.isprintable()]:
+        raise ModelError(f"A file of the model is called {odd[0]!a}, which none of Octavo's is.")
+    lines = [f"{name} {files.digest(path, 'sha256')}" for path, name in names.items() if name not in UNJUDGED]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def check_folder(folder: Path, digest: str, shown: str, sequence: int) -> None:
+    """Hold a model's folder, that of the version called `shown`, to its digest in the record of that number.
+
+    Raises:
+        Damaged: it is another.
+    """
+    if digest_of(folder) == digest:
+        return
+    caches = sorted({path.parent.relative_to(folder).as_posix() for path in folder.glob(f"**/{CACHES}/*")})
+    left = f" Python left compiled code there: delete {', '.join(caches)}, then try again." if caches else ""
+    raise Damaged(
+        f"Files beside the model of {shown} are not those that were judged, by record {sequence} of its audit log. "
+        f"Nothing of it is used.{left} Take another version, or promote one: octavo promote."
+    )
+
+
+def scorecard(version: ModelVersion, folder: Path) -> dict[str, Any] | None:
+    """The scorecard in a version's folder, the one that it was registered with; None where there is none.
+
+    Raises:
+        Damaged: it is another.
+    """
+    path = folder / cards.SCORECARD
+    if not path.exists():
+        return None
+    with suppress(json_file.Unreadable, KeyError, TypeError, AttributeError, ValueError):
+        card = json_file.read(path)
+        if terms.digest_of(card) == version.tags.get(terms.DIGEST):
+            return dict(card)
+    raise Damaged(
+        f"{cards.SCORECARD} of version {version.version} of {version.name} is not the one that was registered. "
+        "Take another version, or run dvc repro."
+    )
 
 
 @contextmanager

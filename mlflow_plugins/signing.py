@@ -15,7 +15,8 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from mlflow_plugins import registered, standing, terms, tracking
+from mlflow_plugins import registered, standing, terms, tracking, vouched
+from mlflow_plugins.standing import CHAMPION
 from pipeline import cards, files, json_file, signature, yaml_file
 from pipeline.errors import KeyUnusable, ModelError, SignatureInvalid
 from pipeline.params import load_params
@@ -62,6 +63,7 @@ def verify(version: str | None, key: Path | None, model: str | None) -> None:
     with tracking.connected(existing=True) as client:
         found = _version(client, model, version)
         name = _name(found)
+        move = vouched.promotion(client, found, CHAMPION if version is None else None)
         with registered.folder(client, found) as folder:
             if not (folder / signature.FILE).exists() and SIGNED_BY not in found.tags:
                 raise ModelError(f"{name} has no signature. Sign it: octavo sign {found.version}.")
@@ -71,6 +73,8 @@ def verify(version: str | None, key: Path | None, model: str | None) -> None:
                 raise SignatureInvalid(f"{name} is not what was signed: {error}.") from None
             if faults := [*_faults(found, folder)]:
                 raise SignatureInvalid(f"{name} is signed, but not as this version: {'; '.join(faults)}.")
+            if move is not None:
+                vouched.check(folder, found, move)
     click.echo(f"{name} is what was signed with the key {signer}")
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from mlflow_plugins import terms
 from mlflow_plugins.standing import ANCHOR, CHAMPION
 from pipeline import json_file
+from pipeline.contradictions import joined
 from pipeline.errors import OctavoError
-from pipeline.grounds import Grounds, judge
+from pipeline.grounds import Grounds, faults, judge
 from pipeline.moves import Move
 from pipeline.params import Policy
 
@@ -26,6 +27,9 @@ def objections(move: Move, text: str, tags: Mapping[str, str], policy: Policy) -
         return
     try:
         grounds = _of_two(json_file.parse_record(text, Grounds))
+        if found := list(faults(grounds)):
+            yield f"its figures contradict each other: {joined(found)}"
+            return
         verdict = judge(grounds.model_copy(update={"policy": policy}))
         yield from _in_tags(move, grounds, tags)
     except json_file.Unreadable as error:
@@ -56,6 +60,9 @@ def _in_tags(move: Move, grounds: Grounds, tags: Mapping[str, str]) -> Iterator[
         yield f"version {move.version} shows another {', '.join(others)} than was judged"
     if (card.variant, card.model.sha256) != (move.variant, move.digests.get("model")):
         yield "the record names another model"
+    made_of = {"data": card.lineage.data, "params": card.lineage.params, "scorecard": terms.digest(card)}
+    if others := [name for name, digest in made_of.items() if move.digests.get(name, digest) != digest]:
+        yield f"the record names other {' and '.join(others)}"
 
 
 def _beside(move: Move) -> set[str]:

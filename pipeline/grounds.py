@@ -1,8 +1,10 @@
 """What a promotion is judged by: all of it, so that the same verdict can be found again from the record alone."""
 
+from collections.abc import Iterator
+
 from pydantic import Field
 
-from pipeline import gate
+from pipeline import contradictions, gate
 from pipeline.decision import Reason, Verdict, outcome
 from pipeline.params import Policy
 from pipeline.scorecard import Paired, Record, Scorecards
@@ -52,6 +54,29 @@ def judge(grounds: Grounds) -> Verdict:
     damaged = [_incomparable("bytes", against) for against in grounds.damaged]
     reasons = (*(measured.reasons if measured else ()), ran, *beside, *unseen, *damaged)
     return Verdict(variant=card.variant, verdict=outcome(reasons) if measured else "fail", reasons=reasons)
+
+
+def faults(grounds: Grounds) -> Iterator[str]:
+    """What contradicts itself in these grounds, a clause each: figures that cannot all be true.
+
+    Raises:
+        ModelError: the variant or the baseline was not measured.
+    """
+    card, baseline = grounds.scorecards.card(grounds.variant), grounds.scorecards.card(grounds.baseline)
+    found = [f"the baseline's {fault}" for fault in contradictions.contradictions(baseline, baseline)]
+    found += contradictions.contradictions(card, baseline)
+    yield from found
+    if found:
+        return
+    n, same = card.quality.n, grounds.same_answers
+    if not 0 <= same <= 1 or abs(same * n - round(same * n)) > contradictions.EXACT * n:
+        yield f"same_answers is {same:g}, and no share of {n} images"
+        return
+    others = n - round(same * n)
+    for alias, paired in grounds.beside.items():
+        yield from contradictions.in_pair(paired, card.quality, f"beside the {alias}", others)
+        if paired.per_class.keys() != card.quality.vs_baseline.per_class.keys():
+            yield f"beside the {alias} are other classes"
 
 
 def _incomparable(what: str, against: str) -> Reason:

@@ -1,0 +1,92 @@
+"""Versions that are or were champion, held to what was judged: every file of theirs, by the audit log.
+
+Whoever uses such a version asks here first: the deployment target, `octavo verify`, and whatever loads `models:/…`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+
+from mlflow_plugins import aliases, audit_log, copies, registered, standing, terms
+from mlflow_plugins.standing import DONE, HEAD, LOG, ORDER, State
+from pipeline.errors import AuditFailed
+from pipeline.moves import Move
+
+FOLDER = "folder"
+"""Of a record's digests that of all files of the model. Records of earlier releases have none."""
+
+
+@contextmanager
+def folder(client: MlflowClient, version: ModelVersion, alias: str | None = None) -> Iterator[Path]:
+    """A local copy of all files of a version's model, for as long as the block lasts.
+
+    Args:
+        client: of the tracking store.
+        version: registered by Octavo.
+        alias: by which it was found, if it was; one of Octavo's has to stand where the audit log put it.
+
+    Raises:
+        ModelError: they are not those that were judged, or Octavo did not register the version.
+        AuditFailed: the audit log, or the alias, was changed by other means.
+    """
+    move = promotion(client, version, alias)
+    model = registered.model_file(version)
+    with registered.folder(client, version) as place:
+        if move is not None:
+            check(place, version, move)
+        registered.check(place / registered.place(model), model, registered.place(model))
+        yield place
+
+
+def promotion(client: MlflowClient, version: ModelVersion, alias: str | None = None) -> Move | None:
+    """The last record that made the version champion, or of a copy that which made its original; None where none did.
+
+    Raises:
+        AuditFailed: the audit log, or the alias of that name, was changed by other means.
+    """
+    version = copies.original(client, version)
+    now = standing.state(client, version.name)
+    if not {HEAD, DONE, LOG} & now.tags.keys() and terms.DIGEST not in version.tags:
+        return None
+    audit_log.check_done(now)
+    found = None
+    for move in audit_log.backwards(client, now):
+        if move.name == _head(now):
+            _check_alias(now, move, alias)
+        if move.action != "repair" and move.version == str(version.version):
+            found = move
+            break
+    if found is None and aliases.RECORD in version.tags:
+        raise AuditFailed(
+            f"Version {version.version} of {version.name} says that record "
+            f"{version.tags[aliases.RECORD].partition(' ')[0]!a} of its audit log made it champion, and none did. "
+            f"{audit_log.REPAIR}"
+        )
+    return found
+
+
+def check(place: Path, version: ModelVersion, move: Move) -> None:
+    """Hold all files of a version's model to the record that made it champion.
+
+    Raises:
+        Damaged: one is another, missing or too many.
+    """
+    if FOLDER in move.digests:
+        shown = f"version {version.version} of {version.name}"
+        registered.check_folder(place, move.digests[FOLDER], shown, move.sequence)
+
+
+def _head(now: State) -> str:
+    return now.tags[HEAD]
+
+
+def _check_alias(now: State, last: Move, alias: str | None) -> None:
+    """Refuse an alias of Octavo's that stands neither where the last move left it, nor, while it is made, before it."""
+    if alias not in ORDER:
+        return
+    allowed = {last.after.get(alias)} | ({last.before.get(alias)} if now.unfinished else set())
+    if now.aliases.get(alias) not in allowed:
+        raise AuditFailed(f"{now.model}: {aliases.moved(now, last)}. {audit_log.REPAIR}")
