@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from flask import Flask
@@ -18,13 +19,14 @@ from mlflow.server.handlers import _get_model_registry_store
 from pydantic import ValidationError
 from uvicorn.config import STARTUP_FAILURE
 
-from mlflow_plugins.gatekeeper import MayForce, guard
+from mlflow_plugins.gatekeeper import Guarded, MayForce, guard
 from pipeline import yaml_file
 from pipeline.errors import OctavoError, ParamsError
-from pipeline.params import Policy, faults
+from pipeline.params import GuardedAliases, Policy, faults
 
 POLICY = "OCTAVO_POLICY"
-"""Environment variable: the path of a `params.yaml`, or of a file with its `policy` alone."""
+"""Environment variable: the path of a `params.yaml`, or of a file with its `policy` alone, or with that and what else
+the server reads of it: `registry.guarded_aliases` and `baseline`."""
 
 
 def create_app() -> FastAPI | Flask:
@@ -39,7 +41,7 @@ def create_app() -> FastAPI | Flask:
 def keep_gate(may_force: MayForce) -> None:
     """Guard this process's registry store by the policy that the environment names, or end the process."""
     with _or_not_start():
-        guard(_get_model_registry_store(), policy(), may_force)
+        guard(_get_model_registry_store(), policy(), may_force, guarded())
 
 
 def policy() -> Policy:
@@ -48,6 +50,33 @@ def policy() -> Policy:
     Raises:
         ParamsError: none is named, or it cannot be read.
     """
+    path, read = _read()
+    try:
+        return Policy.model_validate(read.get("policy", read) if isinstance(read, dict) else read)
+    except ValidationError as error:
+        raise ParamsError(f"{POLICY} names {path}, which holds no policy: {faults(error)}.") from None
+
+
+def guarded() -> Guarded:
+    """What the same file says beside the policy: `registry.guarded_aliases` and `baseline`, where it does.
+
+    Raises:
+        ParamsError: as `policy`, or one of the two is wrong.
+    """
+    path, read = _read()
+    if not isinstance(read, dict) or "policy" not in read:
+        return Guarded()
+    registry = read.get("registry")
+    try:
+        found = GuardedAliases.model_validate(registry if isinstance(registry, dict) else {})
+    except ValidationError as error:
+        raise ParamsError(f"{POLICY} names {path}, whose registry cannot be used: {faults(error)}.") from None
+    baseline = read.get("baseline")
+    return Guarded(found.guarded_aliases, None if baseline is None else str(baseline))
+
+
+def _read() -> tuple[str, Any]:
+    """The path that the environment names, and what the file there says."""
     path = os.environ.get(POLICY)
     if not path:
         raise ParamsError(
@@ -55,12 +84,9 @@ def policy() -> Policy:
             "by that the server judges what may become champion."
         )
     try:
-        read = yaml_file.read(Path(path))
-        return Policy.model_validate(read.get("policy", read) if isinstance(read, dict) else read)
+        return path, yaml_file.read(Path(path))
     except FileNotFoundError as error:
         raise ParamsError(f"{POLICY} names {path}, which cannot be read: {error.strerror}.") from None
-    except ValidationError as error:
-        raise ParamsError(f"{POLICY} names {path}, which holds no policy: {faults(error)}.") from None
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import click
 from mlflow import MlflowClient
 
-from mlflow_plugins import audit_log, repair, soundness, standing, tracking
+from mlflow_plugins import audit_log, copies, repair, soundness, standing, tracking
 from mlflow_plugins.soundness import Found
 from pipeline import json_file
 from pipeline.decision import Reason
@@ -28,7 +28,8 @@ def audit(mend: bool, yes: bool, reason: str | None) -> None:
         raise click.UsageError("--yes and --reason belong to --repair.")
     if yes and not (reason and reason.strip()):
         raise click.UsageError("--yes needs --reason '…': a repair is recorded, and why it was made.")
-    model = load_params().registry.model
+    registry = load_params().registry
+    model = registry.model
     with tracking.connected(existing=True) as client:
         standing.known(client, model)
         found = soundness.examine(client, model)
@@ -39,6 +40,9 @@ def audit(mend: bool, yes: bool, reason: str | None) -> None:
         if mend:
             _repair(client, found, yes, reason)
             found = soundness.examine(client, model)
+        notes = [*copies.elsewhere(client, found.now), *copies.strays(client, found.chain, model, registry)]
+    for note in notes:
+        click.echo(f"Note: {note}.")
     if found.faults:
         raise AuditFailed(
             f"The audit log of {model} does not hold: {'; '.join(map(str, found.faults))}. {audit_log.REPAIR}"

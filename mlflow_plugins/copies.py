@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow_plugins import aliases, terms
 from mlflow_plugins.standing import State
 from pipeline.moves import Move
+from pipeline.params import Registry
 
 CLAIMS = (aliases.RECORD, "promote.by", "promote.when", "promote.why", "rollback.by", "rollback.when", "rollback.why")
 """Tags by which a version says that it was made champion."""
@@ -47,14 +48,25 @@ def original(client: MlflowClient, version: ModelVersion) -> ModelVersion:
     return version
 
 
-def within(client: MlflowClient, now: State, chain: Sequence[Move]) -> Iterator[str]:
-    """Versions of the model that say they were made champion, and were not, a clause each."""
-    made = {move.version for move in chain if move.action != "repair"}
+def within(client: MlflowClient, now: State) -> list[str]:
+    """Copies among the model's own versions that read as if they had been champion, a clause each."""
+    found = []
     for version in _all(client, f"name = '{now.model}'"):
-        if str(version.version) not in made and _claims(version.tags):
-            named = source(version)
-            what = f"is a copy of version {named[1]} of {named[0]}" if named else "has tags of a promotion"
-            yield f"version {version.version} {what}, and reads as if it had been champion, which no record says"
+        named = source(version)
+        if named is not None and _claims(version.tags):
+            what = f"version {version.version} is a copy of version {named[1]} of {named[0]}"
+            found.append(f"{what}, and was never champion, though it reads so")
+    return found
+
+
+def invented(client: MlflowClient, now: State, chain: Sequence[Move]) -> list[str]:
+    """Versions that are no copies and read as if they had been champion, which the log does not say, a clause each."""
+    made = {move.version for move in chain if move.action != "repair"}
+    return [
+        f"version {version.version} reads as if it had been champion, and by no record it was"
+        for version in _all(client, f"name = '{now.model}'")
+        if source(version) is None and _claims(version.tags) and str(version.version) not in made
+    ]
 
 
 def elsewhere(client: MlflowClient, now: State) -> list[str]:
@@ -71,6 +83,18 @@ def elsewhere(client: MlflowClient, now: State) -> list[str]:
             f"{'' if same else ' with other figures'}, and was not promoted there"
         )
     return sorted(found)
+
+
+def strays(client: MlflowClient, chain: Sequence[Move], model: str, registry: Registry) -> list[str]:
+    """Guarded aliases that point at versions which never were champion, a clause each."""
+    made = {move.version for move in chain if move.action != "repair"}
+    there = client.get_registered_model(model).aliases
+    found = {alias: str(there[alias]) for alias in registry.guarded_aliases if alias in there}
+    return [
+        f"the guarded alias {alias} points at version {version}, which never was champion"
+        for alias, version in sorted(found.items())
+        if version not in made
+    ]
 
 
 def _claims(tags: Mapping[str, str]) -> bool:

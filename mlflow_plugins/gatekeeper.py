@@ -11,8 +11,8 @@ each alias.
 import functools
 import inspect
 import unicodedata
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
@@ -20,18 +20,28 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.store.model_registry.abstract_store import AbstractStore
 
-from mlflow_plugins import ledger, standing, terms, warrant
+from mlflow_plugins import evidence, ledger, newcomers, standing, terms, warrant
 from mlflow_plugins.aliases import RECORD
-from mlflow_plugins.standing import ANCHOR, CHAMPION, HEAD, LOG, ORDER, PREVIOUS, State
+from mlflow_plugins.standing import ANCHOR, CHAMPION, DONE, HEAD, LOG, ORDER, PREVIOUS, State
 from pipeline.errors import AuditFailed, OctavoError
 from pipeline.moves import Aliases, Move
 from pipeline.params import Policy
 
-KEPT = (terms.DIGEST, terms.SHA256, terms.VARIANT)
+KEPT = (terms.DIGEST, terms.SHA256, terms.VARIANT, terms.FOLDER)
 """Tags of a version that say what it is."""
 WHY = "it says what Octavo registered"
 MayForce = Callable[[], bool]
 """Whether who asks may move the aliases of the model that the request names against the verdict."""
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """What the server knows of the models beside their policy."""
+
+    aliases: tuple[str, ...] = ()
+    """Others than Octavo's own, which point only at versions that are or were champion."""
+    baseline: str | None = None
+    """The variant that promotions have to be held to; None where the server's file does not name it."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +51,18 @@ class Gatekeeper:
     store: AbstractStore
     policy: Policy
     may_force: MayForce
+    guarded: Guarded
 
     def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
-        if looks_reserved(alias) and alias not in ORDER and self._is_ours(name, version):
+        names = (*ORDER, *self.guarded.aliases)
+        if looks_reserved(alias, names) and alias not in names and self._is_ours(name):
             raise refusal(
-                f"The alias {alias!a} of {name} could be taken for one of {', '.join(ORDER)}, which move by octavo "
-                "promote and octavo rollback alone. Choose another name."
+                f"The alias {alias!a} of {name} could be taken for one of {', '.join(names)}, which this server "
+                "guards. Choose another name."
             )
-        if alias not in ORDER or not self._is_ours(name, version):
+        if alias in self.guarded.aliases and self._is_ours(name):
+            self._hold_to_champions(name, f"The alias {alias}", str(version))
+        if alias not in ORDER or not self._is_ours(name):
             return
         head = self._head(name)
         if head is None or head.after.get(alias) != str(version):
@@ -67,11 +81,13 @@ class Gatekeeper:
         tags = self._tags(name)
         if tag.key == HEAD and tag.value != tags.get(HEAD):
             self._judge(self._next(name, tag.value))
-        if tag.key == LOG and HEAD in tags and tag.value != tags.get(LOG):
-            raise refusal(f"The tag {LOG} of {name} is not changed: it says where the audit log is.")
+        if tag.key == LOG and tag.value != tags.get(LOG) and (HEAD in tags or not ledger.holds_log(name, tag.value)):
+            raise refusal(f"The tag {LOG} of {name} is not set so: it says where the audit log is.")
+        if tag.key == DONE and tag.value != tags.get(DONE) and not self._is_done(name, tag.value):
+            raise refusal(f"The tag {DONE} of {name} is not set so: move {tag.value} was not made.")
 
     def delete_registered_model_tag(self, name: str, key: str) -> None:
-        if key in (HEAD, LOG):
+        if key in (HEAD, LOG, DONE):
             raise refusal(f"{key} of {name} is not deleted: it vouches for the audit log.")
 
     def delete_model_version(self, name: str, version: str) -> None:
@@ -79,33 +95,67 @@ class Gatekeeper:
             if _is_number(version, number):
                 raise refusal(f"Version {version} of {name} is not deleted: it is the {alias}.")
 
+    def create_model_version(self, name: str, source: str, tags: Sequence[Any] | None = None, **_: object) -> None:
+        made_with = {tag.key: tag.value for tag in tags or ()}
+        _refuse(newcomers.in_version(self.store, self._state(name), source, made_with))
+
+    def transition_model_version_stage(self, name: str, version: str, stage: str, **_: object) -> None:
+        if stage.casefold() in self.guarded.aliases and self._is_ours(name):
+            self._hold_to_champions(name, f"The stage {stage}", str(version))
+
     def set_model_version_tag(self, name: str, version: str, tag: ModelVersionTag) -> None:
         known = self._tags_of(name, version)
+        if tag.key == terms.DIGEST and tag.key not in known:
+            _refuse(newcomers.in_adoption(self._state(name), {tag.key: tag.value}))
+        if tag.key in newcomers.MARKS and known.get(tag.key) != tag.value and self._is_ours(name):
+            _refuse(newcomers.in_mark(self._chain(self._state(name)), _number(version), tag.key, tag.value))
         if tag.key in KEPT and known.get(tag.key, tag.value) != tag.value:
             raise refusal(f"The tag {tag.key} of version {version} of {name} is not changed: {WHY}.")
 
     def delete_model_version_tag(self, name: str, version: str, key: str) -> None:
         if key in KEPT and key in self._tags_of(name, version):
             raise refusal(f"The tag {key} of version {version} of {name} is not deleted: {WHY}.")
+        if key in newcomers.MARKS and self._is_ours(name):
+            _refuse(newcomers.in_mark(self._chain(self._state(name)), _number(version), key, None))
 
     def delete_registered_model(self, name: str) -> None:
         self._keep(name, "deleted")
 
     def rename_registered_model(self, name: str, new_name: str) -> None:
         self._keep(name, "renamed")
+        if self._is_ours(name):
+            now = self._state(name)
+            _refuse(newcomers.in_adoption(replace(now, model=new_name), {terms.DIGEST: ""}))
 
     def _keep(self, name: str, what: str) -> None:
         if self._recorded(name):
             raise refusal(f"{name} is not {what}: it has a champion, and an audit log in its name.")
 
-    def _is_ours(self, name: str, version: str) -> bool:
-        """Whether Octavo registered the model, or this version of it."""
-        if HEAD in self._tags(name):
-            return True
-        if "'" in name:  # Octavo's own searches could not name it
-            return False
-        registered = f"name = '{name}' and tag.`{terms.DIGEST}` LIKE '%'"
-        return bool(self.store.search_model_versions(registered, max_results=1))
+    def _is_ours(self, name: str) -> bool:
+        """Whether Octavo registered the model."""
+        return newcomers.is_ours(self.store, self._state(name))
+
+    def _hold_to_champions(self, name: str, what: str, version: str) -> None:
+        """Let what points at a version point at one that is or was champion, as it was judged."""
+        made = [each for each in self._chain(self._state(name)) if each.action != "repair" and each.version == version]
+        if not made:
+            raise refusal(
+                f"{what} of {name} points at a version that is champion, or was, and version {version} never was by "
+                "the audit log. Promote it first: octavo promote."
+            )
+        if evidence.FOLDER in made[-1].digests and (wrong := list(evidence.against_files(self.store, made[-1]))):
+            raise refusal(f"{what} of {name} is not moved to version {version}: {'; '.join(wrong)}.")
+
+    def _is_done(self, name: str, value: str) -> bool:
+        """Whether that is the number of the last move, and it was made."""
+        head = self._head(name)
+        return head is not None and value == str(head.sequence) and self._state(name).aliases == head.after
+
+    def _chain(self, now: State) -> list[Move]:
+        try:
+            return ledger.chain(now)
+        except AuditFailed as error:
+            raise refusal(str(error)) from None
 
     def _tags(self, name: str) -> dict[str, str]:
         return self._state(name).tags
@@ -158,9 +208,14 @@ class Gatekeeper:
     def _judge(self, move: Move) -> None:
         """Let a move pass that the policy lets pass, that returns to a champion, or that one made who may force it."""
         try:
-            against = list(self._objections(move))
+            against, false = list(self._objections(move)), list(self._false(move))
         except OctavoError as error:
-            against = [str(error).rstrip(".")]
+            against, false = [str(error).rstrip(".")], []
+        if false:
+            raise refusal(
+                f"Version {move.version} ({move.variant}) does not become {CHAMPION} of {move.model}, and nobody can "
+                f"force it, since its record is not true: {'; '.join(false)}."
+            )
         forced = move.note is not None or move.action != "promote"
         if not against or (forced and self.may_force()):
             return
@@ -178,16 +233,26 @@ class Gatekeeper:
         if move.action == "promote":
             return list(warrant.objections(move, ledger.grounds(now, move), tags, self.policy))
         sequence, _, hash_ = tags.get(RECORD, "").partition(" ")
-        if not sequence.isdigit():
+        before = self._record(now, int(sequence), hash_) if sequence.isdigit() else None
+        if before is None or before not in self._chain(now):  # anybody may have put it beside them
             return ["it was never champion"]
-        before = self._record(now, int(sequence), hash_)
         if before.version != move.version or before.digests["model"] != move.digests["model"]:
             return ["it was champion with other bytes"]
+        if evidence.FOLDER in before.digests and before.digests[evidence.FOLDER] != move.digests.get(evidence.FOLDER):
+            return ["it was champion with other files beside its model"]
         return []
 
+    def _false(self, move: Move) -> Iterator[str]:
+        """What of the record is not so, whatever the policy says and whoever forces it."""
+        if move.action == "promote":
+            text = ledger.grounds(self._state(move.model), move)
+            yield from evidence.against_promotion(self.store, move, text, self.guarded.baseline)
+        if move.action == "rollback":
+            yield from evidence.against_files(self.store, move)
 
-def looks_reserved(alias: str) -> bool:
-    """Whether people could take the alias for a reserved one.
+
+def looks_reserved(alias: str, names: Sequence[str] = ORDER) -> bool:
+    """Whether people could take the alias for one of these.
 
     So they can if it is one once case, white space and characters that are not seen are left out, and every letter that
     is not ASCII could be any: scripts have many that look like a Latin one. A word of one other script looks like none.
@@ -198,25 +263,30 @@ def looks_reserved(alias: str) -> bool:
         len(seen) == len(name)
         and any(letter.isascii() for letter in seen)
         and all(letter == known or not letter.isascii() for letter, known in zip(seen, name, strict=True))
-        for name in ORDER
+        for name in names
     )
+
+
+def _number(version: object) -> str:
+    """The number that MLflow takes `version` for; `version` itself where it is none."""
+    try:
+        return str(int(str(version)))
+    except ValueError:
+        return str(version)
 
 
 def _is_number(version: object, number: str) -> bool:
     """Whether MLflow takes `version` for that number: it reads `06` and ` 6` as 6."""
-    try:
-        return int(str(version)) == int(number)
-    except ValueError:
-        return False
+    return _number(version) == number
 
 
 CHECKED = tuple(name for name in vars(Gatekeeper) if not name.startswith("_"))
 """Methods of the store that can move an alias, or what its move rests on."""
 
 
-def guard(store: AbstractStore, policy: Policy, may_force: MayForce) -> None:
+def guard(store: AbstractStore, policy: Policy, may_force: MayForce, guarded: Guarded) -> None:
     """Let `store` ask a gatekeeper before each write that can move an alias."""
-    keeper = Gatekeeper(store, policy, may_force)
+    keeper = Gatekeeper(store, policy, may_force, guarded)
     for name in CHECKED:
         setattr(store, name, _checked(getattr(store, name), getattr(keeper, name)))
 
@@ -224,6 +294,12 @@ def guard(store: AbstractStore, policy: Policy, may_force: MayForce) -> None:
 def refusal(sentence: str) -> MlflowException:
     """HTTP 403, which MLflow's clients show as this sentence."""
     return MlflowException(sentence, error_code=PERMISSION_DENIED)
+
+
+def _refuse(sentences: Iterable[str]) -> None:
+    """Refuse a write that something speaks against."""
+    for sentence in sentences:
+        raise refusal(sentence)
 
 
 def _checked(write: Callable[..., Any], check: Callable[..., None]) -> Callable[..., Any]:

@@ -8,21 +8,17 @@ from tempfile import TemporaryDirectory
 
 from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
-from mlflow.server.handlers import (
-    _get_artifact_repo,
-    _get_artifact_repo_mlflow_artifacts,
-    _get_proxied_run_artifact_destination_path,
-    _get_tracking_store,
-    _get_workspace_scoped_repo_path_if_enabled,
-    _is_servable_proxied_run_artifact_root,
-)
+from mlflow.server.handlers import _get_tracking_store
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
-from mlflow_plugins import audit_log
+from mlflow_plugins import audit_log, server_files
 from mlflow_plugins.standing import LOG, State
 from pipeline import moves
 from pipeline.errors import AuditFailed
 from pipeline.moves import Move
+
+LARGEST = 2**28
+"""Bytes of a record, or of what it was judged by; a larger file counts as none."""
 
 
 def record(now: State, sequence: int, hash_: str) -> Move:
@@ -43,6 +39,20 @@ def record(now: State, sequence: int, hash_: str) -> Move:
     )
 
 
+def chain(now: State) -> list[Move]:
+    """All records, first to last, each of them the one that its successor names.
+
+    Raises:
+        AuditFailed: one is not there, or was changed.
+    """
+    found: list[Move] = []
+    sequence, known = now.head
+    while sequence:
+        found.append(record(now, sequence, known))
+        sequence, known = sequence - 1, found[-1].parent
+    return found[::-1]
+
+
 def grounds(now: State, move: Move) -> str:
     """What the verdict of `move` follows from, as JSON.
 
@@ -56,10 +66,22 @@ def grounds(now: State, move: Move) -> str:
     return next(named, texts[0])
 
 
+def holds_log(model: str, run_id: str) -> bool:
+    """Whether the run is one that `octavo promote` makes for the audit log of a model of that name."""
+    store = _get_tracking_store()
+    try:
+        run = store.get_run(run_id)
+        experiment = store.get_experiment(run.info.experiment_id)
+    except MlflowException:
+        return False
+    return run.data.tags.get(audit_log.OF) == model and experiment.name == audit_log.experiment(model)
+
+
 def _texts(now: State, kind: str, sequence: int) -> Iterator[str]:
     """All files of that kind that are of the record of that number."""
     repository, root = _artifacts(now)
-    there = [item.path for item in repository.list_artifacts(f"{root}/{kind}".lstrip("/"))]
+    listed = repository.list_artifacts(f"{root}/{kind}".lstrip("/"))
+    there = [item.path for item in listed if (item.file_size or 0) <= LARGEST]
     with TemporaryDirectory() as copy:
         for path in audit_log.of_number(there, sequence):
             yield Path(repository.download_artifacts(path, copy)).read_bytes().decode("utf-8", "replace")
@@ -67,12 +89,7 @@ def _texts(now: State, kind: str, sequence: int) -> Iterator[str]:
 
 def _artifacts(now: State) -> tuple[ArtifactRepository, str]:
     """Where the run that holds the log has its artifacts: the repository, and the folder in it."""
-    run = _run(now)
-    root = run.info.artifact_uri
-    if not _is_servable_proxied_run_artifact_root(root):
-        return _get_artifact_repo(run), ""
-    path = _get_workspace_scoped_repo_path_if_enabled(_get_proxied_run_artifact_destination_path(root))
-    return _get_artifact_repo_mlflow_artifacts(), str(path)
+    return server_files.place(_run(now).info.artifact_uri)
 
 
 def _run(now: State) -> Run:

@@ -1,7 +1,7 @@
-"""What MLflow asks for the files behind `models:/…`: champions are handed out only as they were judged.
+"""What MLflow asks for the files behind `models:/…`: Octavo's versions are handed out only as they were registered.
 
 So `mlflow.pyfunc.load_model`, `mlflow models serve` and all others that load a version by its name get no changed file,
-and run no code that was put beside a champion, wherever Octavo is installed. Other models are handed out as ever.
+and run no code that was put beside a model, wherever Octavo is installed. Other models are handed out as ever.
 
 MLflow loads this module while it is itself being imported, so what it takes to check comes in when it is needed.
 """
@@ -15,6 +15,7 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
+from mlflow_plugins.terms import FOLDER
 from pipeline.errors import OctavoError
 
 
@@ -24,7 +25,7 @@ class ModelArtifacts(ModelsArtifactRepository):
     def download_artifacts(
         self, artifact_path: str, dst_path: str | None = None, lineage_header_info: dict[str, Any] | None = None
     ) -> str:
-        """A local copy of a file or a folder of the model; of a version that was champion all its files are checked.
+        """A local copy of a file or a folder of the model; of a version of Octavo's all files are checked.
 
         Raises:
             MlflowException: they are not those that were judged, or the audit log was changed; nothing is handed out.
@@ -36,7 +37,7 @@ class ModelArtifacts(ModelsArtifactRepository):
             client = import_module("mlflow").MlflowClient(self.tracking_uri, self.registry_uri)
             version = client.get_model_version(self.model_name, self.model_version)
             move = vouched.promotion(client, version)
-            if move is None:
+            if move is None and FOLDER not in version.tags:
                 return self._as_ever(artifact_path, dst_path, lineage_header_info)
             with TemporaryDirectory() as folder:
                 place = Path(self._as_ever("", folder))

@@ -133,7 +133,7 @@ def move_champion(
         _check_figures(found)
         verdict = judge(found)
         if verdict.verdict == "pass" or wish.forced is not None:
-            planned = _plan(version, found, verdict, basis, wish, registered.folder_digest(client, version))
+            planned = _plan(version, found, verdict, basis, wish, registered.checked_digest(client, version))
             with mutex.held(client, model, "promote", PATIENCE) as still_held:
                 aliases.move(client, planned, _text(found), still_held)
             _tag(model, planned.version)

@@ -19,7 +19,19 @@ from mlflow.entities import LifecycleStage, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from mlflow_plugins import audit_log, companions, context, descriptions, models, mutex, runs, terms, tracking, view
+from mlflow_plugins import (
+    audit_log,
+    companions,
+    context,
+    descriptions,
+    models,
+    mutex,
+    registered,
+    runs,
+    terms,
+    tracking,
+    view,
+)
 from mlflow_plugins.runs import Repro
 from pipeline import layout
 from pipeline.decision import load_decision
@@ -158,12 +170,13 @@ def _bring_up_to_date(
 def _create_version(
     client: MlflowClient, card: Scorecard, repro: Repro, run: Run, judged: dict[str, str]
 ) -> ModelVersion:
-    name, logged = repro.params.registry.model, runs.model_id(run)
+    name, logged = repro.params.registry.model, str(runs.model_id(run))
+    files = {terms.FOLDER: registered.logged_digest(client, logged)}
     return client.create_model_version(
         name,
         f"models:/{logged}",
         run.info.run_id,
-        tags=terms.version_tags(card) | judged,
+        tags=terms.version_tags(card) | judged | files,
         description=descriptions.of_version(name, card, repro.scorecards, repro.decision, run),
         model_id=logged,
     )

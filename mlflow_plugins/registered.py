@@ -103,6 +103,18 @@ def folder_digest(client: MlflowClient, version: ModelVersion) -> str:
         return digest_of(place)
 
 
+def checked_digest(client: MlflowClient, version: ModelVersion) -> str:
+    """As `folder_digest`, held to what was registered, where that was recorded.
+
+    Raises:
+        Damaged: it is another.
+        ModelError: as `folder_digest`.
+    """
+    with folder(client, version) as place:
+        check_folder(place, version.tags.get(terms.FOLDER), version, "registered")
+        return digest_of(place)
+
+
 def digest_of(folder: Path) -> str:
     """One name for all that lies in a model's folder but its signature: code that loads it, class names, card.
 
@@ -117,18 +129,31 @@ def digest_of(folder: Path) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def check_folder(folder: Path, digest: str, shown: str, sequence: int) -> None:
-    """Hold a model's folder, that of the version called `shown`, to its digest in the record of that number.
+def logged_digest(client: MlflowClient, model_id: str) -> str:
+    """`digest_of` what MLflow holds of a logged model."""
+    with TemporaryDirectory() as folder:
+        location = client.get_logged_model(model_id).artifact_location
+        return digest_of(Path(download_artifacts(location, dst_path=folder)))
+
+
+def check_folder(folder: Path, digest: str | None, version: ModelVersion, since: str) -> None:
+    """Hold the folder of a version's model to its digest, where one was recorded.
+
+    Args:
+        folder: a copy of it.
+        digest: as recorded.
+        version: whose it is.
+        since: what was done when it was recorded, such as `registered`.
 
     Raises:
         Damaged: it is another.
     """
-    if digest_of(folder) == digest:
+    if digest is None or digest_of(folder) == digest:
         return
     caches = sorted({path.parent.relative_to(folder).as_posix() for path in folder.glob(f"**/{CACHES}/*")})
     left = f" Python left compiled code there: delete {', '.join(caches)}, then try again." if caches else ""
     raise Damaged(
-        f"Files beside the model of {shown} are not those that were judged, by record {sequence} of its audit log. "
+        f"Files beside the model of version {version.version} of {version.name} are not those that were {since}. "
         f"Nothing of it is used.{left} Take another version, or promote one: octavo promote."
     )
 

@@ -99,7 +99,7 @@ def _plan(client: MlflowClient, number: str, basis: Checked, reason: str | None)
     file = registered.model_file(version)
     with registered.fetched(client, version):
         pass
-    folder = registered.folder_digest(client, version)
+    folder = registered.checked_digest(client, version)
     before = next((move for move in reversed(basis.chain) if move.version == number and "folder" in move.digests), None)
     if before is not None and before.digests["folder"] != folder:
         raise registered.Damaged(

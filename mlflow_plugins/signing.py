@@ -40,7 +40,9 @@ def sign(version: str | None, key: Path | None) -> None:
     with tracking.connected(existing=True) as client:
         found = _version(client, model, version)
         name, model_id = _name(found), registered.model_id(found)
+        move = vouched.promotion(client, found, CHAMPION if version is None else None)
         with registered.folder(client, found) as folder:
+            vouched.check(folder, found, move)
             if faults := [*_faults(found, folder)]:
                 raise ModelError(f"{name} is not signed: {'; '.join(faults)}.")
             signer = signature.sign(folder, key, os.environ.get(PASSWORD))
@@ -73,8 +75,7 @@ def verify(version: str | None, key: Path | None, model: str | None) -> None:
                 raise SignatureInvalid(f"{name} is not what was signed: {error}.") from None
             if faults := [*_faults(found, folder)]:
                 raise SignatureInvalid(f"{name} is signed, but not as this version: {'; '.join(faults)}.")
-            if move is not None:
-                vouched.check(folder, found, move)
+            vouched.check(folder, found, move)
     click.echo(f"{name} is what was signed with the key {signer}")
 
 

@@ -11,10 +11,12 @@ from typing import Literal
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from mlflow_plugins import aliases, audit_copy, audit_log, registered, standing
+from mlflow_plugins import aliases, audit_copy, audit_log, copies, registered, standing
 from mlflow_plugins.standing import State
-from pipeline import moves
-from pipeline.errors import AuditFailed, ModelError
+from pipeline import grounds, json_file, moves
+from pipeline.contradictions import joined
+from pipeline.errors import AuditFailed, ModelError, OctavoError
+from pipeline.grounds import Grounds
 from pipeline.moves import Move
 
 Cure = Literal["restore the log", "renew the copy", "finish the move", "put the aliases back", "tag", "accept"]
@@ -89,10 +91,24 @@ def _in_registry(client: MlflowClient, now: State, chain: Sequence[Move]) -> Ite
         yield from _in_version(client, now, move)
     for move in chain:
         if "grounds" in move.digests:
-            try:
-                audit_log.grounds(client, now, move)
-            except AuditFailed as error:
-                yield Fault(_clause(error), "accept")
+            yield from _in_grounds(client, now, move)
+    false = [*copies.within(client, now), *copies.invented(client, now, chain)]
+    yield from (Fault(what, "accept") for what in false)
+
+
+def _in_grounds(client: MlflowClient, now: State, move: Move) -> Iterator[Fault]:
+    """What is wrong with what a promotion was judged by; what this release cannot read is the affair of replay."""
+    try:
+        text = audit_log.grounds(client, now, move)
+        wrong = list(grounds.faults(json_file.parse_record(text, Grounds)))
+    except AuditFailed as error:
+        yield Fault(_clause(error), "accept")
+    except (json_file.Unreadable, OctavoError):
+        return
+    else:
+        if wrong:
+            what = f"figures that record {move.sequence} was judged by contradict each other: {joined(wrong)}"
+            yield Fault(what, "accept")
 
 
 def _in_version(client: MlflowClient, now: State, move: Move) -> Iterator[Fault]:

@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from mlflow_plugins import audit_log, mutex, standing, tracking
+from mlflow_plugins import audit_log, copies, mutex, standing, tracking
 from mlflow_plugins.standing import State
 from pipeline.params import load_params
 from pipeline.table import kilobytes, microseconds, percent
@@ -34,6 +34,7 @@ def status(as_json: bool) -> None:
             "aliases": {alias: _version(client, model, number) for alias, number in now.aliases.items()},
             "last": _last(client, now),
             "unfinished": now.unfinished,
+            "copies": [*copies.within(client, now), *copies.elsewhere(client, now)],
             "locked_by": str(mutex.holder_of(client, model) or "") or None,
         }
     click.echo(json.dumps(shown, indent=1)) if as_json else _show(shown)
@@ -91,6 +92,7 @@ def _sentences(shown: dict[str, Any]) -> Iterator[str]:
         yield "That move was cut short. The next octavo promote, rollback or nightly makes it."
     elif last and _moved_by_hand(shown):
         yield f"Since then aliases were moved by other means; octavo left them at {last['after']}."
+    yield from (f"Note: {each}." for each in shown["copies"])
     yield f"Asked: MLflow at {shown['mlflow']}"
     if shown["locked_by"]:
         yield f"Being changed by {shown['locked_by']}"

@@ -12,6 +12,8 @@ from pipeline.scorecard import Scorecard
 DIGEST = "octavo.digest"
 SHA256 = "model.sha256"
 VARIANT = "variant"
+FOLDER = "octavo.folder"
+"""Tag of a version: one digest of all files of its model, as it was registered."""
 MAJORITY = "baseline.beats_majority"
 """Whether the baseline is shown to be better than the constant answer: `yes` or `no`."""
 UNKNOWN = "unknown"

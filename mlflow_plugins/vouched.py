@@ -1,6 +1,6 @@
-"""Versions that are or were champion, held to what was judged: every file of theirs, by the audit log.
+"""Versions held to what was judged: every file of one that is or was champion by the audit log, else as registered.
 
-Whoever uses such a version asks here first: the deployment target, `octavo verify`, and whatever loads `models:/…`.
+Whoever uses a version asks here first: the deployment target, `octavo verify`, and whatever loads `models:/…`.
 """
 
 from collections.abc import Iterator
@@ -35,8 +35,7 @@ def folder(client: MlflowClient, version: ModelVersion, alias: str | None = None
     move = promotion(client, version, alias)
     model = registered.model_file(version)
     with registered.folder(client, version) as place:
-        if move is not None:
-            check(place, version, move)
+        check(place, version, move)
         registered.check(place / registered.place(model), model, registered.place(model))
         yield place
 
@@ -51,10 +50,11 @@ def promotion(client: MlflowClient, version: ModelVersion, alias: str | None = N
     now = standing.state(client, version.name)
     if not {HEAD, DONE, LOG} & now.tags.keys() and terms.DIGEST not in version.tags:
         return None
-    audit_log.check_done(now)
+    if now.head[0]:
+        audit_log.check_done(now)
     found = None
     for move in audit_log.backwards(client, now):
-        if move.name == _head(now):
+        if move.name == now.tags[HEAD]:
             _check_alias(now, move, alias)
         if move.action != "repair" and move.version == str(version.version):
             found = move
@@ -68,19 +68,17 @@ def promotion(client: MlflowClient, version: ModelVersion, alias: str | None = N
     return found
 
 
-def check(place: Path, version: ModelVersion, move: Move) -> None:
-    """Hold all files of a version's model to the record that made it champion.
+def check(place: Path, version: ModelVersion, move: Move | None) -> None:
+    """Hold all files of a version's model to the record that made it champion, else to what was registered.
 
     Raises:
         Damaged: one is another, missing or too many.
     """
-    if FOLDER in move.digests:
-        shown = f"version {version.version} of {version.name}"
-        registered.check_folder(place, move.digests[FOLDER], shown, move.sequence)
-
-
-def _head(now: State) -> str:
-    return now.tags[HEAD]
+    if move is not None and FOLDER in move.digests:
+        since = f"judged, by record {move.sequence} of its audit log"
+        registered.check_folder(place, move.digests[FOLDER], version, since)
+    else:
+        registered.check_folder(place, version.tags.get(terms.FOLDER), version, "registered")
 
 
 def _check_alias(now: State, last: Move, alias: str | None) -> None:

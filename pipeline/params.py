@@ -33,6 +33,9 @@ VARIANT_NAME = re.compile(r"(?P<format>onnx|litert)_(?P<precision>[a-z]+[0-9]+)(
 BUILT_IN = "pipeline.training.network"
 """The module of the networks that come with Octavo."""
 
+ALIAS = re.compile(r"(?!v\d+$)(?!latest$)[a-z0-9_-]{1,255}", re.ASCII)
+OWN_ALIASES = ("champion", "previous", "anchor")
+
 NETWORK = re.compile(r"[A-Za-z_]\w*((\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)?")
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -177,7 +180,27 @@ class Policy(Model):
         return self
 
 
+def _alias_name(name: str) -> str:
+    """MLflow takes letters, digits, `_` and `-`; a `v` with a number it takes for a version."""
+    if not ALIAS.fullmatch(name) or name in OWN_ALIASES or name != name.casefold():
+        raise ValueError(
+            "Input should be an alias in small letters, digits, '_' and '-', other than champion, previous and anchor"
+        )
+    return name
+
+
+class GuardedAliases(BaseModel):
+    """What of `registry` the server with the gate reads; the rest of it is for clients."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    guarded_aliases: tuple[Annotated[str, AfterValidator(_alias_name)], ...] = ()
+    """Aliases that on a server with the gate point only at versions that are or were champion."""
+
+
 class Registry(Model):
+    guarded_aliases: tuple[Annotated[str, AfterValidator(_alias_name)], ...] = ()
+    """As in `GuardedAliases`. The server's own file decides; `octavo audit` looks at these."""
     experiment: Annotated[str, Field(min_length=1, max_length=400)]
     """MLflow takes 500 characters; the nights and the audit log add some."""
     model: Annotated[str, AfterValidator(_model_name)]

@@ -29,9 +29,7 @@ BASELINE, VARIANT = "onnx_fp32", "litert_int8_static"
 CANNOT_MOVE_AN_ALIAS = {
     "create_registered_model",
     "update_registered_model",
-    "create_model_version",
     "update_model_version",
-    "transition_model_version_stage",
     "copy_model_version",
     "set_model_version_tag",
     "delete_model_version_tag",

@@ -12,7 +12,8 @@ from mlflow.exceptions import MlflowException
 
 from mlflow_plugins import deploying, deployment, litert, registered
 from mlflow_plugins.deployment import Settings
-from pipeline.errors import AuditFailed, ModelError, OctavoError
+from pipeline import signature
+from pipeline.errors import AuditFailed, ModelError
 from tests import keys
 from tests.mlflow_plugins.conftest import Octavo
 from tests.mlflow_plugins.measured_project import CLASSES, Project
@@ -83,7 +84,9 @@ def test_no_champion_is_used_whose_folder_was_changed(
     for load in loaders:
         with pytest.raises((MlflowException, ModelError)) as refused:
             load()
-        assert "Files beside the model of version 2 of octavo are not those that were judged" in str(refused.value)
+        assert "Files beside the model of version 2 of octavo are not those that were judged, by record 1" in str(
+            refused.value
+        )
         assert ("delete code/mlflow_plugins/__pycache__" in str(refused.value)) is (tamper is leave_compiled_code)
     assert not list((tmp_path / "after").iterdir())
     code, _, stderr = octavo("audit")
@@ -111,7 +114,9 @@ def test_what_is_signed_anew_after_a_change_does_not_verify(
     pair = keys.make(tmp_path, "signing", "phrase")
     monkeypatch.setenv("OCTAVO_SIGNING_PASSWORD", "phrase")
     add_a_file(place)
-    assert octavo("sign", "--key", str(pair.private))[0] == 0
+    code, _, stderr = octavo("sign", "--key", str(pair.private))
+    assert (code, "are not those that were judged" in stderr) == (1, True)
+    signature.sign(place, pair.private, "phrase")
     code, _, stderr = octavo("verify", "--key", str(pair.public))
     assert (code, "are not those that were judged" in stderr, stderr.count("\n")) == (1, True, 1)
 
@@ -132,10 +137,19 @@ def test_log_and_alias_have_to_say_what_is_in_service(project: Project, place: P
 
 
 @pytest.mark.slow
-def test_the_scorecard_of_what_was_never_champion_is_the_registered_one(project: Project, tmp_path: Path) -> None:
+@pytest.mark.parametrize("tamper", [change_class_names, add_a_file], ids=lambda f: f.__name__)
+def test_what_was_never_champion_is_used_and_promoted_as_it_was_registered(
+    tamper: Callable[[Path], None], project: Project, octavo: Octavo, tmp_path: Path
+) -> None:
     project.register()
     (folder,) = Path("mlruns").rglob(registered.model_id(project.client().get_model_version("octavo", "2")))
-    change_class_names(folder / "artifacts")
+    tamper(folder / "artifacts")
     (tmp_path / "cam").mkdir()
-    with pytest.raises(OctavoError, match=r"scorecard\.json of version 2 of octavo is not the one that was registered"):
+    sentence = "Files beside the model of version 2 of octavo are not those that were registered"
+    with pytest.raises(ModelError, match=sentence):
         deploying.prepare(tmp_path / "cam", "cam", "models:/octavo/2", None, Settings())
+    with pytest.raises(MlflowException, match=sentence):
+        mlflow.pyfunc.load_model("models:/octavo/2")
+    code, _, stderr = octavo("promote", VARIANT)
+    assert (code, sentence in stderr) == (1, True)
+    assert project.client().get_registered_model("octavo").aliases == {}
