@@ -48,12 +48,17 @@ def against_promotion(store: AbstractStore, move: Move, text: str, baseline: str
 
 
 def against_files(store: AbstractStore, move: Move, card: Scorecard | None = None) -> Iterator[str]:
-    """Where the files that MLflow holds of the version are not those of the record, and of its scorecard."""
-    version = store.get_model_version(move.model, move.version)
+    """Where the files that MLflow holds of the version are not those of a new record, and of its scorecard."""
     if FOLDER not in move.digests:
         yield "its record has no digest of all files of the model, as this release of Octavo writes it"
         return
-    yield from _in_files(store, version, move.digests.get("model", ""), move.digests[FOLDER], card)
+    yield from against_champion(store, move, card)
+
+
+def against_champion(store: AbstractStore, move: Move, card: Scorecard | None = None) -> Iterator[str]:
+    """As `against_files`, of a record that counts: those of earlier releases have the model file's digest alone."""
+    version = store.get_model_version(move.model, move.version)
+    yield from _in_files(store, version, move.digests.get("model", ""), move.digests.get(FOLDER), card)
 
 
 def _against_baseline(store: AbstractStore, model: str, card: Scorecard) -> Iterator[str]:

@@ -143,7 +143,7 @@ class Gatekeeper:
                 f"{what} of {name} points at a version that is champion, or was, and version {version} never was by "
                 "the audit log. Promote it first: octavo promote."
             )
-        if evidence.FOLDER in made[-1].digests and (wrong := list(evidence.against_files(self.store, made[-1]))):
+        if wrong := list(evidence.against_champion(self.store, made[-1])):
             raise refusal(f"{what} of {name} is not moved to version {version}: {'; '.join(wrong)}.")
 
     def _is_done(self, name: str, value: str) -> bool:

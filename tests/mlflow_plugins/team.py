@@ -23,10 +23,17 @@ ROOT = Path(__file__).parents[2]
 
 @contextmanager
 def gated(app: str, database: str, folder: Path, **settings: str) -> Iterator[str]:
-    """A server with that app of Octavo's, params.yaml's policy and these settings in its environment; its address."""
+    """A server with that app of Octavo's, which guards the alias `production`, too; its address.
+
+    It reads this repository's params.yaml, and has these settings in its environment.
+    """
+    params = folder / "params.yaml"
+    text = (ROOT / "params.yaml").read_text()
+    assert text.count("registry:\n") == 1
+    params.write_text(text.replace("registry:\n", "registry:\n  guarded_aliases: [production]\n"))
     with ExitStack() as running:
         with pytest.MonkeyPatch.context() as environment:
-            for name, value in {"OCTAVO_POLICY": str(ROOT / "params.yaml"), **settings}.items():
+            for name, value in {"OCTAVO_POLICY": str(params), **settings}.items():
                 environment.setenv(name, value)
             address = running.enter_context(servers.tracking(database, folder, "--app-name", app))
         yield address

@@ -10,13 +10,13 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from mlflow_plugins import aliases, audit_log, promotion
+from mlflow_plugins import aliases, audit_log, promotion, registered
 from mlflow_plugins import standing as state
 from pipeline.moves import Move
 from pipeline.scorecard import Scorecard
 from tests.mlflow_plugins.conftest import Octavo
 from tests.mlflow_plugins.measured_project import Project, worse
-from tests.mlflow_plugins.team import share, standing, tag
+from tests.mlflow_plugins.team import change_policy, share, standing, tag
 from tests.mlflow_plugins.test_app import loose
 
 pytestmark = pytest.mark.slow
@@ -70,6 +70,7 @@ def nothing_lost(project: Project) -> None:
 
 def another_baseline(project: Project) -> None:
     """It is held to itself under another name."""
+    change_policy(max_size_ratio=5.0)
     text = Path("params.yaml").read_text()
     Path("params.yaml").write_text(text.replace(f"baseline: {BASELINE}", f"baseline: {VARIANT}"))
     for variant in (BASELINE, VARIANT):
@@ -119,7 +120,8 @@ def test_files_and_records_that_are_made_up_are_not_promoted(shared: Project, oc
     record(client, model, forged)
     with pytest.raises(MlflowException, match="says what happened to it, and by the audit log that is not so"):
         client.set_model_version_tag(model, "1", aliases.RECORD, forged.name)
-    files = {"model": shared.scorecards.card(BASELINE).model.sha256, "folder": "0" * 64}
+    folder = registered.folder_digest(client, client.get_model_version(model, "1"))
+    files = {"model": shared.scorecards.card(BASELINE).model.sha256, "folder": folder}
     moves = [
         ("rollback", "1", BASELINE, files, "it was never champion"),
         ("promote", "1", VARIANT, first.digests, "sha256"),
@@ -156,7 +158,9 @@ def test_a_version_is_not_copied_in_nor_made_with_a_promotion(shared: Project, o
         with pytest.raises(MlflowException, match="is not copied into"):
             client.copy_model_version(source, model)
     with pytest.raises(MlflowException, match="was never promoted: it is not made with the tag"):
-        client.create_model_version(model, str(promoted.source), promoted.run_id, tags=promoted.tags)
+        client.create_model_version(
+            model, str(promoted.source), promoted.run_id, promoted.tags, model_id=registered.model_id(promoted)
+        )
     for name in ("promote.by", "rollback.when", "rolled.back", aliases.RECORD):
         with pytest.raises(MlflowException, match="by the audit log that is not so"):
             client.set_model_version_tag(model, "1", name, promoted.tags.get(name, "ada"))

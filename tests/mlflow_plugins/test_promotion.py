@@ -333,3 +333,14 @@ def test_nothing_is_promoted_from_a_baseline_that_answers_always_the_same_unless
     assert move.note == "a demonstration"
     assert [reason.rule for reason in move.reasons if not reason.met] == ["baseline"]
     assert octavo("replay")[0] == 0
+
+
+def test_figures_that_contradict_each_other_are_not_promoted(project: Project, octavo: Octavo) -> None:
+    size = project.scorecards.card(VARIANT).size
+    project.change(VARIANT, size=size.model_copy(update={"ratio": 0.1}))
+    project.register()
+    for wish in ((), ("--force", "--reason", "it is Friday")):
+        code, _, stderr = octavo("promote", VARIANT, *wish)
+        assert code == 1
+        assert "its figures contradict each other, size.ratio is 0.1, by its counts it is 0.5. Run dvc repro." in stderr
+    assert project.client().get_registered_model("octavo").aliases == {}
