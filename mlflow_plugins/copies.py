@@ -61,7 +61,7 @@ def within(client: MlflowClient, now: State) -> list[str]:
 
 def invented(client: MlflowClient, now: State, chain: Sequence[Move]) -> list[str]:
     """Versions that are no copies and read as if they had been champion, which the log does not say, a clause each."""
-    made = {move.version for move in chain if move.action != "repair"}
+    made = {move.number for move in chain if move.action != "repair"}
     return [
         f"version {version.version} reads as if it had been champion, and by no record it was"
         for version in _all(client, f"name = '{now.model}'")
@@ -87,7 +87,7 @@ def elsewhere(client: MlflowClient, now: State) -> list[str]:
 
 def strays(client: MlflowClient, chain: Sequence[Move], model: str, registry: Registry) -> list[str]:
     """Guarded aliases that point at versions which never were champion, a clause each."""
-    made = {move.version for move in chain if move.action != "repair"}
+    made = {move.number for move in chain if move.action != "repair"}
     there = client.get_registered_model(model).aliases
     found = {alias: str(there[alias]) for alias in registry.guarded_aliases if alias in there}
     return [

@@ -4,6 +4,7 @@ Whoever may promote sends the scorecards. How often a model's answers were right
 cannot measure. Sizes, digests and which file the baseline is, it looks at.
 """
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,9 @@ def against_promotion(store: AbstractStore, move: Move, text: str, baseline: str
         text: what was recorded beside it, JSON of `Grounds`.
         baseline: the variant that it has to be held to; None where the server was not told.
     """
+    if hashlib.sha256(text.encode()).hexdigest() != move.digests.get("grounds"):
+        yield "what it was judged by is not what the record names"
+        return
     try:
         grounds = json_file.parse_record(text, Grounds)
         card, reference = grounds.scorecards.card(grounds.variant), grounds.scorecards.card(grounds.baseline)

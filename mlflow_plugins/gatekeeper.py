@@ -137,7 +137,7 @@ class Gatekeeper:
 
     def _hold_to_champions(self, name: str, what: str, version: str) -> None:
         """Let what points at a version point at one that is or was champion, as it was judged."""
-        made = [each for each in self._chain(self._state(name)) if each.action != "repair" and each.version == version]
+        made = [each for each in self._chain(self._state(name)) if each.action != "repair" and each.number == version]
         if not made:
             raise refusal(
                 f"{what} of {name} points at a version that is champion, or was, and version {version} never was by "

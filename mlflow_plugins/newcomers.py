@@ -67,7 +67,7 @@ def in_mark(chain: list[Move], version: str, key: str, value: str | None) -> Ite
     """
     said: dict[str, set[str]] = {}
     for move in chain:
-        known = aliases.tags(move) if move.version == version else {}
+        known = aliases.tags(move) if move.number == version else {}
         if move.action == "rollback" and move.before.get("champion") == version:
             known = {**known, aliases.ROLLED_BACK: f"{move.when} by {move.who}"}
         for name, text in known.items():

@@ -56,7 +56,7 @@ def promotion(client: MlflowClient, version: ModelVersion, alias: str | None = N
     for move in audit_log.backwards(client, now):
         if move.name == now.tags[HEAD]:
             _check_alias(now, move, alias)
-        if move.action != "repair" and move.version == str(version.version):
+        if move.action != "repair" and move.number == str(version.version):
             found = move
             break
     if found is None and aliases.RECORD in version.tags:

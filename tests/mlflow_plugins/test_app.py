@@ -18,6 +18,7 @@ from mlflow.server import handlers
 from mlflow.store.model_registry.abstract_store import AbstractStore
 
 from mlflow_plugins import app, gatekeeper
+from mlflow_plugins.gatekeeper import Guarded
 from mlflow_plugins.standing import HEAD, LOG
 from pipeline.errors import ParamsError
 from tests.mlflow_plugins.conftest import Octavo
@@ -226,6 +227,21 @@ def test_the_policy_is_that_of_params_yaml_or_of_a_file_of_its_own(named: Path) 
     assert found.max_accuracy_drop == 0.01
     named.write_text(yaml.safe_dump(yaml.safe_load(whole)["policy"]))
     assert app.policy() == found
+
+
+def test_aliases_and_baseline_are_read_beside_the_policy(named: Path) -> None:
+    named.write_text((ROOT / "params.yaml").read_text())
+    assert app.guarded() == Guarded((), BASELINE)
+    policy = yaml.safe_load(named.read_text())["policy"]
+    named.write_text(yaml.safe_dump(policy))
+    assert app.guarded() == Guarded()
+    named.write_text(yaml.safe_dump({"policy": policy, "registry": {"guarded_aliases": ["production"]}}))
+    assert app.guarded() == Guarded(("production",))
+    named.write_text(yaml.safe_dump({"policy": policy, "registry": {"guarded_aliases": ["Champion"]}}))
+    with pytest.raises(
+        ParamsError, match=r"whose registry cannot be used: guarded_aliases\.0: Input should be an alias"
+    ):
+        app.guarded()
 
 
 @pytest.mark.parametrize(

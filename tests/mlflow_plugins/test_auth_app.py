@@ -6,6 +6,7 @@ import os
 import pytest
 from mlflow.exceptions import MlflowException
 
+from mlflow_plugins import promotion
 from tests.mlflow_plugins.conftest import Octavo
 from tests.mlflow_plugins.measured_project import Project, worse
 from tests.mlflow_plugins.team import Team, change_policy, share, standing, tag
@@ -123,3 +124,26 @@ def test_only_those_who_manage_the_model_force(registered: Project, team: Team, 
     team.become(owner)
     assert octavo("rollback", "1", "--reason", "back to float")[0] == 0
     assert octavo("audit")[0] == 0
+
+
+def test_those_who_promote_make_nothing_up(
+    registered: Project, team: Team, octavo: Octavo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, promoter = os.environ["MLFLOW_TRACKING_USERNAME"], team.add()
+    team.grant(promoter, "EDIT", *names(registered), registered.params.registry.experiment)
+    monkeypatch.setattr(promotion, "_check_figures", lambda _: None)
+    size = registered.scorecards.card(VARIANT).size
+    registered.change(VARIANT, size=size.model_copy(update={"file_bytes": 67, "ratio": 67 / 1352}))
+    team.become(promoter)
+    registered.register()
+    for user in (promoter, owner):
+        team.become(user)
+        for wish in ((), ("--force", "--reason", "it is Friday")):
+            code, _, stderr = octavo("promote", VARIANT, *wish)
+            assert (code, "the model file has 676 bytes, by its scorecard 67" in stderr) == (2, True), stderr
+    client, model = registered.client(), registered.params.registry.model
+    with pytest.raises(MlflowException, match="is not copied into"):
+        client.copy_model_version(f"models:/{model}/2", model)
+    with pytest.raises(MlflowException, match="never was by the audit log"):
+        client.set_registered_model_alias(model, "production", "2")
+    assert standing(registered) == {}
