@@ -88,7 +88,8 @@ def _in_files(
             path = place / registered.place(registered.model_file(version))
             yield from _in_bytes(path, sha256, card)
             if folder is not None and {registered.digest_of(place)} != {folder, version.tags.get(terms.FOLDER, folder)}:
-                yield f"files beside the model of version {version.version} are not those that the record names"
+                beside = f"files beside the model of version {version.version}"
+                yield f"{beside} are not those that the record names, or that were registered"
     except (OctavoError, MlflowException, OSError) as error:
         yield f"the files of version {version.version} cannot be read ({str(error).rstrip('.')})"
 

@@ -148,6 +148,26 @@ def test_files_and_records_that_are_made_up_are_not_promoted(shared: Project, oc
     assert octavo("audit")[0] == 0
 
 
+def test_a_file_that_was_put_beside_a_model_is_not_promoted_nor_guarded(
+    shared: Project, octavo: Octavo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared.register()
+    model, client = shared.params.registry.model, shared.client()
+    added = tmp_path / "numpy.py"
+    added.write_text("")
+    assert octavo("promote", VARIANT)[0] == 0
+    for number in ("1", "2"):
+        client.log_model_artifact(registered.model_id(client.get_model_version(model, number)), str(added))
+    with pytest.raises(MlflowException, match="files beside the model of version 2 are not those that the record"):
+        client.set_registered_model_alias(model, "production", "2")
+    code, _, stderr = octavo("promote", BASELINE, "--force", "--reason", "it is Friday")
+    assert (code, "Files beside the model of version 1 of " in stderr) == (1, True)
+    monkeypatch.setattr(registered, "checked_digest", registered.folder_digest)  # a client that does not look
+    code, _, stderr = octavo("promote", BASELINE, "--force", "--reason", "it is Friday")
+    assert (code, "files beside the model of version 1 are not those that the record names" in stderr) == (2, True)
+    assert standing(shared)["champion"] == "2"
+
+
 def test_a_version_is_not_copied_in_nor_made_with_a_promotion(shared: Project, octavo: Octavo) -> None:
     shared.register()
     model, client = shared.params.registry.model, shared.client()
