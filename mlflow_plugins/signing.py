@@ -42,9 +42,9 @@ def sign(version: str | None, key: Path | None) -> None:
         name, model_id = _name(found), registered.model_id(found)
         move = vouched.promotion(client, found, CHAMPION if version is None else None)
         with registered.folder(client, found) as folder:
-            vouched.check(folder, found, move)
             if faults := [*_faults(found, folder)]:
                 raise ModelError(f"{name} is not signed: {'; '.join(faults)}.")
+            vouched.check(folder, found, move)
             signer = signature.sign(folder, key, os.environ.get(PASSWORD))
             client.log_model_artifact(model_id, str(folder / signature.FILE))
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")

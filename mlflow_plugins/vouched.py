@@ -35,8 +35,11 @@ def folder(client: MlflowClient, version: ModelVersion, alias: str | None = None
     move = promotion(client, version, alias)
     model = registered.model_file(version)
     with registered.folder(client, version) as place:
+        name = registered.place(model)
+        if not (place / name).is_file():
+            raise registered.Damaged(f"Version {version.version} of {version.name} has no file {name} any more.")
+        registered.check(place / name, model, name)
         check(place, version, move)
-        registered.check(place / registered.place(model), model, registered.place(model))
         yield place
 
 
