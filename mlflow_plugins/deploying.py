@@ -2,14 +2,16 @@
 
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from mlflow_plugins import deployed, deployment, models, registered, vouched
+from mlflow_plugins import deployed, deployment, models, registered, terms, vouched
 from mlflow_plugins.deployment import Deployment, Settings
-from pipeline import model_files
+from pipeline import cards, json_file, model_files
 from pipeline.errors import ModelError
 
 URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
@@ -42,7 +44,7 @@ def prepare(folder: Path, name: str, model_uri: str, flavor: str | None, setting
     version, alias = _version(client, model_uri)
     with vouched.folder(client, version, alias) as place:
         path = place / registered.place(registered.model_file(version))
-        own, card = registered.flavor(path), registered.scorecard(version, place)
+        own, card = registered.flavor(path), _scorecard(version, place)
         if flavor not in (None, own):
             raise ModelError(f"{model_uri} has the flavor {own}, not {flavor}.")
         (tensor,) = models.FLAVORS[own].signature_of(path).inputs.inputs
@@ -74,3 +76,22 @@ def _version(client: MlflowClient, model_uri: str) -> tuple[ModelVersion, str | 
     if named["alias"]:
         return client.get_model_version_by_alias(named["name"], named["alias"]), named["alias"]
     return client.get_model_version(named["name"], named["version"]), None
+
+
+def _scorecard(version: ModelVersion, folder: Path) -> dict[str, Any] | None:
+    """The scorecard in a version's folder, the one that it was registered with; None where there is none.
+
+    Raises:
+        Damaged: it is another.
+    """
+    path = folder / cards.SCORECARD
+    if not path.exists():
+        return None
+    with suppress(json_file.Unreadable, KeyError, TypeError, AttributeError, ValueError):
+        card = json_file.read(path)
+        if terms.digest_of(card) == version.tags.get(terms.DIGEST):
+            return dict(card)
+    raise registered.Damaged(
+        f"{cards.SCORECARD} of version {version.version} of {version.name} is not the one that was registered. "
+        "Take another version, or run dvc repro."
+    )

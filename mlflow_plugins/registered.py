@@ -2,17 +2,16 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 
 from mlflow_plugins import terms
-from pipeline import cards, files, json_file, layout, model_files
+from pipeline import files, layout, model_files
 from pipeline.errors import ModelError
 from pipeline.scorecard import ModelFile
 
@@ -155,25 +154,6 @@ def check_folder(folder: Path, digest: str | None, version: ModelVersion, since:
     raise Damaged(
         f"Files beside the model of version {version.version} of {version.name} are not those that were {since}. "
         f"Nothing of it is used.{left} Take another version, or promote one: octavo promote."
-    )
-
-
-def scorecard(version: ModelVersion, folder: Path) -> dict[str, Any] | None:
-    """The scorecard in a version's folder, the one that it was registered with; None where there is none.
-
-    Raises:
-        Damaged: it is another.
-    """
-    path = folder / cards.SCORECARD
-    if not path.exists():
-        return None
-    with suppress(json_file.Unreadable, KeyError, TypeError, AttributeError, ValueError):
-        card = json_file.read(path)
-        if terms.digest_of(card) == version.tags.get(terms.DIGEST):
-            return dict(card)
-    raise Damaged(
-        f"{cards.SCORECARD} of version {version.version} of {version.name} is not the one that was registered. "
-        "Take another version, or run dvc repro."
     )
 
 

@@ -99,8 +99,9 @@ def _plan(client: MlflowClient, number: str, basis: Checked, reason: str | None)
     file = registered.model_file(version)
     with registered.fetched(client, version):
         pass
-    folder = registered.checked_digest(client, version)
     before = next((move for move in reversed(basis.chain) if move.version == number and "folder" in move.digests), None)
+    digest = registered.checked_digest if before is None else registered.folder_digest
+    folder = digest(client, version)
     if before is not None and before.digests["folder"] != folder:
         raise registered.Damaged(
             f"Version {number} of {model} has other files beside its model than when it was champion by record "

@@ -130,7 +130,7 @@ def test_those_who_promote_make_nothing_up(
     registered: Project, team: Team, octavo: Octavo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, promoter = os.environ["MLFLOW_TRACKING_USERNAME"], team.add()
-    team.grant(promoter, "EDIT", *names(registered), registered.params.registry.experiment)
+    team.grant(promoter, "EDIT", *names(registered))
     monkeypatch.setattr(promotion, "_check_figures", lambda _: None)
     size = registered.scorecards.card(VARIANT).size
     registered.change(VARIANT, size=size.model_copy(update={"file_bytes": 67, "ratio": 67 / 1352}))
