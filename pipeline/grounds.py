@@ -68,6 +68,8 @@ def faults(grounds: Grounds) -> Iterator[str]:
     yield from found
     if found:
         return
+    if grounds.sure is not None and not 0 < grounds.sure < 1:
+        yield f"sure is {grounds.sure:g}, and no confidence"
     n, same = card.quality.n, grounds.same_answers
     if not 0 <= same <= 1 or abs(same * n - round(same * n)) > contradictions.EXACT * n:
         yield f"same_answers is {same:g}, and no share of {n} images"
