@@ -1,6 +1,7 @@
 """What a promotion is judged by: all of it, so that the same verdict can be found again from the record alone."""
 
 from collections.abc import Iterator
+from typing import Annotated
 
 from pydantic import Field
 
@@ -20,7 +21,7 @@ class Grounds(Record):
     baseline: str
     policy: Policy
     scorecards: Scorecards
-    sure: float | None = None
+    sure: Annotated[float, Field(gt=0, le=1 - 1e-12)] | None = None
     """One-sided confidence with which accuracy had to be shown to be kept, where that was more than the policy's: a
     night's, which judges the same test images again and again. See `lifetime`."""
     same_answers: float
@@ -68,8 +69,6 @@ def faults(grounds: Grounds) -> Iterator[str]:
     yield from found
     if found:
         return
-    if grounds.sure is not None and not 0 < grounds.sure < 1:
-        yield f"sure is {grounds.sure:g}, and no confidence"
     n, same = card.quality.n, grounds.same_answers
     if not 0 <= same <= 1 or abs(same * n - round(same * n)) > contradictions.EXACT * n:
         yield f"same_answers is {same:g}, and no share of {n} images"

@@ -112,11 +112,12 @@ def on_selection(variants: Sequence[str]) -> dict[str, float]:
 def said(sure: Mapping[str, float], params: Params) -> str:
     """What a night asked for, and what a promotion by hand would, in a sentence."""
     first = next(iter(sure))
+    others = ", and the variants after it with more" if len(sure) > 1 else ""
     return (
         f"So that the chance of any false promotion in {NIGHTS} nights is at most "
         f"{params.nightly.false_promotions:.2g} (nightly.false_promotions), a night asks {first} to show with "
-        f"{100 * sure[first]:.6g}% confidence that it keeps its accuracy, and the variants after it with more; octavo "
-        f"promote by hand asks for {100 * params.policy.confidence:g}%."
+        f"{100 * sure[first]:.6g}% confidence that it keeps its accuracy{others}; octavo promote by hand asks for "
+        f"{100 * params.policy.confidence:g}%."
     )
 
 

@@ -70,6 +70,8 @@ def ask(place: str, value: Any) -> None:
         ("nightly.keep", {"days": 10**12}, "less than or equal to 36500"),
         ("nightly.fetch", "python fetch.py", "a list, got 'python fetch.py'"),
         ("nightly.heartbeat", "file:///etc/passwd", "pattern"),
+        ("nightly.false_promotions", 0, "greater than or equal to 0.001"),
+        ("nightly.false_promotions", True, "a number"),
         ("variants.onnx_fp32", 3, "a mapping, got 3"),
     ],
 )
