@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -197,7 +198,9 @@ def test_grounds_are_held_together(pair: list[Scorecard]) -> None:
     assert list(faults(grounds)) == []
     assert "no share of 600 images" in "; ".join(faults(grounds.model_copy(update={"same_answers": 0.99999})))
     assert list(faults(grounds.model_copy(update={"same_answers": 1.01})))
-    assert list(faults(grounds.model_copy(update={"sure": 7.0}))) == ["sure is 7, and no confidence"]
+    for sure in (7.0, 1.0, 0.0):
+        with pytest.raises(ValidationError):
+            Grounds.model_validate(grounds.model_dump() | {"sure": sure})
     better = {"champion": beside["champion"].model_copy(update={"broke": 0})}
     assert "beside the champion" in "; ".join(faults(grounds.model_copy(update={"beside": better})))
     other = {"champion": beside["champion"].model_copy(update={"per_class": {"any": (0, 0, 600)}})}
