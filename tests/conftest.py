@@ -13,7 +13,7 @@ import pytest
 from pipeline import sources
 from pipeline.params import Data
 from pipeline.splits import Samples, Split, pixels
-from tests import servers
+from tests import process, servers
 
 HEAVY = ("slow", "browser", "end_to_end")
 EXAMPLES = int(os.environ.get("OCTAVO_EXAMPLES", "100"))
@@ -40,14 +40,8 @@ def settings() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def process_state() -> Iterator[None]:
     """Undo what the test does to the process."""
-    folder, environment = Path.cwd(), dict(os.environ)
-    yield
-    if "mlflow" in sys.modules:
-        sys.modules["mlflow"].set_tracking_uri(None)
-        sys.modules["mlflow"].set_registry_uri(None)
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(folder)
+    with process.undone():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,34 +2,71 @@
 
 import io
 import json
+import os
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click import Command
+from click.testing import CliRunner
 
-from mlflow_plugins import aliases, audit, audit_log, holder, rollback, standing
+from mlflow_plugins import aliases, audit, audit_log, holder, promotion, rollback, standing
 from mlflow_plugins.standing import DONE, HEAD, LOG
 from pipeline import layout, moves
 from pipeline.params import Registry
+from tests import process
+from tests.mlflow_plugins import measured_project
 from tests.mlflow_plugins.conftest import Octavo, own_copy
 from tests.mlflow_plugins.measured_project import WEIGHTS, Project, worse
 
 VARIANT = "litert_int8_static"
 
 
-@pytest.fixture
-def promoted(project: Project, octavo: Octavo) -> Project:
-    """Two promotions, the second by force, and a way back."""
-    project.register()
-    assert octavo("promote", VARIANT)[0] == 0
-    project.weigh(VARIANT, worse(60))
-    project.register()
-    assert octavo("promote", VARIANT, "--force", "--reason", "try it")[0] == 0
-    assert octavo("rollback")[0] == 0
+@pytest.fixture(scope="module")
+def history(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Two promotions, the second by force, and a way back; beside the project's folder lies a copy of it."""
+    folder = tmp_path_factory.mktemp("history") / "project"
+    folder.mkdir()
+    with process.undone():
+        os.chdir(folder)
+        project = measured_project.make(folder, empty_store, "onnx_fp32", VARIANT)
+        project.register()
+        typed(promotion.promote, VARIANT)
+        project.weigh(VARIANT, worse(60))
+        project.register()
+        typed(promotion.promote, VARIANT, "--force", "--reason", "try it")
+        typed(rollback.rollback)
+    shutil.copytree(folder, folder.with_name("pristine"))
     return project
+
+
+def typed(command: Command, *arguments: str) -> None:
+    assert CliRunner().invoke(command, arguments).exit_code == 0
+
+
+@pytest.fixture
+def promoted(history: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """The project of `history` as it was; the database is written over, since MLflow keeps it open."""
+    folder, pristine = history.folder, history.folder.with_name("pristine")
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif not path.name.startswith("mlflow.db"):
+            path.unlink()
+    shutil.copytree(pristine, folder, ignore=shutil.ignore_patterns("mlflow.db*"), dirs_exist_ok=True)
+    with (
+        closing(sqlite3.connect(pristine / "mlflow.db")) as then,
+        closing(sqlite3.connect(folder / "mlflow.db")) as now,
+    ):
+        then.backup(now)
+    monkeypatch.chdir(folder)
+    return replace(history)
 
 
 def test_a_whole_log_is_said_to_be_whole(promoted: Project, octavo: Octavo) -> None:
