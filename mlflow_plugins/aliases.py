@@ -7,13 +7,13 @@ is written, the log, the tags, this machine's copy and the aliases are held to e
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from mlflow_plugins import audit_copy, audit_log, holder, standing
+from mlflow_plugins import audit_copy, audit_log, holder, identity, standing
 from mlflow_plugins.standing import CHAMPION, DONE, ORDER, State
 from pipeline import moves, wording
 from pipeline.errors import AuditFailed, PromotionRefused
@@ -33,6 +33,8 @@ class Checked:
     chain: list[Move]
     gone: Aliases
     """Aliases that the last record left, and MLflow dropped, as their versions were deleted."""
+    who: str
+    """As the server knows whoever asks; where it asks nobody, account and machine."""
 
     @property
     def next(self) -> dict[str, Any]:
@@ -44,7 +46,7 @@ class Checked:
             "before": self.now.aliases,
             "gone": self.gone,
             "when": holder.now().isoformat(timespec="seconds"),
-            "who": holder.owner(),
+            "who": self.who,
         }
 
 
@@ -64,7 +66,7 @@ def checked(client: MlflowClient, model: str) -> Checked:
         found.append(moved(now, chain[-1]))
     if found:
         raise AuditFailed(f"The audit log of {model} does not hold: {'; '.join(found)}. {audit_log.REPAIR}")
-    return Checked(now, chain, lost)
+    return Checked(now, chain, lost, identity.name())
 
 
 def moved(now: State, last: Move) -> str:
@@ -102,7 +104,7 @@ def settle(client: MlflowClient, model: str, still_held: Callable[[], None]) -> 
             f"Move {move.sequence} of {model} was cut short, and since then a version was deleted that it leaves an "
             f"alias at: {moves.said(lost)}. {audit_log.REPAIR}"
         )
-    return Checked(make(client, found.now, move, still_held), found.chain, {})
+    return replace(found, now=make(client, found.now, move, still_held), gone={})
 
 
 def strayed(now: State, move: Move) -> Aliases:
@@ -120,9 +122,24 @@ def move(client: MlflowClient, planned: Move, grounds: str | None, still_held: C
     """Write `planned` down, then make it. The caller holds the mutex.
 
     Raises:
-        PromotionRefused: the aliases are no longer where they were when the move was planned; nothing has moved.
-        AuditFailed: as `settle`; nothing has moved.
         ModelError: this machine's copy of the log cannot be written; nothing has moved.
+        And as `begin`; nothing has moved.
+    """
+    found = begin(client, planned, still_held)
+    audit_copy.prepare(found.now, found.chain)
+    still_held()
+    audit_log.append(client, found.now, planned, grounds)
+    made = make(client, found.now, planned, still_held)
+    audit_copy.update(made, [*found.chain, planned])
+    return made
+
+
+def begin(client: MlflowClient, planned: Move, still_held: Callable[[], None]) -> Checked:
+    """Where the model stands, `planned` being what comes next. The caller holds the mutex.
+
+    Raises:
+        PromotionRefused: the aliases are no longer where they were when the move was planned.
+        AuditFailed: as `settle`.
         ParamsError: the record would hold characters that break a line.
     """
     for words in filter(None, (planned.note, planned.who, planned.variant)):
@@ -134,12 +151,7 @@ def move(client: MlflowClient, planned: Move, grounds: str | None, still_held: C
             f"{planned.variant} is not promoted: while it was judged, the champion of {planned.model} became version "
             f"{now.champion or 'none'}, and it was held to version {planned.before.get(CHAMPION, 'none')}. Try again."
         )
-    audit_copy.prepare(now, found.chain)
-    still_held()
-    audit_log.append(client, now, planned, grounds)
-    made = make(client, now, planned, still_held)
-    audit_copy.update(made, [*found.chain, planned])
-    return made
+    return found
 
 
 def make(client: MlflowClient, now: State, move: Move, still_held: Callable[[], None]) -> State:

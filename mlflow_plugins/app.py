@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
-from flask import Flask
+from flask import Flask, Response
 from mlflow.environment_variables import _MLFLOW_SGI_NAME
 from mlflow.server import app as mlflow_app
 from mlflow.server.fastapi_app import create_fastapi_app
-from mlflow.server.handlers import _get_model_registry_store
+from mlflow.server.handlers import _get_model_registry_store, _get_rest_path
 from pydantic import ValidationError
 from uvicorn.config import STARTUP_FAILURE
 
+from mlflow_plugins import identity
+from mlflow_plugins.four_eyes import Sender
 from mlflow_plugins.gatekeeper import Guarded, MayForce, guard
+from mlflow_plugins.identity import Gate
 from pipeline import yaml_file
 from pipeline.errors import OctavoError, ParamsError
 from pipeline.params import GuardedAliases, Policy, faults
@@ -34,14 +37,25 @@ def create_app() -> FastAPI | Flask:
 
     Without a policy the server ends, and does not start the worker again.
     """
-    keep_gate(lambda: False)
+    keep_gate(lambda: False, lambda: None)
     return create_fastapi_app(mlflow_app) if _MLFLOW_SGI_NAME.get() == "uvicorn" else mlflow_app
 
 
-def keep_gate(may_force: MayForce) -> None:
+def keep_gate(may_force: MayForce, sender: Sender) -> None:
     """Guard this process's registry store by the policy that the environment names, or end the process."""
     with _or_not_start():
-        guard(_get_model_registry_store(), policy(), may_force, guarded())
+        found = policy()
+        guard(_get_model_registry_store(), found, may_force, guarded(), sender)
+
+    def tell() -> Response:
+        return Response(Gate(approvals=found.approvals, user=sender()).model_dump_json(), mimetype="application/json")
+
+    mlflow_app.add_url_rule(route(), "octavo_gate", tell)
+
+
+def route() -> str:
+    """Where a client asks the server what it holds promotions to, and who it is."""
+    return str(_get_rest_path(identity.ROUTE))
 
 
 def policy() -> Policy:

@@ -1,17 +1,14 @@
 """`octavo audit` and `octavo replay`: whether the log, the aliases, the bytes and the verdicts are what they were."""
 
-import math
-from collections.abc import Iterator
+import json
+from collections.abc import Sequence
 
 import click
 from mlflow import MlflowClient
 
-from mlflow_plugins import audit_log, copies, repair, soundness, standing, tracking
+from mlflow_plugins import audit_log, copies, repair, soundness, standing, tracking, verdicts
 from mlflow_plugins.soundness import Found
-from pipeline import json_file
-from pipeline.decision import Reason
 from pipeline.errors import AuditFailed, ModelError
-from pipeline.grounds import Grounds, judge
 from pipeline.moves import Move
 from pipeline.params import load_params
 
@@ -22,10 +19,13 @@ from pipeline.params import load_params
 )
 @click.option("--yes", is_flag=True, help="With --repair: do it without asking; needs --reason.")
 @click.option("--reason", help="With --repair: why, in your words; it is recorded.")
-def audit(mend: bool, yes: bool, reason: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print all records, and what does not fit, as JSON.")
+def audit(mend: bool, yes: bool, reason: str | None, as_json: bool) -> None:
     """Verify the log of promotions, and that every promoted version still has the bytes that were judged."""
     if not mend and (yes or reason):
         raise click.UsageError("--yes and --reason belong to --repair.")
+    if mend and as_json:
+        raise click.UsageError("--repair asks and tells in words: leave --json out.")
     if yes and not (reason and reason.strip()):
         raise click.UsageError("--yes needs --reason '…': a repair is recorded, and why it was made.")
     registry = load_params().registry
@@ -33,10 +33,11 @@ def audit(mend: bool, yes: bool, reason: str | None) -> None:
     with tracking.connected(existing=True) as client:
         standing.known(client, model)
         found = soundness.examine(client, model)
-        for move in found.chain:
-            click.echo(
-                f"{move.sequence:4}  {move.when}  {move.action:9}  version {move.version:4}  {move.variant}  {move.who}"
-            )
+        if as_json:
+            shown = [move.model_dump(mode="json") for move in found.chain]
+            click.echo(json.dumps({"model": model, "moves": shown, "faults": list(map(str, found.faults))}, indent=1))
+        else:
+            _show(found.chain)
         if mend:
             _repair(client, found, yes, reason)
             found = soundness.examine(client, model)
@@ -47,6 +48,8 @@ def audit(mend: bool, yes: bool, reason: str | None) -> None:
         raise AuditFailed(
             f"The audit log of {model} does not hold: {'; '.join(map(str, found.faults))}. {audit_log.REPAIR}"
         )
+    if as_json:
+        return
     accepted = [each for move in found.chain for each in move.known]
     click.echo(
         f"{len(found.chain)} moves of {model}: the chain is whole, and every version has the bytes that were judged"
@@ -71,12 +74,19 @@ def replay(record: int | None) -> None:
             text = audit_log.grounds(client, now, move)
         except AuditFailed as error:
             raise AuditFailed(f"Record {move.sequence} of {model} does not hold: {error}.") from None
-    if faults := [*_in_verdict(move, text)]:
+    if faults := [*verdicts.differences(move, text)]:
         raise AuditFailed(f"Record {move.sequence} of {model} does not hold: {'; '.join(faults)}.")
     for reason in move.reasons:
         click.echo(f"{'met' if reason.met else 'unmet'}: {reason}")
     forced = f", forced: {move.note}" if move.note else ""
     click.echo(f"Record {move.sequence}: {move.variant} is judged as it was on {move.when}{forced}.")
+
+
+def _show(chain: Sequence[Move]) -> None:
+    for move in chain:
+        approved = f", approved by {', '.join(move.approved)}" if move.approved else ""
+        moved = f"{move.sequence:4}  {move.when}  {move.action:9}  version {move.version:4}  {move.variant}"
+        click.echo(f"{moved}  {move.who}{approved}")
 
 
 def _repair(client: MlflowClient, found: Found, yes: bool, reason: str | None) -> None:
@@ -92,25 +102,3 @@ def _repair(client: MlflowClient, found: Found, yes: bool, reason: str | None) -
         reason = reason or click.prompt("Why, in your words")
     made = repair.repair(client, found.now.model, str(reason))
     click.echo(f"Repaired, and recorded as move {made.sequence}.")
-
-
-def _in_verdict(move: Move, text: str) -> Iterator[str]:
-    try:
-        again = judge(json_file.parse_record(text, Grounds)).reasons
-    except json_file.Unreadable as error:
-        yield f"what it was judged by cannot be read by this release of Octavo ({error})"
-        return
-    before = {reason.rule: reason for reason in move.reasons}
-    for reason in again:
-        if not _alike(before.pop(reason.rule, None), reason):
-            yield f"{reason.rule} is now {reason}"
-    yield from (f"{rule} is judged no more" for rule in before)
-
-
-def _alike(one: Reason | None, other: Reason) -> bool:
-    """Equal to what another release of a numerical library may compute otherwise."""
-    if one is None or one.code != other.code:
-        return False
-    if one.value is None or other.value is None:
-        return one.value is other.value
-    return math.isclose(one.value, other.value, rel_tol=1e-6, abs_tol=1e-9)

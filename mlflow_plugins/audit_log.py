@@ -21,14 +21,14 @@ from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from mlflow_plugins import tracking
-from mlflow_plugins.standing import DONE, HEAD, LOG, State
+from mlflow_plugins.standing import APPROVED, DONE, HEAD, LOG, REQUEST, State
 from pipeline import moves
 from pipeline.errors import AuditFailed
 from pipeline.moves import Move
 
 OF = "audit.of"
 """Tag of the run that holds the records: the registered model."""
-RECORDS, GROUNDS = "records", "grounds"
+RECORDS, GROUNDS, REQUESTS = "records", "grounds", "requests"
 NAMED = re.compile(r"(?P<sequence>\d{6,})(-[0-9a-f]{64}(\.\d+)?)?\.json", re.ASCII)
 """Files of records: number and hash, and a number where one was changed and put back beside; those of earlier releases
 bear the first alone."""
@@ -49,6 +49,24 @@ def append(client: MlflowClient, now: State, move: Move, grounds: str | None) ->
     if now.tags.get(LOG) != run:
         client.set_registered_model_tag(now.model, LOG, run)
     client.set_registered_model_tag(now.model, HEAD, move.name)
+
+
+def ask(client: MlflowClient, now: State, asked: Move, grounds: str) -> None:
+    """Put a request in place of the open one, whose approvals go first. The caller holds the mutex."""
+    run = run_id(client, now) or _create_run(client, now.model)
+    client.log_text(run, grounds, place(GROUNDS, asked))
+    client.log_text(run, asked.line(), place(REQUESTS, asked))
+    if now.tags.get(LOG) != run:
+        client.set_registered_model_tag(now.model, LOG, run)
+    if APPROVED in now.tags:
+        client.delete_registered_model_tag(now.model, APPROVED)
+    client.set_registered_model_tag(now.model, REQUEST, asked.name)
+
+
+def store(client: MlflowClient, now: State, move: Move) -> None:
+    """Put a record beside the log, where it counts for nothing as long as the head does not name it."""
+    run = run_id(client, now) or _create_run(client, now.model)
+    client.log_text(run, move.line(), place(RECORDS, move))
 
 
 def read(client: MlflowClient, now: State) -> list[Move]:
@@ -141,6 +159,22 @@ def grounds(client: MlflowClient, now: State, move: Move) -> str:
     others = ", ".join(sorted(hashlib.sha256(text.encode()).hexdigest()[:12] for text in found))
     what = f"changed, to {others}" if found else "removed"
     raise AuditFailed(f"what record {move.sequence} was judged by was {what}")
+
+
+def requests(client: MlflowClient, now: State, sequence: int) -> Iterator[Move]:
+    """What was asked for as the record of that number; files that are no records are left out."""
+    for text in _texts(client, now, REQUESTS, sequence):
+        with suppress(AuditFailed):
+            yield moves.parse(text, "The request")
+
+
+def is_granted(client: MlflowClient, now: State, sequence: int, request: str) -> bool:
+    """Whether a record of that number says that this request was approved."""
+    for text in _texts(client, now, RECORDS, sequence):
+        with suppress(AuditFailed):
+            if moves.parse(text, "The record").request == request:
+                return True
+    return False
 
 
 def run_id(client: MlflowClient, now: State) -> str | None:

@@ -20,9 +20,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.store.model_registry.abstract_store import AbstractStore
 
-from mlflow_plugins import evidence, ledger, newcomers, standing, terms, warrant
+from mlflow_plugins import audit_log, evidence, four_eyes, ledger, newcomers, standing, terms, warrant
 from mlflow_plugins.aliases import RECORD
-from mlflow_plugins.standing import ANCHOR, CHAMPION, DONE, HEAD, LOG, ORDER, PREVIOUS, State
+from mlflow_plugins.four_eyes import Sender
+from mlflow_plugins.standing import ANCHOR, APPROVED, CHAMPION, DONE, HEAD, LOG, ORDER, PREVIOUS, REQUEST, State
 from pipeline.errors import AuditFailed, OctavoError
 from pipeline.moves import Aliases, Move
 from pipeline.params import Policy
@@ -52,6 +53,10 @@ class Gatekeeper:
     policy: Policy
     may_force: MayForce
     guarded: Guarded
+    sender: Sender
+
+    def create_registered_model(self, name: str, tags: list[RegisteredModelTag] | None = None, **_: object) -> None:
+        _refuse(four_eyes.in_names([tag.key for tag in tags or ()], is_new=True))
 
     def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
         names = (*ORDER, *self.guarded.aliases)
@@ -79,8 +84,13 @@ class Gatekeeper:
 
     def set_registered_model_tag(self, name: str, tag: RegisteredModelTag) -> None:
         tags = self._tags(name)
+        _refuse(four_eyes.in_names([tag.key], is_new=False))
         if tag.key == HEAD and tag.value != tags.get(HEAD):
-            self._judge(self._next(name, tag.value))
+            move = self._next(name, tag.value)
+            self._hold_to_four_eyes(move)
+            self._judge(move)
+        if tag.key in (REQUEST, APPROVED) and tag.value != tags.get(tag.key):
+            self._hear(name, tag)
         if tag.key == LOG and tag.value != tags.get(LOG) and (HEAD in tags or not ledger.holds_log(name, tag.value)):
             raise refusal(f"The tag {LOG} of {name} is not set so: it says where the audit log is.")
         if tag.key == DONE and tag.value != tags.get(DONE) and not self._is_done(name, tag.value):
@@ -187,21 +197,39 @@ class Gatekeeper:
         sequence, last = now.head
         return self._record(now, sequence, last) if sequence else None
 
-    def _next(self, name: str, value: str | None) -> Move:
+    def _hear(self, name: str, tag: RegisteredModelTag) -> None:
+        """Let somebody ask for a promotion, or approve it, in their own name."""
+        now = self._state(name)
+        named = tag.value if tag.key == REQUEST else now.tags.get(REQUEST)
+        asked = self._next(name, named, audit_log.REQUESTS)
+        if tag.key == REQUEST:
+            _refuse(four_eyes.in_request(now, asked, self.sender()))
+        else:
+            _refuse(four_eyes.in_approval(now, asked, tag.value, self.sender()))
+        self._judge(asked)
+
+    def _hold_to_four_eyes(self, move: Move) -> None:
+        now, needed = self._state(move.model), self.policy.approvals
+        asked = self._record(now, move.sequence, move.request, audit_log.REQUESTS) if move.request else None
+        _refuse(four_eyes.in_move(now, move, asked, self.sender(), needed))
+        if needed and move.action != "promote":
+            _refuse(four_eyes.in_way_round(move, self._chain(now)))
+
+    def _next(self, name: str, value: str | None, kind: str = audit_log.RECORDS) -> Move:
         """The record that a new `audit.head` names, held to the one before and to where the aliases stand."""
         now = self._state(name)
         sequence, last = now.head
         number, _, hash_ = (value or "").partition(" ")
         if number != str(sequence + 1):
             raise refusal(f"Record {sequence + 1} of the audit log of {name} comes next, not {number or 'none'}.")
-        move = self._record(now, sequence + 1, hash_)
+        move = self._record(now, sequence + 1, hash_, kind)
         if move.model != name or move.parent != last or move.before != now.aliases or not _is_one_move(move):
             raise refusal(f"Record {number} of the audit log of {name} does not follow from where its aliases stand.")
         return move
 
-    def _record(self, now: State, sequence: int, hash_: str) -> Move:
+    def _record(self, now: State, sequence: int, hash_: str, kind: str = audit_log.RECORDS) -> Move:
         try:
-            return ledger.record(now, sequence, hash_)
+            return ledger.record(now, sequence, hash_, kind)
         except AuditFailed as error:
             raise refusal(str(error)) from None
 
@@ -234,7 +262,8 @@ class Gatekeeper:
             return list(warrant.objections(move, ledger.grounds(now, move), tags, self.policy))
         sequence, _, hash_ = tags.get(RECORD, "").partition(" ")
         before = self._record(now, int(sequence), hash_) if sequence.isdigit() else None
-        if before is None or before not in self._chain(now):  # anybody may have put it beside them
+        # Anybody may put a record beside those of the log.
+        if before is None or before.action == "repair" or before not in self._chain(now):
             return ["it was never champion"]
         if before.version != move.version or before.digests["model"] != move.digests["model"]:
             return ["it was champion with other bytes"]
@@ -284,9 +313,9 @@ CHECKED = tuple(name for name in vars(Gatekeeper) if not name.startswith("_"))
 """Methods of the store that can move an alias, or what its move rests on."""
 
 
-def guard(store: AbstractStore, policy: Policy, may_force: MayForce, guarded: Guarded) -> None:
+def guard(store: AbstractStore, policy: Policy, may_force: MayForce, guarded: Guarded, sender: Sender) -> None:
     """Let `store` ask a gatekeeper before each write that can move an alias."""
-    keeper = Gatekeeper(store, policy, may_force, guarded)
+    keeper = Gatekeeper(store, policy, may_force, guarded, sender)
     for name in CHECKED:
         setattr(store, name, _checked(getattr(store, name), getattr(keeper, name)))
 

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from mlflow.entities.model_registry import ModelVersion
 
-from mlflow_plugins import aliases, standing, terms, tracking
+from mlflow_plugins import aliases, request, standing, terms, tracking
 from mlflow_plugins.dvc_commands import dvc
 from pipeline import layout, snapshot
 from pipeline.params import Params
@@ -22,20 +22,23 @@ REMOVED = re.compile(r"Removed (\d+) ")
 def tidy(params: Params, log: Path) -> dict[str, int]:
     """Remove what is older than `nightly.keep` says; how much of each kind.
 
-    Kept whatever their age: versions that an alias points to or that were ever promoted, with their runs, and those
-    of the present scorecards; in DVC's cache what the workspace, a tag, an experiment or one of the last commits needs.
+    Kept whatever their age: versions that an alias points to, that were ever promoted or that somebody asks for, with
+    their runs, and those of the present scorecards; in DVC's cache what the workspace, a tag, an experiment or one of
+    the last commits needs.
     """
     before = time.time() - params.nightly.keep.days * DAY
     with tracking.connected() as client:
-        removed = _old_runs(client, params, before)
-        kept = set(standing.state(client, params.registry.model).aliases.values())
+        now = standing.state(client, params.registry.model)
+        asked = request.opened(client, now)
+        kept = {*now.aliases.values(), *([asked.asked.version] if asked else [])}
+        removed = _old_runs(client, params, before, kept)
     removed["logs"] = sum(_unlink(path, before) for path in layout.NIGHTS.glob("*.log"))
     removed["trials"] = sum(_unlink(path, before) for path in layout.TRIALS.glob("*.json"))
     removed["cache"] = _unused_cache(params, kept, log)
     return {kind: count for kind, count in removed.items() if count}
 
 
-def _old_runs(client: MlflowClient, params: Params, before: float) -> dict[str, int]:
+def _old_runs(client: MlflowClient, params: Params, before: float, kept: set[str]) -> dict[str, int]:
     experiment = client.get_experiment_by_name(params.registry.experiment)
     if experiment is None:
         return {}
@@ -44,7 +47,7 @@ def _old_runs(client: MlflowClient, params: Params, before: float) -> dict[str, 
     gone = {"runs": 0, "versions": 0}
     for run in _runs(client, experiment.experiment_id, int(before * 1000)):
         own = versions.get(run.info.run_id, [])
-        if run.data.tags[terms.DIGEST] in present or any(_was_promoted(version) for version in own):
+        if run.data.tags[terms.DIGEST] in present or any(_is_kept(version, kept) for version in own):
             continue
         for version in own:
             client.delete_model_version(version.name, version.version)
@@ -82,8 +85,8 @@ def _runs(client: MlflowClient, experiment: str, before: int) -> Iterator[Run]:
             return
 
 
-def _was_promoted(version: ModelVersion) -> bool:
-    return bool(version.aliases) or aliases.RECORD in version.tags
+def _is_kept(version: ModelVersion, kept: set[str]) -> bool:
+    return str(version.version) in kept or bool(version.aliases) or aliases.RECORD in version.tags
 
 
 def _unlink(path: Path, before: float) -> bool:

@@ -21,19 +21,20 @@ LARGEST = 2**28
 """Bytes of a record, or of what it was judged by; a larger file counts as none."""
 
 
-def record(now: State, sequence: int, hash_: str) -> Move:
-    """The record of that number and hash.
+def record(now: State, sequence: int, hash_: str, kind: str = audit_log.RECORDS) -> Move:
+    """The record of that number and hash, or what was asked for where `kind` says requests.
 
     Raises:
         AuditFailed: it is not there, or was changed.
     """
-    texts = list(_texts(now, audit_log.RECORDS, sequence))
+    texts = list(_texts(now, kind, sequence))
     for text in texts:
         found = moves.parse(text, f"Record {sequence} of {now.model}")
         if found.sequence == sequence and found.hash == hash_:
             return found
     if not texts:
-        raise AuditFailed(f"The audit log of {now.model} has no record {sequence}.")
+        what = "request for record" if kind == audit_log.REQUESTS else "record"
+        raise AuditFailed(f"The audit log of {now.model} has no {what} {sequence}.")
     raise AuditFailed(
         f"Record {sequence} of the audit log of {now.model} is not the one that is named: it was changed."
     )

@@ -186,8 +186,10 @@ def _promote(diary: Diary, params: Params) -> Night:
         except PromotionRefused as error:
             ended = diary.night.end("kept" if is_new else "unchanged", str(error), *asked)
             return ended.model_copy(update={"champion": {"before": before, "now": before}})
-    champion = {"before": before, "now": done.version}
-    if done.moved:
+    champion = {"before": before, "now": before if done.request else done.version}
+    if done.request:
+        ended = diary.night.end("requested", f"{done}.", *asked)
+    elif done.moved:
         ended = diary.night.end("promoted", str(done), *asked)
     elif is_new:
         ended = diary.night.end("kept", f"{done}: what was built is the same model, byte for byte.")

@@ -9,8 +9,9 @@ import click
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from mlflow_plugins import aliases, challenger, mutex, registered, terms, tracking
+from mlflow_plugins import aliases, challenger, identity, mutex, registered, request, terms, tracking
 from mlflow_plugins.aliases import Checked
+from mlflow_plugins.request import Request
 from mlflow_plugins.standing import ANCHOR, CHAMPION, PREVIOUS, State
 from pipeline import gate, layout, snapshot
 from pipeline.contradictions import joined
@@ -57,8 +58,12 @@ class Promotion:
     """The champion before; None where there was none, or where nothing moved."""
     moved: bool
     verdict: Verdict | None
+    request: Request | None = None
+    """Where others have to approve it first: what they are asked for."""
 
     def __str__(self) -> str:
+        if self.request is not None:
+            return f"{self.request}. Nothing has moved; another person does it by: octavo approve"
         champion = f"{CHAMPION}: {self.model} version {self.version} ({self.variant})"
         if not self.moved:
             return f"{champion} already"
@@ -82,8 +87,9 @@ def promote(
     with tracking.connected(existing=True) as client:
         done = move_champion(client, params, scorecards, Wish(variant, reason, new_anchor, expect))
     shown = {"model": done.model, "variant": done.variant, "version": done.version, "previous": done.previous}
-    click.echo(json.dumps(shown | {"moved": done.moved}) if as_json else str(done))
-    if done.moved and not force and params.nightly.false_promotions is not None:
+    asked = {"requested": done.request.shown} if done.request else {}
+    click.echo(json.dumps({**shown, "moved": done.moved, **asked}) if as_json else str(done))
+    if (done.moved or done.request) and not force and params.nightly.false_promotions is not None:
         click.echo(
             f"octavo: Judged by hand, for this once, with {100 * params.policy.confidence:g}% confidence; nights "
             "judge by the same test images again and again, and ask for more (nightly.false_promotions).",
@@ -111,6 +117,7 @@ def move_champion(
         AuditFailed: aliases or log were changed by other means; nothing has moved.
     """
     model = params.registry.model
+    needed = identity.needed(identity.ask(), params.policy)
     if wish.variant is not None:
         scorecards.card(wish.variant)
     basis = aliases.checked(client, model)
@@ -135,6 +142,11 @@ def move_champion(
         if verdict.verdict == "pass" or wish.forced is not None:
             planned = _plan(version, found, verdict, basis, wish, registered.checked_digest(client, version))
             with mutex.held(client, model, "promote", PATIENCE) as still_held:
+                if needed:
+                    asked = request.ask(client, planned, _text(found), still_held, wish.variant is not None)
+                    if asked.asked.version == planned.version:  # whoever approves it has other files
+                        _tag(model, planned.version)
+                    return _requested(asked, now)
                 aliases.move(client, planned, _text(found), still_held)
             _tag(model, planned.version)
             return Promotion(model, found.variant, planned.version, now.champion, True, verdict)
@@ -152,6 +164,11 @@ def _check_figures(found: Grounds) -> None:
         raise ModelError(
             f"{found.variant} is not promoted: its figures contradict each other, {joined(wrong)}. Run dvc repro."
         )
+
+
+def _requested(request: Request, now: State) -> Promotion:
+    asked = request.asked
+    return Promotion(asked.model, asked.variant, asked.version, now.champion, False, None, request)
 
 
 def _tag(model: str, version: str) -> None:

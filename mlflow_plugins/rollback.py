@@ -10,10 +10,10 @@ import click
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from mlflow_plugins import aliases, audit_copy, mutex, registered, standing, tracking
+from mlflow_plugins import aliases, audit_copy, identity, mutex, registered, standing, tracking
 from mlflow_plugins.aliases import Checked
 from mlflow_plugins.standing import CHAMPION, PREVIOUS, State
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, PromotionRefused
 from pipeline.moves import Move
 from pipeline.params import load_params
 
@@ -30,24 +30,40 @@ NUMBER = re.compile(r"[1-9]\d{0,8}", re.ASCII)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def rollback(version: str | None, reason: str | None, as_json: bool) -> None:
     """Return to the champion before this one, or to VERSION."""
-    model = load_params().registry.model
+    params = load_params()
+    model = params.registry.model
     with tracking.connected(existing=True) as client:
-        made = move_back(client, model, version, reason)
+        four_eyes = max(identity.ask().approvals, params.policy.approvals) > 0
+        made = move_back(client, model, version, reason, four_eyes)
     left = made.before[CHAMPION]
     shown = {"model": model, "variant": made.variant, "version": made.version, "previous": left}
     said = f"{CHAMPION}: {model} version {made.version} ({made.variant}), rolled back from version {left}"
     click.echo(json.dumps(shown) if as_json else said)
 
 
-def move_back(client: MlflowClient, model: str, version: str | None = None, reason: str | None = None) -> Move:
+def move_back(
+    client: MlflowClient,
+    model: str,
+    version: str | None = None,
+    reason: str | None = None,
+    four_eyes: bool = False,
+) -> Move:
     """Make `previous`, or the version given, the champion again; the move that was made.
 
     A rollback that was cut short is finished, and then it is that one. The version that is left is not promoted again
     unless someone names its variant.
 
+    Args:
+        client: of the tracking store.
+        model: registered.
+        version: its number; None for `previous`.
+        reason: why, in somebody's words.
+        four_eyes: whether a promotion needs approvals: then what never was champion does not become it this way.
+
     Raises:
         ModelError: there is no such version, it is the champion, or its bytes are not those that were measured.
-        PromotionRefused: the champion changed in between.
+        PromotionRefused: the champion changed in between, or the version never was champion and would have to be
+            approved.
         AuditFailed: aliases or log were changed by other means.
     """
     with mutex.held(client, model, "rollback", PATIENCE) as still_held:
@@ -57,6 +73,11 @@ def move_back(client: MlflowClient, model: str, version: str | None = None, reas
             audit_copy.update(basis.now, basis.chain)
             return basis.chain[-1]
         made = _plan(client, _previous(client, basis.now) if version is None else version, basis, reason)
+        if four_eyes and not any(move.version == made.version and move.action != "repair" for move in basis.chain):
+            raise PromotionRefused(
+                f"Version {made.version} of {model} was never champion, and here a promotion needs approvals. To ask "
+                f"for them: octavo promote {made.variant} --force --reason '…'."
+            )
         aliases.move(client, made, None, still_held)
     return made
 

@@ -11,7 +11,7 @@ from typing import Literal
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from mlflow_plugins import aliases, audit_copy, audit_log, copies, registered, standing
+from mlflow_plugins import aliases, audit_copy, audit_log, consent, copies, registered, standing
 from mlflow_plugins.standing import State
 from pipeline import grounds, json_file, moves
 from pipeline.contradictions import joined
@@ -92,8 +92,14 @@ def _in_registry(client: MlflowClient, now: State, chain: Sequence[Move]) -> Ite
     for move in chain:
         if "grounds" in move.digests:
             yield from _in_grounds(client, now, move)
+        if move.request and not _was_asked_for(client, now, move):
+            yield Fault(f"what was approved as record {move.sequence} was changed or removed", "accept")
     false = [*copies.within(client, now), *copies.invented(client, now, chain)]
     yield from (Fault(what, "accept") for what in false)
+
+
+def _was_asked_for(client: MlflowClient, now: State, move: Move) -> bool:
+    return any(consent.is_of(move, asked) for asked in audit_log.requests(client, now, move.sequence))
 
 
 def _in_grounds(client: MlflowClient, now: State, move: Move) -> Iterator[Fault]:

@@ -20,6 +20,10 @@ DONE = "audit.done"
 """Tag of the registered model: the number of the last record whose move was made."""
 LOG = "audit.log"
 """Tag of the registered model: the run that holds its audit log."""
+REQUEST = "audit.request"
+"""Tag of the registered model: number and hash of the move that somebody asked for, and that others have to approve."""
+APPROVED = "audit.approved"
+"""Tag of the registered model: which request was approved, and by whom."""
 
 NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 """Of a record, in a tag."""

@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from mlflow_plugins import audit_log, copies, mutex, standing, tracking
+from mlflow_plugins import audit_log, copies, mutex, request, standing, tracking
 from mlflow_plugins.standing import State
 from pipeline.params import load_params
 from pipeline.table import kilobytes, microseconds, percent
@@ -35,6 +35,7 @@ def status(as_json: bool) -> None:
             "last": _last(client, now),
             "unfinished": now.unfinished,
             "copies": [*copies.within(client, now), *copies.elsewhere(client, now)],
+            "request": _request(client, now),
             "locked_by": str(mutex.holder_of(client, model) or "") or None,
         }
     click.echo(json.dumps(shown, indent=1)) if as_json else _show(shown)
@@ -61,8 +62,18 @@ def _last(client: MlflowClient, now: State) -> dict[str, Any] | None:
         return None
     move = audit_log.last(client, now)
     return move.model_dump(
-        mode="json", include={"sequence", "when", "who", "action", "version", "variant", "note", "after"}
+        mode="json", include={"sequence", "when", "who", "approved", "action", "version", "variant", "note", "after"}
     )
+
+
+def _request(client: MlflowClient, now: State) -> dict[str, Any] | None:
+    """The promotion that somebody asks for, and in words what has to be done, or why it holds no longer."""
+    found = request.opened(client, now)
+    if found is None:
+        return None
+    holds = found.asked.before == now.aliases and found.asked.sequence == now.head[0] + 1
+    said = "To approve it: octavo approve." if holds else "It has lapsed: since then the aliases moved."
+    return {**found.shown, "lapsed": not holds, "said": f"Asked for: {found}. {said}"}
 
 
 def _show(shown: dict[str, Any]) -> None:
@@ -87,11 +98,14 @@ def _sentences(shown: dict[str, Any]) -> Iterator[str]:
         yield f"{model} has no champion yet. Promote one: octavo promote."
     if last:
         why = f": {last['note']}" if last["note"] else ""
-        yield f"Last: {last['action']} of version {last['version']} by {last['who']}, {last['when']}{why}"
+        approved = f", approved by {', '.join(last['approved'])}" if last["approved"] else ""
+        yield f"Last: {last['action']} of version {last['version']} by {last['who']}{approved}, {last['when']}{why}"
     if shown["unfinished"]:
         yield "That move was cut short. The next octavo promote, rollback or nightly makes it."
     elif last and _moved_by_hand(shown):
         yield f"Since then aliases were moved by other means; octavo left them at {last['after']}."
+    if shown["request"]:
+        yield shown["request"]["said"]
     yield from (f"Note: {each}." for each in shown["copies"])
     yield f"Asked: MLflow at {shown['mlflow']}"
     if shown["locked_by"]:

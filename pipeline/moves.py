@@ -27,7 +27,7 @@ ORIGIN = "0" * 64
 
 Aliases = dict[str, str]
 """Alias -> version."""
-ADDED = ("gone", "known")
+ADDED = ("gone", "known", "request", "approved")
 """Fields that earlier releases did not have: where they say nothing, a record keeps the hash that it had."""
 SKEW = timedelta(days=1)
 """By how much clocks of two machines may differ before a record's time counts as wrong."""
@@ -45,6 +45,7 @@ class Move(Record):
     when: str
     """ISO 8601, UTC."""
     who: str
+    """The user whom the server knows; where it asks nobody, account and machine by their own word."""
     action: Literal["promote", "rollback", "repair"]
     model: str
     variant: str
@@ -62,6 +63,10 @@ class Move(Record):
     """Aliases that the record before left, and MLflow dropped since, as their versions were deleted."""
     known: tuple[str, ...] = ()
     """Of a repair: what did not fit, as `octavo audit` words it. What cannot be mended is accepted from here on."""
+    request: str = ""
+    """Of a promotion that others had to approve: the hash of what they were asked for."""
+    approved: tuple[str, ...] = ()
+    """Who approved it, by the names that the server knows them by."""
 
     @property
     def hash(self) -> str:
@@ -139,6 +144,8 @@ def faults(moves: Sequence[Move], since: float = 0) -> Iterator[str]:
                 f"record {place} begins with {said(move.before)}, and record {place - 1} ended with "
                 f"{said(moves[place - 2].after)}: aliases were moved by other means in between"
             )
+        if move.who in move.approved or len(set(move.approved)) < len(move.approved):
+            yield f"record {place}, which {move.who!a} asked for, is approved by {', '.join(map(ascii, move.approved))}"
         when = _moment(move.when)
         if when is not None and any(WRONG_TIME in fault for fault in move.known):
             latest = min(latest, when)

@@ -11,9 +11,9 @@ from pipeline import files, json_file, layout
 from pipeline.errors import OctavoError
 from pipeline.scorecard import Record
 
-Outcome = Literal["promoted", "kept", "unchanged", "refused", "failed", "killed"]
-"""A new champion; none of the new variants may replace it; nothing was new; the data are broken or have drifted; a step
-failed; the process was killed."""
+Outcome = Literal["promoted", "requested", "kept", "unchanged", "refused", "failed", "killed"]
+"""A new champion; one that others have to approve; none of the new variants may replace it; nothing was new; the data
+are broken or have drifted; a step failed; the process was killed."""
 TROUBLE: tuple[Outcome, ...] = ("refused", "failed", "killed")
 """Outcomes that a person should look at."""
 EXIT_CODE: dict[Outcome, int] = {"refused": 2, "failed": 1, "killed": 1}

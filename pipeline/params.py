@@ -172,6 +172,8 @@ class Policy(Model):
     """Of the multiply-accumulates, as the proof found them."""
     prefer: Annotated[tuple[Figure, ...], Field(min_length=1)] = ("latency", "size", "accuracy")
     """By what the best of those that pass is chosen; the next figure decides where one is equal."""
+    approvals: Annotated[int, Field(ge=0, le=9)] = 0
+    """People other than who asks for a promotion who have to approve it. The server's own file decides."""
 
     @model_validator(mode="after")
     def _preferences_are_named_once(self) -> "Policy":

@@ -18,6 +18,11 @@ LONGEST = 5_000
 """Characters. MLflow refuses tags that are too long, and would do so after the aliases have moved."""
 
 
+def plain(text: str) -> str:
+    """What somebody else wrote, for a terminal: what cannot be seen, or steers it, is written as its escape."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+
+
 def check(text: str, what: str) -> str:
     """`text`, where it has none of these characters, and is not too long.
 

@@ -4,19 +4,20 @@ import secrets
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import yaml
 from mlflow import MlflowClient
 
 from mlflow_plugins import holder
 from pipeline import cli, layout
 from tests import servers
 from tests.mlflow_plugins import measured_project
-from tests.mlflow_plugins.measured_project import Later, MakeProject, Project, Serve
+from tests.mlflow_plugins.measured_project import PARAMS, Later, MakeProject, Project, Serve
 from tests.mlflow_plugins.team import Team, gated, password
 
 Octavo = Callable[..., tuple[int | str | None, str, str]]
@@ -74,20 +75,36 @@ def gated_server(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="session")
 def team(postgresql: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     """A server over PostgreSQL with Octavo's gate that asks people who they are."""
-    folder = tmp_path_factory.mktemp("team")
-    database = servers.new_database(postgresql)
+    with _asking("team", servers.new_database(postgresql), tmp_path_factory) as address:
+        yield Team(address)
+
+
+@pytest.fixture(scope="session")
+def careful_team(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    """A server over SQLite that asks people who they are, and whose policy asks for one approval."""
+    folder = tmp_path_factory.mktemp("careful")
+    policy = yaml.safe_load(PARAMS.read_text())["policy"] | {"approvals": 1}
+    (folder / "policy.yaml").write_text(yaml.safe_dump(policy))
+    database = f"sqlite:///{shutil.copy(empty_store, folder)}"
+    with _asking("careful-team", database, tmp_path_factory, OCTAVO_POLICY=f"{folder}/policy.yaml") as address:
+        yield Team(address)
+
+
+@contextmanager
+def _asking(name: str, database: str, places: pytest.TempPathFactory, **others: str) -> Iterator[str]:
+    """The address of a server with Octavo's gate that asks people who they are."""
+    folder = places.mktemp(name)
+    people = database.replace("mlflow.db", "people.db")
     settings = folder / "basic_auth.ini"
-    settings.write_text(
-        f"[mlflow]\ndefault_permission = READ\ndatabase_uri = {database}\nauth_cache_ttl_seconds = 60\n"
-    )
-    people = {
+    settings.write_text(f"[mlflow]\ndefault_permission = READ\ndatabase_uri = {people}\nauth_cache_ttl_seconds = 60\n")
+    environment = {
         "MLFLOW_AUTH_CONFIG_PATH": str(settings),
         "MLFLOW_AUTH_ADMIN_USERNAME": "admin",
         "MLFLOW_AUTH_ADMIN_PASSWORD": password("admin"),
         "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(),
     }
-    with gated("octavo-basic-auth", database, folder, **people) as address:
-        yield Team(address)
+    with gated("octavo-basic-auth", database, folder, **environment, **others) as address:
+        yield address
 
 
 @pytest.fixture

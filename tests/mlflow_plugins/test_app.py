@@ -28,7 +28,6 @@ from tests.mlflow_plugins.team import change_policy, share, standing, tag
 ROOT = Path(__file__).parents[2]
 BASELINE, VARIANT = "onnx_fp32", "litert_int8_static"
 CANNOT_MOVE_AN_ALIAS = {
-    "create_registered_model",
     "update_registered_model",
     "update_model_version",
     "copy_model_version",

@@ -34,6 +34,13 @@ def test_what_would_break_a_line_is_named(text: str, told: str) -> None:
         wording.check(text, "The reason")
 
 
+@given(st.text())
+def test_what_others_wrote_steers_no_terminal(text: str) -> None:
+    shown = wording.plain(text)
+    assert shown.isprintable()
+    assert shown == text or not text.isprintable()
+
+
 @pytest.mark.slow
 def test_an_argument_that_is_not_text_is_one_sentence() -> None:
     code = "import sys; sys.argv[0] = 'octavo'; from pipeline.cli import main; main()"
