@@ -10,7 +10,6 @@ each alias.
 
 import functools
 import inspect
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,10 +19,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.store.model_registry.abstract_store import AbstractStore
 
-from mlflow_plugins import audit_log, evidence, four_eyes, ledger, newcomers, standing, terms, warrant
+from mlflow_plugins import audit_log, evidence, four_eyes, ledger, lookalikes, newcomers, standing, terms, warrant
 from mlflow_plugins.aliases import RECORD
 from mlflow_plugins.four_eyes import Sender
-from mlflow_plugins.standing import ANCHOR, APPROVED, CHAMPION, DONE, HEAD, LOG, ORDER, PREVIOUS, REQUEST, State
+from mlflow_plugins.standing import ANCHOR, APPROVED, CHAMPION, DONE, HEAD, LOG, NUMBER, ORDER, PREVIOUS, REQUEST, State
 from pipeline.errors import AuditFailed, OctavoError
 from pipeline.moves import Aliases, Move
 from pipeline.params import Policy
@@ -60,7 +59,7 @@ class Gatekeeper:
 
     def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
         names = (*ORDER, *self.guarded.aliases)
-        if looks_reserved(alias, names) and alias not in names and self._is_ours(name):
+        if lookalikes.like(alias, names) and alias not in names and self._is_ours(name):
             raise refusal(
                 f"The alias {alias!a} of {name} could be taken for one of {', '.join(names)}, which this server "
                 "guards. Choose another name."
@@ -261,11 +260,11 @@ class Gatekeeper:
         if move.action == "promote":
             return list(warrant.objections(move, ledger.grounds(now, move), tags, self.policy))
         sequence, _, hash_ = tags.get(RECORD, "").partition(" ")
-        before = self._record(now, int(sequence), hash_) if sequence.isdigit() else None
+        before = self._record(now, int(sequence), hash_) if NUMBER.fullmatch(sequence) else None
         # Anybody may put a record beside those of the log.
         if before is None or before.action == "repair" or before not in self._chain(now):
             return ["it was never champion"]
-        if before.version != move.version or before.digests["model"] != move.digests["model"]:
+        if before.version != move.version or before.digests.get("model") != move.digests.get("model"):
             return ["it was champion with other bytes"]
         if evidence.FOLDER in before.digests and before.digests[evidence.FOLDER] != move.digests.get(evidence.FOLDER):
             return ["it was champion with other files beside its model"]
@@ -278,22 +277,6 @@ class Gatekeeper:
             yield from evidence.against_promotion(self.store, move, text, self.guarded.baseline)
         if move.action == "rollback":
             yield from evidence.against_files(self.store, move)
-
-
-def looks_reserved(alias: str, names: Sequence[str] = ORDER) -> bool:
-    """Whether people could take the alias for one of these.
-
-    So they can if it is one once case, white space and characters that are not seen are left out, and every letter that
-    is not ASCII could be any: scripts have many that look like a Latin one. A word of one other script looks like none.
-    """
-    letters = unicodedata.normalize("NFKD", alias).casefold()
-    seen = [letter for letter in letters if unicodedata.category(letter)[0] not in "CZM"]
-    return any(
-        len(seen) == len(name)
-        and any(letter.isascii() for letter in seen)
-        and all(letter == known or not letter.isascii() for letter, known in zip(seen, name, strict=True))
-        for name in names
-    )
 
 
 def _number(version: object) -> str:

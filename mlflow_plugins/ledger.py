@@ -17,6 +17,7 @@ from pipeline import moves
 from pipeline.errors import AuditFailed
 from pipeline.moves import Move
 
+Listed = tuple[ArtifactRepository, list[str]]
 LARGEST = 2**28
 """Bytes of a record, or of what it was judged by; a larger file counts as none."""
 
@@ -27,11 +28,16 @@ def record(now: State, sequence: int, hash_: str, kind: str = audit_log.RECORDS)
     Raises:
         AuditFailed: it is not there, or was changed.
     """
-    texts = list(_texts(now, kind, sequence))
+    return _named(now, sequence, hash_, _listed(now, kind), kind)
+
+
+def _named(now: State, sequence: int, hash_: str, listed: Listed, kind: str = audit_log.RECORDS) -> Move:
+    texts = list(_texts(listed, sequence))
     for text in texts:
-        found = moves.parse(text, f"Record {sequence} of {now.model}")
-        if found.sequence == sequence and found.hash == hash_:
-            return found
+        with suppress(AuditFailed):  # anybody may have put it there
+            found = moves.parse(text, f"Record {sequence} of {now.model}")
+            if found.sequence == sequence and found.hash == hash_:
+                return found
     if not texts:
         what = "request for record" if kind == audit_log.REQUESTS else "record"
         raise AuditFailed(f"The audit log of {now.model} has no {what} {sequence}.")
@@ -46,10 +52,12 @@ def chain(now: State) -> list[Move]:
     Raises:
         AuditFailed: one is not there, or was changed.
     """
-    found: list[Move] = []
     sequence, known = now.head
+    if not sequence:
+        return []
+    found, listed = list[Move](), _listed(now, audit_log.RECORDS)
     while sequence:
-        found.append(record(now, sequence, known))
+        found.append(_named(now, sequence, known, listed))
         sequence, known = sequence - 1, found[-1].parent
     return found[::-1]
 
@@ -60,7 +68,7 @@ def grounds(now: State, move: Move) -> str:
     Raises:
         AuditFailed: it is not there.
     """
-    texts = list(_texts(now, audit_log.GROUNDS, move.sequence))
+    texts = list(_texts(_listed(now, audit_log.GROUNDS), move.sequence))
     if not texts:
         raise AuditFailed(f"The audit log of {now.model} has nothing that record {move.sequence} was judged by.")
     named = (text for text in texts if hashlib.sha256(text.encode()).hexdigest() == move.digests.get("grounds"))
@@ -78,11 +86,16 @@ def holds_log(model: str, run_id: str) -> bool:
     return run.data.tags.get(audit_log.OF) == model and experiment.name == audit_log.experiment(model)
 
 
-def _texts(now: State, kind: str, sequence: int) -> Iterator[str]:
-    """All files of that kind that are of the record of that number."""
+def _listed(now: State, kind: str) -> Listed:
+    """Where the log lies, and all files of that kind there."""
     repository, root = _artifacts(now)
     listed = repository.list_artifacts(f"{root}/{kind}".lstrip("/"))
-    there = [item.path for item in listed if (item.file_size or 0) <= LARGEST]
+    return repository, [item.path for item in listed if (item.file_size or 0) <= LARGEST]
+
+
+def _texts(listed: Listed, sequence: int) -> Iterator[str]:
+    """The files that are of the record of that number."""
+    repository, there = listed
     with TemporaryDirectory() as copy:
         for path in audit_log.of_number(there, sequence):
             yield Path(repository.download_artifacts(path, copy)).read_bytes().decode("utf-8", "replace")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from mlflow_plugins.gatekeeper import looks_reserved
+from mlflow_plugins.lookalikes import like
+from mlflow_plugins.standing import ORDER
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ from mlflow_plugins.gatekeeper import looks_reserved
     ],
 )
 def test_look_alikes_are_recognized(alias: str) -> None:
-    assert looks_reserved(alias)
+    assert like(alias, ORDER)
 
 
 @pytest.mark.parametrize(
@@ -38,4 +39,4 @@ def test_look_alikes_are_recognized(alias: str) -> None:
     ],
 )
 def test_other_names_are_free(alias: str) -> None:
-    assert not looks_reserved(alias)
+    assert not like(alias, ORDER)
