@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import click
 from mlflow import MlflowClient
 
-from mlflow_plugins import audit_log, copies, repair, soundness, standing, tracking, verdicts
+from mlflow_plugins import audit_copy, audit_log, copies, repair, soundness, standing, tracking, verdicts
 from mlflow_plugins.soundness import Found
 from pipeline.errors import AuditFailed, ModelError
 from pipeline.moves import Move
@@ -65,6 +65,7 @@ def replay(record: int | None) -> None:
     with tracking.connected(existing=True) as client:
         now = standing.known(client, model)
         promotions = [move for move in audit_log.read(client, now) if move.reasons]
+        audit_copy.check_head(now)
         known = {move.sequence: move for move in promotions}
         if not known or (record is not None and record not in known):
             numbers = ", ".join(map(str, known)) or "none yet"

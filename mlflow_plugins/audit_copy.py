@@ -50,6 +50,22 @@ def faults(now: State, chain: Sequence[Move]) -> Iterator[str]:
     yield from _differences(where, chain)
 
 
+def check_head(now: State) -> None:
+    """Hold the head to this machine's copy, for those who do not read the whole log.
+
+    Raises:
+        AuditFailed: the copy goes on behind it, or has another record there.
+    """
+    sequence, known = now.head
+    for where in _kept(now, ()):
+        own = moves.read(where)
+        if len(own) > sequence or (own and len(own) == sequence and own[-1].hash != known):
+            raise AuditFailed(
+                f"{where} has {len(own)} records of {now.model}, and MLflow's log ends with record {sequence} or with "
+                "another: it was set back. octavo audit --repair proposes a way out."
+            )
+
+
 def prepare(now: State, chain: Sequence[Move]) -> None:
     """Bring the copy up to date before a move, so that one that cannot be written stops it.
 

@@ -112,7 +112,7 @@ def backwards(client: MlflowClient, now: State) -> Iterator[Move]:
         _refuse_lost_head(now, records(client, now).values())
         return
     run = run_id(client, now)
-    there = [item.path for item in client.list_artifacts(run, RECORDS)] if run else []
+    there = [item.path for item in client.list_artifacts(run, RECORDS) if not item.is_dir] if run else []
     while sequence:
         texts = _fetched(run, of_number(there, sequence))
         found = (move for text in texts for move in _of(text) if move.hash == known and move.sequence == sequence)

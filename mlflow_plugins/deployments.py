@@ -187,3 +187,5 @@ def _told() -> Iterator[None]:
         raise DeploymentError(str(error)) from error
     except MlflowException as error:
         raise DeploymentError(error.message) from error
+    except OSError as error:
+        raise DeploymentError(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.") from error

@@ -4,18 +4,25 @@ import math
 from collections.abc import Iterator
 
 from pipeline import json_file
+from pipeline.contradictions import joined
 from pipeline.decision import Reason
-from pipeline.grounds import Grounds, judge
+from pipeline.errors import OctavoError
+from pipeline.grounds import Grounds, faults, judge
 from pipeline.moves import Move
 
 
 def differences(move: Move, text: str) -> Iterator[str]:
     """Where `text`, JSON of `Grounds`, leads to another verdict than the record has, a clause each."""
     try:
-        again = judge(json_file.parse_record(text, Grounds)).reasons
-    except json_file.Unreadable as error:
-        yield f"what it was judged by cannot be read by this release of Octavo ({error})"
+        grounds = json_file.parse_record(text, Grounds)
+        wrong = list(faults(grounds))
+    except (json_file.Unreadable, OctavoError) as error:
+        yield f"what it was judged by cannot be read by this release of Octavo ({str(error).rstrip('.')})"
         return
+    if wrong:
+        yield f"figures that it was judged by contradict each other: {joined(wrong)}"
+        return
+    again = judge(grounds).reasons
     before = {reason.rule: reason for reason in move.reasons}
     for reason in again:
         if not _alike(before.pop(reason.rule, None), reason):

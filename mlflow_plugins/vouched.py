@@ -10,7 +10,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from mlflow_plugins import aliases, audit_log, copies, registered, standing, terms
+from mlflow_plugins import aliases, audit_copy, audit_log, copies, registered, standing, terms
 from mlflow_plugins.standing import DONE, HEAD, LOG, ORDER, State
 from pipeline.errors import AuditFailed
 from pipeline.moves import Move
@@ -55,6 +55,7 @@ def promotion(client: MlflowClient, version: ModelVersion, alias: str | None = N
         return None
     if now.head[0]:
         audit_log.check_done(now)
+    audit_copy.check_head(now)
     found = None
     for move in audit_log.backwards(client, now):
         if move.name == now.tags[HEAD]:
