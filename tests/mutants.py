@@ -1,5 +1,6 @@
 """Valid files of every kind that Octavo reads, what reads them, and what may happen to their bytes."""
 
+import hashlib
 import io
 import json
 import random
@@ -17,18 +18,22 @@ from typing import Any
 import numpy as np
 import onnx
 import yaml
+from cryptography.hazmat.primitives.asymmetric import ec
 from onnx import TensorProto, helper
 from PIL import Image
 
+from mlflow_plugins import answers, deployment, images
 from pipeline import (
     canonical,
     clipping,
     damage,
     dataset,
     decision,
+    grounds,
     json_file,
     litert_model,
     moves,
+    night,
     npy_file,
     onnx_file,
     onnx_structure,
@@ -36,11 +41,13 @@ from pipeline import (
     proof,
     revision,
     scorecard,
+    signature,
     splits,
     yaml_file,
 )
 from pipeline.clipping import litert as litert_clipping
 from pipeline.clipping import onnx as onnx_clipping
+from pipeline.grounds import Grounds, judge
 from pipeline.operators import litert as litert_operators
 from pipeline.operators import litert_file, litert_macs, litert_parameters, onnx_macs, onnx_parameters, onnx_values
 from pipeline.operators import onnx as onnx_operators
@@ -48,7 +55,8 @@ from pipeline.runtimes import litert as litert_runtime
 from pipeline.runtimes import onnx as onnx_runtime
 from pipeline.runtimes import open_model
 from pipeline.sources import image_file, npz
-from tests import litert_files
+from tests import keys, litert_files
+from tests.mlflow_plugins import measured_project
 from tests.pipeline import conftest, onnx_graphs
 
 ROOT = Path(__file__).parents[1]
@@ -305,6 +313,101 @@ def _read_arrays(path: Path) -> None:
     npy_file.mapped(path).sum()
 
 
+def _grounds() -> list[bytes]:
+    whole = scorecard.Scorecards.model_validate_json(_scorecards()[0])
+    policy = params.load_params(ROOT / "params.yaml").policy
+    made = Grounds(
+        variant="onnx_int8_static", baseline="onnx_fp32", policy=policy, scorecards=whole, same_answers=1.0, beside={}
+    )
+    return [made.model_dump_json(by_alias=True, indent=1).encode()]
+
+
+def _read_grounds(path: Path) -> None:
+    judge(json_file.parse_record(path.read_bytes().decode("utf-8", "replace"), Grounds))
+
+
+def _nights() -> list[bytes]:
+    begun = night.begin().model_copy(update={"name": "2026-01-02", "steps": (night.Step(name="build", seconds=1.5),)})
+    return [begun.model_dump_json(indent=1).encode(), begun.end("kept", "because").model_dump_json(indent=1).encode()]
+
+
+def _key(folder: Path) -> keys.Keys:
+    return keys.make(folder, "signing", key=ec.derive_private_key(2**200 + 9, ec.SECP256R1()))
+
+
+def _signed(place: Path) -> Path:
+    folder = place / "signed"
+    folder.mkdir()
+    (folder / "file").write_bytes(b"content")
+    return folder
+
+
+def _signatures() -> list[bytes]:
+    with TemporaryDirectory() as place:
+        folder = _signed(Path(place))
+        signature.sign(folder, _key(Path(place)).private, None)
+        return [(folder / signature.FILE).read_bytes()]
+
+
+def _read_signature(path: Path) -> None:
+    with TemporaryDirectory() as place:
+        folder = _signed(Path(place))
+        path.rename(folder / signature.FILE)
+        signature.verify(folder, _key(Path(place)).public)
+
+
+def _public_keys() -> list[bytes]:
+    with TemporaryDirectory() as place:
+        return [_key(Path(place)).public.read_bytes()]
+
+
+def _read_public_key(path: Path) -> None:
+    with TemporaryDirectory() as place:
+        folder = _signed(Path(place))
+        (folder / signature.FILE).write_bytes(READERS["model.sig"].seeds[0])
+        signature.verify(folder, path)
+
+
+def _deployment(folder: Path) -> Path:
+    content = measured_project.onnx_bytes()
+    (folder / "model.onnx").write_bytes(content)
+    deployment.save(
+        deployment.Deployment(
+            name="cam", model_uri="models:/m/1", version="models:/m/1", variant="onnx_fp32", flavor="onnx",
+            file="model.onnx", sha256=hashlib.sha256(content).hexdigest(), dtype="float32", shape=(-1, 4, 4),
+            classes=["a", "b", "c"], settings=deployment.Settings(),
+        ),
+        folder,
+    )  # fmt: skip
+    return folder / deployment.RECORD
+
+
+def _deployments() -> list[bytes]:
+    with TemporaryDirectory() as place:
+        return [_deployment(Path(place)).read_bytes()]
+
+
+def _read_deployment(path: Path) -> None:
+    deployment.load(path.rename(path.with_name(deployment.RECORD)).parent)
+
+
+@cache
+def _model() -> answers.Model:
+    with TemporaryDirectory() as place:
+        return answers.Model(_deployment(Path(place)).parent)
+
+
+def _requests() -> list[bytes]:
+    images = np.arange(32, dtype=np.float32).reshape(2, 4, 4) / 32
+    asked = {"inputs": images.tolist(), "params": {"dtype": "float32", "classes": True}}
+    pixels = {"instances": (images * 255).astype(int).tolist(), "params": {"dtype": "uint8"}}
+    return [json.dumps(each).encode() for each in (asked, pixels)]
+
+
+def _read_request(path: Path) -> None:
+    _model().answer(_model().read(path.read_bytes()))
+
+
 READERS = {
     "npz": Reader(_archives, npz.read, ".npz", (npz, npy_file)),
     "npy": Reader(_arrays, _read_arrays, ".npy", (npy_file,), (npy_file.Unreadable,)),
@@ -331,6 +434,12 @@ READERS = {
         (json_file,),
         text=True,
     ),
+    "grounds": Reader(_grounds, _read_grounds, ".json", (json_file, grounds), (json_file.Unreadable,), text=True),
+    "night": Reader(_nights, night._read, ".json", (json_file, night), text=True),
+    "model.sig": Reader(_signatures, _read_signature, ".sig", (signature,), text=True),
+    "public key": Reader(_public_keys, _read_public_key, ".pem", (signature,)),
+    "deployment.json": Reader(_deployments, _read_deployment, ".json", (json_file, deployment), text=True),
+    "scoring request": Reader(_requests, _read_request, ".json", (answers, images), text=True),
     "onnx": Reader(
         _onnx,
         _read_model,

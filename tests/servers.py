@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -84,8 +85,7 @@ def mlflow(arguments: list[str], folder: Path, page: str = "/health", port: int 
         _await(server, log, lambda: _answers(f"{address}{page}"))
         yield address
     finally:
-        os.killpg(server.pid, 15)
-        server.wait(30)
+        _end(server)
 
 
 @contextmanager
@@ -102,6 +102,16 @@ def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """End it; one that is busy for too long is killed."""
+    os.killpg(server.pid, signal.SIGTERM)
+    try:
+        server.wait(30)
+    except subprocess.TimeoutExpired:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait(30)
 
 
 def _unprivileged(home: str) -> dict[str, Any]:

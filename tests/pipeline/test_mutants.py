@@ -1,4 +1,4 @@
-"""Every reader meets mutated files, in processes that may crash; `python -m benchmarks.fuzzing` does so at length."""
+"""Every reader meets mutated files, in processes that may crash; `python -m benchmarks.attacks` does so at length."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import fuzzing
+from benchmarks.attacks import fuzzing
 from tests import mutants
 from tests.conftest import EXAMPLES
 from tests.mutants import READERS, Reader

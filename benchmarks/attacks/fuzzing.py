@@ -1,10 +1,8 @@
-"""What readers do with files nobody meant: `python -m benchmarks.fuzzing [INPUTS] [SEED]` (hours).
+"""Mutated files for every reader, in processes that may crash or hang.
 
 Valid files of every kind that Octavo reads are mutated: bits, bytes and lengths changed, pieces cut out, repeated and
-put elsewhere, numbers and names replaced by extreme ones. Every reader gets its share, in processes that may crash or
-hang. Each input must be read, or be refused by one of Octavo's own errors: anything else is counted, and kept in
-`$OCTAVO_FUZZ` where that names a folder. Prints a table with the share of each reader's lines that ran, writes
-`benchmarks/results/fuzzing.json`, and ends with exit code 1 where a reader crashed, hung or raised anything foreign.
+put elsewhere, numbers and names replaced by extreme ones. Each input must be read, or be refused by one of Octavo's own
+errors: anything else is a fault, and kept in `$OCTAVO_FUZZ` where that names a folder.
 """
 
 import inspect
@@ -18,6 +16,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.abc import InspectLoader
@@ -26,23 +25,19 @@ from pathlib import Path
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
+from benchmarks.attacks.part import Part, Row
 from pipeline import litert_trial, probe
 from pipeline.errors import OctavoError
 from tests.mutants import READERS, Reader, mutated
 
-INPUTS, SEED = 300_000, 0
 BATCH = 200
 """Inputs for which one process is started."""
 PATIENCE = 30.0
 """Seconds for one input."""
 TRIAL = 5
 """Of which a run of a model gets so many."""
-EXAMPLES = 5
-"""Foreign exceptions that are shown."""
-RESULTS = Path(__file__).parent / "results" / "fuzzing.json"
+TRACED = 20
+"""Of so many inputs one has its lines counted, which takes longer than the reading."""
 
 Lines = set[tuple[str, int]]
 
@@ -61,22 +56,21 @@ class Tally:
         self.lines |= other.lines
 
 
-def main() -> None:
-    inputs, seed = (int(given) for given in (*sys.argv[1:], *map(str, (INPUTS, SEED)[len(sys.argv) - 1 :])))
+def run(inputs: int, seed: int) -> Part:
+    """Let all readers together read that many mutated files."""
     share = -(-inputs // len(READERS))
     tasks = [(name, first, min(BATCH, share - first)) for first in range(0, share, BATCH) for name in READERS]
     found = {name: Tally() for name in READERS}
+    assert all(reader.seeds for reader in READERS.values())  # made once, before the processes part
     with ProcessPoolExecutor(max(1, (os.cpu_count() or 2) - 1), mp_context=get_context("fork")) as pool:
         for (name, _, _), tally in zip(tasks, pool.map(partial(batch, seed), tasks), strict=True):
             found[name].add(tally)
     rows = [row(name, tally) for name, tally in found.items()]
     faults = [f"{name}: {fault} ({n})" for name, tally in found.items() for fault, n in tally.faults.most_common()]
-    RESULTS.write_text(json.dumps({"seed": seed, "readers": rows, "faults": faults}, indent=1) + "\n", encoding="utf-8")
-    show(rows)
-    sys.exit("\n".join(["What no reader may do:", *faults]) if faults else 0)
+    return Part("Mutated files", rows, faults, {"seed": seed, "inputs": sum(each["inputs"] for each in rows)})
 
 
-def row(name: str, tally: Tally) -> dict[str, Any]:
+def row(name: str, tally: Tally) -> Row:
     own = {line for module in READERS[name].modules for line in executable(module)}
     return {
         "reader": name,
@@ -143,7 +137,7 @@ def _work(name: str, seed: int, numbers: range, target: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number in numbers:
             content = mutated(reader, random.Random(f"{seed} {name} {number}"))  # noqa: S311 # to be repeated
-            with _traced(reader, lines):
+            with _traced(reader, lines) if number % TRACED == 0 else nullcontext():
                 outcome = tried(reader, content, Path(folder))
             if outcome[0] == "foreign":
                 keep(content, f"{name}-{seed}-{number}{reader.suffix}")
@@ -208,15 +202,3 @@ def keep(content: bytes, name: str) -> None:
     if folder := os.environ.get("OCTAVO_FUZZ"):
         Path(folder).mkdir(parents=True, exist_ok=True)
         Path(folder, name.replace("/", "-")).write_bytes(content)
-
-
-def show(rows: list[dict[str, Any]]) -> None:
-    table = Table(*rows[0], title="Mutated files", title_justify="left")
-    table.columns[0].no_wrap = True
-    for each in rows:
-        table.add_row(*(value if isinstance(value, str) else f"{value:,}" for value in each.values()))
-    Console().print(table)
-
-
-if __name__ == "__main__":
-    main()
