@@ -13,6 +13,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow_plugins import terms
 from pipeline import files, layout, model_files
 from pipeline.errors import ModelError
+from pipeline.params import VARIANT_NAME
 from pipeline.scorecard import ModelFile
 
 UNJUDGED = ("model.sig", "registered_model_meta")
@@ -36,9 +37,15 @@ def variant(version: ModelVersion) -> str:
     """The variant that a version is of.
 
     Raises:
-        ModelError: it was not registered by Octavo.
+        ModelError: it was not registered by Octavo, or somebody changed the tag.
     """
-    return _tag(version, terms.VARIANT)
+    name = _tag(version, terms.VARIANT)
+    if not VARIANT_NAME.fullmatch(name):
+        raise ModelError(
+            f"The tag {terms.VARIANT} of version {version.version} of {version.name} is {name[:80]!a}, which names no "
+            "variant: Octavo did not write it."
+        )
+    return name
 
 
 def model_id(version: ModelVersion) -> str:

@@ -213,6 +213,10 @@ TAMPERING |= {
     ),
 }
 TAMPERING |= {
+    "a version's variant": (
+        lambda project: project.client().set_model_version_tag("octavo", "3", "variant", "../seven"),
+        "The tag variant of version 3 of octavo is '../seven', which names no variant",
+    ),
     "where the log is": (
         lambda project: project.client().set_registered_model_tag("octavo", LOG, another_run(project)),
         "Record 3 of octavo in MLflow was changed or removed",
@@ -227,6 +231,7 @@ VERSIONS_ONLY = (
     "a version",
     "a version's digest",
     "a version's record",
+    "a version's variant",
 )
 """What is not a fault of the log: whether a move may be made does not depend on it, or is found as it is made."""
 
