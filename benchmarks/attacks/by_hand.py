@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.attacks.kind import Change, Kind, kinds_of
-from benchmarks.attacks.victim import VARIANT, Victim, sha256
+from benchmarks.attacks.victim import FACTORS, VARIANT, Victim, sha256
+from tests.mlflow_plugins.measured_project import WEIGHTS
 
 KEPT = ("model.sha256", "octavo.digest", "variant", "audit.record")
 AT = "WHERE version = ?"
@@ -119,14 +122,16 @@ def _bytes() -> Iterator[tuple[str, Change]]:
 
 
 def _forged(version: int, deeply: bool, victim: Victim) -> None:
-    """Weights that are turned round, and the tag that names the bytes."""
+    """Weights that are turned round, so that it chooses other classes, and the tag that names the bytes."""
     path = victim.stored(version) / "data" / "model.tflite"
-    content = bytearray(path.read_bytes())
-    content[-20:-8] = content[-32:-20]
+    weights = WEIGHTS * np.float32(FACTORS[version])
+    content = path.read_bytes()
+    assert weights.tobytes() in content
+    content = content.replace(weights.tobytes(), weights[::-1].tobytes())
     path.write_bytes(content)
     victim.sql(
         f"UPDATE model_version_tags SET value = ? {AT} AND key = 'model.sha256'",
-        sha256(bytes(content)),
+        sha256(content),
         version,
     )
     if deeply:

@@ -33,6 +33,8 @@ from tests.mlflow_plugins.measured_project import WEIGHTS, Project
 
 VARIANT = "litert_int8_static"
 MODEL = "octavo"
+FACTORS = {2: 1.0, 3: 1.01, 4: 1.02}
+"""By which the weights of each version differ from those that the test split was made with."""
 COMMANDS: dict[str, list[str]] = {
     "promote": ["promote", VARIANT],
     "rollback": ["rollback"],
@@ -112,11 +114,11 @@ def build(folder: Path, last: bool = True) -> Victim:
     keys.make(folder, "foreign")
     project.register()
     _do("promote", VARIANT)
-    _renewed(project, 1.01)
+    _renewed(project, FACTORS[3])
     _do("promote", VARIANT)
     _do("rollback")
     _do("promote", VARIANT)
-    project.weigh(VARIANT, WEIGHTS * np.float32(1.02))
+    project.weigh(VARIANT, WEIGHTS * np.float32(FACTORS[4]))
     if last:
         project.register()
     for version in "234" if last else "23":
