@@ -68,7 +68,7 @@ def grounds(
     for alias, number in others.items():
         if alias not in not_compared:
             try:
-                other = _logits(client, client.get_model_version(version.name, number), test)
+                other = _logits(client, _as_recorded(client.get_model_version(version.name, number), chain), test)
                 beside[alias] = evaluation.pair(test.labels, logits, other, classes)
             except registered.Damaged as error:
                 damaged[alias] = str(error).removesuffix(" Run dvc repro.").rstrip(".")
@@ -122,6 +122,21 @@ def _others(version: ModelVersion, now: State) -> Iterator[tuple[str, str]]:
         if number is not None and number not in seen:
             seen.add(number)
             yield alias, number
+
+
+def _as_recorded(version: ModelVersion, chain: Sequence[Move]) -> ModelVersion:
+    """A model in service, held to the record that made it champion: its tags alone anybody could have changed.
+
+    Raises:
+        Damaged: its tag names other bytes.
+    """
+    of_it = (move for move in reversed(chain) if move.action != "repair" and move.number == str(version.version))
+    move = next(of_it, None)
+    if move is not None and registered.model_file(version).sha256 != move.digests["model"]:
+        raise registered.Damaged(
+            f"the digest of version {version.version} is not that of record {move.sequence}, which made it champion"
+        )
+    return version
 
 
 def _may_have_seen_the_test_split(client: MlflowClient, now: State, chain: Sequence[Move]) -> dict[str, str]:

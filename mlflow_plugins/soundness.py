@@ -11,7 +11,7 @@ from typing import Literal
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from mlflow_plugins import aliases, audit_copy, audit_log, consent, copies, registered, standing
+from mlflow_plugins import aliases, audit_copy, audit_log, consent, copies, registered, standing, terms
 from mlflow_plugins.standing import State
 from pipeline import grounds, json_file, moves
 from pipeline.contradictions import joined
@@ -87,8 +87,9 @@ def _in_aliases(client: MlflowClient, now: State, chain: Sequence[Move], unfinis
 
 
 def _in_registry(client: MlflowClient, now: State, chain: Sequence[Move]) -> Iterator[Fault]:
+    cards = {move.number: move.digests["scorecard"] for move in chain if "scorecard" in move.digests}
     for move in {move.number: move for move in chain if move.action != "repair"}.values():
-        yield from _in_version(client, now, move)
+        yield from _in_version(client, now, move, cards.get(move.number))
     for move in chain:
         if "grounds" in move.digests:
             yield from _in_grounds(client, now, move)
@@ -117,14 +118,25 @@ def _in_grounds(client: MlflowClient, now: State, move: Move) -> Iterator[Fault]
             yield Fault(what, "accept")
 
 
-def _in_version(client: MlflowClient, now: State, move: Move) -> Iterator[Fault]:
-    """What is wrong with the version that was promoted, `move` being the last that made it champion."""
+def _in_version(client: MlflowClient, now: State, move: Move, card: str | None) -> Iterator[Fault]:
+    """What is wrong with the version that was promoted.
+
+    Args:
+        client: of the tracking store.
+        now: the registered model.
+        move: the last that made it champion.
+        card: digest of the scorecard that it was promoted by; None where it never was.
+    """
     try:
         version = client.get_model_version(now.model, move.version)
         if version.tags.get(aliases.RECORD) != move.name:
             yield Fault(f"version {move.version} does not name record {move.sequence}", "tag", move.number)
         if (shown := registered.model_file(version).sha256) != move.digests["model"]:
             yield Fault(f"the digest of version {move.version} was changed, to {shown[:80]!a}", "accept")
+        if card not in (None, shown := version.tags.get(terms.DIGEST)):
+            yield Fault(
+                f"version {move.version} names another scorecard than was judged, {str(shown)[:80]!a}", "accept"
+            )
         with registered.fetched(client, version):
             pass
         if move.digests.get("folder", found := registered.folder_digest(client, version)) != found:

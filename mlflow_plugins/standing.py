@@ -93,7 +93,8 @@ def state(client: MlflowClient, model: str) -> State:
 def of(found: RegisteredModel) -> State:
     """Where a model stands, as MLflow has it."""
     ours = {alias: str(version) for alias, version in found.aliases.items() if alias in ORDER}
-    return State(found.name, int(found.creation_timestamp or 0), ours, dict(found.tags))
+    tags = {name: value or "" for name, value in found.tags.items()}  # None where the database was edited
+    return State(found.name, int(found.creation_timestamp or 0), ours, tags)
 
 
 def known(client: MlflowClient, model: str) -> State:

@@ -86,20 +86,26 @@ def _aliases() -> Iterator[tuple[str, Change]]:
         for version in "1234":
             yield (
                 f"{alias} to version {version}",
-                lambda victim, alias=alias, version=version: victim.client().set_registered_model_alias(
-                    MODEL, alias, version
-                ),
+                partial(_alias, alias, version),
             )
         yield (
             f"{alias} deleted",
-            lambda victim, alias=alias: victim.client().delete_registered_model_alias(MODEL, alias),
+            partial(_no_alias, alias),
         )
     yield "champion and previous swapped", _swapped
     for alias in ("Champion", "ch\u0430mpion", "champions"):
         yield (
             f"{alias!a} beside, to version 1",
-            lambda victim, alias=alias: victim.client().set_registered_model_alias(MODEL, alias, "1"),
+            partial(_alias, alias, "1"),
         )
+
+
+def _alias(alias: str, version: str, victim: Victim) -> None:
+    victim.client().set_registered_model_alias(MODEL, alias, version)
+
+
+def _no_alias(alias: str, victim: Victim) -> None:
+    victim.client().delete_registered_model_alias(MODEL, alias)
 
 
 def _swapped(victim: Victim) -> None:
@@ -111,13 +117,22 @@ def _versions() -> Iterator[tuple[str, Change]]:
     for version in "1234":
         yield (
             f"version {version} deleted",
-            lambda victim, version=version: victim.client().delete_model_version(MODEL, version),
+            partial(_delete_version, version),
         )
         yield (
             f"version {version} copied by the button",
-            lambda victim, version=version: victim.client().copy_model_version(f"models:/{MODEL}/{version}", MODEL),
+            partial(_copy_version, version),
         )
     yield "version 3's tags on a version of another file", _pretender
+
+
+def _delete_version(version: str, victim: Victim) -> None:
+    victim.client().delete_model_version(MODEL, version)
+
+
+def _copy_version(version: str, victim: Victim) -> None:
+    """As MLflow's button "Promote model" does, into the same model."""
+    victim.client().copy_model_version(f"models:/{MODEL}/{version}", MODEL)
 
 
 def _pretender(victim: Victim) -> None:

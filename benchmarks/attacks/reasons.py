@@ -31,7 +31,11 @@ RULES: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "one version is taken by its own digests and signature: no log is read",
     ),
     ("^grounds ", ("rollback",), "what a version was judged by is not judged again when it comes back"),
-    ("^grounds in MLflow: grounds of record [12]", ("replay",), "the last promotion is judged again, which is record 4"),
+    (
+        "^grounds in MLflow: grounds of record [12]",
+        ("replay",),
+        "the last promotion is judged again, which is record 4",
+    ),
     ("^this machine's copy", ("replay",), "the record is held to MLflow's chain, which is whole"),
     ("^this machine's copy of the log: deleted", ALL, "as on a machine that never promoted: it is made anew"),
     (
@@ -40,7 +44,11 @@ RULES: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "this version is not read: the verdict on the champion, or its own files, are",
     ),
     ("^(files|tags) of the champion", ("replay",), "a verdict follows from its grounds, not from files or tags"),
-    ("^(files|tags) of the champion", ("rollback",), "the version that is left is not read; the one that comes back is"),
+    (
+        "^(files|tags) of the champion",
+        ("rollback",),
+        "the version that is left is not read; the one that comes back is",
+    ),
     ("^(files|tags) of the next one", ("rollback", "audit"), "it was never promoted, and no record vouches for it yet"),
     (
         "^files of (previous and anchor|the champion): (?!data/model.tflite)",

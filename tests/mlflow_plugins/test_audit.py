@@ -1,5 +1,6 @@
 """What was promoted, by whom and why, cannot be changed unnoticed; and every verdict can be found again."""
 
+import hashlib
 import io
 import json
 import os
@@ -23,7 +24,7 @@ from pipeline.params import Registry
 from tests import process
 from tests.mlflow_plugins import measured_project
 from tests.mlflow_plugins.conftest import Octavo, own_copy
-from tests.mlflow_plugins.measured_project import WEIGHTS, Project, worse
+from tests.mlflow_plugins.measured_project import WEIGHTS, Project, tflite_bytes, worse
 
 VARIANT = "litert_int8_static"
 
@@ -74,6 +75,11 @@ def test_a_whole_log_is_said_to_be_whole(promoted: Project, octavo: Octavo) -> N
     assert code == 0
     assert "3 moves of octavo: the chain is whole" in stdout
     assert [line.split()[2] for line in stdout.splitlines()[:3]] == ["promote", "promote", "rollback"]
+
+
+def sql(statement: str, *values: str) -> None:
+    with closing(sqlite3.connect("mlflow.db")) as database, database:
+        database.execute(statement, values)
 
 
 def rewrite(path: Path, **fields: object) -> None:
@@ -213,6 +219,14 @@ TAMPERING |= {
     ),
 }
 TAMPERING |= {
+    "a head that is NULL in the database": (
+        lambda _: sql("UPDATE registered_model_tags SET value = NULL WHERE key = ?", HEAD),
+        "The tag audit.head of octavo is '', which Octavo did not write",
+    ),
+    "the digest of a version's scorecard": (
+        lambda project: project.client().set_model_version_tag("octavo", "3", "octavo.digest", "0" * 64),
+        "version 3 names another scorecard than was judged",
+    ),
     "a version's variant": (
         lambda project: project.client().set_model_version_tag("octavo", "3", "variant", "../seven"),
         "The tag variant of version 3 of octavo is '../seven', which names no variant",
@@ -232,6 +246,7 @@ VERSIONS_ONLY = (
     "a version's digest",
     "a version's record",
     "a version's variant",
+    "the digest of a version's scorecard",
 )
 """What is not a fault of the log: whether a move may be made does not depend on it, or is found as it is made."""
 
@@ -273,6 +288,20 @@ def test_tampering_is_noticed_and_nothing_moves_until_it_is_repaired(
     code, _, stderr = octavo("promote", VARIANT, "--force", "--reason", "on we go", *anchor)
     assert code == 0, stderr
     assert octavo("audit")[0] == 0
+
+
+def test_a_champion_that_was_forged_with_its_tag_lets_nothing_pass(promoted: Project, octavo: Octavo) -> None:
+    """A poor model in the champion's place, and the tag that names its bytes: everything is better than that."""
+    promoted.weigh(VARIANT, WEIGHTS * np.float32(1.01))
+    promoted.register()
+    client = promoted.client()
+    poor = tflite_bytes(worse(400))
+    folder = Path(client.get_model_version_download_uri("octavo", "2").removeprefix("file://"))
+    (folder / "data/model.tflite").write_bytes(poor)
+    client.set_model_version_tag("octavo", "2", "model.sha256", hashlib.sha256(poor).hexdigest())
+    code, _, stderr = octavo("promote", VARIANT)
+    assert (code, "the digest of version 2 is not that of record 3" in stderr) == (2, True), stderr
+    assert str(client.get_registered_model("octavo").aliases["champion"]) == "2"
 
 
 def test_after_tampering_nothing_moves(promoted: Project, octavo: Octavo) -> None:
