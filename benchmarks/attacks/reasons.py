@@ -1,6 +1,6 @@
 """Why a command does the same although something was changed: what was changed has no bearing on it.
 
-The first rule that fits counts. Where none does, that a command did the same is a fault: it accepted what it should not.
+The first rule that fits counts. Where none does, it is a fault that a command did the same.
 """
 
 import re
@@ -17,45 +17,79 @@ SHOWN = (
 )
 """Tags of a version that are for people to see."""
 
+LOG = (
+    "tag audit|tags of the model|records|grounds |this machine's copy|"
+    "experiments and runs: (experiment octavo.audit|run of)"
+)
+"""What is of the audit log."""
+OTHER = "previous and anchor|the next one"
+
 RULES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
-        rf"^tags of (previous and anchor|the champion|the next one): ({SHOWN}): ",
+        rf"^tags of (the champion|{OTHER}): ({SHOWN}): ",
         ALL,
         "for people to see: what is judged is in the scorecard, the records and the files",
     ),
-    ("^descriptions, stages, other tags: ", ALL, "says nothing that a command reads"),
-    ("^aliases: 'champions' beside", ALL, "an alias that is none of the three, nor looks like one"),
+    ("^descriptions, stages, other tags: |^aliases: 'champions' beside", ALL, "nothing reads it"),
     (
-        "^(tag audit|tags of the model|records |this machine's copy|grounds |run of the log|experiments and runs)",
-        ("deploy", "verify"),
-        "one version is taken by its own digests and signature: no log is read",
+        "^registered model: renamed, and back",
+        ALL,
+        "the model and its log are the same, whatever it was called meanwhile",
     ),
-    ("^grounds ", ("rollback",), "what a version was judged by is not judged again when it comes back"),
     (
-        "^grounds in MLflow: grounds of record [12]",
+        "run_id of |run of version|rows of all runs|metrics of all runs",
+        ALL,
+        "a version has its own files: runs are for looking",
+    ),
+    (
+        "^versions, deleted or copied: version . copied",
+        ALL,
+        "a copy has no alias, and no record of its own; status names it",
+    ),
+    (
+        r"^(bytes|places.*: folder|files of|tags of|aliases|versions|registered model: deleted, and|data and|.*logged model)",
         ("replay",),
-        "the last promotion is judged again, which is record 4",
+        "a verdict follows from the log and its grounds, which are whole",
     ),
+    (f"^({LOG})", ("deploy", "verify"), "the version's own record, files and signature are read, and they are whole"),
+    ("^tag audit.done", ALL, "the move that it says was not made is found to be made"),
+    ("^grounds ", ("rollback",), "what a version was judged by is not judged again when it comes back"),
+    ("^grounds in MLflow: (?!.* 4:)", ("replay",), "the last promotion is judged again, which is record 4"),
+    (
+        "^grounds in MLflow: grounds of record 2",
+        ("promote",),
+        "of the models in service only the last records are read",
+    ),
+    ("a link to the same content", ALL, "the content is the same, and is read through the link"),
     ("^this machine's copy", ("replay",), "the record is held to MLflow's chain, which is whole"),
-    ("^this machine's copy of the log: deleted", ALL, "as on a machine that never promoted: it is made anew"),
+    ("^this machine's copy of the log: (deleted|empty)", ALL, "as on a machine that never promoted: it is made anew"),
     (
-        "^(files|tags) of (previous and anchor|the next one)",
-        ("replay", "deploy", "verify"),
-        "this version is not read: the verdict on the champion, or its own files, are",
+        rf"^(files|tags) of ({OTHER})|(of|version) [14]\b|version 4: ",
+        ("deploy", "verify"),
+        "this version is not the one that is served",
     ),
-    ("^(files|tags) of the champion", ("replay",), "a verdict follows from its grounds, not from files or tags"),
     (
-        "^(files|tags) of the champion",
+        r"^(files|tags) of (the champion|the next one)|\b[134]\b",
         ("rollback",),
-        "the version that is left is not read; the one that comes back is",
+        "only the version that comes back is read, which is 2",
     ),
-    ("^(files|tags) of the next one", ("rollback", "audit"), "it was never promoted, and no record vouches for it yet"),
     (
-        "^files of (previous and anchor|the champion): (?!data/model.tflite)",
+        r"^(files|tags) of the next one|^(places|bytes).* 4\b|(of|version) [14]\b",
+        ("audit",),
+        "it was never promoted, and no record vouches for it yet",
+    ),
+    (
+        r"^files of (previous and anchor|the champion): (?!data/model.tflite)|^versions.* 1\b|logged model of version",
         ("promote",),
         "models in service are compared by their model file; what is beside it is for audit, rollback and verify",
     ),
+    ("class names in the run's scorecard", ALL, "names are read from the scorecard beside the model, not from the run"),
     ("^data and reports of the project", ("rollback", "audit", "replay", "deploy", "verify"), "MLflow alone is read"),
+    (
+        "^data and reports of the project: (the decision|logits of the baseline|the model file)",
+        ("promote",),
+        "it is derived anew: from the scorecards, and from MLflow's bytes run on the test split",
+    ),
 )
 
 
