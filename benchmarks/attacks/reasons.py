@@ -47,7 +47,7 @@ RULES: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "a copy has no alias, and no record of its own; status names it",
     ),
     (
-        r"^(bytes|places.*: folder|files of|tags of|aliases|versions|registered model: deleted, and|data and|.*logged model)",
+        r"^(bytes|places.*: folder|files of|tags of|aliases|versions|registered model: deleted, and|data and)|logged model",
         ("replay",),
         "a verdict follows from the log and its grounds, which are whole",
     ),
@@ -83,6 +83,12 @@ RULES: tuple[tuple[str, tuple[str, ...], str], ...] = (
         ("promote",),
         "models in service are compared by their model file; what is beside it is for audit, rollback and verify",
     ),
+    (
+        "^tags of (previous and anchor|the champion): (octavo.digest|audit.record)|source of 3",
+        ("promote",),
+        "models in service are compared by their bytes, held to the record, wherever they are found",
+    ),
+    ("registered at no time|registered a year before", ALL, "the log is the model's by its first record, too"),
     ("class names in the run's scorecard", ALL, "names are read from the scorecard beside the model, not from the run"),
     ("^data and reports of the project", ("rollback", "audit", "replay", "deploy", "verify"), "MLflow alone is read"),
     (
