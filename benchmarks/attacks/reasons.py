@@ -47,7 +47,7 @@ RULES: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "a copy has no alias, and no record of its own; status names it",
     ),
     (
-        r"^(bytes|places.*: folder|files of|tags of|aliases|versions|registered model: deleted, and|data and)|logged model",
+        "^(bytes|places.*: folder|files of|tags of|aliases|versions|registered model: deleted, and|data)|logged model",
         ("replay",),
         "a verdict follows from the log and its grounds, which are whole",
     ),
