@@ -51,8 +51,11 @@ def ready(path: Path) -> None:
 
 
 def is_broken(path: Path) -> bool:
-    """Whether the database has no tables, or only some of MLflow's while it holds nothing yet."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+    """Whether the database has no tables, or only some of MLflow's while it holds nothing yet.
+
+    A process that was killed within a transaction leaves a journal, which whoever reads first has to roll back.
+    """
+    with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True)) as database:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if tables - KNOWN - {name for name in tables if name.startswith(UNDER_WAY)}:
             return False

@@ -9,7 +9,7 @@ import click
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from mlflow_plugins import aliases, challenger, identity, mutex, registered, request, terms, tracking
+from mlflow_plugins import aliases, audit_copy, challenger, identity, mutex, registered, request, terms, tracking
 from mlflow_plugins.aliases import Checked
 from mlflow_plugins.request import Request
 from mlflow_plugins.standing import ANCHOR, CHAMPION, PREVIOUS, State
@@ -134,6 +134,7 @@ def move_champion(
     refused: list[tuple[Grounds, Verdict]] = []
     for version in _candidates(client, params, scorecards, wish):
         if _is_champion(client, version, now) and not wish.new_anchor:
+            audit_copy.update(now, basis.chain)  # which a process that was killed may have left behind
             return Promotion(model, registered.variant(version), str(now.champion), None, False, None)
         found = challenger.grounds(client, version, scorecards, params, now, basis.chain)
         found = found.model_copy(update={"sure": wish.sure.get(found.variant)})

@@ -105,7 +105,7 @@ def _wrong(project: Project) -> list[str]:
     if runs != wanted:
         wrong.append(f"finished runs are {dict(runs)}")
     code, said = project.attempt("dvc", "status")
-    if code or "up to date" not in said:
+    if code or "changed deps" in said or "changed outs" in said:
         wrong.append(f"dvc status: {said[-300:]}")
     code, said = project.attempt("octavo", "doctor")
     if code:

@@ -304,6 +304,15 @@ def test_a_champion_that_was_forged_with_its_tag_lets_nothing_pass(promoted: Pro
     assert str(client.get_registered_model("octavo").aliases["champion"]) == "2"
 
 
+def test_a_copy_that_a_killed_promotion_left_behind_is_brought_up_to_date(project: Project, octavo: Octavo) -> None:
+    project.register()
+    assert octavo("promote", VARIANT)[0] == 0
+    whole = own_copy().read_text()
+    own_copy().unlink()
+    assert "already" in octavo("promote", VARIANT)[1]
+    assert own_copy().read_text() == whole
+
+
 def test_after_tampering_nothing_moves(promoted: Project, octavo: Octavo) -> None:
     promoted.weigh(VARIANT, WEIGHTS * np.float32(1.01))
     promoted.register()

@@ -2,8 +2,11 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -59,6 +62,25 @@ def test_what_holds_anything_or_is_not_mlflows_is_left_alone(tmp_path: Path, emp
         assert not local_store.is_broken(path)
         local_store.ready(path)
         assert path.read_bytes() == before
+
+
+CUT_SHORT = """
+import os, signal, sqlite3, sys
+database = sqlite3.connect(sys.argv[1])
+database.execute("PRAGMA cache_size = 1")
+database.execute("BEGIN")
+database.executemany("INSERT INTO experiments (name) VALUES (?)", [(f"{n}{'x' * 200}",) for n in range(2000)])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_transaction_that_was_cut_short_is_rolled_back(tmp_path: Path, empty_store: Path) -> None:
+    """What reads alone cannot do that, and would be refused for ever."""
+    path = Path(shutil.copy(empty_store, tmp_path))
+    subprocess.run([sys.executable, "-c", CUT_SHORT, path], check=False)
+    assert path.with_name("mlflow.db-journal").stat().st_size
+    assert not local_store.is_broken(path)
+    assert rows(path) == 1
 
 
 @pytest.mark.slow
