@@ -40,8 +40,11 @@ database_uri = {database}
 auth_cache_ttl_seconds = 60
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
 """
-PEOPLE = ("users", "roles", "role_permissions", "user_role_assignments")
-"""Tables that say who may do what."""
+PERMISSIONS = (
+    "SELECT may.resource_type, may.resource_id, may.permission, who.user_id FROM role_permissions may "
+    "JOIN user_role_assignments who ON who.role_id = may.role_id ORDER BY may.id, who.user_id"
+)
+"""Who may do what, with what."""
 
 State = dict[str, Any]
 
@@ -135,12 +138,9 @@ class Shared:
             "tags of the model": [row for row in tags if row[0] in (HEAD, LOG)],
             "tags of versions": [row for row in marks if row[1] in KEPT and str(row[0]) in "23"],
             "versions": sorted(version for (version,) in there if str(version) in "23"),
-            "people": [rows(f"SELECT * FROM {table} ORDER BY 1") for table in self._tables()],
+            "people": rows("SELECT * FROM users ORDER BY id"),
+            "permissions": [row for row in rows(PERMISSIONS) if row[1] in (model, *self.experiments.values())],
         }
-
-    def _tables(self) -> list[str]:
-        found = self.server.rows("SELECT 1 FROM users LIMIT 1") and PEOPLE
-        return list(found or ())
 
     def loose(self) -> State:
         """What a server with MLflow's permissions lets some people change, and what the audit is there for."""
@@ -186,18 +186,16 @@ class Shared:
         return {str(path): _digest(path, path.stat()) for path in found}
 
     def judged(self, files: dict[str, str]) -> dict[str, str]:
-        """Of these files those that records vouch for."""
-        models = [each["model"] for version, each in self.versions.items() if version in "23"]
-        wanted = (
-            *(f"/{model}/" for model in models),
-            f"/{self.log}/artifacts/records/",
-            f"/{self.log}/artifacts/grounds/",
-        )
-        return {
-            path: digest
-            for path, digest in files.items()
-            if any(part in path for part in wanted) and Path(path).name not in UNJUDGED
-        }
+        """Of these files those that records vouch for: of the models that were promoted, and of the log itself."""
+        models = {each["model"] for version, each in self.versions.items() if version in "23"}
+
+        def is_judged(path: Path) -> bool:
+            _, folder, name, *inner = path.relative_to(self.server.folder / "artifacts").parts
+            if folder == "models":
+                return name in models and path.name not in UNJUDGED
+            return folder == self.log and inner[0] in ("records", "grounds")
+
+        return {path: digest for path, digest in files.items() if is_judged(Path(path))}
 
     def audit(self) -> tuple[int | None, str]:
         """Exit code and stderr of `octavo audit`, by the manager."""

@@ -136,7 +136,7 @@ class Attack:
         elif held != self.held:
             came = "BYPASS"
             changed = {name for name in held if held[name] != self.held[name]}
-            if role == "manager" and (changed == {"people"} or self.shared.is_recorded()):
+            if role == "manager" and (changed == {"permissions"} or self.shared.is_recorded()):
                 came = FREE  # managers say who else may do what, and may force a move that is recorded
             else:
                 self.faults.append(f"{role}, {what}, changed {_changed(self.held, held)}, by {str(fields)[:600]}")
