@@ -11,12 +11,13 @@ from pathlib import Path
 from benchmarks.attacks.alone import Died, alone, forked, surely
 from benchmarks.attacks.case import LEFT, Case
 from benchmarks.attacks.victim import MODEL, VARIANT, Victim, build, command, enter, restore
-from mlflow_plugins import register, tracking
+from mlflow_plugins import mutex, register, tracking
 from pipeline import layout, moves
 from pipeline.params import load_params
 from pipeline.scorecard import load_scorecards
 
-PATIENCE = 300.0
+PATIENCE = 60.0
+"""Seconds for a command, and to take over what a dead process held."""
 TOMBSTONE = re.compile(rf"{MODEL}\.lock\.[0-9a-f]+")
 PROMOTED = {"anchor": 2, "champion": 4, "previous": 3}
 ROLLED_BACK = {"anchor": 2, "champion": 2, "previous": 3}
@@ -118,6 +119,7 @@ def _moved(expected: dict[str, int], victim: Victim) -> list[str]:
 
 def _left(victim: Victim) -> list[str]:
     """What is wrong afterwards, whatever the command was."""
+    surely(partial(_taken, victim))  # the lock of who was killed stands until the next one takes it over
     models = {name for (name,) in victim.sql("SELECT name FROM registered_models")}
     stones = {name for name in models if TOMBSTONE.fullmatch(name)}
     wrong = [f"{LEFT} for a day: the tombstone of a lock"] if stones else []
@@ -127,6 +129,12 @@ def _left(victim: Victim) -> list[str]:
     if isinstance(found, Died) or found[0] != 0:
         wrong.append(f"the audit says {found}")
     return wrong
+
+
+def _taken(victim: Victim) -> None:
+    """The mutex can be had, and given back."""
+    with mutex.held(victim.client(), MODEL, "register", PATIENCE) as still_held:
+        still_held()
 
 
 def _first_start(folder: Path) -> Case:

@@ -64,7 +64,7 @@ RULES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("^this machine's copy", ("replay",), "the record is held to MLflow's chain, which is whole"),
     ("^this machine's copy of the log: (deleted|empty)", ALL, "as on a machine that never promoted: it is made anew"),
     (
-        rf"^(files|tags) of ({OTHER})|(of|version) [14]\b|version 4: ",
+        rf"^(files|tags) of ({OTHER})|(of|version) [124]\b|(MLmodel|model.sha256) of 2|version 4: ",
         ("deploy", "verify"),
         "this version is not the one that is served",
     ),
@@ -87,6 +87,11 @@ RULES: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "^tags of (previous and anchor|the champion): (octavo.digest|audit.record)|source of 3",
         ("promote",),
         "models in service are compared by their bytes, held to the record, wherever they are found",
+    ),
+    (
+        "audit.record",
+        ("promote", "rollback", "deploy", "verify"),
+        "the records are read themselves, not the tag that names one for people to see; the audit tells",
     ),
     ("registered at no time|registered a year before", ALL, "the log is the model's by its first record, too"),
     ("class names in the run's scorecard", ALL, "names are read from the scorecard beside the model, not from the run"),
