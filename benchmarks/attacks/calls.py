@@ -18,7 +18,7 @@ from requests.exceptions import RequestException
 from benchmarks.attacks.guarded import ROLES, Shared, running, share
 from benchmarks.attacks.part import Part
 from benchmarks.attacks.routes import OUTCOMES, Attack, server_faults
-from mlflow_plugins import audit_log, standing
+from mlflow_plugins import audit_log, standing, tracking
 from mlflow_plugins.standing import HEAD
 from pipeline import moves
 
@@ -31,7 +31,7 @@ Call = Callable[[MlflowClient, "Pools"], object]
 def run(most: int, seed: int) -> Part:
     """Make that many calls."""
     with running() as server:
-        os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+        os.environ |= tracking.MANNERS | {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
         attack = Attack(share(server, 0), random.Random(seed))  # noqa: S311 # to be repeated
         pools, made, refused = Pools(attack), Counter[str](), Counter[str]()
         client = MlflowClient(server.team.address)
