@@ -41,7 +41,7 @@ auth_cache_ttl_seconds = 60
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
 """
 PERMISSIONS = (
-    "SELECT may.resource_type, may.resource_id, may.permission, who.user_id FROM role_permissions may "
+    "SELECT may.resource_type, may.resource_pattern, may.permission, who.user_id FROM role_permissions may "
     "JOIN user_role_assignments who ON who.role_id = may.role_id ORDER BY may.id, who.user_id"
 )
 """Who may do what, with what."""
