@@ -133,10 +133,9 @@ def _in_version(client: MlflowClient, now: State, move: Move, card: str | None) 
             yield Fault(f"version {move.version} does not name record {move.sequence}", "tag", move.number)
         if (shown := registered.model_file(version).sha256) != move.digests["model"]:
             yield Fault(f"the digest of version {move.version} was changed, to {shown[:80]!a}", "accept")
-        if card not in (None, shown := version.tags.get(terms.DIGEST)):
-            yield Fault(
-                f"version {move.version} names another scorecard than was judged, {str(shown)[:80]!a}", "accept"
-            )
+        if card not in (None, named := version.tags.get(terms.DIGEST)):
+            what = f"version {move.version} names another scorecard than was judged, {str(named)[:80]!a}"
+            yield Fault(what, "accept")
         with registered.fetched(client, version):
             pass
         if move.digests.get("folder", found := registered.folder_digest(client, version)) != found:
