@@ -24,7 +24,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from benchmarks.attacks.alone import Died, alone, surely
 from benchmarks.attacks.victim import VARIANT, command
-from mlflow_plugins import audit_log, standing
+from mlflow_plugins import aliases, audit_log, standing
 from mlflow_plugins.gatekeeper import KEPT, looks_reserved
 from mlflow_plugins.registered import UNJUDGED
 from mlflow_plugins.standing import HEAD, LOG
@@ -125,7 +125,7 @@ class Shared:
     def held(self) -> State:
         """What no request may change, whoever sends it."""
         rows, model = self.server.rows, self.model
-        aliases = rows("SELECT alias, version FROM registered_model_aliases WHERE name = :m ORDER BY alias", m=model)
+        found = rows("SELECT alias, version FROM registered_model_aliases WHERE name = :m ORDER BY alias", m=model)
         tags = rows("SELECT key, value FROM registered_model_tags WHERE name = :m ORDER BY key", m=model)
         marks = rows(
             "SELECT version, key, value FROM model_version_tags WHERE name = :m ORDER BY version, key", m=model
@@ -134,7 +134,7 @@ class Shared:
             "SELECT version FROM model_versions WHERE name = :m AND current_stage <> 'Deleted_Internal'", m=model
         )
         return {
-            "aliases": [row for row in aliases if looks_reserved(row[0])],
+            "aliases": [row for row in found if looks_reserved(row[0])],
             "tags of the model": [row for row in tags if row[0] in (HEAD, LOG)],
             "tags of versions": [row for row in marks if row[1] in KEPT and str(row[0]) in "23"],
             "versions": sorted(version for (version,) in there if str(version) in "23"),
@@ -209,7 +209,7 @@ class Shared:
         return code, err
 
     def is_recorded(self) -> bool:
-        """Whether the aliases stand where the last record of the log says, or stood before it and may be moved yet."""
+        """Whether each alias stands where the last record of the log found it, or where it leaves it."""
         return bool(alone(self._is_recorded) is True)
 
     def _is_recorded(self) -> bool:
@@ -217,7 +217,7 @@ class Shared:
         client = MlflowClient(self.server.team.address)
         now = standing.state(client, self.model)
         last = audit_log.last(client, now)
-        return now.aliases in (last.after, last.before)
+        return not aliases.strayed(now, last)
 
     def keep(self) -> "Kept":
         """All of it, to restore it from."""

@@ -160,7 +160,7 @@ class Attack:
             self.faults.append(f"{role}, {what}: the audit ends with {code}: {said[-600:]}")
             return "BYPASS"
         judged, before = self.shared.judged(loose["files"]), self.shared.judged(self.loose["files"])
-        if judged != before:
+        if any(judged.get(path) != digest for path, digest in before.items()):
             self.faults.append(f"{role}, {what}, changed {_changed(before, judged)}, and the audit sees nothing")
             return "BYPASS"
         return FREE
