@@ -93,6 +93,11 @@ RULES: tuple[tuple[str, tuple[str, ...], str], ...] = (
         ("promote", "rollback", "deploy", "verify"),
         "the records are read themselves, not the tag that names one for people to see; the audit tells",
     ),
+    (
+        "^tags of previous and anchor: octavo.digest",
+        ("rollback",),
+        "it is held to the bytes and the folder that its record names; the audit tells of the tag",
+    ),
     ("registered at no time|registered a year before", ALL, "the log is the model's by its first record, too"),
     ("class names in the run's scorecard", ALL, "names are read from the scorecard beside the model, not from the run"),
     ("^data and reports of the project", ("rollback", "audit", "replay", "deploy", "verify"), "MLflow alone is read"),
