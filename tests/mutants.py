@@ -323,7 +323,10 @@ def _grounds() -> list[bytes]:
 
 
 def _read_grounds(path: Path) -> None:
-    judge(json_file.parse_record(path.read_bytes().decode("utf-8", "replace"), Grounds))
+    """As the gate server does: what contradicts itself is told, and not judged."""
+    read = json_file.parse_record(path.read_bytes().decode("utf-8", "replace"), Grounds)
+    if not list(grounds.faults(read)):
+        judge(read)
 
 
 def _nights() -> list[bytes]:
