@@ -72,7 +72,7 @@ class File:
         """
         makers = {output: operator for operator in graph.operators or () for output in operator.outputs}
         while index in makers and self.code(makers[index]) in through:
-            index = int(makers[index].inputs[0])
+            index = int(makers.pop(index).inputs[0])  # each once: in a damaged file one may be behind itself
         if index < 0 or index in makers:
             return None
         tensor = graph.tensors[index]
