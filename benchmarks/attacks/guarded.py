@@ -24,8 +24,8 @@ from sqlalchemy import Engine, create_engine, text
 
 from benchmarks.attacks.alone import Died, alone, surely
 from benchmarks.attacks.victim import VARIANT, command
-from mlflow_plugins import aliases, audit_log, standing
-from mlflow_plugins.gatekeeper import KEPT, looks_reserved
+from mlflow_plugins import aliases, audit_log, lookalikes, standing
+from mlflow_plugins.gatekeeper import KEPT
 from mlflow_plugins.registered import UNJUDGED
 from mlflow_plugins.standing import HEAD, LOG
 from tests import servers
@@ -134,7 +134,7 @@ class Shared:
             "SELECT version FROM model_versions WHERE name = :m AND current_stage <> 'Deleted_Internal'", m=model
         )
         return {
-            "aliases": [row for row in found if looks_reserved(row[0])],
+            "aliases": [row for row in found if lookalikes.like(row[0], standing.ORDER)],
             "tags of the model": [row for row in tags if row[0] in (HEAD, LOG)],
             "tags of versions": [row for row in marks if row[1] in KEPT and str(row[0]) in "23"],
             "versions": sorted(version for (version,) in there if str(version) in "23"),

@@ -122,7 +122,7 @@ def _left(victim: Victim) -> list[str]:
     surely(partial(_taken, victim))  # the lock of who was killed stands until the next one takes it over
     models = {name for (name,) in victim.sql("SELECT name FROM registered_models")}
     stones = {name for name in models if TOMBSTONE.fullmatch(name)}
-    wrong = [f"{LEFT} for a day: the tombstone of a lock"] if stones else []
+    wrong = [f"{LEFT} for an hour: the tombstone of a lock"] if stones else []
     if models - stones != {MODEL}:
         wrong.append(f"registered models are {models - stones}")
     found = alone(lambda: (enter(victim.folder), command(["audit"]))[1], PATIENCE)
