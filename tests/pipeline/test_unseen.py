@@ -24,7 +24,7 @@ FILES = np.frombuffer(np.random.default_rng(0).bytes(16 * N), "S16")
 def made(n: int, by_file: bool = False, **changes: Any) -> tuple[set[int], set[int], Manifest]:
     """Images learned from, images tested on, and the manifest, of the first `n` images."""
     data = Data.model_validate({"source": "npz", "path": Path("-"), "calibration": 4, **changes})
-    files = Files(FILES[:n], ()) if by_file else None
+    files = Files(FILES[:n], tuple(map(str, range(n)))) if by_file else None
     parts = partition(Split(WHOLE.images[:n], WHOLE.labels[:n]), None, ["a", "b"], data, files)
     values = {name: set(part.images.ravel().tolist()) for name, part in parts.splits.items()}
     return values["train"] | values["selection"], values["test"], dataset.describe(parts, ["a", "b"], data, files=files)
