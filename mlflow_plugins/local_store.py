@@ -6,6 +6,7 @@ that it can neither use nor finish. One that is empty or half made, and holds no
 
 import os
 import sqlite3
+import time
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from mlflow.store.db.utils import (
 )
 from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
 
+FORGOTTEN = 600
+"""Seconds after which nobody works any more on a database that is made beside."""
 BROKEN = ".broken"
 """What the name of a database ends with that was set aside."""
 REVISION = "alembic_version"
@@ -33,6 +36,7 @@ def ready(path: Path) -> None:
     Raises:
         OSError, sqlite3.Error: it cannot be made.
     """
+    _sweep(path)
     if path.exists() and not is_broken(path):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,6 +52,14 @@ def ready(path: Path) -> None:
             os.link(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed processes left beside."""
+    for left in path.parent.glob(f".{path.name}.*"):
+        with suppress(OSError):  # another process was faster
+            if time.time() - left.stat().st_mtime > FORGOTTEN:
+                left.unlink()
 
 
 def is_broken(path: Path) -> bool:

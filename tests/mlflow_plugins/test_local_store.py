@@ -96,3 +96,14 @@ def test_killed_at_any_time_it_leaves_a_whole_one_or_none(tmp_path: Path) -> Non
         assert not path.exists() or not local_store.is_broken(path)
     local_store.ready(path)
     assert rows(path) == 1
+
+
+def test_what_a_killed_process_left_is_removed_when_it_is_old(tmp_path: Path, empty_store: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    shutil.copy(empty_store, path)
+    old, new = (tmp_path / name for name in (".mlflow.db.17-journal", ".mlflow.db.18"))
+    for left in (old, new):
+        left.touch()
+    os.utime(old, (time.time() - 700,) * 2)
+    local_store.ready(path)
+    assert sorted(left.name for left in tmp_path.iterdir()) == [new.name, path.name]
