@@ -55,7 +55,6 @@ def promotion(client: MlflowClient, version: ModelVersion, alias: str | None = N
         return None
     if now.head[0]:
         audit_log.check_done(now)
-    audit_copy.check_head(now)
     found = None
     for move in audit_log.backwards(client, now):
         if move.name == now.tags[HEAD]:
@@ -63,6 +62,7 @@ def promotion(client: MlflowClient, version: ModelVersion, alias: str | None = N
         if move.action != "repair" and move.number == str(version.version):
             found = move
             break
+    audit_copy.check_head(now)
     if found is None and aliases.RECORD in version.tags:
         raise AuditFailed(
             f"Version {version.version} of {version.name} says that record "

@@ -37,8 +37,15 @@ def settings() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="module")
+def module_state() -> Iterator[None]:
+    """Undo what a module's own fixtures do to the process."""
+    with process.undone():
+        yield
+
+
 @pytest.fixture(autouse=True)
-def process_state() -> Iterator[None]:
+def process_state(module_state: None) -> Iterator[None]:
     """Undo what the test does to the process."""
     with process.undone():
         yield

@@ -17,9 +17,10 @@ import pytest
 from click import Command
 from click.testing import CliRunner
 
-from mlflow_plugins import aliases, audit, audit_log, holder, promotion, rollback, standing
+from mlflow_plugins import aliases, audit, audit_log, holder, promotion, rollback, standing, vouched
 from mlflow_plugins.standing import DONE, HEAD, LOG
 from pipeline import layout, moves
+from pipeline.errors import AuditFailed
 from pipeline.params import Registry
 from tests import process
 from tests.mlflow_plugins import measured_project
@@ -608,3 +609,21 @@ def test_what_is_changed_again_after_it_was_accepted_is_noticed(promoted: Projec
             card.write_text(words)
         assert octavo("audit")[0] == 2
         assert octavo("audit", "--repair", "--yes", "--reason", "it is known")[0] == 0
+
+
+def test_a_log_that_was_set_back_is_told_whoever_reads_it(promoted: Project, octavo: Octavo, tmp_path: Path) -> None:
+    """The last record removed, its tags and aliases as they were before: MLflow alone fits together."""
+    client, (*_, before, last) = promoted.client(), chain_of(promoted)
+    for path in Path("mlruns").rglob(f"records/000003-{last.hash}.json"):
+        path.unlink()
+    client.set_registered_model_tag("octavo", HEAD, before.name)
+    client.set_registered_model_tag("octavo", DONE, "2")
+    for alias, version in before.after.items():
+        client.set_registered_model_alias("octavo", alias, version)
+    for command in (["audit"], ["replay"], ["rollback"], ["promote", VARIANT]):
+        code, _, stderr = octavo(*command)
+        assert (code, "has 3 records" in stderr) == (2, True), stderr
+    with pytest.raises(AuditFailed, match="it was set back"):
+        vouched.promotion(client, client.get_model_version("octavo", "3"))
+    own_copy().unlink()
+    assert octavo("audit")[0] == 2, "version 2 says that record 3 made it champion"
