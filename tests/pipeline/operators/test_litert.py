@@ -325,3 +325,16 @@ def test_free_sizes_are_unknown_until_an_image_tells(tmp_path: Path) -> None:
     path = file.write(tmp_path / "model.tflite")
     assert proof.prove(path).integer_compute_share is None
     assert [each.macs for each in operators(path, np.zeros((2, 7, 3), np.float32))] == [7 * 5 * 3]
+
+
+@pytest.mark.timeout(30)
+def test_an_operator_that_is_behind_itself_ends_the_search_for_weights(tmp_path: Path) -> None:
+    """As in a damaged file; the interpreter would refuse it."""
+    file = File()
+    file.main.value("x", [-1, 16])
+    file.main.value("w", [3, 16])
+    file.main.value("y", [-1, 3])
+    file.main.operator(Code.DEQUANTIZE, ["w"], ["w"])
+    file.main.operator(Code.FULLY_CONNECTED, ["x", "w", ""], ["y"], "FullyConnectedOptions")
+    file.main.ends(["x"], ["y"])
+    assert stored(file.write(tmp_path / "behind.tflite")) == {"weight": 0, "bias": 0}
