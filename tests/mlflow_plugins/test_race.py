@@ -21,7 +21,7 @@ from tests.mlflow_plugins.measured_project import MakeProject
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["mlflow_plugins.promotion"])
-ROUNDS = {"sqlite": 5, "server_sqlite": 5, "server_postgresql": 50 if "OCTAVO_EXAMPLES" in os.environ else 10}
+ROUNDS = {"sqlite": 3, "server_sqlite": 3, "server_postgresql": 50 if "OCTAVO_EXAMPLES" in os.environ else 4}
 """More where CI has a night's time."""
 PATIENCE = 120
 BASELINE, RIVALS = "onnx_fp32", ("onnx_int8_static", "litert_int8_static")
