@@ -136,6 +136,10 @@ def _in_version(client: MlflowClient, now: State, move: Move, card: str | None) 
         if card not in (None, named := version.tags.get(terms.DIGEST)):
             what = f"version {move.version} names another scorecard than was judged, {str(named)[:80]!a}"
             yield Fault(what, "accept")
+        judged, named = move.digests.get("folder"), version.tags.get(terms.FOLDER)
+        if None not in (judged, named) and judged != named:
+            what = f"version {move.version} names other files than were judged, {str(named)[:80]!a}"
+            yield Fault(what, "accept")
         with registered.fetched(client, version):
             pass
         if move.digests.get("folder", found := registered.folder_digest(client, version)) != found:

@@ -47,6 +47,6 @@ class Part:
     def keep(self, name: str) -> None:
         """Put the part into the record of all parts; the others stay."""
         kept = json.loads(RESULTS.read_bytes()) if RESULTS.exists() else {}
-        versions = {"os": platform.platform(), "python": platform.python_version(), "mlflow": mlflow.__version__}
+        versions = {"os": platform.system(), "python": platform.python_version(), "mlflow": mlflow.__version__}
         kept[name] = {"versions": versions, **self.facts, "rows": self.rows, "faults": self.faults}
         files.write_text(RESULTS, json.dumps(dict(sorted(kept.items())), indent=1) + "\n")

@@ -228,6 +228,10 @@ TAMPERING |= {
         lambda project: project.client().set_model_version_tag("octavo", "3", "octavo.digest", "0" * 64),
         "version 3 names another scorecard than was judged",
     ),
+    "the digest of a version's files": (
+        lambda project: project.client().set_model_version_tag("octavo", "3", "octavo.folder", "0" * 64),
+        "version 3 names other files than were judged",
+    ),
     "a version's variant": (
         lambda project: project.client().set_model_version_tag("octavo", "3", "variant", "../seven"),
         "The tag variant of version 3 of octavo is '../seven', which names no variant",
@@ -248,6 +252,7 @@ VERSIONS_ONLY = (
     "a version's record",
     "a version's variant",
     "the digest of a version's scorecard",
+    "the digest of a version's files",
 )
 """What is not a fault of the log: whether a move may be made does not depend on it, or is found as it is made."""
 
