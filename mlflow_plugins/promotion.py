@@ -133,7 +133,7 @@ def move_champion(
         )
     refused: list[tuple[Grounds, Verdict]] = []
     for version in _candidates(client, params, scorecards, wish):
-        if _is_champion(client, version, now) and not wish.new_anchor:
+        if _is_champion(client, version, basis) and not wish.new_anchor:
             audit_copy.update(now, basis.chain)  # which a process that was killed may have left behind
             return Promotion(model, registered.variant(version), str(now.champion), None, False, None)
         found = challenger.grounds(client, version, scorecards, params, now, basis.chain)
@@ -210,11 +210,15 @@ def _passing(scorecards: Scorecards, decision: Decision, wish: Wish) -> list[str
     return [name for name in wish.sure if name in passing] if wish.sure else passing
 
 
-def _is_champion(client: MlflowClient, version: ModelVersion, now: State) -> bool:
-    """Whether the champion has the same bytes, be it another version with figures measured another time."""
-    if now.champion is None:
+def _is_champion(client: MlflowClient, version: ModelVersion, basis: Checked) -> bool:
+    """Whether the champion, by its record, has the same bytes, be it another version with other figures."""
+    number = basis.now.champion
+    if number is None:
         return False
-    champion = client.get_model_version(version.name, now.champion)
+    of_it = (move for move in reversed(basis.chain) if move.action != "repair" and move.number == number)
+    if move := next(of_it, None):
+        return move.digests["model"] == registered.model_file(version).sha256
+    champion = client.get_model_version(version.name, number)
     return registered.model_file(champion).sha256 == registered.model_file(version).sha256
 
 

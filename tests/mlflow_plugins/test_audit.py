@@ -632,3 +632,17 @@ def test_a_log_that_was_set_back_is_told_whoever_reads_it(promoted: Project, oct
         vouched.promotion(client, client.get_model_version("octavo", "3"))
     own_copy().unlink()
     assert octavo("audit")[0] == 2, "version 2 says that record 3 made it champion"
+
+
+def test_a_version_with_the_tags_of_another_is_not_taken_for_the_champion(promoted: Project, octavo: Octavo) -> None:
+    promoted.weigh(VARIANT, WEIGHTS * np.float32(1.01))
+    promoted.register()
+    client = promoted.client()
+    names = ("octavo.digest", "octavo.folder", "model.sha256")
+    tags = {number: client.get_model_version("octavo", number).tags for number in ("2", "4")}
+    for number, other in (("2", "4"), ("4", "2")):
+        for name in names:
+            client.set_model_version_tag("octavo", number, name, tags[other][name])
+    code, stdout, stderr = octavo("promote", VARIANT)
+    assert (code, stdout) == (1, ""), stderr
+    assert octavo("audit")[0] == 2
