@@ -33,21 +33,22 @@ class Checked:
     chain: list[Move]
     gone: Aliases
     """Aliases that the last record left, and MLflow dropped, as their versions were deleted."""
-    who: str
-    """As the server knows whoever asks; where it asks nobody, account and machine."""
 
     @property
-    def next(self) -> dict[str, Any]:
-        """The fields that the next record begins with."""
+    def follows(self) -> dict[str, Any]:
+        """The fields that bind the next record to the one before, and to where the aliases stand."""
         last = self.chain[-1] if self.chain else None
         return {
             "sequence": len(self.chain) + 1,
             "parent": last.hash if last else moves.ORIGIN,
             "before": self.now.aliases,
             "gone": self.gone,
-            "when": holder.now().isoformat(timespec="seconds"),
-            "who": self.who,
         }
+
+    @property
+    def next(self) -> dict[str, Any]:
+        """The fields that the next record begins with. Asks the server who we are; raises as `identity.name`."""
+        return {**self.follows, "when": holder.now().isoformat(timespec="seconds"), "who": identity.name()}
 
 
 def checked(client: MlflowClient, model: str) -> Checked:
@@ -66,7 +67,7 @@ def checked(client: MlflowClient, model: str) -> Checked:
         found.append(moved(now, chain[-1]))
     if found:
         raise AuditFailed(f"The audit log of {model} does not hold: {'; '.join(found)}. {audit_log.REPAIR}")
-    return Checked(now, chain, lost, identity.name())
+    return Checked(now, chain, lost)
 
 
 def moved(now: State, last: Move) -> str:
@@ -145,11 +146,11 @@ def begin(client: MlflowClient, planned: Move, still_held: Callable[[], None]) -
     for words in filter(None, (planned.note, planned.who, planned.variant)):
         wording.check(words, f"A record of the audit log would hold {words[:80]!a}, which")
     found = settle(client, planned.model, still_held)
-    now, expected = found.now, found.next
-    if any(getattr(planned, name) != expected[name] for name in ("sequence", "parent", "before", "gone")):
+    if any(getattr(planned, name) != value for name, value in found.follows.items()):
         raise PromotionRefused(
             f"{planned.variant} is not promoted: while it was judged, the champion of {planned.model} became version "
-            f"{now.champion or 'none'}, and it was held to version {planned.before.get(CHAMPION, 'none')}. Try again."
+            f"{found.now.champion or 'none'}, and it was held to version {planned.before.get(CHAMPION, 'none')}. "
+            "Try again."
         )
     return found
 

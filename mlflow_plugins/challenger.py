@@ -9,7 +9,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from mlflow_plugins import registered, served, terms
 from mlflow_plugins.standing import ANCHOR, CHAMPION, State
-from pipeline import evaluation, layout, npy_file, unseen
+from pipeline import evaluation, layout, moves, npy_file, unseen
 from pipeline.errors import DataError, ModelError
 from pipeline.grounds import Grounds
 from pipeline.logits import choices
@@ -130,8 +130,7 @@ def _as_recorded(version: ModelVersion, chain: Sequence[Move]) -> ModelVersion:
     Raises:
         Damaged: its tag names other bytes.
     """
-    of_it = (move for move in reversed(chain) if move.action != "repair" and move.number == str(version.version))
-    move = next(of_it, None)
+    move = moves.champions(chain).get(str(version.version))
     if move is not None and registered.model_file(version).sha256 != move.digests["model"]:
         raise registered.Damaged(
             f"the digest of version {version.version} is not that of record {move.sequence}, which made it champion"

@@ -10,9 +10,9 @@ import json
 from contextlib import suppress
 
 from mlflow_plugins.standing import APPROVED, NUMBER, REQUEST, State
-from pipeline.moves import ORIGIN, Move
+from pipeline.moves import FOLDER, ORIGIN, Move
 
-NAMED = {"model", "folder", "grounds"}
+NAMED = {"model", FOLDER, "grounds"}
 """Digests without which a request would not be bound to what was judged."""
 
 

@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.store.model_registry.abstract_store import AbstractStore
 
 from mlflow_plugins import aliases, terms
 from mlflow_plugins.standing import State
+from pipeline import moves
 from pipeline.moves import Move
 from pipeline.params import Registry
 
@@ -51,7 +53,7 @@ def original(client: MlflowClient, version: ModelVersion) -> ModelVersion:
 def within(client: MlflowClient, now: State) -> list[str]:
     """Copies among the model's own versions that read as if they had been champion, a clause each."""
     found = []
-    for version in _all(client, f"name = '{now.model}'"):
+    for version in search(client, f"name = '{now.model}'"):
         named = source(version)
         if named is not None and _claims(version.tags):
             what = f"version {version.version} is a copy of version {named[1]} of {named[0]}"
@@ -61,10 +63,10 @@ def within(client: MlflowClient, now: State) -> list[str]:
 
 def invented(client: MlflowClient, now: State, chain: Sequence[Move]) -> list[str]:
     """Versions that are no copies and read as if they had been champion, which the log does not say, a clause each."""
-    made = {move.number for move in chain if move.action != "repair"}
+    made = moves.champions(chain)
     return [
         f"version {version.version} reads as if it had been champion, and by no record it was"
-        for version in _all(client, f"name = '{now.model}'")
+        for version in search(client, f"name = '{now.model}'")
         if source(version) is None and _claims(version.tags) and str(version.version) not in made
     ]
 
@@ -72,7 +74,7 @@ def invented(client: MlflowClient, now: State, chain: Sequence[Move]) -> list[st
 def elsewhere(client: MlflowClient, now: State) -> list[str]:
     """Copies of the model's versions in other models that read as if they had been promoted there, a clause each."""
     found = []
-    for version in _all(client, f"tag.`{aliases.RECORD}` LIKE '%'"):
+    for version in search(client, f"tag.`{aliases.RECORD}` LIKE '%'"):
         named = source(version)
         if version.name == now.model or named is None or named[0] != now.model:
             continue
@@ -87,7 +89,7 @@ def elsewhere(client: MlflowClient, now: State) -> list[str]:
 
 def strays(client: MlflowClient, chain: Sequence[Move], model: str, registry: Registry) -> list[str]:
     """Guarded aliases that point at versions which never were champion, a clause each."""
-    made = {move.number for move in chain if move.action != "repair"}
+    made = moves.champions(chain)
     there = client.get_registered_model(model).aliases
     found = {alias: str(there[alias]) for alias in registry.guarded_aliases if alias in there}
     return [
@@ -108,10 +110,11 @@ def _tags(client: MlflowClient, name: str, number: str) -> Mapping[str, str] | N
         return None
 
 
-def _all(client: MlflowClient, query: str) -> Iterator[ModelVersion]:
+def search(registry: MlflowClient | AbstractStore, query: str) -> Iterator[ModelVersion]:
+    """All versions that the query finds, page after page."""
     token = None
     while True:
-        page = client.search_model_versions(query, page_token=token)
+        page = registry.search_model_versions(query, page_token=token)
         yield from page
         token = page.token
         if not token:

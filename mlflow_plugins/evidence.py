@@ -17,11 +17,9 @@ from pipeline import json_file, model_files
 from pipeline.contradictions import joined
 from pipeline.errors import OctavoError
 from pipeline.grounds import Grounds, faults
-from pipeline.moves import Move
+from pipeline.moves import FOLDER, Move
 from pipeline.params import VARIANT_NAME
 from pipeline.scorecard import Scorecard
-
-FOLDER = "folder"
 
 
 def against_promotion(store: AbstractStore, move: Move, text: str, baseline: str | None) -> Iterator[str]:

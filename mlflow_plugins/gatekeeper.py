@@ -23,8 +23,9 @@ from mlflow_plugins import audit_log, evidence, four_eyes, ledger, lookalikes, n
 from mlflow_plugins.aliases import RECORD
 from mlflow_plugins.four_eyes import Sender
 from mlflow_plugins.standing import ANCHOR, APPROVED, CHAMPION, DONE, HEAD, LOG, NUMBER, ORDER, PREVIOUS, REQUEST, State
+from pipeline import moves
 from pipeline.errors import AuditFailed, OctavoError
-from pipeline.moves import Aliases, Move
+from pipeline.moves import FOLDER, Aliases, Move
 from pipeline.params import Policy
 
 KEPT = (terms.DIGEST, terms.SHA256, terms.VARIANT, terms.FOLDER)
@@ -146,13 +147,13 @@ class Gatekeeper:
 
     def _hold_to_champions(self, name: str, what: str, version: str) -> None:
         """Let what points at a version point at one that is or was champion, as it was judged."""
-        made = [each for each in self._chain(self._state(name)) if each.action != "repair" and each.number == version]
-        if not made:
+        made = moves.champions(self._chain(self._state(name))).get(version)
+        if made is None:
             raise refusal(
                 f"{what} of {name} points at a version that is champion, or was, and version {version} never was by "
                 "the audit log. Promote it first: octavo promote."
             )
-        if wrong := list(evidence.against_champion(self.store, made[-1])):
+        if wrong := list(evidence.against_champion(self.store, made)):
             raise refusal(f"{what} of {name} is not moved to version {version}: {'; '.join(wrong)}.")
 
     def _is_done(self, name: str, value: str) -> bool:
@@ -235,7 +236,8 @@ class Gatekeeper:
     def _judge(self, move: Move) -> None:
         """Let a move pass that the policy lets pass, that returns to a champion, or that one made who may force it."""
         try:
-            against, false = list(self._objections(move)), list(self._false(move))
+            text = ledger.grounds(self._state(move.model), move) if move.action == "promote" else ""
+            against, false = self._objections(move, text), list(self._false(move, text))
         except OctavoError as error:
             against, false = [str(error).rstrip(".")], []
         if false:
@@ -252,13 +254,14 @@ class Gatekeeper:
             f"this server's policy decides: {'; '.join(against)}.{allowed}"
         )
 
-    def _objections(self, move: Move) -> list[str]:
+    def _objections(self, move: Move, text: str) -> list[str]:
+        """What speaks against a move; `text` is what a promotion was judged by."""
         if move.action == "repair":
             return ["a repair is for those who manage the model"]
         tags = dict(self.store.get_model_version(move.model, move.version).tags)
-        now = self._state(move.model)
         if move.action == "promote":
-            return list(warrant.objections(move, ledger.grounds(now, move), tags, self.policy))
+            return list(warrant.objections(move, text, tags, self.policy))
+        now = self._state(move.model)
         sequence, _, hash_ = tags.get(RECORD, "").partition(" ")
         before = self._record(now, int(sequence), hash_) if NUMBER.fullmatch(sequence) else None
         # Anybody may put a record beside those of the log.
@@ -266,14 +269,13 @@ class Gatekeeper:
             return ["it was never champion"]
         if before.version != move.version or before.digests.get("model") != move.digests.get("model"):
             return ["it was champion with other bytes"]
-        if evidence.FOLDER in before.digests and before.digests[evidence.FOLDER] != move.digests.get(evidence.FOLDER):
+        if FOLDER in before.digests and before.digests[FOLDER] != move.digests.get(FOLDER):
             return ["it was champion with other files beside its model"]
         return []
 
-    def _false(self, move: Move) -> Iterator[str]:
+    def _false(self, move: Move, text: str) -> Iterator[str]:
         """What of the record is not so, whatever the policy says and whoever forces it."""
         if move.action == "promote":
-            text = ledger.grounds(self._state(move.model), move)
             yield from evidence.against_promotion(self.store, move, text, self.guarded.baseline)
         if move.action == "rollback":
             yield from evidence.against_files(self.store, move)

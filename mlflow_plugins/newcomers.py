@@ -6,7 +6,6 @@ makes them, in whatever model.
 
 from collections.abc import Iterator, Mapping
 
-from mlflow.entities.model_registry import ModelVersion
 from mlflow.store.model_registry.abstract_store import AbstractStore
 
 from mlflow_plugins import aliases, copies, terms
@@ -19,7 +18,12 @@ MARKS = (*copies.CLAIMS, aliases.ROLLED_BACK)
 
 def is_ours(store: AbstractStore, now: State) -> bool:
     """Whether Octavo registered the model: it has an audit log, or a version with a scorecard's digest."""
-    return HEAD in now.tags or any(copies.source(version) is None for version in _with_a_digest(store, now.model))
+    if HEAD in now.tags:
+        return True
+    if "'" in now.model:  # `in_adoption` lets none in
+        return False
+    found = copies.search(store, f"name = '{now.model}' and tag.`{terms.DIGEST}` LIKE '%'")
+    return any(copies.source(version) is None for version in found)
 
 
 def in_version(store: AbstractStore, now: State, source: str, tags: Mapping[str, str]) -> Iterator[str]:
@@ -77,15 +81,3 @@ def in_mark(chain: list[Move], version: str, key: str, value: str | None) -> Ite
             f"The tag {key} of version {version} says what happened to it, and by the audit log that is "
             f"{'so' if value is None else 'not so'}: octavo sets it."
         )
-
-
-def _with_a_digest(store: AbstractStore, model: str) -> Iterator[ModelVersion]:
-    if "'" in model:  # `in_adoption` lets none in
-        return
-    token = None
-    while True:
-        page = store.search_model_versions(f"name = '{model}' and tag.`{terms.DIGEST}` LIKE '%'", page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return

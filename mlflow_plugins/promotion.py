@@ -13,7 +13,7 @@ from mlflow_plugins import aliases, audit_copy, challenger, identity, mutex, reg
 from mlflow_plugins.aliases import Checked
 from mlflow_plugins.request import Request
 from mlflow_plugins.standing import ANCHOR, CHAMPION, PREVIOUS, State
-from pipeline import gate, layout, snapshot
+from pipeline import gate, layout, moves, snapshot
 from pipeline.contradictions import joined
 from pipeline.decision import Decision, Verdict
 from pipeline.errors import ModelError, PromotionRefused
@@ -120,17 +120,8 @@ def move_champion(
     needed = identity.needed(identity.ask(), params.policy)
     if wish.variant is not None:
         scorecards.card(wish.variant)
-    basis = aliases.checked(client, model)
-    if basis.now.unfinished:
-        with mutex.held(client, model, "promote", PATIENCE) as still_held:
-            basis = aliases.settle(client, model, still_held)
+    basis = _basis(client, model, wish)
     now = basis.now
-    _check_expected(model, now, wish.expect)
-    if ANCHOR in basis.gone and not wish.new_anchor:
-        raise PromotionRefused(
-            f"Nothing is promoted: the anchor of {model}, version {basis.gone[ANCHOR]}, was deleted, and there is "
-            "nothing to hold later models to. Name a variant that becomes the anchor: octavo promote VARIANT --anchor."
-        )
     refused: list[tuple[Grounds, Verdict]] = []
     for version in _candidates(client, params, scorecards, wish):
         if _is_champion(client, version, basis) and not wish.new_anchor:
@@ -142,12 +133,9 @@ def move_champion(
         verdict = judge(found)
         if verdict.verdict == "pass" or wish.forced is not None:
             planned = _plan(version, found, verdict, basis, wish, registered.checked_digest(client, version))
+            if needed:
+                return _requested(client, planned, _text(found), wish)
             with mutex.held(client, model, "promote", PATIENCE) as still_held:
-                if needed:
-                    asked = request.ask(client, planned, _text(found), still_held, wish.variant is not None)
-                    if asked.asked.version == planned.version:  # whoever approves it has other files
-                        _tag(model, planned.version)
-                    return _requested(asked, now)
                 aliases.move(client, planned, _text(found), still_held)
             _tag(model, planned.version)
             return Promotion(model, found.variant, planned.version, now.champion, True, verdict)
@@ -167,9 +155,35 @@ def _check_figures(found: Grounds) -> None:
         )
 
 
-def _requested(request: Request, now: State) -> Promotion:
-    asked = request.asked
-    return Promotion(asked.model, asked.variant, asked.version, now.champion, False, None, request)
+def _basis(client: MlflowClient, model: str, wish: Wish) -> Checked:
+    """Where the model stands, a move that was cut short being made, and what is wished for being possible there.
+
+    Raises:
+        PromotionRefused: the champion is another than expected, or the anchor was deleted and none is named.
+        AuditFailed: as `aliases.settle`.
+    """
+    basis = aliases.checked(client, model)
+    if basis.now.unfinished:
+        with mutex.held(client, model, "promote", PATIENCE) as still_held:
+            basis = aliases.settle(client, model, still_held)
+    _check_expected(model, basis.now, wish.expect)
+    if ANCHOR in basis.gone and not wish.new_anchor:
+        raise PromotionRefused(
+            f"Nothing is promoted: the anchor of {model}, version {basis.gone[ANCHOR]}, was deleted, and there is "
+            "nothing to hold later models to. Name a variant that becomes the anchor: octavo promote VARIANT --anchor."
+        )
+    return basis
+
+
+def _requested(client: MlflowClient, planned: Move, grounds: str, wish: Wish) -> Promotion:
+    """Ask others to approve the move, instead of making it."""
+    model, champion = planned.model, planned.before.get(CHAMPION)
+    with mutex.held(client, model, "promote", PATIENCE) as still_held:
+        opened = request.ask(client, planned, grounds, still_held, wish.variant is not None)
+    asked = opened.asked
+    if asked.version == planned.version:  # whoever approves it has other files
+        _tag(model, asked.version)
+    return Promotion(model, asked.variant, asked.version, champion, False, None, opened)
 
 
 def _tag(model: str, version: str) -> None:
@@ -215,8 +229,7 @@ def _is_champion(client: MlflowClient, version: ModelVersion, basis: Checked) ->
     number = basis.now.champion
     if number is None:
         return False
-    of_it = (move for move in reversed(basis.chain) if move.action != "repair" and move.number == number)
-    if move := next(of_it, None):
+    if move := moves.champions(basis.chain).get(number):
         return move.digests["model"] == registered.model_file(version).sha256
     champion = client.get_model_version(version.name, number)
     return registered.model_file(champion).sha256 == registered.model_file(version).sha256
@@ -241,7 +254,7 @@ def _plan(version: ModelVersion, found: Grounds, verdict: Verdict, basis: Checke
         note=wish.forced,
         digests={
             "model": card.model.sha256,
-            "folder": folder,
+            moves.FOLDER: folder,
             "data": card.lineage.data,
             "params": card.lineage.params,
             "scorecard": terms.digest(card),

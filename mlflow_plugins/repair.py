@@ -11,7 +11,7 @@ from itertools import count
 
 from mlflow import MlflowClient
 
-from mlflow_plugins import aliases, audit_copy, audit_log, identity, mutex, soundness, standing
+from mlflow_plugins import aliases, audit_copy, audit_log, mutex, soundness, standing
 from mlflow_plugins.aliases import Checked
 from mlflow_plugins.soundness import Found
 from mlflow_plugins.standing import CHAMPION, HEAD, LOG, State
@@ -139,7 +139,7 @@ def _back(move: Move, by_hash: dict[str, Move]) -> list[Move]:
 
 def _tag(client: MlflowClient, found: Found, still_held: Callable[[], None]) -> None:
     """Let versions name the records that made them champion."""
-    last = {move.number: move for move in found.chain if move.action != "repair"}
+    last = moves.champions(found.chain)
     for fault in found.faults:
         if fault.cure == "tag":
             move = last[fault.version]
@@ -157,7 +157,7 @@ def _record(
     left = [fault.what for fault in found.faults if fault.cure in ("accept", "renew the copy")]
     accepted = tuple(dict.fromkeys([*restored, *left]))
     made = Move(
-        **Checked(now, chain, aliases.gone(client, now, last) if last else {}, identity.name()).next,
+        **Checked(now, chain, aliases.gone(client, now, last) if last else {}).next,
         action="repair",
         model=now.model,
         variant=last.variant if last else "",

@@ -146,13 +146,13 @@ def withdraw(client: MlflowClient, model: str) -> None:
 
 def _meant(asked: Move) -> tuple[object, ...]:
     """What a request is about, whenever it was judged and whoever asked for it."""
-    bytes_ = {name: asked.digests.get(name) for name in ("model", "folder")}
+    bytes_ = {name: asked.digests.get(name) for name in ("model", moves.FOLDER)}
     return asked.version, asked.before, asked.after, asked.note, bytes_
 
 
 def _changed(basis: Checked, asked: Move) -> Iterator[str]:
     """What changed in the log and in the aliases since it was asked for."""
-    now, expected = basis.now, basis.next
+    now, expected = basis.now, basis.follows
     if asked.before != now.aliases or asked.gone != expected["gone"]:
         yield f"it begins with {moves.said(asked.before)}, and now there is {moves.said(now.aliases)}"
     elif (asked.sequence, asked.parent) != (expected["sequence"], expected["parent"]):
@@ -171,7 +171,7 @@ def _in_version(client: MlflowClient, asked: Move) -> Iterator[str]:
     try:
         if registered.model_file(version).sha256 != asked.digests["model"]:
             yield f"the digest of version {asked.version} was changed"
-        if registered.folder_digest(client, version) != asked.digests["folder"]:
+        if registered.folder_digest(client, version) != asked.digests[moves.FOLDER]:
             yield f"the files of version {asked.version} are not those that were judged"
         with registered.fetched(client, version):
             pass

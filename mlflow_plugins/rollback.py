@@ -14,7 +14,7 @@ from mlflow_plugins import aliases, audit_copy, identity, mutex, registered, sta
 from mlflow_plugins.aliases import Checked
 from mlflow_plugins.standing import CHAMPION, PREVIOUS, State
 from pipeline.errors import ModelError, PromotionRefused
-from pipeline.moves import Move
+from pipeline.moves import FOLDER, Move
 from pipeline.params import load_params
 
 PATIENCE = 3.0
@@ -120,10 +120,10 @@ def _plan(client: MlflowClient, number: str, basis: Checked, reason: str | None)
     file = registered.model_file(version)
     with registered.fetched(client, version):
         pass
-    before = next((move for move in reversed(basis.chain) if move.version == number and "folder" in move.digests), None)
+    before = next((move for move in reversed(basis.chain) if move.version == number and FOLDER in move.digests), None)
     digest = registered.checked_digest if before is None else registered.folder_digest
     folder = digest(client, version)
-    if before is not None and before.digests["folder"] != folder:
+    if before is not None and before.digests[FOLDER] != folder:
         raise registered.Damaged(
             f"Version {number} of {model} has other files beside its model than when it was champion by record "
             f"{before.sequence}. Nothing has moved. Name another version, or promote one: octavo promote."
@@ -137,5 +137,5 @@ def _plan(client: MlflowClient, number: str, basis: Checked, reason: str | None)
         after={**now.aliases, PREVIOUS: now.champion, CHAMPION: number},
         reasons=(),
         note=reason,
-        digests={"model": file.sha256, "folder": folder},
+        digests={"model": file.sha256, FOLDER: folder},
     )

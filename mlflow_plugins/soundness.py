@@ -88,7 +88,7 @@ def _in_aliases(client: MlflowClient, now: State, chain: Sequence[Move], unfinis
 
 def _in_registry(client: MlflowClient, now: State, chain: Sequence[Move]) -> Iterator[Fault]:
     cards = {move.number: move.digests["scorecard"] for move in chain if "scorecard" in move.digests}
-    for move in {move.number: move for move in chain if move.action != "repair"}.values():
+    for move in moves.champions(chain).values():
         yield from _in_version(client, now, move, cards.get(move.number))
     for move in chain:
         if "grounds" in move.digests:
@@ -136,13 +136,13 @@ def _in_version(client: MlflowClient, now: State, move: Move, card: str | None) 
         if card not in (None, named := version.tags.get(terms.DIGEST)):
             what = f"version {move.version} names another scorecard than was judged, {str(named)[:80]!a}"
             yield Fault(what, "accept")
-        judged, named = move.digests.get("folder"), version.tags.get(terms.FOLDER)
+        judged, named = move.digests.get(moves.FOLDER), version.tags.get(terms.FOLDER)
         if None not in (judged, named) and judged != named:
             what = f"version {move.version} names other files than were judged, {str(named)[:80]!a}"
             yield Fault(what, "accept")
         with registered.fetched(client, version):
             pass
-        if move.digests.get("folder", found := registered.folder_digest(client, version)) != found:
+        if move.digests.get(moves.FOLDER, found := registered.folder_digest(client, version)) != found:
             what = f"files beside the model of version {move.version} are not those that were judged, but {found[:12]}"
             yield Fault(what, "accept")
     except ModelError as error:

@@ -13,10 +13,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow_plugins import aliases, audit_copy, audit_log, copies, registered, standing, terms
 from mlflow_plugins.standing import DONE, HEAD, LOG, ORDER, State
 from pipeline.errors import AuditFailed
-from pipeline.moves import Move
-
-FOLDER = "folder"
-"""Of a record's digests that of all files of the model. Records of earlier releases have none."""
+from pipeline.moves import FOLDER, Move
 
 
 @contextmanager

@@ -10,7 +10,7 @@ repair may say so, and a record whose `gone` names the versions that were delete
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Literal
@@ -27,6 +27,8 @@ ORIGIN = "0" * 64
 
 Aliases = dict[str, str]
 """Alias -> version."""
+FOLDER = "folder"
+"""Of a record's digests that of all files of the model. Records of earlier releases have none."""
 ADDED = ("gone", "known", "request", "approved")
 """Fields that earlier releases did not have: where they say nothing, a record keeps the hash that it had."""
 SKEW = timedelta(days=1)
@@ -152,6 +154,11 @@ def faults(moves: Sequence[Move], since: float = 0) -> Iterator[str]:
         if when is None or not latest <= when + SKEW <= ahead:
             yield f"record {place} is of {move.when}, {WRONG_TIME}"
         parent, latest = move.hash, max(latest, when or latest)
+
+
+def champions(moves: Iterable[Move]) -> dict[str, Move]:
+    """Version -> the last record that made it champion."""
+    return {move.number: move for move in moves if move.action != "repair"}
 
 
 def begins(move: Move) -> Aliases:

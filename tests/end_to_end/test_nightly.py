@@ -148,12 +148,18 @@ def test_a_source_out_of_reach_stops_the_night_before_anything_is_done(nights: N
     assert nights.told()[-2:] == [("failure", "failed"), ("recovery", "unchanged")]
 
 
+def just_now(nights: Nights) -> str:
+    """A time that a night is due at since this minute began, and that no night began after."""
+    last = datetime.fromisoformat(nights.records()[-1]["started"])
+    while (due := f"{datetime.now(timezone.utc):%H:%M} UTC") == f"{last:%H:%M} UTC":
+        time.sleep(1)
+    return due
+
+
 def test_a_server_that_goes_away_midway_costs_no_night(nights: Nights) -> None:
     """The scheduler's next wakes do the rest, people are told once, and a night that has ended well is the last."""
     nights.write(DIGITS[0][:1480], DIGITS[1][:1480])
-    last, told = nights.records()[-1], nights.told()
-    while (due := f"{datetime.now(timezone.utc):%H:%M} UTC") == f"{datetime.fromisoformat(last['started']):%H:%M} UTC":
-        time.sleep(1)
+    due, told = just_now(nights), nights.told()
     with nights.mlflow() as client:
         before = state(client)
         process = nights.start("--due", due)
@@ -175,9 +181,7 @@ def test_a_server_that_goes_away_midway_costs_no_night(nights: Nights) -> None:
 
 
 def test_a_worker_that_is_killed_is_begun_again_the_same_night(nights: Nights) -> None:
-    last = nights.records()[-1]
-    while (due := f"{datetime.now(timezone.utc):%H:%M} UTC") == f"{datetime.fromisoformat(last['started']):%H:%M} UTC":
-        time.sleep(1)
+    due = just_now(nights)
     with nights.mlflow():
         process = nights.start("--due", due)
         nights.await_stage("register")

@@ -53,6 +53,13 @@ def share(project: Project, address: str) -> str:
     return model
 
 
+def as_owner(project: Project, team: "Team") -> None:
+    """Let a new user of the team register the project, and thereby manage the model, the experiment and the log."""
+    team.become(team.add())
+    share(project, team.address)
+    project.register()
+
+
 def standing(project: Project) -> dict[str, str]:
     """Alias -> version."""
     found = project.client().get_registered_model(project.params.registry.model)

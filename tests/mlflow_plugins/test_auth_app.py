@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException
 from mlflow_plugins import promotion
 from tests.mlflow_plugins.conftest import Octavo
 from tests.mlflow_plugins.measured_project import Project, worse
-from tests.mlflow_plugins.team import Team, change_policy, share, standing, tag
+from tests.mlflow_plugins.team import Team, as_owner, change_policy, standing, tag
 
 pytestmark = pytest.mark.slow
 VARIANT = "litert_int8_static"
@@ -18,9 +18,7 @@ VARIANT = "litert_int8_static"
 @pytest.fixture
 def registered(project: Project, team: Team) -> Project:
     """A project that its own user registered, who manages the model, the experiment and the audit log."""
-    team.become(team.add())
-    share(project, team.address)
-    project.register()
+    as_owner(project, team)
     return project
 
 

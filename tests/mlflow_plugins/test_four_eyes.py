@@ -15,7 +15,7 @@ from mlflow_plugins.standing import APPROVED, HEAD, LOG, REQUEST
 from pipeline.moves import Move
 from tests.mlflow_plugins.conftest import Octavo
 from tests.mlflow_plugins.measured_project import Project, worse
-from tests.mlflow_plugins.team import Team, change_policy, password, share, tag
+from tests.mlflow_plugins.team import Team, as_owner, change_policy, password, share, tag
 from tests.mlflow_plugins.team import standing as aliases_of
 
 pytestmark = pytest.mark.slow
@@ -25,9 +25,7 @@ VARIANT = "litert_int8_static"
 @pytest.fixture
 def shared(project: Project, careful_team: Team) -> Project:
     """A project that its own user, Ann, registered at the server that asks for an approval."""
-    careful_team.become(careful_team.add())
-    share(project, careful_team.address)
-    project.register()
+    as_owner(project, careful_team)
     return project
 
 
@@ -90,9 +88,7 @@ def test_one_asks_and_another_approves(shared: Project, colleague: str, careful_
 
 
 def test_over_postgresql_a_projects_own_policy_asks_for_more(project: Project, team: Team, octavo: Octavo) -> None:
-    team.become(team.add())
-    share(project, team.address)
-    project.register()
+    as_owner(project, team)
     change_policy(approvals=1)
     assert octavo("promote", VARIANT)[0] == 0
     found = opened(project)
@@ -264,9 +260,7 @@ def test_a_move_against_the_verdict_needs_approval_too(shared: Project, careful_
 
 
 def test_a_record_is_in_the_name_of_who_wrote_it(project: Project, team: Team, octavo: Octavo) -> None:
-    team.become(team.add())
-    share(project, team.address)
-    project.register()
+    as_owner(project, team)
     assert octavo("promote", VARIANT)[0] == 0
     (first,) = audit_log.read(project.client(), standing.state(project.client(), project.params.registry.model))
     assert first.who == me()
