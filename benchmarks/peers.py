@@ -25,10 +25,11 @@ import pooch
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import benchmark, dataset, errors, evaluation, proof, recipes
+from pipeline import benchmark, classification, dataset, errors, proof, recipes
+from pipeline.input_encoding import pixels
 from pipeline.params import Data
-from pipeline.runtimes import Predictor, open_model
-from pipeline.splits import Split, load_split, pixels
+from pipeline.runtimes import Predictor, open_model, predictor
+from pipeline.splits import Split, load_split
 
 PROGRAMS = Path(__file__).with_suffix("")
 RESULTS = Path(__file__).parent / "results" / "peers.json"
@@ -222,14 +223,14 @@ def uv_environment() -> dict[str, str]:
 def judge(files: dict[str, Path], test: Split, selection: Split) -> dict[str, Row]:
     """Size, quality and proof of every file, and latency of all of them in this one process."""
     predictors: dict[str, Predictor] = {name: open_model(path) for name, path in files.items()}
-    logits = {name: evaluation.logits(predict, test.images) for name, predict in predictors.items()}
+    logits = {name: predictor.logits(predict, test.images) for name, predict in predictors.items()}
     latency = {
         batch: benchmark.measure(predictors, BASELINE, pixels(selection.images[:batch]), batch, ROUNDS)
         for batch in BATCHES
     }
     judged = {}
     for name, path in files.items():
-        quality = evaluation.judge(test, logits[name], logits[BASELINE])
+        quality = classification.judge(test, logits[name], logits[BASELINE])
         judged[name] = {
             "file_bytes": path.stat().st_size,
             "accuracy": quality.top1,

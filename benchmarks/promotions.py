@@ -15,7 +15,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import dataset, drift, evaluation, gate, sources
+from pipeline import classification, dataset, drift, gate, sources
 from pipeline.decision import outcome
 from pipeline.params import Data, Drift, Policy
 from pipeline.partition import partition
@@ -58,7 +58,7 @@ def story(labels: npt.NDArray[np.int64], worse: float, anchored: bool) -> Row:
     for night in range(1, NIGHTS + 1):
         challenger = logits(generator.random(len(labels)) < chances * (1 - night * worse), labels)
         beside = {"champion": champion} | ({"anchor": anchor} if anchored and champion_is else {})
-        pairs = [(against, evaluation.pair(labels, challenger, other)) for against, other in beside.items()]
+        pairs = [(against, classification.pair(labels, challenger, other)) for against, other in beside.items()]
         reasons = [reason for against, paired in pairs for reason in gate.challenge(paired, POLICY, against)]
         verdict = outcome(reasons)
         found[verdict] += 1

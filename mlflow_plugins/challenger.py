@@ -9,13 +9,13 @@ from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from mlflow_plugins import registered, served, terms
 from mlflow_plugins.standing import ANCHOR, CHAMPION, State
-from pipeline import evaluation, layout, moves, npy_file, unseen
+from pipeline import classification, layout, moves, npy_file, unseen
 from pipeline.errors import DataError, ModelError
 from pipeline.grounds import Grounds
 from pipeline.logits import choices
 from pipeline.moves import Move
 from pipeline.params import PARAMS, Params
-from pipeline.runtimes import open_model
+from pipeline.runtimes import open_model, predictor
 from pipeline.scorecard import Scorecard, Scorecards
 from pipeline.sources.raw import sha256
 from pipeline.splits import Split, digest_of, load_manifest, load_split
@@ -69,7 +69,7 @@ def grounds(
         if alias not in not_compared:
             try:
                 other = _logits(client, _as_recorded(client.get_model_version(version.name, number), chain), test)
-                beside[alias] = evaluation.pair(test.labels, logits, other, classes)
+                beside[alias] = classification.pair(test.labels, logits, other, classes)
             except registered.Damaged as error:
                 damaged[alias] = str(error).removesuffix(" Run dvc repro.").rstrip(".")
     return Grounds(
@@ -148,7 +148,7 @@ def _may_have_seen_the_test_split(client: MlflowClient, now: State, chain: Seque
 def _logits(client: MlflowClient, version: ModelVersion, test: Split) -> np.ndarray:
     with registered.fetched(client, version) as path:
         try:
-            logits = evaluation.logits(open_model(path), test.images, f"Version {version.version} of {version.name}")
+            logits = predictor.logits(open_model(path), test.images, f"Version {version.version} of {version.name}")
         except (ValueError, RuntimeError, InvalidArgument):
             logits = np.zeros((0, 0), np.float32)
     if len(logits) != len(test.labels):

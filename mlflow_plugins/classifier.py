@@ -6,11 +6,10 @@ import numpy as np
 from sklearn.metrics import confusion_matrix
 
 from mlflow_plugins.logged_model import Opened
-from pipeline import benchmark, evaluation, model_files, proof
+from pipeline import benchmark, classification, model_files, proof
 from pipeline.errors import ModelError
-from pipeline.findings import Proof
+from pipeline.findings import Latency, Proof
 from pipeline.logits import choices
-from pipeline.scorecard import Latency
 
 DIGITS = 6
 """Shares are rounded to so many; latencies and their ratios come rounded."""
@@ -63,7 +62,7 @@ def measure(model: Opened, baseline: Opened | None, images: np.ndarray, labels: 
     }
     figures |= {name: share for name, share in shares.items() if share is not None}
     if baseline:
-        paired = evaluation.pair(labels, logits[MODEL], logits[BASELINE])
+        paired = classification.pair(labels, logits[MODEL], logits[BASELINE])
         figures |= {
             "accuracy_delta": paired.delta,
             "agreement": paired.agreement,

@@ -6,7 +6,8 @@ import mlflow
 
 from mlflow_plugins import image_model, litert, onnx, registered
 from pipeline.errors import ModelError
-from pipeline.scorecard import ModelFile, Scorecard
+from pipeline.findings import ModelFile
+from pipeline.scorecard import Scorecard
 
 FLAVORS = {"onnx": onnx, "litert": litert}
 """By format."""

@@ -13,8 +13,8 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow_plugins import terms
 from pipeline import files, layout, model_files
 from pipeline.errors import ModelError
+from pipeline.findings import ModelFile
 from pipeline.params import VARIANT_NAME
-from pipeline.scorecard import ModelFile
 
 UNJUDGED = ("model.sig", "registered_model_meta")
 """At the top of a model's folder, files that come after it was judged: its signature, MLflow's note in a download."""

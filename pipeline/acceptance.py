@@ -17,8 +17,8 @@ from pipeline.errors import ModelError, VariantRefused
 from pipeline.findings import Acceptance, Cause, Jump, Refusal
 from pipeline.runtimes import open_model
 from pipeline.runtimes.predictor import Predictor
+from pipeline.signal_to_noise import decibels
 from pipeline.splits import Samples
-from pipeline.trials import decibels
 
 IMAGES = 500
 BATCH = 32

@@ -6,12 +6,13 @@ from typing import TypeVar
 
 from pipeline import files, json_file, layout
 from pipeline.errors import ModelError, VariantRefused
-from pipeline.findings import Acceptance, Finding, Refusal
+from pipeline.findings import Acceptance, Refusal
+from pipeline.schema import Record
 
 FINITE = "If the network's own logits are finite, take a recipe that computes in float; else train it anew."
 """The remedy where logits are not finite."""
 
-Found = TypeVar("Found", bound=Finding)
+Found = TypeVar("Found", bound=Record)
 
 
 def accept(variant: str, figures: Acceptance) -> None:

@@ -27,12 +27,14 @@ from pipeline import (
     wire,
 )
 from pipeline.calibration import Observation
+from pipeline.findings import Latency
+from pipeline.input_encoding import pixels
 from pipeline.probe import open_probe
 from pipeline.runtimes import open_model
 from pipeline.runtimes.predictor import Predictor
-from pipeline.scorecard import Latency
-from pipeline.splits import Samples, pixels
-from pipeline.trials import Choice, Form, Trial, sqnr
+from pipeline.signal_to_noise import sqnr
+from pipeline.splits import Samples
+from pipeline.trials import Choice, Form, Trial
 
 BATCH = 256
 ROUNDS = 20

@@ -15,9 +15,9 @@ import cpuinfo
 import numpy as np
 from scipy.stats import quantile_test
 
+from pipeline.findings import Latency
 from pipeline.logits import fault
 from pipeline.runtimes.predictor import Predictor
-from pipeline.scorecard import Latency
 
 BLOCK_SECONDS = 0.01
 MAX_CALLS = 100

@@ -11,7 +11,8 @@ import onnx
 from onnx import numpy_helper
 
 from pipeline import qdq, quantizer
-from pipeline.calibration import Range, run
+from pipeline.calibration import run
+from pipeline.integer_ranges import Range
 
 MOST = 128
 """Images that means are taken over: both networks see the same ones, so that their difference needs no more."""

@@ -14,7 +14,8 @@ from typing import Any
 from pipeline import claims
 from pipeline.decision import Decision
 from pipeline.params import Params
-from pipeline.scorecard import Interval, Scorecard, Scorecards
+from pipeline.schema import Interval
+from pipeline.scorecard import Scorecard, Scorecards
 
 Json = dict[str, Any]
 MODEL = "model"

@@ -5,9 +5,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline import qdq
-from pipeline.calibration import LEVELS
 from pipeline.errors import ModelError
-from pipeline.splits import pixels
+from pipeline.input_encoding import pixels
+from pipeline.integer_ranges import LEVELS
 
 
 def require(images: np.ndarray) -> None:

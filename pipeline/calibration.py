@@ -13,20 +13,17 @@ import onnx
 from scipy.special import rel_entr
 
 from pipeline.errors import ModelError
+from pipeline.input_encoding import pixels
+from pipeline.integer_ranges import LEVELS, Range, uint8_parameters
 from pipeline.probe import open_probe
-from pipeline.splits import pixels
 
 BINS = 2048
 BATCH = 32
-LEVELS = 255
-"""Steps of a uint8 range."""
 
 ROUNDS = 2
 """How often each end of a range is sought beside the other; a third changes nothing."""
 TINY = 1e-6
 """Count of what was never seen, so that its logarithm exists."""
-
-Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -142,13 +139,6 @@ METHODS: dict[str, Callable[[Observation], Range]] = {
     "least_error": least_error,
     "least_divergence": least_divergence,
 }
-
-
-def uint8_parameters(low: float, high: float) -> tuple[np.float32, np.uint8]:
-    """Scale and zero point of the uint8 range that holds `low`, `high` and zero."""
-    low, high = min(low, 0.0), max(high, 0.0)
-    scale = np.float32((high - low) / LEVELS) or np.float32(1)
-    return scale, np.uint8(np.clip(np.rint(-low / scale), 0, LEVELS))
 
 
 def _narrowed(ends: Range, loss: Callable[[float, float], float], widths: np.ndarray) -> Range:

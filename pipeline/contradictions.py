@@ -10,8 +10,10 @@ from typing import Any
 from scipy.stats import binomtest
 
 from pipeline.benchmark import P99_SAMPLES
+from pipeline.classification import Paired, Quality
+from pipeline.findings import Latency
 from pipeline.paired import score_interval
-from pipeline.scorecard import Latencies, Latency, Paired, Parity, Quality, Scorecard
+from pipeline.scorecard import Latencies, Parity, Scorecard
 
 EXACT = 1e-9
 """What two ways to compute a share may differ by, relative to it."""

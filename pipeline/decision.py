@@ -7,7 +7,7 @@ from typing import Literal
 from pipeline import json_file
 from pipeline.errors import ModelError
 from pipeline.params import Policy
-from pipeline.scorecard import Interval, Record
+from pipeline.schema import Interval, Record
 
 Outcome = Literal["pass", "fail", "underpowered", "refused"]
 BOUNDS = {"accuracy_drop": "up to", "latency_ratio": "up to", "recall_drop": "at least"}

@@ -1,34 +1,17 @@
 """Quality of one variant on the sealed test split, image by image beside the baseline."""
 
 import io
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix
 
 from pipeline import admission, files, layout, remarks
 from pipeline.findings import Refusal
-from pipeline.logits import NotFinite, check, choices
-from pipeline.paired import score_interval
+from pipeline.logits import NotFinite, choices
 from pipeline.runtimes import open_model
-from pipeline.runtimes.predictor import Predictor
-from pipeline.scorecard import Evaluation, Paired, Quality
+from pipeline.runtimes.predictor import Predictor, logits
+from pipeline.scorecard import Evaluation
 from pipeline.splits import Split
-
-BATCH = 256
-
-
-def logits(predict: Predictor, images: np.ndarray, whose: str = "The model") -> np.ndarray:
-    """Logits, float32 (N, classes), of images as stored in a split.
-
-    Raises:
-        NotFinite: a logit is NaN or infinite; the message says whose they are.
-    """
-    found = np.concatenate([predict(images[start : start + BATCH]) for start in range(0, len(images), BATCH)])
-    check(found, whose)
-    return found
 
 
 def baseline_logits(name: str, predict: Predictor, images: np.ndarray) -> np.ndarray:
@@ -52,65 +35,6 @@ def control_logits(images: np.ndarray) -> tuple[np.ndarray | None, list[str]]:
         return logits(open_model(layout.exported("control") / "model.onnx"), images, "The network control"), []
     except NotFinite as error:
         return None, [f"What QAT gains beyond more training is unknown. {error}"]
-
-
-def judge(
-    test: Split,
-    variant: np.ndarray,
-    baseline: np.ndarray,
-    control: np.ndarray | None = None,
-    classes: Sequence[str] | None = None,
-) -> Quality:
-    """Quality of the logits `variant` over `test`, paired with those of the baseline and, where given, the control.
-
-    All logits are (N, classes), in the order of `test`; `classes` names them, by number if not given.
-
-    Raises:
-        NotFinite: a logit is NaN or infinite.
-    """
-    predicted = choices(variant, "The variant")
-    right = predicted == test.labels
-    confusion = confusion_matrix(test.labels, predicted, labels=range(variant.shape[1]))
-    interval = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
-    return Quality(
-        top1=float(right.mean()),
-        n=len(right),
-        ci95=(float(interval.low), float(interval.high)),
-        per_class_recall=[float(row[label] / row.sum()) for label, row in enumerate(confusion)],
-        confusion=confusion.tolist(),
-        vs_baseline=pair(test.labels, variant, baseline, classes),
-        vs_control=None if control is None else pair(test.labels, variant, control, classes),
-    )
-
-
-def pair(
-    labels: np.ndarray, variant: np.ndarray, reference: np.ndarray, classes: Sequence[str] | None = None
-) -> Paired:
-    """One variant against a reference over the same images, in all and class by class.
-
-    Args:
-        labels: (N,) the actual classes, 0 to the number of classes less one.
-        variant: (N, classes) logits.
-        reference: (N, classes) logits.
-        classes: their names in label order; by default their numbers.
-
-    Raises:
-        NotFinite: a logit is NaN or infinite.
-    """
-    predicted, expected = choices(variant, "The variant"), choices(reference, "The reference")
-    right, reference_right = predicted == labels, expected == labels
-    broke, fixed = reference_right & ~right, right & ~reference_right
-    names = classes or [str(label) for label in range(variant.shape[1])]
-    counts = (np.bincount(labels[which], minlength=len(names)).tolist() for which in (broke, fixed, slice(None)))
-    lost, won = int(broke.sum()), int(fixed.sum())
-    return Paired(
-        delta=(won - lost) / len(labels),
-        ci=score_interval(lost, won, len(labels)),
-        broke=lost,
-        fixed=won,
-        agreement=float((predicted == expected).mean()),
-        per_class=dict(zip(names, zip(*counts, strict=True), strict=True)),
-    )
 
 
 def save(name: str, test: Split, variant: np.ndarray, card: Evaluation) -> None:

@@ -2,14 +2,10 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pipeline.schema import Interval, Record
 
 
-class Finding(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Tensor(Finding):
+class Tensor(Record):
     """An input or an output of a model."""
 
     name: str
@@ -26,7 +22,7 @@ class Tensor(Finding):
         return text if self.scale is None else f"{text}, scale {self.scale:.9g}, zero point {self.zero}"
 
 
-class Interface(Finding):
+class Interface(Record):
     """How a model file is called."""
 
     input: Tensor
@@ -38,13 +34,13 @@ class Interface(Finding):
     """
 
 
-class FloatNode(Finding):
+class FloatNode(Record):
     name: str
     operator: str
     why: str
 
 
-class Saturation(Finding):
+class Saturation(Record):
     """A layer whose sums of two products can leave 16 bits: CPUs without VNNI cut them off unless made exact."""
 
     layer: str
@@ -54,7 +50,7 @@ class Saturation(Finding):
     """Share of all such sums that did, on calibration images."""
 
 
-class Proof(Finding):
+class Proof(Record):
     """What counts as a weight and as a multiply-accumulate is said in `pipeline.operators`."""
 
     integer_weight_share: float | None
@@ -68,7 +64,7 @@ class Proof(Finding):
     """Layers at risk on x86 CPUs without VNNI; None where it was not measured, or the runtime never adds in 16 bits."""
 
 
-class Acceptance(Finding):
+class Acceptance(Record):
     """How a finished model file answers beside the network that it was made of, on calibration images."""
 
     n: int
@@ -92,7 +88,7 @@ class Acceptance(Finding):
     """Weights stored as integers whose float values were not found in the network: it is unknown whether they clip."""
 
 
-class Jump(Finding):
+class Jump(Record):
     """The first layer whose error is much larger than that of the layers it reads; `layer_error.jump` has the rule."""
 
     layer: str
@@ -105,7 +101,7 @@ Cause = Literal["not made", "not runnable", "not finite", "low SQNR"]
 """The recipe gave no file; the file cannot be opened, run, or compared; an output is NaN or infinite; SQNR too low."""
 
 
-class Refusal(Finding):
+class Refusal(Record):
     """Why a variant has no model that counts."""
 
     cause: Cause
@@ -122,3 +118,20 @@ class Refusal(Finding):
 
     def __str__(self) -> str:
         return f"{self.reason} {self.remedy}"
+
+
+class Latency(Record):
+    """Microseconds a call, over `n` calls; `p99_us` is withheld below 299 calls."""
+
+    n: int
+    p50_us: float
+    p90_us: float
+    p99_us: float | None
+    ratio: float
+    ratio_ci95: Interval
+
+
+class ModelFile(Record):
+    path: str
+    sha256: str
+    """Of the file; of a model of several files see `model_files.sha256`."""

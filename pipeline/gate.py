@@ -6,13 +6,14 @@ in `_judge`.
 
 from collections.abc import Callable, Mapping
 
+from pipeline.classification import Paired
 from pipeline.decision import Decision, Majority, Reason, Verdict, outcome
 from pipeline.errors import ModelError, ParamsError
 from pipeline.findings import Refusal
 from pipeline.majority import against_majority
 from pipeline.noninferiority import images_needed, lower_bound, upper_bound
 from pipeline.params import Figure, Policy
-from pipeline.scorecard import Paired, Scorecard, Scorecards
+from pipeline.scorecard import Scorecard, Scorecards
 
 PREFERENCES: Mapping[Figure, Callable[[Scorecard], float]] = {
     "latency": lambda card: card.latency.batches["1"].ratio,

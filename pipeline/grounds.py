@@ -6,9 +6,11 @@ from typing import Annotated
 from pydantic import Field
 
 from pipeline import contradictions, gate
+from pipeline.classification import Paired
 from pipeline.decision import Reason, Verdict, outcome
 from pipeline.params import Policy
-from pipeline.scorecard import Paired, Record, Scorecards
+from pipeline.schema import Record
+from pipeline.scorecard import Scorecards
 
 MIN_SAME_ANSWERS = 0.99
 """Share of the test images that must get the evaluated class again: another CPU may round a few otherwise."""

@@ -14,9 +14,9 @@ import onnx
 
 from pipeline import canonical, equalization, litert_layers, qdq
 from pipeline.findings import Jump
+from pipeline.input_encoding import pixels
 from pipeline.probe import open_probe
-from pipeline.splits import pixels
-from pipeline.trials import decibels, sqnr
+from pipeline.signal_to_noise import decibels, sqnr
 
 IMAGES = 64
 """So many are enough, and every layer is run on each."""

@@ -30,11 +30,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pipeline import evaluation, gate, layout
+from pipeline import gate, layout
 from pipeline.duplicates import pixel_digests
 from pipeline.logits import NotFinite, choices
 from pipeline.params import Params, Policy
-from pipeline.runtimes import open_model
+from pipeline.runtimes import open_model, predictor
 from pipeline.scorecard import Scorecard, Scorecards
 from pipeline.splits import Split, load_manifest, load_split
 
@@ -131,7 +131,7 @@ def _selection() -> Split:
 
 def _right(variant: str, split: Split) -> float:
     try:
-        logits = evaluation.logits(open_model(layout.model(variant)), split.images, variant)
+        logits = predictor.logits(open_model(layout.model(variant)), split.images, variant)
         return float((choices(logits, variant) == split.labels).mean())
     except NotFinite:
         return 0.0

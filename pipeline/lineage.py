@@ -10,10 +10,11 @@ from pydantic import Field
 
 from pipeline import admission, json_file, layout, npy_file, parity, yaml_file
 from pipeline.errors import ModelError
-from pipeline.findings import Refusal
+from pipeline.findings import Latency, Refusal
 from pipeline.params import PARAMS, VARIANT_NAME, Params
 from pipeline.revision import digest, git_commit, lock_digest
-from pipeline.scorecard import Evaluation, Latencies, Latency, Lineage, Parity, Record, Scorecard, Scorecards
+from pipeline.schema import Record
+from pipeline.scorecard import Evaluation, Latencies, Lineage, Parity, Scorecard, Scorecards
 
 __all__ = ["assemble", "digest"]
 

@@ -8,9 +8,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from pipeline.input_encoding import pixels
 from pipeline.litert_tensors import write
 from pipeline.runtimes.predictor import Quantization
-from pipeline.splits import pixels
 
 INPUT, BATCH = 0, 8
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline import files, onnx_file
 from pipeline.errors import ModelError
-from pipeline.scorecard import ModelFile
+from pipeline.findings import ModelFile
 
 
 def beside(path: Path) -> list[Path]:

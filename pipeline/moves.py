@@ -20,7 +20,7 @@ from pydantic import Field
 from pipeline import files, json_file
 from pipeline.decision import Reason
 from pipeline.errors import AuditFailed
-from pipeline.scorecard import Record
+from pipeline.schema import Record
 
 ORIGIN = "0" * 64
 """What stands for the hash before the first record."""

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from pipeline import files, json_file, layout
 from pipeline.errors import OctavoError
-from pipeline.scorecard import Record
+from pipeline.schema import Record
 
 Outcome = Literal["promoted", "requested", "kept", "unchanged", "refused", "failed", "killed"]
 """A new champion; one that others have to approve; none of the new variants may replace it; nothing was new; the data

@@ -12,8 +12,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from pipeline import qdq
-from pipeline.calibration import Range, uint8_parameters
 from pipeline.errors import ParamsError
+from pipeline.integer_ranges import Range, uint8_parameters
 from pipeline.qdq import Grid
 
 WITHOUT_WEIGHTS = ("Add", "AveragePool", "Concat", "GlobalAveragePool", "LeakyRelu", "Mul", "Sigmoid")

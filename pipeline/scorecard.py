@@ -6,45 +6,13 @@ Schema 1. Fields may be added; those here keep their names.
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from pipeline import json_file
+from pipeline.classification import Quality
 from pipeline.errors import ModelError, VariantRefused
-from pipeline.findings import Acceptance, Interface, Proof, Refusal
-
-Interval = tuple[float, float]
-
-
-class Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Paired(Record):
-    """One variant against a reference, image by image."""
-
-    delta: float
-    """Top-1 of the variant minus top-1 of the reference."""
-    ci: Interval
-    broke: int
-    """Images only the reference got right."""
-    fixed: int
-    """Images only the variant got right."""
-    agreement: float
-    """Share of images with the same top-1 class."""
-    per_class: dict[str, tuple[int, int, int]] = {}
-    """Class -> of its images, how many broke, how many were fixed, how many there are; empty where not counted."""
-
-
-class Quality(Record):
-    top1: float
-    n: int
-    ci95: Interval
-    per_class_recall: list[float]
-    confusion: list[list[int]]
-    """Rows are the actual class, columns the predicted one."""
-    vs_baseline: Paired
-    vs_control: Paired | None = None
-    """Of a quantization-aware variant: beside the float network that trained on for just as long."""
+from pipeline.findings import Acceptance, Interface, Latency, ModelFile, Proof, Refusal
+from pipeline.schema import Record
 
 
 class Parity(Record):
@@ -70,28 +38,11 @@ class Size(Record):
     """File bytes over one byte a weight and four a bias."""
 
 
-class Latency(Record):
-    """Microseconds a call, over `n` calls; `p99_us` is withheld below 299 calls."""
-
-    n: int
-    p50_us: float
-    p90_us: float
-    p99_us: float | None
-    ratio: float
-    ratio_ci95: Interval
-
-
 class Latencies(Record):
     threads: int
     batches: dict[str, Latency]
     machine: str | None = None
     """Digest of the machine and runtimes that it was timed on; None where they were not recorded."""
-
-
-class ModelFile(Record):
-    path: str
-    sha256: str
-    """Of the file; of a model of several files see `model_files.sha256`."""
 
 
 class Evaluation(Record):

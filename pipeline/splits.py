@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
 
 from pipeline import json_file, npy_file
 from pipeline.errors import DataError
 from pipeline.params import MIN_SQNR_DB
+from pipeline.schema import Record
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,6 @@ class Samples:
 
     def arrays(self) -> tuple[np.ndarray, ...]:
         return self.calibration, self.selection.images, self.selection.labels
-
-
-class Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class PixelStatistics(Record):
@@ -152,10 +148,3 @@ def load_manifest(path: Path) -> Manifest:
         raise DataError(f"No {path}. Run dvc repro prepare.") from None
     except json_file.Unreadable as error:
         raise DataError(f"{path} is not a data manifest ({error}). Run dvc repro --force prepare.") from None
-
-
-def pixels(images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """What a network is fed: uint8 images scaled to 0..1 as float32, float32 images as they are. Shape is kept."""
-    if images.dtype == np.uint8:
-        return images.astype(np.float32) / np.float32(255)
-    return images

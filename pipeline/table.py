@@ -3,9 +3,11 @@
 import math
 from collections.abc import Sequence
 
+from pipeline.classification import Paired
 from pipeline.decision import Decision
 from pipeline.findings import Acceptance
-from pipeline.scorecard import Interval, Paired, Record, Scorecard, Scorecards
+from pipeline.schema import Interval, Record
+from pipeline.scorecard import Scorecard, Scorecards
 
 HEADERS = (
     "variant",

@@ -6,12 +6,11 @@ logits decides, to whole decibels, then bytes; where asked, measured latency bef
 machine, so that the same inputs choose the same; and nothing on the test split.
 """
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.scorecard import Record
+from pipeline.schema import Record
 
 Form = tuple[bool, tuple[str, ...]]
 
@@ -40,24 +39,6 @@ class Trial(Record):
     accuracy: float
     sqnr_db: float
     file_bytes: int
-
-
-def sqnr(wanted: np.ndarray, got: np.ndarray) -> float:
-    """Signal-to-quantization-noise ratio in decibels; 200 where there is no noise, -200 where a value is not finite."""
-    wanted, got = wanted.astype(np.float64), got.astype(np.float64)
-    return decibels(float(np.mean(wanted**2)), float(np.mean((wanted - got) ** 2)))
-
-
-def decibels(signal: float, noise: float) -> float:
-    """The ratio of two powers in decibels, within 200 of zero.
-
-    It is 200 where there is no noise, and -200 where one of the two is not finite.
-    """
-    if not (math.isfinite(signal) and math.isfinite(noise)):
-        return -200.0
-    if not (signal and noise):
-        return -200.0 if noise else 200.0
-    return min(200.0, max(-200.0, 10 * (math.log10(signal) - math.log10(noise))))
 
 
 def sound(trials: Sequence[Trial], min_sqnr_db: float) -> list[Trial]:

@@ -2,12 +2,12 @@
 
 import sys
 
-from pipeline import admission, evaluation, layer_error, layout, model_files, parity, proof, remarks
+from pipeline import admission, classification, evaluation, layer_error, layout, model_files, parity, proof, remarks
 from pipeline.errors import boundary
 from pipeline.findings import Refusal
 from pipeline.logits import NotFinite
 from pipeline.params import Params, load_params
-from pipeline.runtimes import open_model
+from pipeline.runtimes import open_model, predictor
 from pipeline.scorecard import Evaluation
 from pipeline.splits import Split, load_manifest, load_split
 
@@ -33,13 +33,13 @@ def _measure(name: str, params: Params, test: Split) -> None:
     classes, calibration = load_manifest(layout.MANIFEST).classes, load_split(layout.split("calibration"))
     beside = evaluation.baseline_logits(params.baseline, open_model(baseline), test.images)
     variant = open_model(model)
-    logits = evaluation.logits(variant, test.images, name)
-    network = evaluation.logits(open_model(exported), test.images, f"The network {source}")
+    logits = predictor.logits(variant, test.images, name)
+    network = predictor.logits(open_model(exported), test.images, f"The network {source}")
     control, notes = evaluation.control_logits(test.images) if source == "qat" else (None, [])
     fed = variant.feed(calibration.images)
     card = Evaluation(
         model=model_files.of(model),
-        quality=evaluation.judge(test, logits, beside, control, classes),
+        quality=classification.judge(test, logits, beside, control, classes),
         size=proof.measure_size(model, baseline),
         proof=proof.prove(model, fed),
         acceptance=admission.acceptance(name),

@@ -4,8 +4,9 @@ import sys
 
 from pipeline import layout, remarks
 from pipeline.errors import ModelError, boundary
+from pipeline.input_encoding import pixels
 from pipeline.params import load_params
-from pipeline.splits import load_manifest, load_split, pixels
+from pipeline.splits import load_manifest, load_split
 from pipeline.training import ending, export, fit, network, qat
 
 

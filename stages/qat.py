@@ -4,9 +4,10 @@ import sys
 
 from pipeline import layout, remarks
 from pipeline.errors import ModelError, boundary
+from pipeline.input_encoding import pixels
 from pipeline.needed import needed, why_not
 from pipeline.params import Params, load_params
-from pipeline.splits import load_manifest, load_split, pixels
+from pipeline.splits import load_manifest, load_split
 from pipeline.training import fit, network, qat
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from pipeline import sources
+from pipeline.input_encoding import pixels
 from pipeline.params import Data
-from pipeline.splits import Samples, Split, pixels
+from pipeline.splits import Samples, Split
 from tests import process, servers
 
 HEAVY = ("slow", "browser", "end_to_end")

@@ -11,8 +11,9 @@ from typing import Literal
 import numpy as np
 
 from pipeline import sources
+from pipeline.input_encoding import pixels
 from pipeline.params import Data, Fit
-from pipeline.splits import Split, pixels
+from pipeline.splits import Split
 from pipeline.training import export, fit, network, qat
 
 BUDGETS = {"digits": Fit(epochs=4, batch_size=32), "mnist": Fit(epochs=1, batch_size=32)}

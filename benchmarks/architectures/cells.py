@@ -11,12 +11,12 @@ from scipy.stats import norm
 
 from benchmarks.architectures import peer
 from benchmarks.architectures.catalogue import CLASSES
-from pipeline import benchmark, evaluation, layer_error
+from pipeline import benchmark, layer_error
 from pipeline.operators import Operator, litert, onnx
 from pipeline.proof import prove
-from pipeline.runtimes import open_model
+from pipeline.runtimes import open_model, predictor
 from pipeline.runtimes.predictor import Predictor
-from pipeline.trials import decibels
+from pipeline.signal_to_noise import decibels
 
 Cell = dict[str, Any]
 
@@ -47,7 +47,7 @@ class Network:
 def look(path: Path, network: Network, images: np.ndarray) -> Cell:
     """Everything about the file but its time."""
     predict = open_model(path)
-    logits = evaluation.logits(predict, images)
+    logits = predictor.logits(predict, images)
     cell: Cell = {"file_bytes": path.stat().st_size, "finite": bool(np.isfinite(logits).all())}
     if not cell["finite"]:
         return cell

@@ -18,9 +18,9 @@ import tf_keras as keras
 from benchmarks.architectures import cells, inputs, peer, weights
 from benchmarks.architectures.catalogue import ARCHITECTURES, Architecture
 from benchmarks.architectures.cells import Cell, Network
-from pipeline import evaluation, files, recipes
+from pipeline import files, recipes
 from pipeline.errors import OctavoError
-from pipeline.runtimes import open_model
+from pipeline.runtimes import open_model, predictor
 from pipeline.splits import Samples
 from pipeline.training import export, fit, network, qat
 
@@ -83,7 +83,7 @@ def _export(
         if "failure" in exported:
             failures[source] = exported
         else:
-            networks[source] = Network(path, evaluation.logits(open_model(path), images), exported["left"])
+            networks[source] = Network(path, predictor.logits(open_model(path), images), exported["left"])
     return networks, failures
 
 

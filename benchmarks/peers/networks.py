@@ -7,8 +7,9 @@ program of its own because TensorFlow is pinned before it runs its first operati
 import sys
 from pathlib import Path
 
+from pipeline.input_encoding import pixels
 from pipeline.params import Fit
-from pipeline.splits import load_manifest, load_split, pixels
+from pipeline.splits import load_manifest, load_split
 from pipeline.training import export, fit, network, qat
 
 FLOAT = Fit(epochs=1, batch_size=32)

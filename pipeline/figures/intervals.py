@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from pipeline.decision import Decision, Outcome, Verdict
 from pipeline.figures.axes import Axis, spanning
-from pipeline.scorecard import Interval, Scorecard, Scorecards
+from pipeline.schema import Interval
+from pipeline.scorecard import Scorecard, Scorecards
 
 WIDTH = 900
 NAMES = 150

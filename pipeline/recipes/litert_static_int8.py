@@ -9,9 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline import files, litert_biases, litert_correction, litert_weights
+from pipeline.input_encoding import pixels
 from pipeline.params import Model
 from pipeline.recipes._litert_conversion import Converter, Ends, convert, set_ends
-from pipeline.splits import Samples, pixels
+from pipeline.splits import Samples
 
 
 class Options(Model):

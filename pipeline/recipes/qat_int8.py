@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from pipeline import byte_input, calibration, canonical, learned, preparation, qdq, quantizer, sums
+from pipeline import byte_input, calibration, canonical, integer_ranges, learned, preparation, qdq, quantizer, sums
 from pipeline.errors import ModelError
 from pipeline.params import Model
 from pipeline.qdq import Grid
@@ -93,7 +93,7 @@ def _add_ranges(model: onnx.ModelProto, images: np.ndarray) -> None:
             lacking.append(result)
     lacking = [name for name in dict.fromkeys(lacking) if name not in known]
     for name, seen in calibration.observe(model, lacking, images).items():
-        qdq.insert_pair(model, name, *calibration.uint8_parameters(*calibration.min_max(seen)))
+        qdq.insert_pair(model, name, *integer_ranges.uint8_parameters(*calibration.min_max(seen)))
 
 
 def _keep_clips(model: onnx.ModelProto) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.splits import pixels
+from pipeline.input_encoding import pixels
+from pipeline.logits import check
 
 
 @dataclass(frozen=True)
@@ -50,3 +51,17 @@ class Predictor:
         if not self.takes_bytes:
             return pixels(images)
         return images if images.dtype == np.uint8 else np.rint(images * 255).astype(np.uint8)
+
+
+BATCH = 256
+
+
+def logits(predict: Predictor, images: np.ndarray, whose: str = "The model") -> np.ndarray:
+    """Logits, float32 (N, classes), of images as stored in a split.
+
+    Raises:
+        NotFinite: a logit is NaN or infinite; the message says whose they are.
+    """
+    found = np.concatenate([predict(images[start : start + BATCH]) for start in range(0, len(images), BATCH)])
+    check(found, whose)
+    return found

@@ -13,8 +13,9 @@ from rich.progress import Progress, TaskID
 
 from pipeline import foreign
 from pipeline.errors import ModelError
+from pipeline.input_encoding import pixels
 from pipeline.params import Fit
-from pipeline.splits import Split, pixels
+from pipeline.splits import Split
 
 
 def pin(seed: int, threads: int) -> None:

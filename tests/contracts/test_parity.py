@@ -14,10 +14,11 @@ import onnx
 import pytest
 
 from pipeline import proof, recipes, sources
+from pipeline.input_encoding import pixels
 from pipeline.params import Data
 from pipeline.parity import compare
 from pipeline.runtimes import open_model
-from pipeline.splits import Samples, Split, pixels
+from pipeline.splits import Samples, Split
 from tests import integer_reference as reference
 from tests.litert_parameters import with_litert_parameters
 

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, Phase, given, reject, settings
 
 from pipeline import proof, recipes
 from pipeline.errors import ModelError
+from pipeline.input_encoding import pixels
 from pipeline.runtimes import open_model
-from pipeline.splits import pixels
 from tests.contracts import independent_count, random_networks
 from tests.contracts.expected_error import simulate, sqnr_db
 from tests.contracts.random_networks import Network, Plan

@@ -15,8 +15,8 @@ from pipeline.errors import ModelError, ParamsError
 from pipeline.findings import Acceptance
 from pipeline.params import load_params
 from pipeline.runtimes import open_model
+from pipeline.signal_to_noise import sqnr
 from pipeline.splits import Samples
-from pipeline.trials import sqnr
 
 pytestmark = pytest.mark.slow
 

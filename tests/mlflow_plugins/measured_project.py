@@ -15,12 +15,12 @@ from mlflow import MlflowClient
 from onnx import helper, numpy_helper
 
 from mlflow_plugins.register import Registration, register
-from pipeline import dataset, evaluation, gate, layout
-from pipeline.findings import Refusal
+from pipeline import classification, dataset, gate, layout
+from pipeline.findings import ModelFile, Refusal
 from pipeline.params import Data, Params, load_params
 from pipeline.partition import Partition
 from pipeline.runtimes import open_model
-from pipeline.scorecard import ModelFile, Scorecard, Scorecards
+from pipeline.scorecard import Scorecard, Scorecards
 from pipeline.splits import Manifest, Split
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -209,7 +209,7 @@ def measured(variant: str, content: bytes, baseline: str) -> Scorecard:
             "precision": precision,
             "method": "_".join(method) or None,
             "model": ModelFile(path=str(path), sha256=hashlib.sha256(content).hexdigest()),
-            "quality": evaluation.judge(test, logits, beside, classes=CLASSES),
+            "quality": classification.judge(test, logits, beside, classes=CLASSES),
             "size": {"file_bytes": len(content), "weight_bytes": WEIGHTS.nbytes, "ratio": ratio, "floor_ratio": 1.1},
             "latency": {
                 "threads": 1,

@@ -12,8 +12,8 @@ from mlflow_plugins import onnx as onnx_flavor
 from mlflow_plugins.answers import Model, Refused
 from mlflow_plugins.deployment import Deployment, Settings, save
 from pipeline import model_files
+from pipeline.input_encoding import pixels
 from pipeline.runtimes import open_model
-from pipeline.splits import pixels
 from tests.litert_files import dense
 from tests.mlflow_plugins.measured_project import onnx_bytes
 

@@ -5,19 +5,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.findings import Acceptance, FloatNode, Interface, Jump, Proof, Refusal, Tensor
+from pipeline.classification import Paired, Quality
+from pipeline.findings import Acceptance, FloatNode, Interface, Jump, Latency, ModelFile, Proof, Refusal, Tensor
 from pipeline.params import VARIANT_NAME, Policy
-from pipeline.scorecard import (
-    Latencies,
-    Latency,
-    Lineage,
-    ModelFile,
-    Paired,
-    Quality,
-    Scorecard,
-    Scorecards,
-    Size,
-)
+from pipeline.scorecard import Latencies, Lineage, Scorecard, Scorecards, Size
 
 N = 10_000
 FP32_TOP1, FP32_BYTES, FP32_US = 0.9647, 83_230, 10.4

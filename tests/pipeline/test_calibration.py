@@ -15,9 +15,10 @@ from hypothesis.extra.numpy import arrays
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from pipeline import calibration
-from pipeline.calibration import BATCH, BINS, METHODS, Observation, Range
-from pipeline.splits import pixels
+from pipeline import calibration, integer_ranges
+from pipeline.calibration import BATCH, BINS, METHODS, Observation
+from pipeline.input_encoding import pixels
+from pipeline.integer_ranges import Range
 from tests.pipeline import onnx_graphs as graphs
 
 numbers = st.floats(-1e6, 1e6, width=32)
@@ -155,7 +156,7 @@ def test_least_error_is_the_least_of_all_widths() -> None:
     values = np.random.default_rng(0).laplace(size=200_000).astype(np.float32)
 
     def error(low: float, high: float) -> float:
-        scale, zero = calibration.uint8_parameters(low, high)
+        scale, zero = integer_ranges.uint8_parameters(low, high)
         integers = np.clip(np.rint(values / scale) + zero, 0, 255)
         return float(np.mean((values - (integers - zero) * scale) ** 2))
 
@@ -181,7 +182,7 @@ def test_every_method_gives_a_range_within_what_was_seen(name: str, values: np.n
 @given(numbers, numbers, st.floats(0, 1))
 def test_what_is_in_range_rounds_by_half_a_step_at_most(one: float, other: float, share: float) -> None:
     low, high = sorted((one, other))
-    scale, zero = calibration.uint8_parameters(low, high)
+    scale, zero = integer_ranges.uint8_parameters(low, high)
     assert scale > 0
     value = low + share * (high - low)
     integer = np.clip(np.rint(value / np.float64(scale)) + zero, 0, 255)
@@ -190,7 +191,7 @@ def test_what_is_in_range_rounds_by_half_a_step_at_most(one: float, other: float
 
 @given(numbers, numbers)
 def test_zero_is_exact(one: float, other: float) -> None:
-    scale, zero = calibration.uint8_parameters(*sorted((one, other)))
+    scale, zero = integer_ranges.uint8_parameters(*sorted((one, other)))
     node = helper.make_node("QuantizeLinear", ["x", "s", "z"], ["y"])
     feed = {"x": np.zeros(1, np.float32), "s": np.asarray(scale), "z": np.asarray(zero)}
     rounded = np.asarray(next(iter(ReferenceEvaluator(node).run(None, feed))))
@@ -201,5 +202,5 @@ def test_zero_is_exact(one: float, other: float) -> None:
 
 def test_a_range_of_nothing_has_a_scale() -> None:
     for high in (0, 1e-45):
-        scale, zero = calibration.uint8_parameters(0, high)
+        scale, zero = integer_ranges.uint8_parameters(0, high)
         assert (float(scale), int(zero)) == (1, 0)

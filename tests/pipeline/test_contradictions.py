@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipeline import evaluation
+from pipeline import classification
 from pipeline.contradictions import contradictions, in_pair
 from pipeline.grounds import Grounds, faults
 from pipeline.params import Policy
@@ -58,7 +58,7 @@ def measured(
     names = [f"class {label}" for label in range(k)]
     cards = []
     for name, found, size in (("onnx_fp32", before, 4000), ("onnx_int8_static", answers, 1000)):
-        quality = evaluation.judge(test, logits(found, k), logits(before, k), classes=names)
+        quality = classification.judge(test, logits(found, k), logits(before, k), classes=names)
         same = int((found == before).sum())
         parity = Parity(top1=same, n=len(labels), identical=same / len(labels), largest=3, step=None)
         card = make_card(name).model_copy(
@@ -90,9 +90,9 @@ def test_what_was_measured_does_not_contradict_itself(data: st.DataObject, class
     labels = np.arange(n) % classes
     test = Split(np.zeros((n, 1, 1), np.uint8), labels)
     before, found = logits(data.draw(answer), classes), logits(data.draw(answer), classes)
-    quality = evaluation.judge(test, found, before)
+    quality = classification.judge(test, found, before)
     assert list(in_pair(quality.vs_baseline, quality, "vs_baseline")) == []
-    beside = evaluation.pair(labels, found, logits(data.draw(answer), classes))
+    beside = classification.pair(labels, found, logits(data.draw(answer), classes))
     assert list(in_pair(beside, quality, "beside")) == []
 
 

@@ -10,10 +10,11 @@ import pytest
 
 from pipeline import dataset
 from pipeline.errors import DataError
+from pipeline.input_encoding import pixels
 from pipeline.params import Data
 from pipeline.partition import DISJOINT, partition
 from pipeline.sources.raw import Raw
-from pipeline.splits import Split, load_manifest, load_split, pixels
+from pipeline.splits import Split, load_manifest, load_split
 
 Arrays = dict[str, Any]
 SPLITS = ("train", "calibration", "selection", "test")

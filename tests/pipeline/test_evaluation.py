@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import evaluation, layout
-from pipeline.findings import Proof
+from pipeline import classification, evaluation, layout
+from pipeline.findings import ModelFile, Proof
+from pipeline.runtimes import predictor
 from pipeline.runtimes.predictor import Predictor
-from pipeline.scorecard import Evaluation, ModelFile, Size
+from pipeline.scorecard import Evaluation, Size
 from pipeline.splits import Split
 
 TEST = Split(np.zeros((6, 2, 2), np.uint8), np.array([0, 0, 1, 1, 2, 2]))
@@ -20,7 +21,7 @@ def logits(classes: list[int]) -> np.ndarray:
 
 
 def test_top1_recall_and_confusion() -> None:
-    quality = evaluation.judge(TEST, logits([0, 1, 1, 1, 2, 0]), logits([0, 0, 1, 1, 2, 2]))
+    quality = classification.judge(TEST, logits([0, 1, 1, 1, 2, 0]), logits([0, 0, 1, 1, 2, 2]))
     assert quality.top1 == pytest.approx(4 / 6)
     assert quality.n == 6
     assert quality.per_class_recall == [0.5, 1, 0.5]
@@ -29,7 +30,7 @@ def test_top1_recall_and_confusion() -> None:
 
 
 def test_pairing_counts_what_broke_and_what_was_fixed() -> None:
-    paired = evaluation.judge(TEST, logits([0, 1, 1, 1, 2, 2]), logits([0, 0, 0, 1, 0, 2])).vs_baseline
+    paired = classification.judge(TEST, logits([0, 1, 1, 1, 2, 2]), logits([0, 0, 0, 1, 0, 2])).vs_baseline
     assert (paired.broke, paired.fixed) == (1, 2)
     assert paired.delta == pytest.approx(1 / 6)
     assert paired.agreement == pytest.approx(3 / 6)
@@ -38,15 +39,15 @@ def test_pairing_counts_what_broke_and_what_was_fixed() -> None:
 def test_each_class_has_its_own_counts_by_name() -> None:
     variant, reference = logits([0, 1, 1, 1, 2, 2]), logits([0, 0, 0, 1, 0, 2])
     counts = {"cat": (1, 0, 2), "dog": (0, 1, 2), "fox": (0, 1, 2)}
-    assert evaluation.pair(TEST.labels, variant, reference, ["cat", "dog", "fox"]).per_class == counts
-    numbered = evaluation.judge(TEST, variant, reference).vs_baseline.per_class
+    assert classification.pair(TEST.labels, variant, reference, ["cat", "dog", "fox"]).per_class == counts
+    numbered = classification.judge(TEST, variant, reference).vs_baseline.per_class
     assert numbered == dict(zip("012", counts.values(), strict=True))
 
 
 def test_a_control_is_paired_only_where_there_is_one() -> None:
     right, wrong = logits([0, 0, 1, 1, 2, 2]), logits([1, 0, 1, 1, 2, 2])
-    assert evaluation.judge(TEST, right, right).vs_control is None
-    control = evaluation.judge(TEST, right, right, wrong).vs_control
+    assert classification.judge(TEST, right, right).vs_control is None
+    control = classification.judge(TEST, right, right, wrong).vs_control
     assert control is not None
     assert (control.fixed, control.broke) == (1, 0)
 
@@ -59,7 +60,7 @@ def test_images_are_scaled_and_fed_in_batches() -> None:
         return images.reshape(len(images), -1)[:, :2]
 
     images = np.full((300, 2, 2), 255, np.uint8)
-    assert evaluation.logits(Predictor(predict), images).shape == (300, 2)
+    assert predictor.logits(Predictor(predict), images).shape == (300, 2)
     assert [len(batch) for batch in fed] == [256, 44]
     assert all(batch.dtype == np.float32 and batch.max() == 1 for batch in fed)
 
@@ -69,7 +70,7 @@ def test_what_is_saved_can_be_read_again(tmp_path: Path, monkeypatch: pytest.Mon
     answers = logits([0, 1, 1, 1, 2, 0])
     card = Evaluation(
         model=ModelFile(path="model.onnx", sha256="0" * 64),
-        quality=evaluation.judge(TEST, answers, answers),
+        quality=classification.judge(TEST, answers, answers),
         size=Size(file_bytes=1, weight_bytes=1, ratio=1, floor_ratio=1),
         proof=Proof(integer_weight_share=1, integer_compute_share=1, float_nodes=[]),
     )

@@ -9,12 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from pipeline.classification import Paired
 from pipeline.decision import Decision, Reason, load_decision, outcome
 from pipeline.errors import ModelError, ParamsError, VariantRefused
 from pipeline.gate import accuracy, challenge, decide, recall
 from pipeline.noninferiority import chance_to_pass, lower_bound
 from pipeline.params import Policy
-from pipeline.scorecard import Paired, Scorecard, Scorecards
+from pipeline.scorecard import Scorecard, Scorecards
 
 LAWS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
 POLICIES = st.builds(

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from pipeline import evaluation, logits, parity
+from pipeline import classification, logits, parity
+from pipeline.runtimes import predictor
 from pipeline.runtimes.predictor import Predictor
+from pipeline.signal_to_noise import decibels, sqnr
 from pipeline.splits import Split
-from pipeline.trials import decibels, sqnr
 
 ANSWERS = arrays.arrays(np.float32, st.tuples(st.integers(1, 8), st.integers(2, 5)))
 GOOD = np.eye(3, dtype=np.float32)
@@ -34,11 +35,11 @@ def test_images_with_a_value_that_is_not_finite_are_counted(answers: np.ndarray)
 @pytest.mark.parametrize(
     "read",
     [
-        lambda bad: evaluation.judge(LABELS, bad, GOOD),
-        lambda bad: evaluation.judge(LABELS, GOOD, bad),
-        lambda bad: evaluation.judge(LABELS, GOOD, GOOD, bad),
-        lambda bad: evaluation.pair(LABELS.labels, bad, GOOD),
-        lambda bad: evaluation.logits(Predictor(lambda _: bad), LABELS.images),
+        lambda bad: classification.judge(LABELS, bad, GOOD),
+        lambda bad: classification.judge(LABELS, GOOD, bad),
+        lambda bad: classification.judge(LABELS, GOOD, GOOD, bad),
+        lambda bad: classification.pair(LABELS.labels, bad, GOOD),
+        lambda bad: predictor.logits(Predictor(lambda _: bad), LABELS.images),
         lambda bad: parity.compare(bad, GOOD, None),
         lambda bad: parity.compare(GOOD, bad, None),
     ],

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from pipeline.classification import judge
 from pipeline.decision import Decision, Majority
-from pipeline.evaluation import judge
 from pipeline.gate import decide, ranking
 from pipeline.majority import against_majority
 from pipeline.params import Policy

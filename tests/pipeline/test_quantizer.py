@@ -9,8 +9,8 @@ import pytest
 from onnx import helper, numpy_helper
 
 from pipeline import bias_correction, calibration, canonical, preparation, proof, qdq, quantizer
-from pipeline.calibration import Range
 from pipeline.findings import Proof
+from pipeline.integer_ranges import Range
 from tests.pipeline import onnx_graphs as graphs
 
 node = helper.make_node

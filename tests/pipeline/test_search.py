@@ -17,11 +17,12 @@ from pipeline import canonical, layout, preparation, quantizer, recipes
 from pipeline.bench import Bench
 from pipeline.calibration import METHODS
 from pipeline.errors import ParamsError
+from pipeline.findings import Latency
 from pipeline.logits import NotFinite
-from pipeline.scorecard import Latency
 from pipeline.search import Repair, Search, fastest, repair, search
+from pipeline.signal_to_noise import sqnr
 from pipeline.splits import Samples, Split
-from pipeline.trials import Choice, Trial, best, sqnr
+from pipeline.trials import Choice, Trial, best
 from tests.pipeline import onnx_graphs as graphs
 
 SPACE = Search(seconds=600)

@@ -13,8 +13,9 @@ import pytest
 
 from pipeline import dataset, errors, npy_file
 from pipeline.errors import DataError
+from pipeline.input_encoding import pixels
 from pipeline.params import Data
-from pipeline.splits import load_manifest, load_split, pixels
+from pipeline.splits import load_manifest, load_split
 
 
 def declared(descr: str, shape: tuple[int, ...]) -> bytes:

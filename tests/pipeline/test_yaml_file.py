@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from pipeline import gate, lineage, revision, yaml_file
+from pipeline.classification import Paired
 from pipeline.errors import ParamsError
 from pipeline.params import PARAMS, Policy, load_params
-from pipeline.scorecard import Paired
 
 ROOT = Path(__file__).parents[2]
 ODD = (

@@ -13,9 +13,9 @@ from hypothesis.extra import numpy as arrays
 from mlflow_plugins.litert import LiteRTModel
 from pipeline import benchmark, proof
 from pipeline.errors import ModelError
+from pipeline.input_encoding import pixels
 from pipeline.runtimes import open_model
 from pipeline.runtimes.predictor import Quantization
-from pipeline.splits import pixels
 from tests.litert_files import OUT_SCALE, Code, File, dense
 
 PIXELS = {np.int8: -128, np.uint8: 0}
