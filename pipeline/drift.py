@@ -14,7 +14,8 @@ from pipeline.arrivals import PIXELS, Arrivals, arrivals, common_range
 from pipeline.homogeneity import distance, p_value, pooled
 from pipeline.params import Drift
 from pipeline.pixel_statistics import middles
-from pipeline.splits import Manifest, Record
+from pipeline.schema import Record
+from pipeline.splits import Manifest
 
 Bins = Sequence[str] | npt.NDArray[np.float64]
 """Class names, or the middles of a histogram's bins."""

@@ -8,7 +8,8 @@ from pipeline import files, json_file
 from pipeline.duplicates import pixel_digests
 from pipeline.errors import DataError
 from pipeline.partition import DISJOINT
-from pipeline.splits import Record, load_split
+from pipeline.schema import Record
+from pipeline.splits import load_split
 
 NAMES = "names.json"
 SHOWN = 3
