@@ -23,11 +23,11 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import binomtest
 
-from pipeline import sources
-from pipeline.drift import Finding, compare
-from pipeline.params import Data, Drift
-from pipeline.pixel_statistics import brightness_and_contrast, summarize
-from pipeline.splits import Manifest, SplitRecord
+from octavo.data import sources
+from octavo.data.drift import Finding, compare
+from octavo.data.image_statistics import brightness_and_contrast, summarize
+from octavo.data.splits import Manifest, SplitRecord
+from octavo.project.params import Data, Drift
 
 NIGHTS, SHIFTED_NIGHTS = 2000, 100
 ADDED = (20, 100, 500, 3000)

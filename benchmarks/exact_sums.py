@@ -1,8 +1,8 @@
 """Whether Octavo's runtime costs anything: `python benchmarks/exact_sums.py` (ten minutes to an hour on a quiet core).
 
 Octavo decides about exact sums when it opens a file. Here its runtime is timed beside plain onnxruntime on the same
-file, interleaved in one process, for four networks trained on MNIST, quantized by `static_int8` and `qat_int8`, on
-batches of 1 and 32 images: on a CPU that cuts nothing off (VNNI, AMX, ARM) the ratio is 1. Each ratio takes as many
+file, interleaved in one process, for four networks trained on MNIST, quantized by `onnx_int8_static` and
+`onnx_int8_qat`, on batches of 1 and 32 images: on a CPU that cuts nothing off (VNNI, AMX, ARM) the ratio is 1. Each ratio takes as many
 rounds as its 95% interval needs to be narrow enough. Logits are compared with those of plain onnxruntime with exact
 sums and without. Prints a table, writes `benchmarks/results/exact_sums.json`, and ends with exit code 1 where, on a CPU
 that cuts nothing off, an interval is not within 0.97 to 1.03, or logits differ.
@@ -25,11 +25,15 @@ import pooch
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import benchmark, dataset, errors, exact_sums, integer_weights, recipes
-from pipeline.params import Data
-from pipeline.runtimes import open_model
-from pipeline.runtimes.predictor import Predictor
-from pipeline.splits import Samples, load_split
+from octavo.backends import latency as backends_latency
+from octavo.backends.onnxruntime import exact_sums, integer_weights
+from octavo.backends.predictor import Predictor
+from octavo.backends.registry import open_model
+from octavo.data import prepare
+from octavo.data.splits import Samples, load_split
+from octavo.project import errors
+from octavo.project.params import Data
+from octavo.quantization import recipes
 
 WIDTH = 140
 """Columns that the table takes where the terminal tells no more."""
@@ -37,7 +41,7 @@ RESULTS = Path(__file__).parent / "results" / "exact_sums.json"
 TRAINER = Path(__file__).parent / "peers" / "networks.py"
 NETWORKS = ("small_cnn", "cnn4", "depthwise_cnn", "resnet8")
 BATCHES = (1, 32)
-RECIPES = {"static_int8": "fp32", "qat_int8": "qat"}
+RECIPES = {"onnx_int8_static": "fp32", "onnx_int8_qat": "qat"}
 """Recipe -> the network that it starts from."""
 PLAIN, OCTAVO = "onnxruntime", "octavo"
 NARROW = 0.01
@@ -67,7 +71,7 @@ def main(networks: Path | None, only: Sequence[str], narrow: float, most: int) -
     """Time Octavo's runtime beside plain onnxruntime on the same INT8 files."""
     folder = (networks or Path(pooch.os_cache("octavo"), "networks")).resolve()
     names, limits = only or NETWORKS, Limits(narrow, most)
-    machine, cut_off = benchmark.describe_machine(), exact_sums.cut_off_here()
+    machine, cut_off = backends_latency.describe_machine(), exact_sums.cut_off_here()
     sets = ", ".join(machine["instruction_sets"]) or "not told"
     print(f"{machine['cpu']}; instruction sets: {sets}; sums are {'' if cut_off else 'not '}cut off", file=sys.stderr)
     train(folder, names)
@@ -83,7 +87,7 @@ def main(networks: Path | None, only: Sequence[str], narrow: float, most: int) -
 def train(folder: Path, names: Sequence[str]) -> None:
     """Split MNIST, train and export the networks called `names`, where that is not done."""
     if not (folder / "data" / "manifest.json").exists():
-        dataset.prepare(Data(source="mnist"), folder / "data")
+        prepare.prepare(Data(source="mnist"), folder / "data")
     for name in names:
         if not (folder / name / "qat" / "model.onnx").exists():
             subprocess.run([sys.executable, TRAINER, name, folder], check=True)
@@ -123,7 +127,7 @@ def timed(runners: dict[str, Predictor], images: np.ndarray, batch: int, limits:
     """Octavo's latency beside plain onnxruntime's, and onnxruntime's beside itself, which shows the noise."""
     rounds = FEWEST
     while True:
-        latency = benchmark.measure(runners, PLAIN, images, batch, rounds, seed=rounds)
+        latency = backends_latency.measure(runners, PLAIN, images, batch, rounds, seed=rounds)
         low, high = latency[OCTAVO].ratio_ci95
         if (high - low) / 2 <= limits.narrow or 2 * rounds > limits.most:
             break

@@ -21,13 +21,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import layout, recipes
-from pipeline.runtimes import open_model
-from pipeline.splits import Samples, Split
+from octavo.backends.registry import open_model
+from octavo.data.splits import Samples, Split
+from octavo.project import paths
+from octavo.quantization import recipes
 
 WIDTHS = {10_000: 4, 25_000: 20}
 """Inputs and outputs of the one dense layer, and the gigabytes of free memory below which it is skipped."""
-RECIPES = ("static_int8", "dynamic_int8", "weight_only_int8")
+RECIPES = ("onnx_int8_static", "onnx_int8_dynamic", "onnx_int8_weight_only")
 SAMPLES = 64
 RUNS = 20
 GB = 1e9
@@ -77,20 +78,20 @@ def step_of(name: str, width: int, folder: Path) -> None:
 
 
 def export(width: int, folder: Path) -> float:
-    keras, training = import_module("tf_keras"), import_module("pipeline.training.export")
+    keras, training = import_module("tf_keras"), import_module("octavo.training.export")
     model = keras.Sequential([keras.layers.Input((width,)), keras.layers.Dense(width)])
-    return timed(lambda: training.export(model, images(width)[:8], folder / layout.exported("fp32")))
+    return timed(lambda: training.export(model, images(width)[:8], folder / paths.exported("fp32")))
 
 
 def quantize(recipe: str, width: int, folder: Path) -> float:
     samples = Samples(images(width), Split(images(width), np.zeros(SAMPLES, np.int64)))
     recipes.load(recipe)
-    exported, target = folder / layout.exported("fp32"), model_file(recipe, folder)
+    exported, target = folder / paths.exported("fp32"), model_file(recipe, folder)
     return timed(lambda: recipes.quantize(recipe, exported, target, samples, {}))
 
 
 def model_file(step: str, folder: Path) -> Path:
-    return folder / (layout.exported("fp32") / "model.onnx" if step == "export" else layout.model(f"onnx_{step}"))
+    return folder / (paths.exported("fp32") / "model.onnx" if step == "export" else paths.model(f"onnx_{step}"))
 
 
 def latency(path: Path, width: int) -> float:

@@ -27,10 +27,10 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import norm
 
-from pipeline import lifetime
-from pipeline.noninferiority import chance_to_pass, fewest_fixed, images_needed
-from pipeline.params import Policy
-from pipeline.scorecard import Scorecard, Size
+from octavo.evaluation.scorecard import Scorecard, Size
+from octavo.project.params import Policy
+from octavo.promotion import lifetime
+from octavo.statistics.noninferiority import chance_to_pass, fewest_fixed, images_needed
 
 YEARS, SEED = 600, 0
 NIGHTS, VARIANTS, IMAGES, MARGIN, DISCORDANCE = lifetime.NIGHTS, 9, 10_000, 0.005, 0.01

@@ -24,7 +24,7 @@ from mlflow import MlflowClient
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.benchmark import describe_machine
+from octavo.backends.latency import describe_machine
 from tests import servers
 from tests.end_to_end.nights import DIGITS, PATIENCE, VARIANTS, Nights, full_disk, group, is_alive, made_in, state
 from tests.end_to_end.project import Project

@@ -25,11 +25,17 @@ import pooch
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import benchmark, classification, dataset, errors, proof, recipes
-from pipeline.input_encoding import pixels
-from pipeline.params import Data
-from pipeline.runtimes import Predictor, open_model, predictor
-from pipeline.splits import Split, load_split
+from octavo.backends import latency as backends_latency
+from octavo.backends import predictor
+from octavo.backends.registry import Predictor, open_model
+from octavo.data import prepare
+from octavo.data.input_encoding import pixels
+from octavo.data.splits import Split, load_split
+from octavo.evaluation import integer_coverage
+from octavo.project import errors
+from octavo.project.params import Data
+from octavo.quantization import recipes
+from octavo.tasks import classification
 
 PROGRAMS = Path(__file__).with_suffix("")
 RESULTS = Path(__file__).parent / "results" / "peers.json"
@@ -93,7 +99,7 @@ DIALS = {
     "first layer float": '{"float_layers": [0]}',
     "first two float": '{"float_layers": [0, 1]}',
 }
-"""What else `static_int8` is told, by the name of the row."""
+"""What else `onnx_int8_static` is told, by the name of the row."""
 
 Row = dict[str, Any]
 
@@ -109,7 +115,7 @@ def main(networks: Path | None, only: Sequence[str]) -> None:
     train(folder, names)
     rows = [row for name in names for row in compare(name, folder)]
     if not only:
-        record = {"n": len(load_split(folder / "data" / "test").labels), "machine": benchmark.describe_machine()}
+        record = {"n": len(load_split(folder / "data" / "test").labels), "machine": backends_latency.describe_machine()}
         RESULTS.write_text(json.dumps(record | {"rows": rows}, indent=1) + "\n", encoding="utf-8")
     show(rows)
 
@@ -117,7 +123,7 @@ def main(networks: Path | None, only: Sequence[str]) -> None:
 def train(folder: Path, names: Iterable[str]) -> None:
     """Split MNIST, train and export the networks called `names`, where that is not done."""
     if not (folder / "data" / "manifest.json").exists():
-        dataset.prepare(Data(source="mnist"), folder / "data")
+        prepare.prepare(Data(source="mnist"), folder / "data")
     for name in names:
         if not (folder / name / "qat" / "model.onnx").exists():
             subprocess.run([sys.executable, PROGRAMS / "networks.py", name, folder], check=True)
@@ -134,7 +140,7 @@ def compare(name: str, folder: Path) -> list[Row]:
         work.joinpath("data").symlink_to(data)
         np.save(work / "calibration.npy", pixels(load_split(data / "calibration").images))
         np.savez(work / "selection.npz", images=pixels(selection.images), labels=selection.labels)
-        run(Tool("Octavo", "float", "octavo", "fp32", ".tflite", ("litert",)), exported, work / "float.tflite")
+        run(Tool("Octavo", "float", "octavo", "fp32", ".tflite", ("litert_fp32",)), exported, work / "float.tflite")
         for tool in (*octavo(), *NETWORKS[name]):
             print(f"{name}: {tool.title}", file=sys.stderr)
             sources = {"octavo": exported, "ai_edge_quantizer": work}.get(tool.program, exported / "fp32")
@@ -162,7 +168,7 @@ def octavo() -> list[Tool]:
         if "int8" in recipe
     ]
     dialled = [
-        Tool("Octavo", f"static_int8, {name}", "octavo", "fp32", ".onnx", ("static_int8", options))
+        Tool("Octavo", f"onnx_int8_static, {name}", "octavo", "fp32", ".onnx", ("onnx_int8_static", options))
         for name, options in DIALS.items()
     ]
     return [*plain, *dialled]
@@ -225,7 +231,7 @@ def judge(files: dict[str, Path], test: Split, selection: Split) -> dict[str, Ro
     predictors: dict[str, Predictor] = {name: open_model(path) for name, path in files.items()}
     logits = {name: predictor.logits(predict, test.images) for name, predict in predictors.items()}
     latency = {
-        batch: benchmark.measure(predictors, BASELINE, pixels(selection.images[:batch]), batch, ROUNDS)
+        batch: backends_latency.measure(predictors, BASELINE, pixels(selection.images[:batch]), batch, ROUNDS)
         for batch in BATCHES
     }
     judged = {}
@@ -235,7 +241,7 @@ def judge(files: dict[str, Path], test: Split, selection: Split) -> dict[str, Ro
             "file_bytes": path.stat().st_size,
             "accuracy": quality.top1,
             "agreement": quality.vs_baseline.agreement,
-            "integer_compute_share": proof.prove(path).integer_compute_share,
+            "integer_compute_share": integer_coverage.prove(path).integer_compute_share,
             "latency_ratio": {str(batch): figures[name].ratio for batch, figures in latency.items()},
             "latency_ratio_ci95": {str(batch): figures[name].ratio_ci95 for batch, figures in latency.items()},
         }

@@ -15,11 +15,13 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import classification, dataset, drift, gate, sources
-from pipeline.decision import outcome
-from pipeline.params import Data, Drift, Policy
-from pipeline.partition import partition
-from pipeline.splits import Manifest, Split
+from octavo.data import drift, prepare, sources
+from octavo.data.partition import partition
+from octavo.data.splits import Manifest, Split
+from octavo.project.params import Data, Drift, Policy
+from octavo.promotion import gate
+from octavo.promotion.decision import outcome
+from octavo.tasks import classification
 
 NIGHTS, STARTED, ADDED = 200, 10_000, 100
 WORSE = 0.0005
@@ -96,7 +98,7 @@ def alarms(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], test: S
 def manifest(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], n: int, test: Split) -> Manifest:
     classes = [str(digit) for digit in range(10)]
     parts = partition(Split(images[:n], labels[:n]), test, classes, DATA, published=True)
-    return dataset.describe(parts, classes, DATA, own_test=True)
+    return prepare.describe(parts, classes, DATA, own_test=True)
 
 
 def show(rows: list[Row]) -> None:

@@ -22,13 +22,13 @@ from mlflow import MlflowClient
 from rich.console import Console
 from rich.table import Table
 
-from mlflow_plugins.register import register
-from pipeline import layout
-from pipeline.benchmark import describe_machine
-from pipeline.params import load_params
-from pipeline.scorecard import load_scorecards
+from octavo.backends.latency import describe_machine
+from octavo.evaluation.scorecard import load_scorecards
+from octavo.project import paths
+from octavo.project.params import load_params
+from octavo_mlflow.registration.register import register
 from tests import servers
-from tests.mlflow_plugins import measured_project
+from tests.octavo_mlflow import measured_project
 
 REPEATS = 5
 RESULTS = Path(__file__).parent / "results" / "registering.json"
@@ -90,7 +90,7 @@ def registered(project: Path, server: str | None) -> tuple[float, int]:
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     if server:
         os.environ["MLFLOW_TRACKING_URI"] = server
-    scorecards, params = load_scorecards(layout.SCORECARDS), load_params()
+    scorecards, params = load_scorecards(paths.SCORECARDS), load_params()
     start = time.perf_counter()
     done = register(scorecards, params)
     return time.perf_counter() - start, len(done.added)

@@ -24,12 +24,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from mlflow_plugins import deployed, onnx
-from mlflow_plugins.deployment import SERVER, Deployment, Settings, save
-from pipeline import model_files
-from pipeline.benchmark import describe_machine
-from pipeline.runtimes import open_model
-from pipeline.training import export, network
+from octavo.backends import model_files
+from octavo.backends.latency import describe_machine
+from octavo.backends.registry import open_model
+from octavo.training import export, networks
+from octavo_mlflow.flavors import onnx
+from octavo_mlflow.serving import process
+from octavo_mlflow.serving.record import SERVER, Deployment, Settings, save
 from tests import servers
 
 CLIENTS = (1, 32, 200)
@@ -85,7 +86,7 @@ def main(turns: int) -> None:
 def build(folder: Path) -> None:
     """Export the network with the weights that it starts from: they cost what trained ones do."""
     samples = np.random.default_rng(1).random((8, 28, 28), np.float32)
-    export.export(network.build("small_cnn", (28, 28), 10), samples, folder)
+    export.export(networks.build("small_cnn", (28, 28), 10), samples, folder)
 
 
 @contextmanager
@@ -106,7 +107,7 @@ def served_by_octavo(folder: Path) -> Iterator[int]:
         settings=Settings(),
     )
     save(record, folder)
-    deployed.start(folder)
+    process.start(folder)
     server = json.loads((folder / SERVER).read_bytes())
     try:
         yield server["port"]

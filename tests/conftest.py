@@ -10,10 +10,10 @@ import hypothesis
 import numpy as np
 import pytest
 
-from pipeline import sources
-from pipeline.input_encoding import pixels
-from pipeline.params import Data
-from pipeline.splits import Samples, Split
+from octavo.data import sources
+from octavo.data.input_encoding import pixels
+from octavo.data.splits import Samples, Split
+from octavo.project.params import Data
 from tests import process, servers
 
 HEAVY = ("slow", "browser", "end_to_end")

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from pipeline import exact_sums
-from pipeline.runtimes import open_model
+from octavo.backends.onnxruntime import exact_sums
+from octavo.backends.registry import open_model
 
 
 def main(*folders: Path) -> None:

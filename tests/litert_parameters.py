@@ -9,7 +9,7 @@ import onnx
 from ai_edge_litert.interpreter import Interpreter
 from onnx import helper, numpy_helper
 
-from pipeline import qdq
+from octavo.onnx_graph import qdq
 from tests.integer_reference import along
 
 TO_ONNX = {"CONV_2D": (0, 3, 1, 2), "DEPTHWISE_CONV_2D": (3, 0, 1, 2), "FULLY_CONNECTED": (1, 0)}

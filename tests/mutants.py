@@ -22,42 +22,36 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from onnx import TensorProto, helper
 from PIL import Image
 
-from mlflow_plugins import answers, deployment, images
-from pipeline import (
-    canonical,
-    clipping,
-    damage,
-    dataset,
-    decision,
-    grounds,
-    json_file,
-    litert_model,
-    moves,
-    night,
-    npy_file,
-    onnx_file,
-    onnx_structure,
-    params,
-    proof,
-    revision,
-    scorecard,
-    signature,
-    splits,
-    yaml_file,
-)
-from pipeline.clipping import litert as litert_clipping
-from pipeline.clipping import onnx as onnx_clipping
-from pipeline.grounds import Grounds, judge
-from pipeline.operators import litert as litert_operators
-from pipeline.operators import litert_file, litert_macs, litert_parameters, onnx_macs, onnx_parameters, onnx_values
-from pipeline.operators import onnx as onnx_operators
-from pipeline.runtimes import litert as litert_runtime
-from pipeline.runtimes import onnx as onnx_runtime
-from pipeline.runtimes import open_model
-from pipeline.sources import image_file, npz
+from octavo.backends.litert import file, model
+from octavo.backends.litert import inspection as litert_operators
+from octavo.backends.litert import interpreter as litert_runtime
+from octavo.backends.litert import macs as litert_macs
+from octavo.backends.litert import parameters as litert_parameters
+from octavo.backends.onnxruntime import inspection as onnx_operators
+from octavo.backends.onnxruntime import macs as onnxruntime_macs
+from octavo.backends.onnxruntime import parameters as onnxruntime_parameters
+from octavo.backends.onnxruntime import session as onnx_runtime
+from octavo.backends.onnxruntime import values
+from octavo.backends.registry import open_model
+from octavo.data import prepare, splits
+from octavo.data.sources import image_file, npz
+from octavo.evaluation import integer_coverage, scorecard
+from octavo.onnx_graph import canonicalize, file_io, structure
+from octavo.project import git, params
+from octavo.project.files import damage, json_file, npy_file, yaml_file
+from octavo.promotion import audit_record, decision, evidence
+from octavo.promotion.evidence import Grounds, judge
+from octavo.quantization import clipping
+from octavo.quantization.clipping import litert as litert_clipping
+from octavo.quantization.clipping import onnx as onnx_clipping
+from octavo.reporting.documents import signature
+from octavo_mlflow.flavors import image_input
+from octavo_mlflow.nightly import record as nightly_record
+from octavo_mlflow.serving import answers
+from octavo_mlflow.serving import record as serving_record
 from tests import keys, litert_files
-from tests.mlflow_plugins import measured_project
-from tests.pipeline import conftest, onnx_graphs
+from tests.octavo import conftest, onnx_graphs
+from tests.octavo_mlflow import measured_project
 
 ROOT = Path(__file__).parents[1]
 
@@ -222,12 +216,12 @@ def _arrays() -> list[bytes]:
 
 def _manifests() -> list[bytes]:
     with TemporaryDirectory() as folder:
-        return [dataset.prepare(params.Data(source="digits"), Path(folder)).model_dump_json(indent=2).encode()]
+        return [prepare.prepare(params.Data(source="digits"), Path(folder)).model_dump_json(indent=2).encode()]
 
 
 def _moves() -> list[bytes]:
-    move = moves.Move(
-        sequence=1, parent=moves.ORIGIN, when="2026-01-02T03:04:05+00:00", who="me", action="promote", model="m",
+    move = audit_record.Move(
+        sequence=1, parent=audit_record.ORIGIN, when="2026-01-02T03:04:05+00:00", who="me", action="promote", model="m",
         variant="onnx_int8", version="3", before={}, after={"champion": "3"}, note=None, digests={"model": "a" * 64},
         reasons=(decision.Reason(rule="size", value=0.3, limit=0.5, code="size_ok"),),
     )  # fmt: skip
@@ -301,10 +295,10 @@ def _read_model(path: Path) -> None:
     """All that is asked of a model file before it runs on images of a project."""
     path.with_name("weights.data").write_bytes(bytes(4096))
     opened = open_model(path)
-    proof.interface(path)
-    proof.output_step(path)
-    proof.prove(path)
-    proof.measure_size(path, path)
+    integer_coverage.interface(path)
+    integer_coverage.output_step(path)
+    integer_coverage.prove(path)
+    integer_coverage.measure_size(path, path)
     clipping.READERS[path.suffix].read(path)
     del opened
 
@@ -325,12 +319,14 @@ def _grounds() -> list[bytes]:
 def _read_grounds(path: Path) -> None:
     """As the gate server does: what contradicts itself is told, and not judged."""
     read = json_file.parse_record(path.read_bytes().decode("utf-8", "replace"), Grounds)
-    if not list(grounds.faults(read)):
+    if not list(evidence.faults(read)):
         judge(read)
 
 
 def _nights() -> list[bytes]:
-    begun = night.begin().model_copy(update={"name": "2026-01-02", "steps": (night.Step(name="build", seconds=1.5),)})
+    begun = nightly_record.begin().model_copy(
+        update={"name": "2026-01-02", "steps": (nightly_record.Step(name="build", seconds=1.5),)}
+    )
     return [begun.model_dump_json(indent=1).encode(), begun.end("kept", "because").model_dump_json(indent=1).encode()]
 
 
@@ -374,15 +370,15 @@ def _read_public_key(path: Path) -> None:
 def _deployment(folder: Path) -> Path:
     content = measured_project.onnx_bytes()
     (folder / "model.onnx").write_bytes(content)
-    deployment.save(
-        deployment.Deployment(
+    serving_record.save(
+        serving_record.Deployment(
             name="cam", model_uri="models:/m/1", version="models:/m/1", variant="onnx_fp32", flavor="onnx",
             file="model.onnx", sha256=hashlib.sha256(content).hexdigest(), dtype="float32", shape=(-1, 4, 4),
-            classes=["a", "b", "c"], settings=deployment.Settings(),
+            classes=["a", "b", "c"], settings=serving_record.Settings(),
         ),
         folder,
     )  # fmt: skip
-    return folder / deployment.RECORD
+    return folder / serving_record.RECORD
 
 
 def _deployments() -> list[bytes]:
@@ -391,7 +387,7 @@ def _deployments() -> list[bytes]:
 
 
 def _read_deployment(path: Path) -> None:
-    deployment.load(path.rename(path.with_name(deployment.RECORD)).parent)
+    serving_record.load(path.rename(path.with_name(serving_record.RECORD)).parent)
 
 
 @cache
@@ -418,9 +414,9 @@ READERS = {
     "params.yaml": Reader(_params, params.load_params, ".yaml", (yaml_file,), text=True),
     "dvc.lock": Reader(
         _locks,
-        lambda path: revision.stages(path.read_bytes()),
+        lambda path: git.stages(path.read_bytes()),
         ".lock",
-        (yaml_file, revision),
+        (yaml_file, git),
         (yaml.YAMLError, KeyError, TypeError, ValueError),
         text=True,
     ),
@@ -428,27 +424,27 @@ READERS = {
     "scorecards.json": Reader(_scorecards, scorecard.load_scorecards, ".json", (json_file,), text=True),
     "decision.json": Reader(_decisions, decision.load_decision, ".json", (json_file,), text=True),
     "audit log": Reader(
-        _moves, moves.read, ".jsonl", (json_file, moves), text=True
+        _moves, audit_record.read, ".jsonl", (json_file, audit_record), text=True
     ),
     "layers.json": Reader(
         lambda: [json.dumps({"a": "conv2d", "b": "dense"}).encode()],
-        lambda path: canonical.layers(path.rename(path.with_name("layers.json"))),
+        lambda path: canonicalize.layers(path.rename(path.with_name("layers.json"))),
         ".json",
         (json_file,),
         text=True,
     ),
-    "grounds": Reader(_grounds, _read_grounds, ".json", (json_file, grounds), (json_file.Unreadable,), text=True),
-    "night": Reader(_nights, night._read, ".json", (json_file, night), text=True),
+    "grounds": Reader(_grounds, _read_grounds, ".json", (json_file, evidence), (json_file.Unreadable,), text=True),
+    "night": Reader(_nights, nightly_record._read, ".json", (json_file, nightly_record), text=True),
     "model.sig": Reader(_signatures, _read_signature, ".sig", (signature,), text=True),
     "public key": Reader(_public_keys, _read_public_key, ".pem", (signature,)),
-    "deployment.json": Reader(_deployments, _read_deployment, ".json", (json_file, deployment), text=True),
-    "scoring request": Reader(_requests, _read_request, ".json", (answers, images), text=True),
+    "deployment.json": Reader(_deployments, _read_deployment, ".json", (json_file, serving_record), text=True),
+    "scoring request": Reader(_requests, _read_request, ".json", (answers, image_input), text=True),
     "onnx": Reader(
         _onnx,
         _read_model,
         ".onnx",
         (
-            onnx_file, onnx_structure, onnx_runtime, onnx_operators, onnx_parameters, onnx_values, onnx_macs,
+            file_io, structure, onnx_runtime, onnx_operators, onnxruntime_parameters, values, onnxruntime_macs,
             onnx_clipping, damage,
         ),
     ),
@@ -456,6 +452,6 @@ READERS = {
         _litert,
         _read_model,
         ".tflite",
-        (litert_model, litert_runtime, litert_operators, litert_file, litert_parameters, litert_macs, litert_clipping),
+        (model, litert_runtime, litert_operators, file, litert_parameters, litert_macs, litert_clipping),
     ),
 }  # fmt: skip

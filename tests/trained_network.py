@@ -10,11 +10,11 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline import sources
-from pipeline.input_encoding import pixels
-from pipeline.params import Data, Fit
-from pipeline.splits import Split
-from pipeline.training import export, fit, network, qat
+from octavo.data import sources
+from octavo.data.input_encoding import pixels
+from octavo.data.splits import Split
+from octavo.project.params import Data, Fit
+from octavo.training import export, fit, networks, qat
 
 BUDGETS = {"digits": Fit(epochs=4, batch_size=32), "mnist": Fit(epochs=1, batch_size=32)}
 IMAGES = 6300
@@ -26,7 +26,7 @@ def main(name: str, folder: Path, source: Literal["digits", "mnist"] = "digits",
     images, labels = (part[:IMAGES] for part in raw.train)
     train, held = Split(images[300:], labels[300:]), Split(images[:300], labels[:300])
     fit.pin(seed=0, threads=1)
-    model = network.build(name, (28, 28), 10)
+    model = networks.build(name, (28, 28), 10)
     fit.save(model, fit.fit(model, train, held, budget, "fp32"), folder / "fp32")
     export.export(model, pixels(held.images), folder / "fp32")
     if form == "fp32":

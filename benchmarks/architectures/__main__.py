@@ -22,7 +22,9 @@ from rich.table import Table
 from benchmarks.architectures import peer, verdicts
 from benchmarks.architectures.catalogue import ARCHITECTURES
 from benchmarks.architectures.cells import Cell
-from pipeline import benchmark, errors, recipes
+from octavo.backends import latency
+from octavo.project import errors
+from octavo.quantization import recipes
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "architectures.json"
@@ -57,7 +59,7 @@ def main(only: Sequence[str], recipe: Sequence[str], quick: bool, again: bool, k
     options = [f"--recipe={name}" for name in recipe] + ([f"--rounds={QUICK}"] if quick else [])
     folder = (kept or Path(pooch.os_cache("octavo"), "architectures")) / _digest(options)
     rows = [_tried(name, folder / f"{name}.json", options, again) for name in only or ARCHITECTURES]
-    machine = benchmark.describe_machine()
+    machine = latency.describe_machine()
     if not (only or options):
         RESULTS.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n", encoding="utf-8")
     _show(rows, machine)

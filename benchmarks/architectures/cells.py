@@ -11,19 +11,22 @@ from scipy.stats import norm
 
 from benchmarks.architectures import peer
 from benchmarks.architectures.catalogue import CLASSES
-from pipeline import benchmark, layer_error
-from pipeline.operators import Operator, litert, onnx
-from pipeline.proof import prove
-from pipeline.runtimes import open_model, predictor
-from pipeline.runtimes.predictor import Predictor
-from pipeline.signal_to_noise import decibels
+from octavo.backends import latency as backends_latency
+from octavo.backends import layer_sqnr, predictor
+from octavo.backends.litert import inspection as litert_inspection
+from octavo.backends.onnxruntime import inspection as onnxruntime_inspection
+from octavo.backends.operators import Operator
+from octavo.backends.predictor import Predictor
+from octavo.backends.registry import open_model
+from octavo.evaluation.integer_coverage import prove
+from octavo.statistics.signal_to_noise import decibels
 
 Cell = dict[str, Any]
 
-READERS = {".onnx": onnx.operators, ".tflite": litert.operators}
-BASELINES = {".onnx": "onnx", ".tflite": "litert"}
+READERS = {".onnx": onnxruntime_inspection.operators, ".tflite": litert_inspection.operators}
+BASELINES = {".onnx": "onnx_fp32", ".tflite": "litert_fp32"}
 """The float recipe whose time others of its runtime are held to."""
-HELD_TO_PEER = ("static_int8", "qat_int8")
+HELD_TO_PEER = ("onnx_int8_static", "onnx_int8_qat")
 SLOWER = 1.05
 """Limit of the ratio to the peer's time."""
 PATIENCE = 2
@@ -59,7 +62,7 @@ def look(path: Path, network: Network, images: np.ndarray) -> Cell:
     cell["integer_weight_share"] = proof.integer_weight_share
     cell["integer_compute_share"] = proof.integer_compute_share
     cell |= _float_part(READERS[path.suffix](path))
-    jump = layer_error.jump(network.path, layer_error.measure(path, network.path, images, predict.feed(images[:64])))
+    jump = layer_sqnr.jump(network.path, layer_sqnr.measure(path, network.path, images, predict.feed(images[:64])))
     return cell | {"jump": None if jump is None else jump.model_dump(), "left": network.left}
 
 
@@ -75,7 +78,7 @@ def time(files: Mapping[str, Path], cells: Mapping[str, Cell], images: np.ndarra
     for suffix, baseline in BASELINES.items():
         predictors = {name: open_model(path) for name, path in files.items() if path.suffix == suffix}
         if baseline in predictors:
-            for name, latency in benchmark.measure(predictors, baseline, images, 1, rounds).items():
+            for name, latency in backends_latency.measure(predictors, baseline, images, 1, rounds).items():
                 cells[name] |= {"p50_us": latency.p50_us, "latency_ratio": latency.ratio}
                 cells[name]["latency_ratio_ci95"] = latency.ratio_ci95
         if peer.NAME in predictors:
@@ -86,7 +89,7 @@ def time(files: Mapping[str, Path], cells: Mapping[str, Cell], images: np.ndarra
 def _beside_peer(predict: Predictor, reference: Predictor, images: np.ndarray, rounds: int) -> Cell:
     predictors = {"file": predict, peer.NAME: reference}
     for _ in range(PATIENCE + 1):
-        latency = benchmark.measure(predictors, peer.NAME, images, 1, rounds)["file"]
+        latency = backends_latency.measure(predictors, peer.NAME, images, 1, rounds)["file"]
         low, high = latency.ratio_ci95
         if not low <= SLOWER <= high:
             break

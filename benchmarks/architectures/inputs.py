@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.params import Data
-from pipeline.sources import load
-from pipeline.splits import Split
+from octavo.data.sources import load
+from octavo.data.splits import Split
+from octavo.project.params import Data
 
 TRAIN, TEST = 1500, 1000
 LENGTH, FRAME, HOP = 128, 32, 4

@@ -7,7 +7,8 @@ import numpy as np
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from pipeline import canonical, preparation
+from octavo.onnx_graph import canonicalize
+from octavo.onnx_graph.rewrites import preparation
 
 NAME = "quantize_static"
 BATCH = 32
@@ -29,9 +30,9 @@ def quantize(exported: Path, target: Path, images: np.ndarray) -> None:
     It gets the graph that Octavo's recipes start from, so that both fold the same, and its own pre-processing.
     """
     folded, prepared = (target.with_name(f"{target.stem}.{step}.onnx") for step in ("folded", "prepared"))
-    model = canonical.load(exported / "model.onnx")
+    model = canonicalize.load(exported / "model.onnx")
     preparation.prepare(model)
-    canonical.save(model, folded)
+    canonicalize.save(model, folded)
     quant_pre_process(str(folded), str(prepared), skip_symbolic_shape=True)  # that leaves files where it fails
     quantize_static(
         prepared,

@@ -18,11 +18,14 @@ import tf_keras as keras
 from benchmarks.architectures import cells, inputs, peer, weights
 from benchmarks.architectures.catalogue import ARCHITECTURES, Architecture
 from benchmarks.architectures.cells import Cell, Network
-from pipeline import files, recipes
-from pipeline.errors import OctavoError
-from pipeline.runtimes import open_model, predictor
-from pipeline.splits import Samples
-from pipeline.training import export, fit, network, qat
+from octavo.backends import predictor
+from octavo.backends.registry import open_model
+from octavo.data.splits import Samples
+from octavo.project.errors import OctavoError
+from octavo.project.files import atomic_write
+from octavo.quantization import recipes
+from octavo.training import export, fit, qat
+from octavo.training import networks as training_networks
 
 CALIBRATION, SELECTION = 256, 256
 ROUNDS = 30
@@ -41,14 +44,14 @@ def main(name: str, target: Path, wanted: Sequence[str], rounds: int, keep: Path
     fit.pin(seed=0, threads=1)
     with TemporaryDirectory() as folder:
         row = try_network(ARCHITECTURES[name], keep or Path(folder), wanted or recipes.names(), rounds)
-    files.write_text(target, json.dumps(row, indent=1) + "\n")
+    atomic_write.write_text(target, json.dumps(row, indent=1) + "\n")
 
 
 def try_network(architecture: Architecture, folder: Path, names: Sequence[str], rounds: int) -> dict[str, Any]:
     """Build the network, try the recipes and onnxruntime's own quantizer on it, and look at all files."""
     data = inputs.examples(architecture.data)
     samples = Samples(data.train.images[:CALIBRATION], data.train.take(np.arange(CALIBRATION, CALIBRATION + SELECTION)))
-    model = network.build(architecture.builder, data.train.images.shape[1:], architecture.outputs)
+    model = training_networks.build(architecture.builder, data.train.images.shape[1:], architecture.outputs)
     model._name = architecture.name  # noqa: SLF001 - messages name the network
     weights.train(model, data.train, architecture.classifies, architecture.epochs)
     sources = {name: "qat" if "qat" in name else "fp32" for name in (*names, peer.NAME)}

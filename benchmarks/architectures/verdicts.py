@@ -17,21 +17,21 @@ ALIKE_DB = 1.0
 CHANCE = 3.0
 """Standard errors that an agreement may lie below what its noise lets expect."""
 REFERENCES = {
-    "static_int8": (peer.NAME,),
-    "litert_static_int8": (peer.NAME, "static_int8"),
-    "weight_only_int8": ("litert_dynamic_int8",),
-    "dynamic_int8": ("litert_dynamic_int8",),
-    "litert_dynamic_int8": ("weight_only_int8", "dynamic_int8"),
+    "onnx_int8_static": (peer.NAME,),
+    "litert_int8_static": (peer.NAME, "onnx_int8_static"),
+    "onnx_int8_weight_only": ("litert_int8_dynamic",),
+    "onnx_int8_dynamic": ("litert_int8_dynamic",),
+    "litert_int8_dynamic": ("onnx_int8_weight_only", "onnx_int8_dynamic"),
 }
 """Other quantizers that round the same tensors to as many bits. None does for QAT, where nothing is left to round."""
 WITHOUT_KERNEL = {"ConvTranspose", "Einsum", "GRU", "LSTM", "RNN", "Scan", "Loop"}
 """Operators that multiply and have no integer kernel in onnxruntime."""
 FLOAT_BY_DESIGN = {
-    "dynamic_int8": {
+    "onnx_int8_dynamic": {
         "onnxruntime's dynamic convolutions take 1.3 to 13 times FP32's time": {"Conv", "FusedConv"},
         "products of two activations stay float, as in onnxruntime's own dynamic quantizer": {"FusedMatMul"},
     },
-    "litert_dynamic_int8": {
+    "litert_int8_dynamic": {
         "LiteRT computes with fewer than 1,024 weights in float, which is faster": {
             "Conv2d",
             "FullyConnected",
@@ -42,8 +42,15 @@ FLOAT_BY_DESIGN = {
     },
 }
 """What a recipe leaves in float on purpose, by the reason, as its module says."""
-COMPUTES = ("static_int8", "qat_int8", "dynamic_int8", "litert_static_int8", "litert_qat_int8", "litert_dynamic_int8")
-STORES = (*COMPUTES, "weight_only_int8")
+COMPUTES = (
+    "onnx_int8_static",
+    "onnx_int8_qat",
+    "onnx_int8_dynamic",
+    "litert_int8_static",
+    "litert_int8_qat",
+    "litert_int8_dynamic",
+)
+STORES = (*COMPUTES, "onnx_int8_weight_only")
 FAULTS = (" fails: ", "cannot be used", "does not compute what")
 """Words of a refusal that speak of the recipe, not of the network."""
 RATIO = re.compile(r"SQNR is (-?[\d.]+) dB")
@@ -55,41 +62,41 @@ NO_SELU = (
     "file reaches 34.7 dB"
 )
 KNOWN: dict[tuple[str, str, str], str] = {
-    ("efficientnet", "litert_static_int8", "SQNR"): (
-        "LiteRT's converter knows min-max ranges alone, and static_int8 reaches 15.9 dB with these"
+    ("efficientnet", "litert_int8_static", "SQNR"): (
+        "LiteRT's converter knows min-max ranges alone, and onnx_int8_static reaches 15.9 dB with these"
     ),
-    ("prelu_net", "litert_static_int8", "SQNR"): NO_SELU,
-    ("prelu_net", "litert_static_int8", "refused"): NO_SELU,
-    ("mlp_smooth", "litert_static_int8", "refused"): (
+    ("prelu_net", "litert_int8_static", "SQNR"): NO_SELU,
+    ("prelu_net", "litert_int8_static", "refused"): NO_SELU,
+    ("mlp_smooth", "litert_int8_static", "refused"): (
         "LiteRT has no softplus, so that its converter writes an exponential and a logarithm and rounds between them; "
         "with ReLU in its place the file reaches 32.6 dB"
     ),
-    ("densenet", "litert_static_int8", "SQNR"): (
+    ("densenet", "litert_int8_static", "SQNR"): (
         "LiteRT multiplies and adds where no layer takes up a batch normalization, with no bias that could be "
-        "corrected; static_int8 without bias correction reaches 19.1 dB"
+        "corrected; onnx_int8_static without bias correction reaches 19.1 dB"
     ),
-    ("swish_net", "litert_qat_int8", "compute"): f"TFMOT rounds behind swish and not before it, and {BETWEEN}",
-    ("autoencoder", "litert_qat_int8", "compute"): NO_RANGE,
-    ("mlp_batchnorm", "litert_qat_int8", "compute"): NO_RANGE,
-    ("lstm", "litert_static_int8", "crashed"): (
+    ("swish_net", "litert_int8_qat", "compute"): f"TFMOT rounds behind swish and not before it, and {BETWEEN}",
+    ("autoencoder", "litert_int8_qat", "compute"): NO_RANGE,
+    ("mlp_batchnorm", "litert_int8_qat", "compute"): NO_RANGE,
+    ("lstm", "litert_int8_static", "crashed"): (
         "XNNPACK, LiteRT's kernels by default, does not take the file that LiteRT's converter writes"
     ),
-    ("dilated", "litert_qat_int8", "compute"): (
+    ("dilated", "litert_int8_qat", "compute"): (
         "TensorFlow lays the image out anew around a dilated convolution, with no learned range in between, and "
         + BETWEEN
     ),
-    ("volumes", "static_int8", "compute"): (
+    ("volumes", "onnx_int8_static", "compute"): (
         "onnxruntime's 3-D convolution in integers takes 6.6 times FP32's time, so they compute in float"
     ),
-    ("efficientnet", "qat_int8", "SQNR"): (
+    ("efficientnet", "onnx_int8_qat", "SQNR"): (
         "the fake-quantized network makes much of a single step: with weights of its first layer off by 0.1%, it is "
         "15.8 dB from itself"
     ),
-    ("efficientnet", "litert_qat_int8", "SQNR"): (
+    ("efficientnet", "litert_int8_qat", "SQNR"): (
         "the fake-quantized network makes much of a single step: with weights of its first layer off by 0.1%, it is "
         "15.8 dB from itself"
     ),
-    ("mobilenet_v3", "litert_qat_int8", "refused"): (
+    ("mobilenet_v3", "litert_int8_qat", "refused"): (
         "two layers share a ReLU, so that TFMOT rounds in front of it, too, which LiteRT's converter leaves out; with "
         "one for each layer the file reaches 22.3 dB"
     ),
@@ -194,7 +201,7 @@ def _left(cell: Cell) -> str:
 
 def _time(cell: Cell) -> Found:
     ratio = cell.get("peer_ratio")
-    if cell["recipe"] != "static_int8" or ratio is None or ratio <= SLOWER:
+    if cell["recipe"] != "onnx_int8_static" or ratio is None or ratio <= SLOWER:
         return []
     low, high = cell["peer_ratio_ci95"]
     figure = f"{ratio:.2f} of {peer.NAME}'s time [{low:.2f}, {high:.2f}]"

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tf_keras as keras
 from tf_keras import layers
 
-from pipeline.splits import Split
+from octavo.data.splits import Split
 
 BATCH, LEARNING_RATE = 50, 2e-3
 SPREAD = 0.4

@@ -5,7 +5,7 @@ from functools import partial
 
 from benchmarks.attacks.kind import Change, Kind, kinds_of
 from benchmarks.attacks.victim import MODEL, VARIANT, Victim
-from mlflow_plugins.standing import DONE, HEAD, LOG, ORDER
+from octavo_mlflow.registry.standing import DONE, HEAD, LOG, ORDER
 
 ODD = ("", " ", "seven", "-1", "9" * 5000, "1 abc", "\u2028", "{}", "'; --")
 """Values that nobody would write there."""

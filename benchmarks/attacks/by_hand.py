@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.attacks.kind import Change, Kind, kinds_of
 from benchmarks.attacks.victim import FACTORS, VARIANT, Victim, sha256
-from tests.mlflow_plugins.measured_project import WEIGHTS
+from tests.octavo_mlflow.measured_project import WEIGHTS
 
 KEPT = ("model.sha256", "octavo.digest", "variant", "audit.record")
 AT = "WHERE version = ?"

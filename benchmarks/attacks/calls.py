@@ -18,9 +18,10 @@ from requests.exceptions import RequestException
 from benchmarks.attacks.guarded import ROLES, Shared, running, share
 from benchmarks.attacks.part import Part
 from benchmarks.attacks.routes import OUTCOMES, Attack, server_faults
-from mlflow_plugins import audit_log, standing, tracking
-from mlflow_plugins.standing import HEAD
-from pipeline import moves
+from octavo.promotion import audit_record
+from octavo_mlflow.registry import audit_log, standing
+from octavo_mlflow.registry.standing import HEAD
+from octavo_mlflow.tracking import connection
 
 LONGEST = 300
 """Characters of a message that are kept."""
@@ -31,7 +32,7 @@ Call = Callable[[MlflowClient, "Pools"], object]
 def run(most: int, seed: int) -> Part:
     """Make that many calls."""
     with running() as server:
-        os.environ |= tracking.MANNERS | {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+        os.environ |= connection.MANNERS | {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
         attack = Attack(share(server, 0), random.Random(seed))  # noqa: S311 # to be repeated
         pools, made, refused = Pools(attack), Counter[str](), Counter[str]()
         client = MlflowClient(server.team.address)
@@ -94,7 +95,7 @@ def _forged(client: MlflowClient, pools: Pools) -> None:
         "note": pools.pick([None, "forged"]),
         "action": pools.pick(["promote", "rollback", "repair"]),
     }
-    move = moves.Move.model_validate(last.model_dump() | change)
+    move = audit_record.Move.model_validate(last.model_dump() | change)
     pools.drawn.append(f"a forged {move.action} to version {to}, note {move.note}")
     client.log_text(pools.shared.log, move.line(), audit_log.place("records", move))
     client.set_registered_model_tag(model, HEAD, move.name)

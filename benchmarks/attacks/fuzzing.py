@@ -26,8 +26,9 @@ from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 from benchmarks.attacks.part import Part, Row
-from pipeline import litert_trial, probe
-from pipeline.errors import OctavoError
+from octavo.backends.litert import trial
+from octavo.backends.onnxruntime import intermediate_outputs
+from octavo.project.errors import OctavoError
 from tests.mutants import READERS, Reader, mutated
 
 BATCH = 200
@@ -132,7 +133,7 @@ def _work(name: str, seed: int, numbers: range, target: int) -> None:
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
-    litert_trial.PATIENCE = probe.PATIENCE = TRIAL
+    trial.PATIENCE = intermediate_outputs.PATIENCE = TRIAL
     reader, lines = READERS[name], Lines()
     with tempfile.TemporaryDirectory() as folder:
         for number in numbers:

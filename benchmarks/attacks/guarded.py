@@ -24,14 +24,15 @@ from sqlalchemy import Engine, create_engine, text
 
 from benchmarks.attacks.alone import Died, alone, surely
 from benchmarks.attacks.victim import VARIANT, command
-from mlflow_plugins import aliases, audit_log, lookalikes, standing
-from mlflow_plugins.gatekeeper import KEPT
-from mlflow_plugins.registered import UNJUDGED
-from mlflow_plugins.standing import HEAD, LOG
+from octavo_mlflow.registry import aliases, audit_log, standing
+from octavo_mlflow.registry.standing import HEAD, LOG
+from octavo_mlflow.registry.versions import UNJUDGED
+from octavo_mlflow.server import lookalikes
+from octavo_mlflow.server.alias_guard import KEPT
 from tests import servers
-from tests.mlflow_plugins import measured_project, team
-from tests.mlflow_plugins.measured_project import WEIGHTS
-from tests.mlflow_plugins.team import Team, gated, password
+from tests.octavo_mlflow import measured_project, team
+from tests.octavo_mlflow.measured_project import WEIGHTS
+from tests.octavo_mlflow.team import Team, gated, password
 
 ROLES = ("nobody", "reader", "editor", "manager")
 CONFIG = """[mlflow]

@@ -10,9 +10,11 @@ import numpy as np
 
 from benchmarks.attacks.kind import Change, Kind, kinds_of
 from benchmarks.attacks.victim import MODEL, VARIANT, Victim
-from mlflow_plugins import aliases
-from mlflow_plugins.standing import DONE, HEAD
-from pipeline import layout, moves, signature
+from octavo.project import paths
+from octavo.promotion import audit_record
+from octavo.reporting.documents import signature
+from octavo_mlflow.registry import aliases
+from octavo_mlflow.registry.standing import DONE, HEAD
 
 CODE = 2
 """Of the files of code beside a model so many are changed, one by one."""
@@ -103,8 +105,8 @@ def _folder_instead(path: Path) -> None:
     path.mkdir()
 
 
-def _chain(victim: Victim) -> list[moves.Move]:
-    return [moves.parse(path.read_text(), "") for path in victim.records()]
+def _chain(victim: Victim) -> list[audit_record.Move]:
+    return [audit_record.parse(path.read_text(), "") for path in victim.records()]
 
 
 def _forged() -> Iterator[tuple[str, Change]]:
@@ -117,7 +119,7 @@ def _forged() -> Iterator[tuple[str, Change]]:
     yield "a reason rewritten, and all hashed anew", _hashed_anew
 
 
-def _written(victim: Victim, chain: list[moves.Move]) -> None:
+def _written(victim: Victim, chain: list[audit_record.Move]) -> None:
     folder = victim.records()[0].parent
     for move in chain:
         (folder / f"{move.sequence:06}-{move.hash}.json").write_text(move.line())
@@ -219,25 +221,25 @@ def _line_appended(victim: Victim) -> None:
 
 def _project() -> Iterator[tuple[str, Change]]:
     """What a verdict rests on, and lies in the project: labels, images, names, figures."""
-    test = layout.split("test")
+    test = paths.split("test")
     yield "labels of the test split permuted", lambda _: _array(test / "labels.npy", lambda found: found[::-1])
     yield (
         "images of the test split changed",
         lambda _: _array(test / "images.npy", lambda found: found * np.float32(0.9)),
     )
     yield "half of the test split", lambda _: _half(test)
-    yield "class names in the manifest", lambda _: _replaced(layout.MANIFEST, '"0"', '"zero"')
-    yield "a digest in the manifest", lambda _: _rewritten(layout.MANIFEST, digest="0" * 64)
-    yield "an accuracy in the scorecards", lambda _: _replaced(layout.SCORECARDS, '"top1":0.9', '"top1":0.99')
-    yield "a latency in the scorecards", lambda _: _replaced(layout.SCORECARDS, '"p50_us":9.0', '"p50_us":1.0')
+    yield "class names in the manifest", lambda _: _replaced(paths.MANIFEST, '"0"', '"zero"')
+    yield "a digest in the manifest", lambda _: _rewritten(paths.MANIFEST, digest="0" * 64)
+    yield "an accuracy in the scorecards", lambda _: _replaced(paths.SCORECARDS, '"top1":0.9', '"top1":0.99')
+    yield "a latency in the scorecards", lambda _: _replaced(paths.SCORECARDS, '"p50_us":9.0', '"p50_us":1.0')
     yield (
         "the digest of the data in the scorecards",
-        lambda _: _replaced(layout.SCORECARDS, '"digest":"', '"digest":"0'),
+        lambda _: _replaced(paths.SCORECARDS, '"digest":"', '"digest":"0'),
     )
-    yield "the decision", lambda _: _replaced(layout.DECISION, '"pass"', '"fail"')
-    yield "logits that were evaluated", lambda _: _array(layout.logits(VARIANT), lambda found: -found)
-    yield "logits of the baseline", lambda _: _array(layout.logits("onnx_fp32"), lambda found: -found)
-    yield "the model file in the project", lambda _: _flipped(layout.model(VARIANT))
+    yield "the decision", lambda _: _replaced(paths.DECISION, '"pass"', '"fail"')
+    yield "logits that were evaluated", lambda _: _array(paths.logits(VARIANT), lambda found: -found)
+    yield "logits of the baseline", lambda _: _array(paths.logits("onnx_fp32"), lambda found: -found)
+    yield "the model file in the project", lambda _: _flipped(paths.model(VARIANT))
 
 
 def _array(path: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:

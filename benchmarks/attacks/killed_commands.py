@@ -11,10 +11,13 @@ from pathlib import Path
 from benchmarks.attacks.alone import Died, alone, forked, surely
 from benchmarks.attacks.case import LEFT, Case
 from benchmarks.attacks.victim import MODEL, VARIANT, Victim, build, command, enter, restore
-from mlflow_plugins import mutex, register, tracking
-from pipeline import layout, moves
-from pipeline.params import load_params
-from pipeline.scorecard import load_scorecards
+from octavo.evaluation.scorecard import load_scorecards
+from octavo.project import paths
+from octavo.project.params import load_params
+from octavo.promotion import audit_record
+from octavo_mlflow.mutex import mutex
+from octavo_mlflow.registration import register
+from octavo_mlflow.tracking import connection
 
 PATIENCE = 60.0
 """Seconds for a command, and to take over what a dead process held."""
@@ -71,7 +74,7 @@ def _looks(folder: Path) -> object:
 
 
 def _register() -> None:
-    register.register(load_scorecards(layout.SCORECARDS), load_params())
+    register.register(load_scorecards(paths.SCORECARDS), load_params())
 
 
 def _run(*arguments: str) -> None:
@@ -112,8 +115,8 @@ def _moved(expected: dict[str, int], victim: Victim) -> list[str]:
     if not tags["audit.head"].startswith("5 ") or tags["audit.done"] != "5":
         wrong.append(f"the log's last record is {tags['audit.head'][:2]}, made are {tags['audit.done']}")
     os.chdir(victim.folder)
-    if len(moves.read(victim.copy())) != 5:
-        wrong.append(f"this machine's copy has {len(moves.read(victim.copy()))} records")
+    if len(audit_record.read(victim.copy())) != 5:
+        wrong.append(f"this machine's copy has {len(audit_record.read(victim.copy()))} records")
     return wrong
 
 
@@ -147,7 +150,7 @@ def _first_start(folder: Path) -> Case:
     def start() -> list[str]:
         os.chdir(folder)
         os.environ.pop("MLFLOW_TRACKING_URI", None)
-        with tracking.connected() as client:
+        with connection.connected() as client:
             client.create_registered_model(MODEL)
             return [found.name for found in client.search_registered_models()]
 
@@ -161,7 +164,7 @@ def _first_start(folder: Path) -> Case:
     def _found() -> list[str]:
         os.chdir(folder)
         os.environ.pop("MLFLOW_TRACKING_URI", None)
-        with tracking.connected() as client:
+        with connection.connected() as client:
             names = [found.name for found in client.search_registered_models()]
             return names or start()
 

@@ -10,7 +10,7 @@ import mlflow
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import files
+from octavo.project.files import atomic_write
 
 RESULTS = Path(__file__).parents[1] / "results" / "attacks.json"
 WIDTH = 170
@@ -49,4 +49,4 @@ class Part:
         kept = json.loads(RESULTS.read_bytes()) if RESULTS.exists() else {}
         versions = {"os": platform.system(), "python": platform.python_version(), "mlflow": mlflow.__version__}
         kept[name] = {"versions": versions, **self.facts, "rows": self.rows, "faults": self.faults}
-        files.write_text(RESULTS, json.dumps(dict(sorted(kept.items())), indent=1) + "\n")
+        atomic_write.write_text(RESULTS, json.dumps(dict(sorted(kept.items())), indent=1) + "\n")

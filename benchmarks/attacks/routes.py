@@ -21,9 +21,9 @@ import requests
 
 from benchmarks.attacks.guarded import ROLES, Kept, Server, Shared, running, share
 from benchmarks.attacks.part import Part
-from mlflow_plugins.standing import DONE, HEAD, LOG
-from tests.mlflow_plugins import team
-from tests.mlflow_plugins.team import password
+from octavo_mlflow.registry.standing import DONE, HEAD, LOG
+from tests.octavo_mlflow import team
+from tests.octavo_mlflow.team import password
 
 REQUESTS = 3
 """To each route that may write, by each role."""
@@ -32,7 +32,7 @@ SLOW = re.compile(r"/(demo/generate|invoke|jobs)\b")
 """Routes that start other work, which nothing here is about, are asked once."""
 LISTING = """
 import json, sys
-from mlflow_plugins.auth_app import create_app
+from octavo_mlflow.server.auth_app import create_app
 from mlflow.server import app as flask
 
 def walk(router, prefix=""):
@@ -96,7 +96,7 @@ def server_faults(server: Server) -> Iterator[str]:
         yield "the server does not answer any more"
     for block in re.findall(r"Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)+(?:\w.*\n)?", server.log):
         *_, place = re.findall(r'File "([^"]+)", line (\d+)', block)
-        if "mlflow_plugins" in place[0] or "/pipeline/" in place[0]:
+        if "octavo_mlflow" in place[0] or "/octavo/" in place[0]:
             yield f"traceback in the server: {block.strip().splitlines()[-1][:300]} at {place[0]}:{place[1]}"
 
 

@@ -22,14 +22,16 @@ import numpy as np
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from mlflow_plugins import answers, audit_log, deploying, standing
-from mlflow_plugins.deployment import Settings
-from mlflow_plugins.deployments import DeploymentError, _told
-from pipeline import cli, files, layout
-from pipeline.errors import AuditFailed
+from octavo.project import cli, paths
+from octavo.project.errors import AuditFailed
+from octavo.project.files import atomic_write
+from octavo_mlflow.registry import audit_log, standing
+from octavo_mlflow.serving import answers, create
+from octavo_mlflow.serving.client import DeploymentError, _told
+from octavo_mlflow.serving.record import Settings
 from tests import keys
-from tests.mlflow_plugins import measured_project
-from tests.mlflow_plugins.measured_project import WEIGHTS, Project
+from tests.octavo_mlflow import measured_project
+from tests.octavo_mlflow.measured_project import WEIGHTS, Project
 
 VARIANT = "litert_int8_static"
 MODEL = "octavo"
@@ -98,7 +100,7 @@ class Victim:
 
     def copy(self) -> Path:
         """This machine's copy of the log."""
-        (found,) = layout.AUDIT_LOGS.glob("*.jsonl")
+        (found,) = paths.AUDIT_LOGS.glob("*.jsonl")
         return found
 
 
@@ -198,14 +200,14 @@ def _deployed() -> tuple[int | None, str, str, dict[str, Any]]:
         folder = Path(place)
         try:
             with _told():
-                deploying.prepare(folder, "cam", f"models:/{MODEL}@{standing.CHAMPION}", None, Settings())
+                create.prepare(folder, "cam", f"models:/{MODEL}@{standing.CHAMPION}", None, Settings())
                 opened = answers.Model(folder)
         except DeploymentError as error:
             return 1, "", f"octavo: {error}", {}
         except Exception:  # noqa: BLE001 # what a user would see as a traceback
             return None, "", traceback.format_exc(), {}
         record = opened.deployment
-        bytes_ = files.digest(folder / record.file, "sha256")
+        bytes_ = atomic_write.digest(folder / record.file, "sha256")
     effect = {"version": record.version, "variant": record.variant, "bytes": bytes_, "classes": record.classes}
     return 0, "", "", effect
 

@@ -7,10 +7,10 @@ program of its own because TensorFlow is pinned before it runs its first operati
 import sys
 from pathlib import Path
 
-from pipeline.input_encoding import pixels
-from pipeline.params import Fit
-from pipeline.splits import load_manifest, load_split
-from pipeline.training import export, fit, network, qat
+from octavo.data.input_encoding import pixels
+from octavo.data.splits import load_manifest, load_split
+from octavo.project.params import Fit
+from octavo.training import export, fit, networks, qat
 
 FLOAT = Fit(epochs=1, batch_size=32)
 QAT = Fit(epochs=1, batch_size=500)
@@ -21,7 +21,7 @@ def make(name: str, folder: Path) -> None:
     train, selection, calibration = (load_split(data / part) for part in ("train", "selection", "calibration"))
     manifest = load_manifest(data / "manifest.json")
     fit.pin(seed=0, threads=1)
-    model = network.build(name, manifest.image_shape, len(manifest.classes))
+    model = networks.build(name, manifest.image_shape, len(manifest.classes))
     fit.save(model, fit.fit(model, train, selection, FLOAT, f"{name} fp32"), folder / name / "fp32")
     export.export(model, pixels(calibration.images), folder / name / "fp32")
     model = qat.annotate(model)

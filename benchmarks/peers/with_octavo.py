@@ -7,8 +7,8 @@ import json
 import sys
 from pathlib import Path
 
-from pipeline import recipes
-from pipeline.splits import Samples, load_split
+from octavo.data.splits import Samples, load_split
+from octavo.quantization import recipes
 
 
 def quantize(exported: str, data: str, target: str, recipe: str, options: str = "{}") -> None:

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from dvc.repo import Repo
 
-from pipeline import layout
-from pipeline.params import NETWORKS, load_params
+from octavo.project import paths as project_paths
+from octavo.project.params import NETWORKS, load_params
 from tests.architecture.source_tree import PACKAGES, ROOT, closure, stage_names
 
-COMMAND = re.compile(r"python -m stages\.(?P<module>\w+)(?: (?P<key>\S+))?")
+COMMAND = re.compile(r"python -m octavo_stages\.(?P<module>\w+)(?: (?P<key>\S+))?")
 RECIPES = Path("pipeline/recipes")
 SPLITS = ("train", "calibration", "selection", "test")
 
@@ -85,7 +85,7 @@ def test_a_missing_and_a_surplus_dep_are_reported_as_yaml(tmp_path: Path) -> Non
 
 
 def comes_from_somewhere(dep: Path, outs: set[Path]) -> bool:
-    if dep.parts[0] in (layout.ARTIFACTS.name, layout.REPORTS.name):
+    if dep.parts[0] in (project_paths.ARTIFACTS.name, project_paths.REPORTS.name):
         return any(dep == out or out in dep.parents or dep in out.parents for out in outs)
     return (ROOT / dep).exists()
 
@@ -112,11 +112,11 @@ def mismatch(stage: Stage, expected: set[Path]) -> str | None:
 
 
 def places(key: str | None) -> Iterator[Path]:
-    """Every path that `pipeline.layout` gives, for one name or for those that a stage without key can mean."""
-    for member in vars(layout).values():
+    """Every path that `octavo.project.paths` gives, for one name or for those that a stage without key can mean."""
+    for member in vars(project_paths).values():
         if isinstance(member, Path):
             yield member
-        elif inspect.isfunction(member) and member.__module__ == layout.__name__:
+        elif inspect.isfunction(member) and member.__module__ == project_paths.__name__:
             for name in (key,) if key else (*NETWORKS, *SPLITS):
                 with contextlib.suppress(KeyError):
                     yield member(name)
@@ -124,7 +124,7 @@ def places(key: str | None) -> Iterator[Path]:
 
 def _stage(name: str, command: str, deps: list[Any], outs: list[Any]) -> Stage:
     match = COMMAND.fullmatch(command)
-    assert match, f"{name} runs '{command}'; allowed is: python -m stages.NAME [KEY]"
+    assert match, f"{name} runs '{command}'; allowed is: python -m octavo_stages.NAME [KEY]"
     return Stage(name, match["module"], match["key"], _paths(deps), _paths(outs))
 
 

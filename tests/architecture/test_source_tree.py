@@ -19,13 +19,13 @@ def tree(tmp_path: Path) -> Path:
     write(
         tmp_path,
         {
-            "stages/__init__.py": '"""Only words."""',
+            "stages/octavo_stages/__init__.py": '"""Only words."""',
             "stages/fit.py": "import json\nfrom pipeline import heavy, plain\n",
-            "pipeline/__init__.py": '"""Only words."""',
+            "pipeline/octavo/__init__.py": '"""Only words."""',
             "pipeline/heavy/__init__.py": "import os\n",
-            "pipeline/heavy/network.py": "from pipeline.errors import Failure\n",
+            "pipeline/heavy/network.py": "from octavo.project.errors import Failure\n",
             "pipeline/plain.py": "import pipeline.heavy.network\n",
-            "pipeline/errors.py": "class Failure(Exception): ...\n",
+            "pipeline/octavo/project/errors.py": "class Failure(Exception): ...\n",
             "pipeline/unused.py": "",
         },
     )
@@ -42,7 +42,7 @@ def test_follows_packages_modules_and_names(tree: Path) -> None:
         "pipeline/heavy/__init__.py",
         "pipeline/heavy/network.py",
         "pipeline/plain.py",
-        "pipeline/errors.py",
+        "pipeline/octavo/project/errors.py",
     }
 
 
@@ -76,9 +76,9 @@ def test_typing_imports_and_cycles_do_no_harm(tree: Path) -> None:
 
 
 def test_a_package_file_counts_only_with_code(tree: Path) -> None:
-    assert "pipeline/__init__.py" not in names(tree, "stages/fit.py")
-    (tree / "pipeline/__init__.py").write_text('"""Words."""\nX = 1\n', encoding="utf-8")
-    assert "pipeline/__init__.py" in names(tree, "stages/fit.py")
+    assert "pipeline/octavo/__init__.py" not in names(tree, "stages/fit.py")
+    (tree / "pipeline/octavo/__init__.py").write_text('"""Words."""\nX = 1\n', encoding="utf-8")
+    assert "pipeline/octavo/__init__.py" in names(tree, "stages/fit.py")
 
 
 def test_imports_inside_functions_are_found_by_line(tree: Path) -> None:

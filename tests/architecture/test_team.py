@@ -10,7 +10,7 @@ import pytest
 import yaml
 from mlflow.cli import cli
 
-from pipeline.cli import octavo
+from octavo.project.cli import octavo
 from tests.architecture.source_tree import ROOT
 
 DOCS = ROOT / "docs"

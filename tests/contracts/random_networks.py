@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from hypothesis import strategies as st
 
-from pipeline import canonical
-from pipeline.splits import Samples, Split
+from octavo.data.splits import Samples, Split
+from octavo.onnx_graph import canonicalize
 from tests.contracts import random_layers
 from tests.contracts.eager_graph import Graph
 from tests.contracts.random_activations import ACTIVATIONS
@@ -94,7 +94,7 @@ def build(plan: Plan, folder: Path) -> Network:
     for layer in plan.layers:
         value = LAYERS[layer.kind](graph, value, layer)
     ENDS[plan.end](graph, value, plan.classes)
-    canonical.save(graph.model(), folder / "model.onnx")
+    canonicalize.save(graph.model(), folder / "model.onnx")
     labels = np.arange(CALIBRATED) % plan.classes
     return Network(folder, Samples(drawn[0], Split(drawn[1], labels)), drawn[2])
 

@@ -13,12 +13,14 @@ import numpy as np
 import onnx
 import pytest
 
-from pipeline import proof, recipes, sources
-from pipeline.input_encoding import pixels
-from pipeline.params import Data
-from pipeline.parity import compare
-from pipeline.runtimes import open_model
-from pipeline.splits import Samples, Split
+from octavo.backends.registry import open_model
+from octavo.data import sources
+from octavo.data.input_encoding import pixels
+from octavo.data.splits import Samples, Split
+from octavo.evaluation import integer_coverage
+from octavo.evaluation.parity import compare
+from octavo.project.params import Data
+from octavo.quantization import recipes
 from tests import integer_reference as reference
 from tests.litert_parameters import with_litert_parameters
 
@@ -58,7 +60,11 @@ def chain(request: pytest.FixtureRequest, train_network: Callable[..., Path]) ->
     data = Data(source="mnist" if "OCTAVO_DATA" in os.environ else "digits")
     raw, folder = sources.load(data), train_network(request.param, data.source)
     samples = Samples(raw.train[0][300:800], Split(raw.train[0][:300], raw.train[1][:300]))
-    files = {"onnx": "qat/qat_int8.onnx", "litert": "qat/litert_qat_int8.tflite", "static": "fp32/static_int8.onnx"}
+    files = {
+        "onnx": "qat/onnx_int8_qat.onnx",
+        "litert": "qat/litert_int8_qat.tflite",
+        "static": "fp32/onnx_int8_static.onnx",
+    }
     made = {form: folder / file for form, file in files.items()}
     for path in made.values():
         recipes.quantize(path.stem, path.parent, path, samples, {})
@@ -91,9 +97,9 @@ def test_onnx_and_litert_choose_the_same_classes(chain: Chain) -> None:
 
 
 def test_logits_have_the_same_steps(chain: Chain) -> None:
-    step = proof.output_step(chain.onnx)
+    step = integer_coverage.output_step(chain.onnx)
     assert step is not None
-    assert step == proof.output_step(chain.litert)
+    assert step == integer_coverage.output_step(chain.litert)
     assert compare(chain.logits["onnx"], chain.logits["litert"], step).largest < 2.5
 
 

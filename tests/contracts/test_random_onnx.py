@@ -13,10 +13,11 @@ import onnx
 import pytest
 from hypothesis import HealthCheck, Phase, given, reject, settings
 
-from pipeline import proof, recipes
-from pipeline.errors import ModelError
-from pipeline.input_encoding import pixels
-from pipeline.runtimes import open_model
+from octavo.backends.registry import open_model
+from octavo.data.input_encoding import pixels
+from octavo.evaluation import integer_coverage
+from octavo.project.errors import ModelError
+from octavo.quantization import recipes
 from tests.contracts import independent_count, random_networks
 from tests.contracts.expected_error import simulate, sqnr_db
 from tests.contracts.random_networks import Network, Plan
@@ -28,11 +29,11 @@ MARGIN = 8.0
 """dB that two ways to round one network may differ by: their errors are drawn, so to speak, and few networks are large
 enough for the sums of many."""
 PROMISED = {
-    "onnx": 90.0,
+    "onnx_fp32": 90.0,
     "onnx_fp16": 25.0,
-    "weight_only_int8": 25.0,
-    "dynamic_int8": 20.0,
-    "static_int8": 20.0,
+    "onnx_int8_weight_only": 25.0,
+    "onnx_int8_dynamic": 20.0,
+    "onnx_int8_static": 20.0,
 }
 """By recipe the SQNR in dB that any well-conditioned network keeps."""
 
@@ -87,7 +88,7 @@ def assert_answers(network: Network, recipe: str, expected: np.ndarray, got: np.
 
 def attainable(network: Network, recipe: str, expected: np.ndarray, centred: bool) -> float:
     """SQNR in dB of the network with its values rounded in float; -inf where that leaves no numbers."""
-    activations = recipe in ("dynamic_int8", "static_int8")
+    activations = recipe in ("onnx_int8_dynamic", "onnx_int8_static")
     calibration, test = pixels(network.samples.calibration), pixels(network.test)
     model = onnx.load(network.exported / "model.onnx")
     rounded = simulate(model, calibration, test, activations)
@@ -96,7 +97,7 @@ def attainable(network: Network, recipe: str, expected: np.ndarray, centred: boo
 
 def assert_counts(path: Path, network: Network) -> None:
     images = pixels(network.test)
-    shown = proof.prove(path, images)
+    shown = integer_coverage.prove(path, images)
     weights, macs = independent_count.stored_weights(path), independent_count.computed(path, images)
     assert shown.integer_weight_share == pytest.approx(weights.value)
     assert shown.integer_compute_share == pytest.approx(macs.value)

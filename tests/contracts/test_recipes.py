@@ -10,13 +10,16 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from onnx import numpy_helper
 
-from pipeline import canonical, clipping, layer_error, proof, recipes
-from pipeline.errors import ModelError, ParamsError
-from pipeline.findings import Acceptance
-from pipeline.params import load_params
-from pipeline.runtimes import open_model
-from pipeline.signal_to_noise import sqnr
-from pipeline.splits import Samples
+from octavo.backends import layer_sqnr
+from octavo.backends.records import Acceptance
+from octavo.backends.registry import open_model
+from octavo.data.splits import Samples
+from octavo.evaluation import integer_coverage
+from octavo.onnx_graph import canonicalize
+from octavo.project.errors import ModelError, ParamsError
+from octavo.project.params import load_params
+from octavo.quantization import clipping, recipes
+from octavo.statistics.signal_to_noise import sqnr
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +60,7 @@ def test_every_variant_has_a_recipe() -> None:
 @pytest.mark.parametrize("name", recipes.names())
 def test_it_writes_one_file_that_runs_at_any_batch(name: str, make: Make, images: np.ndarray) -> None:
     path = make(name)
-    assert {other.name for other in path.parent.iterdir()} <= {path.name, canonical.LAYERS}
+    assert {other.name for other in path.parent.iterdir()} <= {path.name, canonicalize.LAYERS}
     predict = open_model(path)
     for batch in (1, 7, 32):
         logits = predict(images[:batch])
@@ -88,7 +91,7 @@ def test_its_file_is_tried_and_nothing_in_it_is_cut_off(
 
 @pytest.mark.parametrize("name", recipes.names())
 def test_it_says_how_it_is_called(name: str, make: Make) -> None:
-    interface = proof.interface(make(name))
+    interface = integer_coverage.interface(make(name))
     assert (interface.input.dtype, interface.input.shape) == ("float32", (None, 28, 28))
     assert (interface.output.dtype, interface.output.shape) == ("float32", (None, 10))
 
@@ -98,7 +101,7 @@ def test_its_layers_bear_the_names_of_the_networks_layers(
     name: str, make: Make, exported: Path, samples: Samples
 ) -> None:
     path, chosen = make(name), samples.selection.images
-    found = layer_error.measure(path, source(exported, name) / "model.onnx", chosen, open_model(path).feed(chosen))
+    found = layer_sqnr.measure(path, source(exported, name) / "model.onnx", chosen, open_model(path).feed(chosen))
     assert [layer.removeprefix("quant_") for layer in found] == ["conv2d", "dense"]
     assert min(found.values()) > 20
 
@@ -108,24 +111,24 @@ def test_the_layers_of_litert_files_are_told_apart_too(
     name: str, make: Make, exported: Path, samples: Samples, tmp_path: Path
 ) -> None:
     """Held to a network whose dense layer is the negative, the error jumps there."""
-    path, network, seen = make(name), canonical.load(source(exported, name) / "model.onnx"), samples.calibration
+    path, network, seen = make(name), canonicalize.load(source(exported, name) / "model.onnx"), samples.calibration
     fed = open_model(path).feed(seen)
-    found = layer_error.measure_litert(path, source(exported, name) / "model.onnx", seen, fed)
+    found = layer_sqnr.measure_litert(path, source(exported, name) / "model.onnx", seen, fed)
     assert [layer.removeprefix("quant_") for layer in found] == ["conv2d", "dense"]
     assert min(found.values()) > 20
-    assert layer_error.jump(source(exported, name) / "model.onnx", found) is None
+    assert layer_sqnr.jump(source(exported, name) / "model.onnx", found) is None
     (weights,) = [tensor for tensor in network.graph.initializer if len(tensor.dims) == 2]
     weights.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(weights), weights.name))
-    canonical.save(network, tmp_path / "model.onnx")
-    turned = layer_error.measure_litert(path, tmp_path / "model.onnx", seen, fed)
-    jump = layer_error.jump(tmp_path / "model.onnx", turned)
+    canonicalize.save(network, tmp_path / "model.onnx")
+    turned = layer_sqnr.measure_litert(path, tmp_path / "model.onnx", seen, fed)
+    jump = layer_sqnr.jump(tmp_path / "model.onnx", turned)
     assert jump
     assert jump.layer.removeprefix("quant_") == "dense"
 
 
 def test_what_litert_cuts_off_is_counted(make: Make, exported: Path, tmp_path: Path) -> None:
     """Weights at half their scale, and biases at the ends of int32."""
-    path, network = make("litert_static_int8"), exported / "fp32/model.onnx"
+    path, network = make("litert_int8_static"), exported / "fp32/model.onnx"
     arrays = [numpy_helper.to_array(tensor) for tensor in onnx.load(network).graph.initializer]
     floats = {array.ndim: np.moveaxis(array, 1, -1) if array.ndim == 4 else array.T for array in arrays}
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(path.read_bytes(), 0))
@@ -158,13 +161,13 @@ def test_the_same_inputs_give_the_same_bytes(
 @pytest.mark.parametrize("name", ONNX)
 def test_onnx_is_canonical(name: str, make: Make) -> None:
     content = make(name).read_bytes()
-    assert canonical.canonical(onnx.load_from_string(content)).SerializeToString(deterministic=True) == content
+    assert canonicalize.canonical(onnx.load_from_string(content)).SerializeToString(deterministic=True) == content
 
 
 @pytest.mark.parametrize("name", INTEGER)
 def test_int8_weights_are_integers_on_disk(name: str, make: Make) -> None:
-    size = proof.measure_size(make(name), make("onnx"))
-    assert proof.prove(make(name)).integer_weight_share == 1
+    size = integer_coverage.measure_size(make(name), make("onnx_fp32"))
+    assert integer_coverage.prove(make(name)).integer_weight_share == 1
     assert size.weight_bytes == 20_388 + 4 * 22
     assert size.ratio < 0.35
 
@@ -185,5 +188,5 @@ def test_learned_ranges_that_are_not_there_are_missed(
 
 
 def test_an_unknown_recipe_is_answered_with_the_known(tmp_path: Path, samples: Samples) -> None:
-    with pytest.raises(ParamsError, match=r"Unknown recipe 'int3'\. Known: .*static_int8.*Add .*/int3\.py"):
+    with pytest.raises(ParamsError, match=r"Unknown recipe 'int3'\. Known: .*onnx_int8_static"):
         recipes.quantize("int3", tmp_path, tmp_path / "model.onnx", samples, {})

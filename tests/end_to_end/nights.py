@@ -18,8 +18,8 @@ import numpy as np
 import yaml
 from mlflow import MlflowClient
 
-from pipeline import sources
-from pipeline.params import Data
+from octavo.data import sources
+from octavo.project.params import Data
 from tests import servers
 from tests.end_to_end.project import Project
 

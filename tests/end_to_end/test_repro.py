@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from pipeline.params import load_params
+from octavo.project.params import load_params
 from tests.end_to_end.project import ROOT, Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.end_to_end, pytest.mark.timeout(900)]
@@ -18,8 +18,8 @@ import numpy as np
 from onnx import numpy_helper
 
 from pipeline import canonical
-from pipeline.params import Model
-from pipeline.splits import Samples
+from octavo.project.params import Model
+from octavo.data.splits import Samples
 
 
 class Options(Model):
@@ -147,13 +147,13 @@ def test_an_option_that_no_recipe_knows_stops_before_the_first_stage_that_makes_
     project.set_params(
         {
             "train": {"epochs": 5},
-            "variants": {"onnx_int8_x": {"source": "fp32", "recipe": "onnx", "options": {"bits": 4}}},
+            "variants": {"onnx_int8_x": {"source": "fp32", "recipe": "onnx_fp32", "options": {"bits": 4}}},
         }
     )
     code, said = project.attempt("dvc", "repro")
     assert code != 0
     assert re.findall(r"Running stage '([^']+)'", said) == ["code", "check"]
-    assert "octavo: params.yaml: variant 'onnx_int8_x': Options of recipe 'onnx': bits: " in said
+    assert "octavo: params.yaml: variant 'onnx_int8_x': Options of recipe 'onnx_fp32': bits: " in said
     (project.folder / "params.yaml").write_text(before)
 
 

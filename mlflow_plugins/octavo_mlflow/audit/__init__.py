@@ -1,0 +1,1 @@
+"""The audit log held to the registry, and repaired. Imports registry and mutex."""

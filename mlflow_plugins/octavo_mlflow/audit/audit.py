@@ -1,0 +1,108 @@
+"""`octavo audit` and `octavo replay`: whether the log, the aliases, the bytes and the verdicts are what they were."""
+
+import json
+from collections.abc import Sequence
+
+import click
+from mlflow import MlflowClient
+
+from octavo.project.errors import AuditFailed, ModelError
+from octavo.project.params import load_params
+from octavo.promotion import replay as promotion_replay
+from octavo.promotion.audit_record import Move
+from octavo_mlflow.audit import repair, soundness
+from octavo_mlflow.audit.soundness import Found
+from octavo_mlflow.registry import audit_copy, audit_log, copies, standing
+from octavo_mlflow.tracking import connection
+
+
+@click.command()
+@click.option(
+    "--repair", "mend", is_flag=True, help="Show what would make everything fit again, and do it after a yes."
+)
+@click.option("--yes", is_flag=True, help="With --repair: do it without asking; needs --reason.")
+@click.option("--reason", help="With --repair: why, in your words; it is recorded.")
+@click.option("--json", "as_json", is_flag=True, help="Print all records, and what does not fit, as JSON.")
+def audit(mend: bool, yes: bool, reason: str | None, as_json: bool) -> None:
+    """Verify the log of promotions, and that every promoted version still has the bytes that were judged."""
+    if not mend and (yes or reason):
+        raise click.UsageError("--yes and --reason belong to --repair.")
+    if mend and as_json:
+        raise click.UsageError("--repair asks and tells in words: leave --json out.")
+    if yes and not (reason and reason.strip()):
+        raise click.UsageError("--yes needs --reason '…': a repair is recorded, and why it was made.")
+    registry = load_params().registry
+    model = registry.model
+    with connection.connected(existing=True) as client:
+        standing.known(client, model)
+        found = soundness.examine(client, model)
+        if as_json:
+            shown = [move.model_dump(mode="json") for move in found.chain]
+            click.echo(json.dumps({"model": model, "moves": shown, "faults": list(map(str, found.faults))}, indent=1))
+        else:
+            _show(found.chain)
+        if mend:
+            _repair(client, found, yes, reason)
+            found = soundness.examine(client, model)
+        notes = [*copies.elsewhere(client, found.now), *copies.strays(client, found.chain, model, registry)]
+    for note in notes:
+        click.echo(f"Note: {note}.")
+    if found.faults:
+        raise AuditFailed(
+            f"The audit log of {model} does not hold: {'; '.join(map(str, found.faults))}. {audit_log.REPAIR}"
+        )
+    if as_json:
+        return
+    accepted = [each for move in found.chain for each in move.known]
+    click.echo(
+        f"{len(found.chain)} moves of {model}: the chain is whole, and every version has the bytes that were judged"
+        f"{', but for what repairs accepted: ' + '; '.join(accepted) if accepted else ''}."
+    )
+
+
+@click.command()
+@click.argument("record", type=click.IntRange(min=1), required=False)
+def replay(record: int | None) -> None:
+    """Judge a past promotion again from what was recorded of it: RECORD, or the last one."""
+    model = load_params().registry.model
+    with connection.connected(existing=True) as client:
+        now = standing.known(client, model)
+        promotions = [move for move in audit_log.read(client, now) if move.reasons]
+        audit_copy.check_head(now)
+        known = {move.sequence: move for move in promotions}
+        if not known or (record is not None and record not in known):
+            numbers = ", ".join(map(str, known)) or "none yet"
+            raise ModelError(f"No promotion {record or ''} of {model} to replay. Recorded: {numbers}.")
+        move = known[record or max(known)]
+        try:
+            text = audit_log.grounds(client, now, move)
+        except AuditFailed as error:
+            raise AuditFailed(f"Record {move.sequence} of {model} does not hold: {error}.") from None
+    if faults := [*promotion_replay.differences(move, text)]:
+        raise AuditFailed(f"Record {move.sequence} of {model} does not hold: {'; '.join(faults)}.")
+    for reason in move.reasons:
+        click.echo(f"{'met' if reason.met else 'unmet'}: {reason}")
+    forced = f", forced: {move.note}" if move.note else ""
+    click.echo(f"Record {move.sequence}: {move.variant} is judged as it was on {move.when}{forced}.")
+
+
+def _show(chain: Sequence[Move]) -> None:
+    for move in chain:
+        approved = f", approved by {', '.join(move.approved)}" if move.approved else ""
+        moved = f"{move.sequence:4}  {move.when}  {move.action:9}  version {move.version:4}  {move.variant}"
+        click.echo(f"{moved}  {move.who}{approved}")
+
+
+def _repair(client: MlflowClient, found: Found, yes: bool, reason: str | None) -> None:
+    """Show what does not fit and what would be done; do it where it is wanted."""
+    if not found.faults:
+        return
+    for fault in found.faults:
+        click.echo(f"Does not fit: {fault}.")
+    for step in repair.plan(client, found):
+        click.echo(f"Repair: {step}")
+    if not yes:
+        click.confirm("Do that, and record it?", abort=True)
+        reason = reason or click.prompt("Why, in your words")
+    made = repair.repair(client, found.now.model, str(reason))
+    click.echo(f"Repaired, and recorded as move {made.sequence}.")

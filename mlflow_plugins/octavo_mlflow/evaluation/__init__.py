@@ -1,0 +1,1 @@
+"""MLflow's model evaluator for quantized models."""

@@ -1,0 +1,1 @@
+"""ONNX and LiteRT models in MLflow: logged, loaded, served."""

@@ -1,0 +1,199 @@
+"""The LiteRT model flavor: `.tflite` files in MLflow, by MLflow's own conventions.
+
+A model is its bytes, nothing is pickled. This file travels with each model that is saved, by MLflow's code paths, so
+that `mlflow.pyfunc.load_model` and `mlflow models serve` work where octavo is not installed; it imports no more of it.
+"""
+
+import sys
+import threading
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from mlflow import pyfunc
+from mlflow.artifacts import download_artifacts
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.models.model import ModelInfo
+from mlflow.types import TensorSpec
+from mlflow.utils.environment import _mlflow_conda_env
+
+from octavo_mlflow.flavors import bundled_code, image_pyfunc
+from octavo_mlflow.flavors.image_input import Input
+from octavo_mlflow.flavors.image_pyfunc import ImageModel
+
+FLAVOR_NAME = "litert"
+EIGHT_BITS = (np.dtype(np.int8), np.dtype(np.uint8))
+
+
+class LiteRTModel(ImageModel):
+    """One LiteRT file, opened on one CPU thread; its batch follows the data.
+
+    What a file gives as 8-bit integers comes out as what they stand for, in float32.
+
+    Raises:
+        ValueError, RuntimeError: it is no LiteRT file, has several inputs or outputs, or integers
+            there without a scale.
+    """
+
+    def __init__(self, path: Path | str, threads: int = 1) -> None:
+        self.path = str(path)
+        self._interpreter = Interpreter(model_path=self.path, num_threads=threads)
+        sources, targets = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        if len(sources) != 1 or len(targets) != 1:
+            raise ValueError(f"it has {len(sources)} inputs and {len(targets)} outputs, a model of images one each")
+        (self._input,), (self._output,) = sources, targets
+        self._scale, self._zero = _real(self._output)
+        self._shape: tuple[int, ...] = ()
+        self._turn = threading.Lock()  # an interpreter holds one call's tensors; a scoring server has many threads
+        super().__init__(input_of(self._input), self._invoke)
+
+    @property
+    def signature(self) -> ModelSignature:
+        given = self._output["dtype"] if self._scale is None else np.float32
+        return image_pyfunc.signature(self.takes, TensorSpec(np.dtype(given), _shape(self._output)))
+
+    def get_raw_model(self) -> Interpreter:
+        """The interpreter, for `PyFuncModel.get_raw_model`."""
+        return self._interpreter
+
+    def _invoke(self, images: np.ndarray) -> np.ndarray:
+        with self._turn:
+            if images.shape != self._shape:
+                self._shape = ()  # if the file does not run with the new one, it does not with the old one either
+                self._interpreter.resize_tensor_input(self._input["index"], images.shape)
+                self._interpreter.allocate_tensors()
+                self._shape = images.shape
+            self._interpreter.set_tensor(self._input["index"], images)
+            self._interpreter.invoke()
+            found = np.asarray(self._interpreter.get_tensor(self._output["index"]))
+            return found if self._scale is None else (found.astype(np.float32) - self._zero) * self._scale
+
+
+def input_of(tensor: Mapping[str, Any]) -> Input:
+    """The tensor that an interpreter takes, by its details; 8-bit integers other than pixels have a scale.
+
+    Raises:
+        ValueError: they have none, or several.
+    """
+    scale, zero = tensor["quantization"]
+    dtype = np.dtype(tensor["dtype"])
+    if dtype not in EIGHT_BITS or (dtype == np.uint8 and not scale):
+        return Input(dtype, _shape(tensor))
+    _real(tensor)
+    return Input(dtype, _shape(tensor), float(scale), int(zero))
+
+
+def _real(tensor: Mapping[str, Any]) -> tuple[np.float32 | None, np.float32]:
+    """Scale and zero point of 8-bit integers; None and 0 for what stands for itself."""
+    scale, zero = tensor["quantization"]
+    if np.dtype(tensor["dtype"]) not in EIGHT_BITS:
+        return None, np.float32(0)
+    if not scale:
+        raise ValueError(f"its {np.dtype(tensor['dtype'])} have not one scale, so that nobody knows what they mean")
+    return np.float32(scale), np.float32(zero)
+
+
+def _shape(tensor: Mapping[str, Any]) -> tuple[int, ...]:
+    return (-1, *(int(size) for size in tensor["shape_signature"][1:]))
+
+
+def signature_of(litert_model: Path | str) -> ModelSignature:
+    """One tensor in, one out, as the file declares them; the first dimension is the batch.
+
+    Raises:
+        MlflowException: it is no LiteRT file of one input and one output.
+    """
+    try:
+        return LiteRTModel(litert_model).signature
+    except (ValueError, RuntimeError) as error:
+        raise MlflowException.invalid_parameter_value(f"{litert_model} is not a LiteRT model: {error}") from error
+
+
+def get_default_pip_requirements() -> list[str]:
+    """What a model of this flavor needs beside MLflow."""
+    return [f"{package}=={version(package)}" for package in ("ai-edge-litert", "numpy")]
+
+
+def get_default_conda_env() -> dict[str, Any]:
+    """The Conda environment with `get_default_pip_requirements`."""
+    return dict(_mlflow_conda_env(additional_pip_deps=get_default_pip_requirements()))
+
+
+def save_model(
+    litert_model: Path | str,
+    path: Path | str,
+    *,
+    mlflow_model: Model | None = None,
+    signature: ModelSignature | None = None,
+    code_paths: list[str] | None = None,
+    conda_env: dict[str, Any] | str | None = None,
+    pip_requirements: list[str] | str | None = None,
+    extra_pip_requirements: list[str] | str | None = None,
+    **options: Any,
+) -> None:
+    """Save the file `litert_model`, byte for byte, as an MLflow model in the new folder `path`.
+
+    Without a `signature` the tensors that the file declares make it. Other arguments, such as `input_example`
+    and `metadata`, are those of `mlflow.pyfunc.save_model`.
+
+    Raises:
+        MlflowException: `litert_model` is no LiteRT file, `path` is not empty, or the arguments contradict each other.
+    """
+    declared = signature_of(litert_model)
+    model = mlflow_model or Model()
+    model.signature = signature or declared
+    model.add_flavor(
+        FLAVOR_NAME, litert_version=version("ai-edge-litert"), data=f"data/{Path(litert_model).name}", code="code"
+    )
+    with TemporaryDirectory() as folder:
+        pyfunc.save_model(
+            str(path),
+            loader_module=__name__,
+            data_path=str(litert_model),
+            code_paths=[*(code_paths or []), bundled_code.copy(Path(folder))],
+            conda_env=conda_env,
+            mlflow_model=model,
+            **bundled_code.requirements(
+                get_default_pip_requirements(), conda_env, pip_requirements, extra_pip_requirements
+            ),
+            **options,
+        )
+
+
+def log_model(litert_model: Path | str, name: str, **options: Any) -> ModelInfo:
+    """Log the file `litert_model` as the logged model `name` of the active run.
+
+    Takes `save_model`'s arguments and those of `mlflow.models.Model.log`, for example `registered_model_name`.
+
+    Raises:
+        MlflowException: as `save_model`.
+    """
+    info: ModelInfo = Model.log(
+        artifact_path=None, name=name, flavor=sys.modules[__name__], litert_model=str(litert_model), **options
+    )
+    return info
+
+
+def load_model(model_uri: str, dst_path: str | None = None) -> LiteRTModel:
+    """Open a model of this flavor from any of MLflow's URIs, for example `models:/octavo@champion`.
+
+    Raises:
+        MlflowException: there is no such model, or it has no LiteRT flavor.
+    """
+    folder = download_artifacts(model_uri, dst_path=dst_path)
+    flavors = Model.load(folder).flavors
+    if FLAVOR_NAME not in flavors:
+        raise MlflowException.invalid_parameter_value(
+            f"{model_uri} is not a LiteRT model. Its flavors: {', '.join(flavors)}."
+        )
+    return LiteRTModel(Path(folder, flavors[FLAVOR_NAME]["data"]))
+
+
+def _load_pyfunc(path: str) -> LiteRTModel:
+    """Open the model file at `path`: what `mlflow.pyfunc.load_model` calls."""
+    return LiteRTModel(path)

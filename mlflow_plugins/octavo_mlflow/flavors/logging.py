@@ -1,0 +1,40 @@
+"""Model files in MLflow: logged by the flavor of their format, and held to the bytes that were measured."""
+
+from pathlib import Path
+
+import mlflow
+
+from octavo.backends.records import ModelFile
+from octavo.evaluation.scorecard import Scorecard
+from octavo.project.errors import ModelError
+from octavo_mlflow.flavors import image_pyfunc, litert, onnx
+from octavo_mlflow.registry import versions
+
+FLAVORS = {"onnx": onnx, "litert": litert}
+"""By format."""
+
+
+def log(card: Scorecard) -> str:
+    """Log the model file of `card` in the active run; the logged model's id.
+
+    Raises:
+        ModelError: MLflow does not hold the bytes that were measured.
+    """
+    flavor, path = FLAVORS[card.format], Path(card.model.path)
+    signature = flavor.signature_of(path)
+    example = image_pyfunc.example(signature)
+    logged = flavor.log_model(path, card.variant, signature=signature, input_example=example).model_id
+    with versions.stored(mlflow.get_logged_model(logged).artifact_location, card.model):
+        return str(logged)
+
+
+def check_local(model: ModelFile) -> None:
+    """Hold the local file to the bytes that were measured.
+
+    Raises:
+        ModelError: it is missing or another one.
+    """
+    path = Path(model.path)
+    if not path.is_file():
+        raise ModelError(f"No model file {path}, yet it has a scorecard. Run dvc repro.")
+    versions.check(path, model, str(path))

@@ -1,0 +1,141 @@
+"""ONNX files in MLflow's own `onnx` flavor, byte for byte, with a pyfunc that answers as Octavo's runtime does.
+
+`mlflow.onnx.log_model` writes the model anew, splits its weights into a second file and lets pyfunc use whatever
+provider there is, with none of the session options that the file asks for. Here the measured bytes are kept, the
+options go into the `MLmodel`, and pyfunc takes images in either encoding. Exact sums, which some CPUs need, are no
+option of the file: pyfunc decides when it opens it. `mlflow.onnx.load_model` works as ever.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import mlflow.onnx
+import numpy as np
+import onnx
+from mlflow.models import Model, ModelSignature
+from mlflow.models.model import MLMODEL_FILE_NAME, ModelInfo
+from mlflow.types import TensorSpec
+
+from octavo.backends import model_files
+from octavo.onnx_graph import file_io, session_options
+from octavo.project.errors import ModelError
+from octavo_mlflow.flavors import bundled_code, image_pyfunc
+from octavo_mlflow.flavors import onnx_pyfunc as runner
+from octavo_mlflow.flavors.image_input import Input
+
+PROVIDERS = ["CPUExecutionProvider"]
+DATA = "model.onnx"
+"""What `mlflow.onnx` calls the file, and looks for."""
+
+
+def signature_of(onnx_model: Path | str) -> ModelSignature:
+    """One tensor in, one out, as the file declares them; -1 where a dimension is free.
+
+    Raises:
+        ModelError: it is no ONNX file of one input and one output, or weights of it lie outside its folder.
+    """
+    graph = file_io.load(Path(onnx_model), external=False).graph
+    stored = {tensor.name for tensor in graph.initializer}
+    sources = [value for value in graph.input if value.name not in stored]
+    if len(sources) != 1 or len(graph.output) != 1:
+        raise ModelError(
+            f"{onnx_model} has {len(sources)} inputs and {len(graph.output)} outputs; a model of images has one each. "
+            "Log others with mlflow.onnx."
+        )
+    source, target = _tensor(sources[0]), _tensor(graph.output[0])
+    return image_pyfunc.signature(Input(source.type, source.shape), target)
+
+
+def get_default_pip_requirements() -> list[str]:
+    """What a model of this flavor needs beside MLflow."""
+    return list(mlflow.onnx.get_default_pip_requirements())
+
+
+def get_default_conda_env() -> dict[str, Any]:
+    """The Conda environment with `get_default_pip_requirements`."""
+    return dict(mlflow.onnx.get_default_conda_env())
+
+
+def save_model(
+    onnx_model: Path | str,
+    path: Path | str,
+    *,
+    mlflow_model: Model | None = None,
+    signature: ModelSignature | None = None,
+    code_paths: list[str] | None = None,
+    conda_env: dict[str, Any] | str | None = None,
+    pip_requirements: list[str] | str | None = None,
+    extra_pip_requirements: list[str] | str | None = None,
+    onnx_session_options: dict[str, Any] | None = None,
+    **options: Any,
+) -> None:
+    """Save the file `onnx_model`, byte for byte, and its external data as an MLflow model in the new folder `path`.
+
+    Without a `signature` the tensors that the file declares make it; without `onnx_session_options` it runs on one
+    thread with the options that its metadata ask for. Other arguments, such as `input_example` and `metadata`, are
+    those of `mlflow.onnx.save_model`.
+
+    Raises:
+        ModelError: it is no ONNX file of one tensor in and one out, or weights of it lie outside its folder.
+        MlflowException: `path` is not empty, or the arguments contradict each other.
+    """
+    file = Path(onnx_model)
+    declared = signature_of(file)
+    proto = file_io.load(file, external=False)
+    model = mlflow_model or Model()
+    with TemporaryDirectory() as folder:
+        mlflow.onnx.save_model(
+            proto,
+            str(path),
+            mlflow_model=model,
+            signature=signature or declared,
+            code_paths=[*(code_paths or []), bundled_code.copy(Path(folder))],
+            conda_env=conda_env,
+            onnx_execution_providers=PROVIDERS,
+            onnx_session_options=onnx_session_options or _session_options(proto),
+            save_as_external_data=False,
+            **bundled_code.requirements(
+                get_default_pip_requirements(), conda_env, pip_requirements, extra_pip_requirements
+            ),
+            **options,
+        )
+    _put_bytes(file, Path(path))
+    model.flavors["python_function"]["loader_module"] = runner.__name__
+    model.model_size_bytes = sum(each.stat().st_size for each in Path(path).rglob("*") if each.is_file())
+    model.save(str(Path(path, MLMODEL_FILE_NAME)))
+
+
+def log_model(onnx_model: Path | str, name: str, **options: Any) -> ModelInfo:
+    """Log the file `onnx_model` as the logged model `name` of the active run.
+
+    Takes `save_model`'s arguments and those of `mlflow.models.Model.log`, for example `registered_model_name`.
+    Raises as `save_model`.
+    """
+    info: ModelInfo = Model.log(
+        artifact_path=None, name=name, flavor=sys.modules[__name__], onnx_model=str(onnx_model), **options
+    )
+    return info
+
+
+def _put_bytes(file: Path, folder: Path) -> None:
+    """Let what was measured stand in the place of what MLflow wrote."""
+    shutil.copyfile(file, folder / DATA)
+    for beside in model_files.beside(file):
+        target = folder / beside.relative_to(file.parent)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(beside, target)
+
+
+def _session_options(proto: onnx.ModelProto) -> dict[str, Any]:
+    """Those of the measurements: one thread, and what the file's metadata ask for."""
+    asked = session_options.asked({item.key: item.value for item in proto.metadata_props})
+    return {"intra_op_num_threads": 1, "inter_op_num_threads": 1, "extra_session_config": asked}
+
+
+def _tensor(value: onnx.ValueInfoProto) -> TensorSpec:
+    tensor = value.type.tensor_type
+    shape = tuple(size.dim_value if size.HasField("dim_value") else -1 for size in tensor.shape.dim)
+    return TensorSpec(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)), shape)

@@ -1,0 +1,44 @@
+"""ONNX models as they run behind `mlflow.pyfunc`. Travels with each model that `octavo_mlflow.flavors.onnx` saves."""
+
+from pathlib import Path
+
+import mlflow.onnx
+import numpy as np
+import onnxruntime
+
+from octavo_mlflow.flavors import exact_sums
+from octavo_mlflow.flavors.image_input import FLOAT32, Input
+from octavo_mlflow.flavors.image_pyfunc import ImageModel
+
+
+class OnnxModel(ImageModel):
+    """One ONNX file, opened as its `MLmodel` says: by which provider, on how many threads, with which options.
+
+    Whether sums of integers have to be made exact on this CPU is decided here, whatever the `MLmodel` says of it.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._session: onnxruntime.InferenceSession = exact_sums.decided(mlflow.onnx._load_pyfunc(path).rt, Path(path))
+        (source,), (target,) = self._session.get_inputs(), self._session.get_outputs()
+
+        def run(images: np.ndarray) -> np.ndarray:
+            return np.asarray(self._session.run([target.name], {source.name: images})[0])
+
+        super().__init__(input_of(source), run)
+
+    def get_raw_model(self) -> onnxruntime.InferenceSession:
+        """The session, for `PyFuncModel.get_raw_model`."""
+        return self._session
+
+
+def input_of(tensor: onnxruntime.NodeArg) -> Input:
+    """The tensor that a session takes."""
+    name = tensor.type.removeprefix("tensor(").removesuffix(")")
+    shape = tuple(size if isinstance(size, int) else -1 for size in tensor.shape)
+    return Input(FLOAT32 if name == "float" else np.dtype(name), shape)  # "float" is float64 for NumPy
+
+
+def _load_pyfunc(path: str) -> OnnxModel:
+    """Open the model file at `path`: what `mlflow.pyfunc.load_model` calls."""
+    return OnnxModel(path)

@@ -1,0 +1,1 @@
+"""One process at a time changes a registered model. Imports no other room."""

@@ -1,0 +1,124 @@
+"""`octavo nightly`: one night, started, watched over and told of.
+
+The night itself is another process (`worker`), with everything that it starts in a process group of its own. So whatever happens to it, memory running out included, this one is there to end the rest, to write the record and
+to tell people. If this one dies, the other sees its input end, and ends with all that it started.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
+from itertools import takewhile
+from types import FrameType
+
+import click
+
+from octavo.project import paths
+from octavo.project.errors import ServiceUnavailable
+from octavo.project.files.file_lock import Busy, exclusive
+from octavo.project.params import Nightly, load_params
+from octavo_mlflow.nightly import notifications, record
+from octavo_mlflow.nightly.daily_time import parse
+from octavo_mlflow.nightly.record import Night
+
+ATTEMPTS = 3
+"""So often a night is begun that is killed each time: what takes it, such as memory, may take it again."""
+WORKER = [sys.executable, "-m", "octavo_mlflow.nightly.worker"]
+LOCK = paths.NIGHTS / "lock"
+
+
+@click.command()
+@click.option("--due", metavar="'HH:MM ZONE'", help="Do nothing unless that has passed since the last night ended.")
+@click.option("--json", "as_json", is_flag=True, help="Print the night's record.")
+def nightly(due: str | None, as_json: bool) -> None:
+    """Run one night: refresh the data, check them, build, register, judge, promote, keep house."""
+    settings = load_params().nightly
+    if due and not is_due(due, settings, datetime.now(timezone.utc)):
+        return
+    try:
+        with exclusive(LOCK, "A night"):
+            done = run(settings)
+    except Busy:
+        if due:
+            return
+        raise
+    click.echo(done.model_dump_json(indent=1) if as_json else _said(done))
+    sys.exit(done.exit_code)
+
+
+def run(settings: Nightly) -> Night:
+    """One night from its beginning to its record. The caller holds the lock."""
+    _close_what_was_killed(settings)
+    before = next(record.ended(), None)
+    record.save(record.begin())
+    told = notifications.tell(_watch(), before, settings)
+    record.save(told)
+    return told
+
+
+def _close_what_was_killed(settings: Nightly) -> None:
+    """Give a night that left no record one."""
+    left = record.running()
+    if left is not None:
+        before = next(record.ended(), None)
+        killed = left.end(
+            "killed", f"It was cut short in step '{left.step or 'start'}', and this record written later."
+        )
+        record.save(notifications.tell(killed, before, settings))
+
+
+def _watch() -> Night:
+    """Run the worker; the record that it wrote, or the one that it could not write any more."""
+    stopped: list[int] = []
+
+    def stop(number: int, _: FrameType | None) -> None:
+        stopped.append(number)
+        _kill(worker.pid)
+
+    worker = subprocess.Popen(WORKER, stdin=subprocess.PIPE, start_new_session=True)
+    handlers = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        worker.wait()
+    finally:
+        _kill(worker.pid)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    left = record.running()
+    if left is None:
+        return next(record.ended())
+    code = worker.returncode
+    why = f"signal {stopped[0] if stopped else -code}" if code < 0 else f"exit code {code}"
+    return left.end("killed", f"Its process ended by {why} in step '{left.step or 'start'}'.")
+
+
+def _kill(group: int) -> None:
+    """End a process group, if there is anything left of it."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def is_due(due: str, settings: Nightly, now: datetime) -> bool:
+    """Whether a night has been due since the last one, or that one is to be tried again.
+
+    Args:
+        due: as `daily.parse` reads it.
+        settings: of the nights.
+        now: with its zone.
+    """
+    last, daily = next(record.ended(), None), parse(due)
+    if daily.missed(last.started if last else None, now):
+        return True
+    if last is None:
+        return False
+    out_of_reach = last.exit_code == ServiceUnavailable.exit_code
+    tonight = takewhile(lambda each: each.started >= daily.last_due(now), record.ended())
+    killed = len(list(takewhile(lambda each: each.outcome == "killed", tonight)))
+    return (out_of_reach or 0 < killed < ATTEMPTS) and now < daily.last_due(now) + timedelta(hours=settings.retry)
+
+
+def _said(done: Night) -> str:
+    seconds = (done.ended - done.started).total_seconds() if done.ended else 0
+    reasons = "".join(f"\n  {reason}" for reason in done.reasons)
+    return f"Night {done.name}: {done.outcome}, {seconds:.0f} s. {paths.NIGHTS / done.name}.json{reasons}"

@@ -1,0 +1,143 @@
+"""`octavo rollback`: the champion gives way to the version before it, or to one that is named.
+
+It needs MLflow and this project's `params.yaml`, but neither a training environment nor any artifact.
+"""
+
+import json
+import re
+
+import click
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from octavo.project.errors import ModelError, PromotionRefused
+from octavo.project.params import load_params
+from octavo.promotion.audit_record import FOLDER, Move
+from octavo_mlflow.mutex import mutex
+from octavo_mlflow.registry import aliases, audit_copy, identity, standing, versions
+from octavo_mlflow.registry.aliases import Checked
+from octavo_mlflow.registry.standing import CHAMPION, PREVIOUS, State
+from octavo_mlflow.tracking import connection
+
+PATIENCE = 3.0
+"""Seconds that another process may take to register or promote before this one gives up."""
+
+NUMBER = re.compile(r"[1-9]\d{0,8}", re.ASCII)
+"""Of a version, as MLflow writes it. It reads `03`, `+3` and ` 3` as 3, too: then no alias would be as recorded."""
+
+
+@click.command()
+@click.argument("version", required=False)
+@click.option("--reason", help="Why, in your words; it is recorded.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def rollback(version: str | None, reason: str | None, as_json: bool) -> None:
+    """Return to the champion before this one, or to VERSION."""
+    params = load_params()
+    model = params.registry.model
+    with connection.connected(existing=True) as client:
+        four_eyes = max(identity.ask().approvals, params.policy.approvals) > 0
+        made = move_back(client, model, version, reason, four_eyes)
+    left = made.before[CHAMPION]
+    shown = {"model": model, "variant": made.variant, "version": made.version, "previous": left}
+    said = f"{CHAMPION}: {model} version {made.version} ({made.variant}), rolled back from version {left}"
+    click.echo(json.dumps(shown) if as_json else said)
+
+
+def move_back(
+    client: MlflowClient,
+    model: str,
+    version: str | None = None,
+    reason: str | None = None,
+    four_eyes: bool = False,
+) -> Move:
+    """Make `previous`, or the version given, the champion again; the move that was made.
+
+    A rollback that was cut short is finished, and then it is that one. The version that is left is not promoted again
+    unless someone names its variant.
+
+    Args:
+        client: of the tracking store.
+        model: registered.
+        version: its number; None for `previous`.
+        reason: why, in somebody's words.
+        four_eyes: whether a promotion needs approvals: then what never was champion does not become it this way.
+
+    Raises:
+        ModelError: there is no such version, it is the champion, or its bytes are not those that were measured.
+        PromotionRefused: the champion changed in between, or the version never was champion and would have to be
+            approved.
+        AuditFailed: aliases or log were changed by other means.
+    """
+    with mutex.held(client, model, "rollback", PATIENCE) as still_held:
+        unfinished = standing.state(client, model).unfinished
+        basis = aliases.settle(client, model, still_held)
+        if unfinished and _is_done(basis.chain[-1], version):
+            audit_copy.update(basis.now, basis.chain)
+            return basis.chain[-1]
+        made = _plan(client, _previous(client, basis.now) if version is None else version, basis, reason)
+        if four_eyes and not any(move.version == made.version and move.action != "repair" for move in basis.chain):
+            raise PromotionRefused(
+                f"Version {made.version} of {model} was never champion, and here a promotion needs approvals. To ask "
+                f"for them: octavo promote {made.variant} --force --reason '…'."
+            )
+        aliases.move(client, made, None, still_held)
+    return made
+
+
+def _is_done(last: Move, version: str | None) -> bool:
+    """Whether the move that was just finished is the rollback that is asked for."""
+    return last.action == "rollback" and version in (None, last.version)
+
+
+def _previous(client: MlflowClient, now: State) -> str:
+    """The version before, unless it is what was rolled back from: two rollbacks do not bring the fault back."""
+    model = now.model
+    if PREVIOUS not in now.aliases:
+        raise ModelError(
+            f"No version of {model} was champion before this one. Name the version: octavo rollback VERSION."
+        )
+    number = now.aliases[PREVIOUS]
+    if aliases.ROLLED_BACK in client.get_model_version(model, number).tags:
+        raise ModelError(
+            f"Version {number} of {model}, the champion before this one, was rolled back itself. Nothing has moved; to "
+            f"have it again, name it: octavo rollback {number}."
+        )
+    return number
+
+
+def _plan(client: MlflowClient, number: str, basis: Checked, reason: str | None) -> Move:
+    now, model = basis.now, basis.now.model
+    if now.champion is None:
+        raise ModelError(f"{model} has no champion to roll back from. Promote one: octavo promote.")
+    if not NUMBER.fullmatch(number):
+        raise ModelError(f"{model} has no version {number[:80]!a}. See octavo status.")
+    if number == now.champion:
+        raise ModelError(f"Version {number} of {model} is the champion already. Name another, see octavo status.")
+    try:
+        version = client.get_model_version(model, number)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        raise ModelError(f"{model} has no version {number}. See octavo status.") from None
+    file = versions.model_file(version)
+    with versions.fetched(client, version):
+        pass
+    before = next((move for move in reversed(basis.chain) if move.version == number and FOLDER in move.digests), None)
+    digest = versions.checked_digest if before is None else versions.folder_digest
+    folder = digest(client, version)
+    if before is not None and before.digests[FOLDER] != folder:
+        raise versions.Damaged(
+            f"Version {number} of {model} has other files beside its model than when it was champion by record "
+            f"{before.sequence}. Nothing has moved. Name another version, or promote one: octavo promote."
+        )
+    return Move(
+        **basis.next,
+        action="rollback",
+        model=model,
+        variant=versions.variant(version),
+        version=number,
+        after={**now.aliases, PREVIOUS: now.champion, CHAMPION: number},
+        reasons=(),
+        note=reason,
+        digests={"model": file.sha256, FOLDER: folder},
+    )

@@ -1,0 +1,1 @@
+"""Scorecards become runs, models and versions. Imports flavors and what lies below it."""

@@ -1,0 +1,1 @@
+"""A registered model: its versions, aliases, audit log and people. Imports mutex and tracking."""

@@ -1,0 +1,203 @@
+"""The aliases of a registered model, and their moves: written down first, then made, so that none stays half made.
+
+`champion` is in service, `previous` was before it, and `anchor` is the first that ever was: a challenger is held to it,
+too, so that many small losses do not add up. MLflow sets one alias at a time and asks nobody what it was; so every
+move is made inside the mutex, from the state that its verdict was found in, and read again afterwards. Before anything
+is written, the log, the tags, this machine's copy and the aliases are held to each other: a refusal moves nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from octavo.project import typed_text
+from octavo.project.errors import AuditFailed, PromotionRefused
+from octavo.promotion import audit_record
+from octavo.promotion.audit_record import Aliases, Move
+from octavo_mlflow.mutex import lease
+from octavo_mlflow.registry import audit_copy, audit_log, identity, standing
+from octavo_mlflow.registry.standing import CHAMPION, DONE, ORDER, State
+
+ROLLED_BACK = "rolled.back"
+"""Tag of a version that was champion and was taken back: it is not promoted again unless someone names it."""
+RECORD = "audit.record"
+"""Tag of a version: number and hash of the last record that made it champion."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A registered model and its audit log, seen to fit together."""
+
+    now: State
+    chain: list[Move]
+    gone: Aliases
+    """Aliases that the last record left, and MLflow dropped, as their versions were deleted."""
+
+    @property
+    def follows(self) -> dict[str, Any]:
+        """The fields that bind the next record to the one before, and to where the aliases stand."""
+        last = self.chain[-1] if self.chain else None
+        return {
+            "sequence": len(self.chain) + 1,
+            "parent": last.hash if last else audit_record.ORIGIN,
+            "before": self.now.aliases,
+            "gone": self.gone,
+        }
+
+    @property
+    def next(self) -> dict[str, Any]:
+        """The fields that the next record begins with. Asks the server who we are; raises as `identity.name`."""
+        return {**self.follows, "when": lease.now().isoformat(timespec="seconds"), "who": identity.name()}
+
+
+def checked(client: MlflowClient, model: str) -> Checked:
+    """Where the model stands, and its whole log; both fit together, and this machine's copy fits them.
+
+    Raises:
+        AuditFailed: they do not.
+    """
+    now = standing.state(client, model)
+    chain = audit_log.read(client, now)
+    known = {each for move in chain for each in move.known}
+    found = [fault for fault in audit_record.faults(chain, now.made / 1000) if fault not in known]
+    found += audit_copy.faults(now, chain)
+    lost = gone(client, now, chain[-1]) if chain else {}
+    if chain and not now.unfinished and {**now.aliases, **lost} != chain[-1].after:
+        found.append(moved(now, chain[-1]))
+    if found:
+        raise AuditFailed(f"The audit log of {model} does not hold: {'; '.join(found)}. {audit_log.REPAIR}")
+    return Checked(now, chain, lost)
+
+
+def moved(now: State, last: Move) -> str:
+    """What to say of aliases that stand elsewhere than the log left them."""
+    return (
+        f"the log left {audit_record.said(last.after)}, and now there is {audit_record.said(now.aliases)}: "
+        "they were moved by other means"
+    )
+
+
+def gone(client: MlflowClient, now: State, last: Move) -> Aliases:
+    """Aliases that the last record left, and MLflow dropped, as their versions are deleted."""
+    lost = {alias: version for alias, version in last.after.items() if alias not in now.aliases}
+    return {alias: version for alias, version in lost.items() if number(client, now.model, version) is None}
+
+
+def settle(client: MlflowClient, model: str, still_held: Callable[[], None]) -> Checked:
+    """Make the move that a killed process left unmade, if there is one; then as `checked`. The caller holds the mutex.
+
+    Raises:
+        AuditFailed: log, tags, copy and aliases do not fit together, or the aliases stand neither where they were
+            before that move nor where they belong after it.
+    """
+    found = checked(client, model)
+    if not found.now.unfinished:
+        return found
+    move = found.chain[-1]
+    if strays := strayed(found.now, move):
+        raise AuditFailed(
+            f"Move {move.sequence} of {model} was cut short, and since then aliases were moved by other means: "
+            f"{audit_record.said(strays)}. {audit_log.REPAIR}"
+        )
+    if lost := missing(client, model, move):
+        raise AuditFailed(
+            f"Move {move.sequence} of {model} was cut short, and since then a version was deleted that it leaves an "
+            f"alias at: {audit_record.said(lost)}. {audit_log.REPAIR}"
+        )
+    return replace(found, now=make(client, found.now, move, still_held), gone={})
+
+
+def strayed(now: State, move: Move) -> Aliases:
+    """Aliases that stand neither where they were before the move nor where they belong after it."""
+    ends = (move.before, move.after)
+    return {alias: version for alias, version in now.aliases.items() if version not in [end.get(alias) for end in ends]}
+
+
+def missing(client: MlflowClient, model: str, move: Move) -> Aliases:
+    """Aliases that the move leaves at versions that are deleted: it cannot be made."""
+    return {alias: version for alias, version in move.after.items() if number(client, model, version) is None}
+
+
+def move(client: MlflowClient, planned: Move, grounds: str | None, still_held: Callable[[], None]) -> State:
+    """Write `planned` down, then make it. The caller holds the mutex.
+
+    Raises:
+        ModelError: this machine's copy of the log cannot be written; nothing has moved.
+        And as `begin`; nothing has moved.
+    """
+    found = begin(client, planned, still_held)
+    audit_copy.prepare(found.now, found.chain)
+    still_held()
+    audit_log.append(client, found.now, planned, grounds)
+    made = make(client, found.now, planned, still_held)
+    audit_copy.update(made, [*found.chain, planned])
+    return made
+
+
+def begin(client: MlflowClient, planned: Move, still_held: Callable[[], None]) -> Checked:
+    """Where the model stands, `planned` being what comes next. The caller holds the mutex.
+
+    Raises:
+        PromotionRefused: the aliases are no longer where they were when the move was planned.
+        AuditFailed: as `settle`.
+        ParamsError: the record would hold characters that break a line.
+    """
+    for words in filter(None, (planned.note, planned.who, planned.variant)):
+        typed_text.check(words, f"A record of the audit log would hold {words[:80]!a}, which")
+    found = settle(client, planned.model, still_held)
+    if any(getattr(planned, name) != value for name, value in found.follows.items()):
+        raise PromotionRefused(
+            f"{planned.variant} is not promoted: while it was judged, the champion of {planned.model} became version "
+            f"{found.now.champion or 'none'}, and it was held to version {planned.before.get(CHAMPION, 'none')}. "
+            "Try again."
+        )
+    return found
+
+
+def make(client: MlflowClient, now: State, move: Move, still_held: Callable[[], None]) -> State:
+    """Set the aliases of a move that is written down, and say on its version that it was made."""
+    for alias in ORDER:
+        if alias in move.after and now.aliases.get(alias) != move.after[alias]:
+            still_held()
+            client.set_registered_model_alias(now.model, alias, move.after[alias])
+        elif alias in now.aliases and alias not in move.after:
+            still_held()
+            client.delete_registered_model_alias(now.model, alias)
+    made = standing.state(client, now.model)
+    if made.aliases != move.after:
+        raise AuditFailed(
+            f"After move {move.sequence} of {now.model}, which leaves {audit_record.said(move.after)}, there is "
+            f"{audit_record.said(made.aliases)}. Somebody else moves them at the same time, not by octavo: "
+            "see octavo status."
+        )
+    for name, value in tags(move).items():
+        client.set_model_version_tag(now.model, move.version, name, value)
+    if move.action == "rollback":
+        client.set_model_version_tag(now.model, move.before[CHAMPION], ROLLED_BACK, f"{move.when} by {move.who}")
+    client.set_registered_model_tag(now.model, DONE, str(move.sequence))
+    return standing.state(client, now.model)
+
+
+def tags(move: Move) -> dict[str, str]:
+    """What the version that becomes champion says of the move; a repair makes no champion."""
+    if move.action == "repair":
+        return {}
+    found = {
+        RECORD: move.name,
+        f"{move.action}.by": move.who,
+        f"{move.action}.when": move.when,
+    }
+    return found | ({f"{move.action}.why": move.note} if move.note else {})
+
+
+def number(client: MlflowClient, model: str, version: str) -> str | None:
+    """The number of a version as MLflow writes it, which reads `03` as 3; None where the model has no such version."""
+    try:
+        return str(client.get_model_version(model, version).version)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None

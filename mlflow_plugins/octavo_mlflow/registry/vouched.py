@@ -1,0 +1,91 @@
+"""Versions held to what was judged: every file of one that is or was champion by the audit log, else as registered.
+
+Whoever uses a version asks here first: the deployment target, `octavo verify`, and whatever loads `models:/…`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+
+from octavo.project.errors import AuditFailed
+from octavo.promotion.audit_record import FOLDER, Move
+from octavo_mlflow.registry import aliases, audit_copy, audit_log, copies, standing, tags, versions
+from octavo_mlflow.registry.standing import DONE, HEAD, LOG, ORDER, State
+
+
+@contextmanager
+def folder(client: MlflowClient, version: ModelVersion, alias: str | None = None) -> Iterator[Path]:
+    """A local copy of all files of a version's model, for as long as the block lasts.
+
+    Args:
+        client: of the tracking store.
+        version: registered by Octavo.
+        alias: by which it was found, if it was; one of Octavo's has to stand where the audit log put it.
+
+    Raises:
+        ModelError: they are not those that were judged, or Octavo did not register the version.
+        AuditFailed: the audit log, or the alias, was changed by other means.
+    """
+    move = promotion(client, version, alias)
+    model = versions.model_file(version)
+    with versions.folder(client, version) as place:
+        name = versions.place(model)
+        if not (place / name).is_file():
+            raise versions.Damaged(f"Version {version.version} of {version.name} has no file {name} any more.")
+        versions.check(place / name, model, name)
+        check(place, version, move)
+        yield place
+
+
+def promotion(client: MlflowClient, version: ModelVersion, alias: str | None = None) -> Move | None:
+    """The last record that made the version champion, or of a copy that which made its original; None where none did.
+
+    Raises:
+        AuditFailed: the audit log, or the alias of that name, was changed by other means.
+    """
+    version = copies.original(client, version)
+    now = standing.state(client, version.name)
+    if not {HEAD, DONE, LOG} & now.tags.keys() and tags.DIGEST not in version.tags:
+        return None
+    if now.head[0]:
+        audit_log.check_done(now)
+    found = None
+    for move in audit_log.backwards(client, now):
+        if move.name == now.tags[HEAD]:
+            _check_alias(now, move, alias)
+        if move.action != "repair" and move.number == str(version.version):
+            found = move
+            break
+    audit_copy.check_head(now)
+    if found is None and aliases.RECORD in version.tags:
+        raise AuditFailed(
+            f"Version {version.version} of {version.name} says that record "
+            f"{version.tags[aliases.RECORD].partition(' ')[0]!a} of its audit log made it champion, and none did. "
+            f"{audit_log.REPAIR}"
+        )
+    return found
+
+
+def check(place: Path, version: ModelVersion, move: Move | None) -> None:
+    """Hold all files of a version's model to the record that made it champion, else to what was registered.
+
+    Raises:
+        Damaged: one is another, missing or too many.
+    """
+    if move is not None and FOLDER in move.digests:
+        since = f"judged, by record {move.sequence} of its audit log"
+        versions.check_folder(place, move.digests[FOLDER], version, since)
+    else:
+        versions.check_folder(place, version.tags.get(tags.FOLDER), version, "registered")
+
+
+def _check_alias(now: State, last: Move, alias: str | None) -> None:
+    """Refuse an alias of Octavo's that stands neither where the last move left it, nor, while it is made, before it."""
+    if alias not in ORDER:
+        return
+    allowed = {last.after.get(alias)} | ({last.before.get(alias)} if now.unfinished else set())
+    if now.aliases.get(alias) not in allowed:
+        raise AuditFailed(f"{now.model}: {aliases.moved(now, last)}. {audit_log.REPAIR}")

@@ -1,0 +1,1 @@
+"""MLflow's server with the gate. Imports registry and what lies below it."""

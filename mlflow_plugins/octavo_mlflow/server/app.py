@@ -1,0 +1,113 @@
+"""`mlflow server --app-name octavo`: a server that lets a model become champion only by its own policy.
+
+MLflow calls the factory in each of its worker processes.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from flask import Flask, Response
+from mlflow.environment_variables import _MLFLOW_SGI_NAME
+from mlflow.server import app as mlflow_app
+from mlflow.server.fastapi_app import create_fastapi_app
+from mlflow.server.handlers import _get_model_registry_store, _get_rest_path
+from pydantic import ValidationError
+from uvicorn.config import STARTUP_FAILURE
+
+from octavo.project.errors import OctavoError, ParamsError
+from octavo.project.files import yaml_file
+from octavo.project.params import GuardedAliases, Policy, faults
+from octavo_mlflow.registry import identity
+from octavo_mlflow.registry.identity import Gate
+from octavo_mlflow.server.alias_guard import Guarded, MayForce, guard
+from octavo_mlflow.server.four_eyes import Sender
+
+POLICY = "OCTAVO_POLICY"
+"""Environment variable: the path of a `params.yaml`, or of a file with its `policy` alone, or with that and what else
+the server reads of it: `registry.guarded_aliases` and `baseline`."""
+
+
+def create_app() -> FastAPI | Flask:
+    """MLflow's own app with the gate in it. Nobody is known by name, so nobody may force a move.
+
+    Without a policy the server ends, and does not start the worker again.
+    """
+    keep_gate(lambda: False, lambda: None)
+    return create_fastapi_app(mlflow_app) if _MLFLOW_SGI_NAME.get() == "uvicorn" else mlflow_app
+
+
+def keep_gate(may_force: MayForce, sender: Sender) -> None:
+    """Guard this process's registry store by the policy that the environment names, or end the process."""
+    with _or_not_start():
+        found = policy()
+        guard(_get_model_registry_store(), found, may_force, guarded(), sender)
+
+    def tell() -> Response:
+        return Response(Gate(approvals=found.approvals, user=sender()).model_dump_json(), mimetype="application/json")
+
+    mlflow_app.add_url_rule(route(), "octavo_gate", tell)
+
+
+def route() -> str:
+    """Where a client asks the server what it holds promotions to, and who it is."""
+    return str(_get_rest_path(identity.ROUTE))
+
+
+def policy() -> Policy:
+    """The policy in the file that the environment names.
+
+    Raises:
+        ParamsError: none is named, or it cannot be read.
+    """
+    path, read = _read()
+    try:
+        return Policy.model_validate(read.get("policy", read) if isinstance(read, dict) else read)
+    except ValidationError as error:
+        raise ParamsError(f"{POLICY} names {path}, which holds no policy: {faults(error)}.") from None
+
+
+def guarded() -> Guarded:
+    """What the same file says beside the policy: `registry.guarded_aliases` and `baseline`, where it does.
+
+    Raises:
+        ParamsError: as `policy`, or one of the two is wrong.
+    """
+    path, read = _read()
+    if not isinstance(read, dict) or "policy" not in read:
+        return Guarded()
+    registry = read.get("registry")
+    try:
+        found = GuardedAliases.model_validate(registry if isinstance(registry, dict) else {})
+    except ValidationError as error:
+        raise ParamsError(f"{POLICY} names {path}, whose registry cannot be used: {faults(error)}.") from None
+    baseline = read.get("baseline")
+    return Guarded(found.guarded_aliases, None if baseline is None else str(baseline))
+
+
+def _read() -> tuple[str, Any]:
+    """The path that the environment names, and what the file there says."""
+    path = os.environ.get(POLICY)
+    if not path:
+        raise ParamsError(
+            f"{POLICY} is not set. Let it name a params.yaml, or a file with its policy alone, on this machine: "
+            "by that the server judges what may become champion."
+        )
+    try:
+        return path, yaml_file.read(Path(path))
+    except FileNotFoundError as error:
+        raise ParamsError(f"{POLICY} names {path}, which cannot be read: {error.strerror}.") from None
+
+
+@contextmanager
+def _or_not_start() -> Iterator[None]:
+    """End the process where this fails, with its sentence and the exit code by which its parent does not try again."""
+    try:
+        yield
+    except OctavoError as error:
+        print(f"octavo: {error}", file=sys.stderr, flush=True)
+        os._exit(STARTUP_FAILURE)  # at once: uvicorn kills a worker that is slow to leave, and then starts another

@@ -1,0 +1,102 @@
+"""A registered version becomes a generation of a deployment: fetched, held to its bytes, brought up, put in charge."""
+
+import re
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+
+from octavo.backends import model_files
+from octavo.project.errors import ModelError
+from octavo.project.files import json_file
+from octavo.reporting.documents import bundle
+from octavo_mlflow.flavors import logging
+from octavo_mlflow.registry import tags, versions, vouched
+from octavo_mlflow.serving import process
+from octavo_mlflow.serving import record as serving_record
+from octavo_mlflow.serving.record import Deployment, Settings
+
+URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
+
+
+def serve(name: str, model_uri: str, flavor: str | None, settings: Settings) -> None:
+    """Bring up a new generation, then let it take over; if it does not come up, nothing has changed."""
+    others = [other for other in map(process.find, process.names()) if other and other.deployment.name != name]
+    if settings.port in {other.port for other in others if other.is_alive}:
+        raise ModelError(f"Port {settings.port} serves another deployment. Take another, or 0 for any that is free.")
+    folder = process.new_generation(name)
+    try:
+        prepare(folder, name, model_uri, flavor, settings)
+        process.start(folder)
+    except BaseException:
+        process.remove(folder)
+        raise
+    process.switch(folder)
+
+
+def prepare(folder: Path, name: str, model_uri: str, flavor: str | None, settings: Settings) -> None:
+    """Put the model and its record into `folder`.
+
+    Raises:
+        ModelError: `model_uri` names no version that Octavo registered, files of it are others, or it has not `flavor`.
+        AuditFailed: the audit log, or one of its aliases, was changed by other means.
+        MlflowException: it does not exist.
+    """
+    client = MlflowClient()
+    version, alias = _version(client, model_uri)
+    with vouched.folder(client, version, alias) as place:
+        path = place / versions.place(versions.model_file(version))
+        own, card = versions.flavor(path), _scorecard(version, place)
+        if flavor not in (None, own):
+            raise ModelError(f"{model_uri} has the flavor {own}, not {flavor}.")
+        (tensor,) = logging.FLAVORS[own].signature_of(path).inputs.inputs
+        for part in model_files.parts(path):
+            target = folder / part.relative_to(path.parent)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(part, target)
+    record = Deployment(
+        name=name,
+        model_uri=model_uri,
+        version=f"models:/{version.name}/{version.version}",
+        variant=versions.variant(version),
+        flavor=own,
+        file=path.name,
+        sha256=versions.model_file(version).sha256,
+        dtype=tensor.type.name,
+        shape=tensor.shape,
+        classes=list(card["quality"]["vs_baseline"]["per_class"]) if card else [],
+        settings=settings,
+    )
+    serving_record.save(record, folder)
+
+
+def _version(client: MlflowClient, model_uri: str) -> tuple[ModelVersion, str | None]:
+    """The version that the URI names, and the alias by which it does."""
+    named = URI.fullmatch(model_uri)
+    if named is None:
+        raise ModelError(f"{model_uri} names no registered version. Say models:/NAME/NUMBER or models:/NAME@ALIAS.")
+    if named["alias"]:
+        return client.get_model_version_by_alias(named["name"], named["alias"]), named["alias"]
+    return client.get_model_version(named["name"], named["version"]), None
+
+
+def _scorecard(version: ModelVersion, folder: Path) -> dict[str, Any] | None:
+    """The scorecard in a version's folder, the one that it was registered with; None where there is none.
+
+    Raises:
+        Damaged: it is another.
+    """
+    path = folder / bundle.SCORECARD
+    if not path.exists():
+        return None
+    with suppress(json_file.Unreadable, KeyError, TypeError, AttributeError, ValueError):
+        card = json_file.read(path)
+        if tags.digest_of(card) == version.tags.get(tags.DIGEST):
+            return dict(card)
+    raise versions.Damaged(
+        f"{bundle.SCORECARD} of version {version.version} of {version.name} is not the one that was registered. "
+        "Take another version, or run dvc repro."
+    )

@@ -1,0 +1,181 @@
+"""The HTTP of the scoring process: its routes, and how much of requests it holds in memory.
+
+POST /invocations is answered by the model in one worker thread; GET /health and GET /ping say what runs here, at once,
+whatever the worker does. Whatever is refused gets a status and {"error_code": …, "message": a sentence}.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
+
+from pydantic_core import to_json
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from octavo_mlflow.serving.answers import Model, Refused
+from octavo_mlflow.serving.record import LOOPBACK
+
+HOSTS = (LOOPBACK, "localhost")
+LARGEST = 2**26
+"""Bytes of a request: an image of 1024 × 1024 in colour, 21 characters a number."""
+HELD = 2 * LARGEST
+"""Bytes of all requests at once: one that is answered, and one that comes in meanwhile."""
+DISCARDED = 4 * LARGEST
+"""Bytes of a request that is too large, up to which it is read all the same: most clients listen only then."""
+WAITING = 1024
+"""Requests at once, as many as a process may have open files on most systems."""
+PATIENCE, IMPATIENCE = 30.0, 3.0
+"""Seconds within which a request has to be here, and one that is refused anyway."""
+
+
+HEADERS = {HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "1"}, HTTPStatus.REQUEST_TIMEOUT: {"Connection": "close"}}
+
+
+class Intake:
+    """What of the requests is in memory."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.held = 0
+
+    @asynccontextmanager
+    async def body(self, request: Request, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytearray]:
+        """The body of the request, which comes in these pieces; it counts until the block ends.
+
+        Raises:
+            Refused: it is too large or too slow, or there are too many.
+        """
+        if int(request.headers.get("content-length", 0)) > LARGEST:
+            raise _too_large()
+        if self.requests >= WAITING:
+            raise _too_many()
+        body = bytearray()
+        self.requests += 1
+        try:
+            await asyncio.wait_for(self._fill(body, pieces), PATIENCE)
+            yield body
+        except asyncio.TimeoutError:
+            raise Refused(
+                HTTPStatus.REQUEST_TIMEOUT, f"The request was not here within {PATIENCE:g} seconds."
+            ) from None
+        finally:
+            self.requests -= 1
+            self.held -= len(body)
+            with suppress(BufferError):  # the worker reads it yet, although nobody waits any more
+                body.clear()
+
+    async def _fill(self, body: bytearray, pieces: AsyncIterator[bytes]) -> None:
+        async for piece in pieces:
+            if len(body) + len(piece) > LARGEST:
+                raise _too_large()
+            if self.held + len(piece) > HELD:
+                raise _too_many()
+            body += piece
+            self.held += len(piece)
+
+
+def _too_large() -> Refused:
+    return Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {LARGEST:,} bytes; send fewer images.")
+
+
+def _too_many() -> Refused:
+    most = f"at most {WAITING:,}, of {HELD:,} bytes together"
+    return Refused(HTTPStatus.SERVICE_UNAVAILABLE, f"Too many requests wait, {most}; try again in a second.")
+
+
+def app(model: Model, worker: Executor) -> Starlette:
+    """What answers the requests to `model`, which runs in the one thread of `worker`."""
+    about = model.deployment.model_dump(mode="json", include={"name", "version", "variant", "sha256"})
+    intake = Intake()
+
+    async def health(request: Request) -> Response:
+        _check_host(request)
+        return JSONResponse(about)
+
+    async def invocations(request: Request) -> Response:
+        pieces = request.stream()
+        try:
+            _check_host(request)
+            _check_type(request)
+            async with intake.body(request, pieces) as body:
+                answer = await asyncio.get_running_loop().run_in_executor(worker, _answer, model, body)
+        except Refused:
+            await _discard(request, pieces)
+            raise
+        return Response(answer, media_type="application/json")
+
+    return Starlette(
+        routes=[
+            Route("/health", health),
+            Route("/ping", health),
+            Route("/invocations", invocations, methods=["POST"]),
+        ],
+        exception_handlers={
+            Refused: _refused,
+            HTTPException: _unknown,
+            ClientDisconnect: _unheard,
+            Exception: _failed,
+        },
+    )
+
+
+def _answer(model: Model, body: bytearray) -> bytes:
+    try:
+        return to_json(model.answer(model.read(body)))
+    except MemoryError:
+        raise Refused(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "This machine's memory is too small for that; send fewer images."
+        ) from None
+
+
+def _check_host(request: Request) -> None:
+    """Let no page in a browser reach us under a name of its own."""
+    if request.headers.get("host", "").partition(":")[0] not in HOSTS:
+        raise Refused(HTTPStatus.FORBIDDEN, f"Ask for {' or '.join(HOSTS)}.")
+
+
+def _check_type(request: Request) -> None:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send application/json.")
+
+
+async def _discard(request: Request, pieces: AsyncIterator[bytes]) -> None:
+    """Read what is left of a request: most clients listen only after they have said everything."""
+
+    async def rest() -> None:
+        size = 0
+        async for piece in pieces:
+            size += len(piece)
+            if size > DISCARDED:
+                return
+
+    if int(request.headers.get("content-length", 0)) <= DISCARDED:
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(rest(), IMPATIENCE)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return _told(error.status, str(error), HEADERS.get(error.status))
+
+
+async def _unknown(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _told(HTTPStatus(error.status_code), "There are GET /health and POST /invocations.", error.headers)
+
+
+async def _unheard(*_: object) -> Response:
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
+
+
+async def _failed(*_: object) -> Response:
+    return _told(HTTPStatus.INTERNAL_SERVER_ERROR, "This is a fault of the server; its log has more.")
+
+
+def _told(status: HTTPStatus, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
+    return JSONResponse({"error_code": status.name, "message": sentence}, status, headers)

@@ -1,0 +1,68 @@
+"""`octavo doctor`: what killed processes can leave behind, and its cure."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from octavo.project.errors import OctavoError
+from octavo.project.files import dvc_rwlock
+from octavo_mlflow.tracking import connection, local_store
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong, a sentence, and what mends it."""
+
+    sentence: str
+    mend: Callable[[], object]
+
+
+@click.command()
+@click.option("--mend", is_flag=True, help="Mend what is found.")
+def doctor(mend: bool) -> None:
+    """Look for what killed processes leave behind, and mend it if asked."""
+    found = list(_findings())
+    for finding in found:
+        click.echo(finding.sentence)
+        if mend:
+            finding.mend()
+    if mend:
+        found = list(_findings())
+    if found:
+        raise OctavoError(
+            "It could not be mended: is another process at work? Try again when that has ended."
+            if mend
+            else "To mend it: octavo doctor --mend."
+        )
+    click.echo("Mended." if mend else "Nothing is broken: DVC's lock, MLflow's database.")
+
+
+def _findings() -> Iterator[Finding]:
+    if dvc_rwlock.is_broken():
+        yield Finding(f"{dvc_rwlock.RECORD} cannot be read, and every dvc repro stops at it.", dvc_rwlock.mend)
+    connection.take_night_settings()
+    store = connection.uri()
+    path = Path(store.removeprefix(connection.SQLITE))
+    if store.startswith(connection.SQLITE) and path.exists() and _is_broken(path):
+        yield Finding(
+            f"{path} has not all of MLflow's tables, and holds nothing yet: MLflow cannot use it.",
+            lambda: local_store.ready(path),
+        )
+
+
+def _is_broken(path: Path) -> bool:
+    """Whether MLflow's database is half made.
+
+    Raises:
+        OctavoError: it is no database, or a damaged one, which may hold something.
+    """
+    try:
+        return local_store.is_broken(path)
+    except sqlite3.Error as error:
+        raise OctavoError(
+            f"{path} cannot be read as MLflow's database ({error}), and nothing here can mend it. Restore it from a "
+            "backup, or move it away and run dvc repro: then the models' history begins anew."
+        ) from None

@@ -1,0 +1,68 @@
+"""What DVC tracks: which content a path should have, by `dvc.lock` or a `.dvc` file, and which it has.
+
+Both files are read as they are. DVC itself is not imported: it takes longer than MLflow.
+"""
+
+import hashlib
+import json
+from configparser import ConfigParser, Error
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from octavo.project import git
+from octavo.project.files import atomic_write
+
+FOLDER = ".dir"
+"""Ends the digest of a folder, which is that of the list of its files."""
+
+
+def root(folder: Path) -> Path | None:
+    """The DVC project that `folder` is in, or None."""
+    return next((each for each in (folder, *folder.parents) if (each / ".dvc").is_dir()), None)
+
+
+def recorded(path: Path) -> str | None:
+    """The MD5 that the output at `path` was tracked with, or None where no `.dvc` file and no lock beside tracks it.
+
+    Raises:
+        OSError, yaml.YAMLError, KeyError, TypeError, ValueError: those files cannot be read.
+    """
+    path = path.absolute()
+    tracked = path.with_name(f"{path.name}.dvc")
+    if tracked.is_file():
+        outputs = git.read(tracked.read_bytes())["outs"]
+        return next((out.get("md5") for out in outputs if out["path"] == path.name), None)
+    lock = git.nearest_lock(path.parent)
+    return _locked(lock.read_bytes()).get(path.relative_to(lock.parent).as_posix()) if lock else None
+
+
+@lru_cache(maxsize=1)
+def _locked(content: bytes) -> dict[str, str]:
+    """Every output of the stages in that lock that has an MD5, by its path."""
+    stages: dict[str, Any] = git.stages(content)
+    return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", []) if "md5" in out}
+
+
+def found(path: Path) -> str:
+    """The MD5 that DVC would track the file or the folder at `path` with, of its present content.
+
+    That of a folder is of the list of its files as JSON, sorted by path (dvc-data, `Tree.digest`). Files that
+    `.dvcignore` leaves out are not left out here.
+    """
+    if path.is_file():
+        return atomic_write.digest(path, "md5")
+    inside = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+    listed = [{"md5": atomic_write.digest(inside[name], "md5"), "relpath": name} for name in sorted(inside)]
+    return hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + FOLDER
+
+
+def remote(project: Path) -> str | None:
+    """The URL of the project's default remote, or None."""
+    config = ConfigParser(interpolation=None)
+    try:
+        config.read(project / ".dvc" / "config", encoding="utf-8")
+        name = config.get("core", "remote", fallback=None)
+        return config.get(f"'remote \"{name}\"'", "url", fallback=None)
+    except (Error, UnicodeDecodeError):
+        return None

@@ -1,0 +1,1 @@
+"""Promotions trigger deployments. Imports registry and what lies below it."""

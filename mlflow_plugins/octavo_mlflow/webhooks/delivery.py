@@ -1,0 +1,75 @@
+"""MLflow's webhook deliveries: what came from MLflow just now, and what did not.
+
+MLflow signs a delivery as `v1,base64(HMAC-SHA256(secret, "{delivery id}.{timestamp}.{body}"))`, with the three headers
+below (`mlflow.webhooks.delivery`, after https://www.standardwebhooks.com).
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Any
+
+from mlflow.webhooks.constants import (
+    WEBHOOK_DELIVERY_ID_HEADER,
+    WEBHOOK_SIGNATURE_HEADER,
+    WEBHOOK_SIGNATURE_VERSION,
+    WEBHOOK_TIMESTAMP_HEADER,
+)
+
+from octavo.project.files import json_file
+
+FRESH = 300.0
+"""Seconds by which a delivery may be older, or newer, than this machine's clock says."""
+
+
+class Refused(Exception):
+    """A delivery that is not acted upon, and the HTTP status that says so."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> str:
+    """The id of a delivery that was signed with `secret` within the last minutes.
+
+    Args:
+        headers: of the request; names in lower case, or a mapping that does not care.
+        body: as received.
+        secret: shared with MLflow.
+        now: seconds since 1970.
+
+    Raises:
+        Refused: 401 where it was not signed so, 400 where that was too long ago.
+    """
+    delivery, timestamp, given = (
+        headers.get(name.lower(), "")
+        for name in (WEBHOOK_DELIVERY_ID_HEADER, WEBHOOK_TIMESTAMP_HEADER, WEBHOOK_SIGNATURE_HEADER)
+    )
+    version, _, encoded = given.partition(",")
+    try:
+        signature = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        signature = b""
+    signed = f"{delivery}.{timestamp}.".encode() + body
+    right = hmac.compare_digest(hmac.new(secret.encode(), signed, hashlib.sha256).digest(), signature)
+    if not right or version != WEBHOOK_SIGNATURE_VERSION or not delivery:
+        raise Refused(401, "the signature is not that of the secret")
+    if not timestamp.isdecimal() or abs(now - int(timestamp)) > FRESH:
+        raise Refused(400, "the timestamp is not of the last minutes")
+    return delivery
+
+
+def event(body: bytes) -> dict[str, Any]:
+    """The event that a verified delivery tells of.
+
+    Raises:
+        Refused: 400 where it is none.
+    """
+    try:
+        told = json_file.parse(body)
+        return {"event": f"{told['entity']}.{told['action']}", **told["data"]}
+    except (ValueError, TypeError, KeyError):
+        raise Refused(400, "the body is not an event") from None

@@ -1,1 +1,0 @@
-"""Figures as geometry, one a file; `pipeline.drawing` draws them as SVG."""

@@ -1,0 +1,103 @@
+"""Latency: all variants in one process, each interleaved with the baseline, so that noise hits both alike.
+
+In every round each variant runs a block of calls beside a block of the baseline's, in an order drawn anew. The
+ratio of the two blocks' medians is one sample; the ratio reported is their median, and its interval comes from order
+statistics, which assume no distribution (Conover, Practical Nonparametric Statistics, 3rd ed., section 3.2).
+"""
+
+import platform
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import cpuinfo
+import numpy as np
+from scipy.stats import quantile_test
+
+from octavo.backends.predictor import Predictor
+from octavo.backends.records import Latency
+from octavo.tasks.logits import fault
+
+BLOCK_SECONDS = 0.01
+MAX_CALLS = 100
+P99_SAMPLES = 299
+"""Calls below which no upper 95% bound on the 99th percentile exists: 0.99^299 < 0.05."""
+WARM_UP = 20
+INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "asimddp", "i8mm", "sve")
+RUNTIMES = ("onnxruntime", "ai-edge-litert", "numpy")
+
+
+def measure(
+    predictors: Mapping[str, Predictor], baseline: str, images: np.ndarray, batch: int, rounds: int, seed: int = 0
+) -> dict[str, Latency]:
+    """Latency of every predictor on batches of `batch` images, beside the one called `baseline`.
+
+    A call is what a user's call is: from images as the file takes them to logits in float32. So integers that a file
+    gives are turned into logits within the time; scaling bytes to floats, or rounding floats to the integers that a
+    file takes, is the caller's preparation in every format, and not counted.
+    """
+    generator = np.random.default_rng(seed)
+    stack = np.resize(images, (batch, *images.shape[1:]))
+    feeds = {name: np.ascontiguousarray(predict.feed(stack)) for name, predict in predictors.items()}
+    calls = {name: _calls_a_block(predict, feeds[name]) for name, predict in predictors.items()}
+    blocks: dict[str, list[np.ndarray]] = {name: [] for name in predictors}
+    ratios: dict[str, list[float]] = {name: [] for name in predictors}
+    for _ in range(rounds):
+        for name in generator.permutation(list(predictors)):
+            pair = {}
+            for role in generator.permutation(["variant", "baseline"]):
+                runner = name if role == "variant" else baseline
+                pair[role] = _block(predictors[runner], feeds[runner], calls[runner])
+            blocks[name].append(pair["variant"])
+            ratios[name].append(float(np.median(pair["variant"]) / np.median(pair["baseline"])))
+    return {name: _summary(np.concatenate(blocks[name]), np.array(ratios[name])) for name in predictors}
+
+
+def sound(predictors: Mapping[str, Predictor], images: np.ndarray) -> tuple[dict[str, Predictor], dict[str, str]]:
+    """Those that give finite logits for every image, and why each of the others is not worth timing, as a sentence."""
+    found = {name: fault(predict(images), name) for name, predict in predictors.items()}
+    refused = {name: sentence for name, sentence in found.items() if sentence}
+    return {name: predict for name, predict in predictors.items() if name not in refused}, refused
+
+
+def describe_machine() -> dict[str, Any]:
+    """What a latency depends on: CPU, instruction sets, operating system and runtime versions."""
+    cpu = cpuinfo.get_cpu_info()
+    return {
+        "cpu": cpu.get("brand_raw", platform.processor()),
+        "cores": cpu.get("count"),
+        "instruction_sets": [name for name in INSTRUCTION_SETS if name in cpu.get("flags", [])],
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in RUNTIMES},
+    }
+
+
+def _calls_a_block(predict: Predictor, feed: np.ndarray) -> int:
+    warm = _block(predict, feed, WARM_UP)
+    return int(np.clip(BLOCK_SECONDS / np.median(warm), 1, MAX_CALLS))
+
+
+def _block(predict: Predictor, feed: np.ndarray, calls: int) -> np.ndarray:
+    """Seconds of each of `calls` calls, after one that is not counted."""
+    predict.run(feed)
+    times = np.empty(calls)
+    for call in range(calls):
+        start = time.perf_counter()
+        predict.run(feed)
+        times[call] = time.perf_counter() - start
+    return times
+
+
+def _summary(seconds: np.ndarray, ratios: np.ndarray) -> Latency:
+    p50, p90, p99 = np.percentile(seconds * 1e6, (50, 90, 99))
+    interval = quantile_test(ratios, p=0.5).confidence_interval(0.95)
+    return Latency(
+        n=len(seconds),
+        p50_us=round(float(p50), 2),
+        p90_us=round(float(p90), 2),
+        p99_us=round(float(p99), 2) if len(seconds) >= P99_SAMPLES else None,
+        ratio=round(float(np.median(ratios)), 4),
+        ratio_ci95=(round(float(interval.low), 4), round(float(interval.high), 4)),
+    )

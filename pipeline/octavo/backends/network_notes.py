@@ -1,0 +1,67 @@
+"""What else there is to know of a network, kept in its folder: remarks for its scorecards, or why it was not made.
+
+`refused.json` stands in the place of weights or of exported files: it is `{"reason": "…"}`, in whole sentences.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from octavo.project.errors import ModelError
+from octavo.project.files import atomic_write, json_file
+
+REMARKS = "remarks.json"
+REFUSED = "refused.json"
+
+Kind = TypeVar("Kind")
+
+
+def write(folder: Path, remarks: Sequence[str]) -> None:
+    """Write the remarks on the exported network in `folder`, each a sentence; also where there are none.
+
+    A refusal that stood there is over.
+    """
+    (folder / REFUSED).unlink(missing_ok=True)
+    atomic_write.write_text(folder / REMARKS, json.dumps(list(remarks), indent=1, ensure_ascii=False) + "\n")
+
+
+def read(folder: Path) -> list[str]:
+    """The remarks on the exported network in `folder`; none where nobody wrote any.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
+    return _read(folder / REMARKS, list[str]) or []
+
+
+def refuse(folder: Path, reason: str) -> None:
+    """Let `reason` stand in `folder` instead of a network; whatever was there is removed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    atomic_write.write_text(folder / REFUSED, json.dumps({"reason": reason}, indent=1, ensure_ascii=False) + "\n")
+
+
+def refusal(folder: Path) -> str | None:
+    """Why there is no network in `folder`, or None where nobody refused it.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
+    found = _read(folder / REFUSED, _Refused)
+    return found.reason if found else None
+
+
+class _Refused(BaseModel):
+    reason: str
+
+
+def _read(path: Path, kind: type[Kind]) -> Kind | None:
+    try:
+        return json_file.read_record(path, kind)
+    except FileNotFoundError:
+        return None
+    except json_file.Unreadable as error:
+        raise ModelError(f"{path} is not what the stages train and export write ({error}). Run dvc repro.") from None

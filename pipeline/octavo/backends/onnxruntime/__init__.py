@@ -1,0 +1,1 @@
+"""onnxruntime: `.onnx` files and their sessions."""

@@ -1,0 +1,69 @@
+"""A graph in memory, run as it is: any of its values can be asked for.
+
+Its large weights are handed to onnxruntime one by one, beside the graph: a whole model goes there as bytes of protobuf,
+which would be two copies more, and holds no more than 2 GB.
+"""
+
+from collections.abc import Mapping, Sequence
+from threading import Timer
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as failures
+
+from octavo.backends.onnxruntime import exact_sums, integer_weights
+from octavo.onnx_graph import external_tensors, session_options
+from octavo.project.errors import ModelError
+
+PATIENCE = 60.0
+"""Seconds for one run: a loop in a file may turn for ever."""
+
+
+def open_probe(model: onnx.ModelProto, outputs: Sequence[str] = ()) -> onnxruntime.InferenceSession:
+    """A session on one thread, with the options that the model asks for, and exact sums where its file would have them.
+
+    Args:
+        model: left as it is, and no longer needed when the session is there.
+        outputs: the values to give, in this order; by default the model's own outputs.
+    """
+    bare, contents = external_tensors.detach(model)
+    if outputs:
+        known = {value.name: value for value in model.graph.output}
+        del bare.graph.output[:]
+        bare.graph.output.extend(known.get(name, onnx.ValueInfoProto(name=name)) for name in outputs)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    options.enable_cpu_mem_arena = False  # an arena never gives back what one batch has needed
+    asked = session_options.asked({item.key: item.value for item in model.metadata_props})
+    in_float = session_options.RUN_IN_FLOAT in asked
+    if exact_sums.cut_off_here() and integer_weights.can_be_cut_off(model, in_float):
+        asked[exact_sums.OPTION] = "1"
+        integer_weights.separate(bare.graph)
+    session_options.apply(options, asked)
+    weights = external_tensors.arrays(bare, contents)
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
+    options.add_external_initializers(list(weights), values)
+    return onnxruntime.InferenceSession(bare.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def run(session: onnxruntime.InferenceSession, outputs: Sequence[str], feeds: Mapping[str, np.ndarray]) -> list[Any]:
+    """Those outputs of the session for these inputs.
+
+    Raises:
+        ModelError: the run came to no end within a minute.
+    """
+    options = onnxruntime.RunOptions()
+    timer = Timer(PATIENCE, setattr, (options, "terminate", True))
+    timer.daemon = True
+    timer.start()
+    try:
+        return list(session.run(outputs, dict(feeds), options))
+    except failures.Fail:
+        if not options.terminate:
+            raise
+        raise ModelError(f"A run of the model came to no end within {PATIENCE:g} seconds: does it loop?") from None
+    finally:
+        timer.cancel()

@@ -1,0 +1,72 @@
+"""Brightness and contrast of images, in bins that stay comparable from one data set to the next."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from octavo.data.splits import PixelStatistics
+
+Histogram = Literal["brightness", "contrast"]
+Range = tuple[float, float]
+Measures = npt.NDArray[np.float64]
+BINS = 32
+CHUNK = 256
+"""Images measured at once, so that memory is bounded."""
+
+
+def pixel_range(arrays: Sequence[npt.NDArray[Any]]) -> Range:
+    """What the histograms of these arrays cover: 0..255 for uint8, for floats 0..b or -b..b, b a power of two.
+
+    Of all powers of two it is the smallest that holds every pixel, so that the range stays when data grow and the bins
+    of one range are whole bins of the next.
+    """
+    if all(array.dtype == np.uint8 for array in arrays):
+        return 0.0, 255.0
+    low, high = float(min(array.min() for array in arrays)), float(max(array.max() for array in arrays))
+    largest = max(-low, high)
+    bound = 2.0 ** math.ceil(math.log2(largest)) if largest > 0 else 1.0
+    return (0.0 if low >= 0 else -bound), bound
+
+
+def measure(images: npt.NDArray[Any], values: Range) -> PixelStatistics:
+    """Statistics of images (N, H, W) or (N, H, W, C), histograms over the range `values`."""
+    return summarize(*brightness_and_contrast(images), values)
+
+
+def brightness_and_contrast(images: npt.NDArray[Any]) -> tuple[Measures, Measures]:
+    """Mean and standard deviation of each image's pixels, (N,) both."""
+    rows = images.reshape(len(images), -1)
+    chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
+    means = [chunk.mean(axis=1, dtype=np.float64) for chunk in chunks]
+    deviations = [chunk.std(axis=1, dtype=np.float64) for chunk in chunks]
+    return np.concatenate(means), np.concatenate(deviations)
+
+
+def summarize(brightness: Measures, contrast: Measures, values: Range) -> PixelStatistics:
+    """Statistics of images of one size by what `brightness_and_contrast` found, histograms over the range `values`."""
+    return PixelStatistics(
+        mean=float(brightness.mean()),
+        std=math.sqrt(float((contrast**2).mean() + brightness.var())),
+        brightness=_histogram(brightness, histogram_range("brightness", values)),
+        contrast=_histogram(contrast, histogram_range("contrast", values)),
+    )
+
+
+def histogram_range(name: Histogram, values: Range) -> Range:
+    """What one histogram covers where pixels lie in the range `values`."""
+    low, high = values
+    return (low, high) if name == "brightness" else (0.0, (high - low) / 2)
+
+
+def middles(name: Histogram, values: Range, bins: int = BINS) -> Measures:
+    """(bins,) what stands for the images of each bin."""
+    edges = np.linspace(*histogram_range(name, values), bins + 1)
+    return (edges[1:] + edges[:-1]) / 2
+
+
+def _histogram(measured: Measures, span: Range) -> tuple[int, ...]:
+    """Counts in `BINS` equal bins; what rounding puts outside is counted in the outermost."""
+    return tuple(np.histogram(np.clip(measured, *span), BINS, span)[0].tolist())

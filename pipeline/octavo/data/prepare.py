@@ -1,0 +1,164 @@
+"""The making of the data set: read, checked, split, described and written as plain arrays."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from octavo.data import newcomers, sources, split_assignment
+from octavo.data.duplicates import pixel_digests
+from octavo.data.image_statistics import measure, pixel_range
+from octavo.data.partition import DISJOINT, Partition, partition
+from octavo.data.sources.raw import Files, Raw, sha256
+from octavo.data.split_assignment import Digests
+from octavo.data.splits import Duplicates, LeftOut, Manifest, Split, SplitRecord, digest_of
+from octavo.project.errors import DataError
+from octavo.project.files import npy_file
+from octavo.project.params import Data
+
+NAMED = 3
+"""Of the files that are left out, so many of each kind are named."""
+
+
+def prepare(data: Data, target: Path) -> Manifest:
+    """Read the source, check and split it, and replace `target`'s splits and `manifest.json` by it.
+
+    Raises:
+        DataError: the data cannot be used; nothing has been written then.
+        ServiceUnavailable: the source has to be downloaded and cannot be.
+    """
+    raw = sources.load(data)
+    train, test, classes = check(raw)
+    parts = partition(train, test, classes, data, raw.files, raw.published)
+    manifest = describe(parts, classes, data, own_test=test is not None, files=raw.files)
+    _replace(target, parts, manifest)
+    return manifest
+
+
+def check(raw: Raw) -> tuple[Split, Split | None, list[str]]:
+    """The source's arrays in the types of a `Split`, and its class names.
+
+    Raises:
+        DataError: wrong rank, lengths, dtype or values, or an empty class.
+    """
+    train = _check_arrays("train", *raw.train, n_classes=len(raw.classes) if raw.classes else None)
+    classes = list(raw.classes or map(str, range(train.labels.max() + 1)))
+    if len(classes) < 2:
+        raise DataError(f"All images are of class '{classes[0]}'. A classifier needs two classes or more: add another.")
+    _require_every_class("train", train.labels, classes, "Add some, or renumber the labels without it.")
+    if raw.test is None:
+        return train, None, classes
+    test = _check_arrays("test", *raw.test, n_classes=len(classes))
+    _require_every_class("test", test.labels, classes, "Add some.")
+    if (test.images.shape[1:], test.images.dtype) != (train.images.shape[1:], train.images.dtype):
+        raise DataError(
+            f"Test images are {test.images.dtype} {test.images.shape[1:]}, those of train {train.images.dtype} "
+            f"{train.images.shape[1:]}. Both must be alike: convert one of them."
+        )
+    return train, test, classes
+
+
+def describe(
+    parts: Partition, classes: Sequence[str], data: Data, own_test: bool = False, files: Files | None = None
+) -> Manifest:
+    """The manifest of finished splits: what is in them, how they came about, and the digest that names them."""
+    splits = parts.splits
+    values = pixel_range([splits[name].images for name in DISJOINT])
+    records = {
+        name: SplitRecord(
+            n=len(part.labels),
+            counts=dict(zip(classes, np.bincount(part.labels, minlength=len(classes)).tolist(), strict=True)),
+            images_sha256=sha256(part.images),
+            labels_sha256=sha256(part.labels),
+            pixels=measure(part.images, values),
+        )
+        for name, part in splits.items()
+    }
+    prints = {name: pixel_digests(splits[name].images) for name in DISJOINT}
+    return Manifest(
+        source=data.source,
+        seed=data.seed,
+        image_shape=splits["train"].images.shape[1:],
+        dtype=str(splits["train"].images.dtype),
+        classes=list(classes),
+        splits=records,
+        own_test=own_test,
+        pixel_range=values,
+        duplicates=Duplicates(
+            within={name: len(own) - len(np.unique(own)) for name, own in prints.items()},
+            across={f"{a}/{b}": int(np.isin(prints[b], prints[a]).sum()) for a, b in combinations(DISJOINT, 2)},
+            dropped=parts.dropped,
+            two_labels=_two_labels(prints, splits),
+        ),
+        split_rule=split_assignment.BY_FILE if files else split_assignment.BY_PIXELS,
+        test_share=None if own_test else data.test,
+        left_out={
+            kind: LeftOut(n=len(names), names=names[:NAMED])
+            for kind, names in (files.left_out.items() if files else ())
+        },
+        changed=dict(files.changed) if files else {},
+        digest=digest_of(records),
+    )
+
+
+def _two_labels(prints: Mapping[str, Digests], splits: Mapping[str, Split]) -> int:
+    """Images whose pixels stand under another label, too."""
+    digests = np.concatenate([prints[name] for name in DISJOINT])
+    labels = np.concatenate([splits[name].labels for name in DISJOINT])
+    which = np.unique(digests, return_inverse=True)[1]
+    lowest, highest = np.full(len(labels), labels.max()), np.full(len(labels), -1)
+    np.minimum.at(lowest, which, labels)
+    np.maximum.at(highest, which, labels)
+    return int((lowest[which] != highest[which]).sum())
+
+
+def _check_arrays(part: str, images: npt.NDArray[Any], labels: npt.NDArray[Any], n_classes: int | None) -> Split:
+    if images.ndim not in (3, 4) or 0 in images.shape:
+        raise DataError(f"Images of {part} have shape {images.shape}. Give one or more, as (N, H, W) or (N, H, W, C).")
+    if labels.ndim != 1 or len(labels) != len(images):
+        raise DataError(
+            f"Labels of {part} have shape {labels.shape} for {len(images)} images. Give one an image, as (N,)."
+        )
+    if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
+        raise DataError(f"Images of {part} are {images.dtype}. Give uint8 in 0..255, or floats already scaled.")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(f"Labels of {part} are {labels.dtype}. Give integers, as with labels.astype('int64').")
+    if images.dtype != np.uint8:
+        with np.errstate(over="ignore"):
+            images = images.astype(np.float32)
+        if bad := int((~np.isfinite(images)).sum()):
+            raise DataError(f"{bad} pixels of {part} are NaN or infinite in float32. Repair or remove their images.")
+    if labels.min() < 0 or labels.max() >= (n_classes or len(labels)):
+        allowed = f"0 to {n_classes - 1}" if n_classes else "0 to the number of classes less one"
+        raise DataError(f"Labels of {part} run from {labels.min()} to {labels.max()}. Renumber them to {allowed}.")
+    return Split(np.ascontiguousarray(images), labels.astype(np.int64))
+
+
+def _require_every_class(part: str, labels: npt.NDArray[Any], classes: Sequence[str], remedy: str) -> None:
+    for absent in np.setdiff1d(np.arange(len(classes)), labels):
+        raise DataError(f"Class '{classes[absent]}' has no image in {part}. {remedy}")
+
+
+def _replace(target: Path, parts: Partition, manifest: Manifest) -> None:
+    """Write all beside, then swap; the manifest leaves first and arrives last, so it never names other arrays."""
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target, prefix=".") as scratch:
+        new, old = Path(scratch, "new"), Path(scratch, "old")
+        old.mkdir()
+        for name, part in parts.splits.items():
+            (new / name).mkdir(parents=True)
+            npy_file.write(new / name / "images.npy", part.images)
+            npy_file.write(new / name / "labels.npy", part.labels)
+            if name in parts.names:
+                newcomers.write_names(new / name, parts.names[name])
+        (new / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        names = [*parts.splits, "manifest.json"]
+        for name in reversed(names):
+            if (target / name).exists():
+                (target / name).rename(old / name)
+        for name in names:
+            (new / name).rename(target / name)

@@ -1,0 +1,187 @@
+"""A user's folder of images: one folder a class."""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from octavo.data.sources import image_file
+from octavo.data.sources.image_file import SUFFIXES, Picture
+from octavo.data.sources.raw import Array, Files, Raw
+from octavo.project.errors import DataError
+
+LITTER = {"desktop.ini", "ehthumbs.db", "thumbs.db"}
+"""What Windows leaves in folders: not looked at, like hidden files."""
+TO_RGB = "grey converted to RGB, because others are in colour"
+OUTSIDE, NO_SUFFIX = "outside the class folders", "without a suffix"
+SHOWN = 3
+"""So many files are named where a message is about more."""
+
+
+class Example(NamedTuple):
+    """An image file and its label; `part` is `train` or `test`, or `.` where the folder has no such parts."""
+
+    part: str
+    label: int
+    path: Path
+
+
+def read(root: Path, size: tuple[int, int] | None = None) -> Raw:
+    """A folder of class folders, or of `train/` and `test/` with class folders each.
+
+    Images are uint8 (N, H, W) where all files are grey, else (N, H, W, 3), upright as their EXIF says and resized to
+    `size` (height, width) if given. Classes are the sorted folder names. Files without an image's suffix, or outside
+    the class folders, are left out and counted. Hidden files are not looked at.
+
+    Raises:
+        DataError: no images, one that `image_file` refuses, different sizes without `size`, a link that leads outside,
+            a class folder with other files only, or a folder that cannot be read.
+    """
+    try:
+        return _read(root, size)
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or root} cannot be read: {error.strerror}. Make it readable, or move it away."
+        ) from None
+
+
+def _read(root: Path, size: tuple[int, int] | None) -> Raw:
+    parts = _parts(root)
+    classes = sorted({folder.name for part in parts for folder in _folders(root / part)})
+    _check_names(classes)
+    examples = [
+        Example(part, label, path)
+        for part in parts
+        for label, name in enumerate(classes)
+        for path in _image_files(root, root / part / name)
+    ]
+    if not examples:
+        raise DataError(
+            f"No images in {root}. data.path is a folder with one folder of images per class, "
+            "or with train/ and test/ which have one each."
+        )
+    paths = [example.path for example in examples]
+    pictures = _decode(paths, size)
+    images, labels = _stack(paths, pictures), np.array([example.label for example in examples])
+    n, names = sum(example.part != "test" for example in examples), tuple(_printable(path, root) for path in paths)
+    return Raw(
+        train=(images[:n], labels[:n]),
+        test=(images[n:], labels[n:]) if len(parts) == 2 else None,
+        classes=tuple(_printable(Path(name)) for name in classes),
+        files=Files(
+            digests=np.array([picture.digest for picture in pictures[:n]], "S16"),
+            train=names[:n],
+            test=names[n:],
+            left_out=_left_out(root, parts, set(paths)),
+            changed=_changed(pictures, in_colour=images.ndim == 4),
+        ),
+    )
+
+
+def _parts(root: Path) -> tuple[str, ...]:
+    if not ((root / "train").is_dir() and (root / "test").is_dir()):
+        return (".",)
+    if others := {folder.name for folder in _folders(root)} - {"train", "test"}:
+        raise DataError(
+            f"{root} holds {', '.join(sorted(others))} beside train/ and test/. "
+            "Only these two are read: move the others away, or into train/."
+        )
+    return "train", "test"
+
+
+def _check_names(classes: Sequence[str]) -> None:
+    """Two folders may bear one name once the bytes that are not UTF-8 are written as escapes."""
+    for name, count in Counter(_printable(Path(name)) for name in classes).items():
+        if count > 1:
+            raise DataError(f"{count} class folders are called {name}, one of them in bytes. Rename one.")
+
+
+def _visible(folder: Path) -> list[Path]:
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in found if not path.name.startswith(".") and path.name.lower() not in LITTER)
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in _visible(folder) if path.is_dir()]
+
+
+def _image_files(root: Path, folder: Path) -> list[Path]:
+    if nested := _folders(folder):
+        raise DataError(f"{nested[0]} is a folder inside a class folder. Class folders hold images only: move it away.")
+    files = _visible(folder)
+    images = [path for path in files if path.suffix.lower() in SUFFIXES]
+    if files and not images:
+        raise DataError(
+            f"No file in {folder} has the suffix of an image that can be read: {_some(path.name for path in files)}. "
+            f"Save its images with one of {' '.join(SUFFIXES)}."
+        )
+    for path in images:
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+            raise DataError(f"{path} leads outside {root}. Copy the image into the folder instead of linking to it.")
+    return images
+
+
+def _left_out(root: Path, parts: Sequence[str], taken: set[Path]) -> dict[str, tuple[str, ...]]:
+    """Kind -> names of the visible files that are no examples."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for top in dict.fromkeys([root, *(root / part for part in parts)]):
+        found[OUTSIDE] += [_printable(path, root) for path in _visible(top) if not path.is_dir()]
+    inside = (path for part in parts for folder in _folders(root / part) for path in _visible(folder))
+    for path in inside:
+        if path not in taken:
+            found[_printable(Path(path.suffix.lower())) if path.suffix else NO_SUFFIX] += [_printable(path, root)]
+    return {kind: tuple(names) for kind, names in sorted(found.items()) if names}
+
+
+def _decode(paths: Sequence[Path], size: tuple[int, int] | None) -> list[Picture]:
+    """All of the files; where some are refused, the first one's fault and the names of the others."""
+    decoded = [_picture_or_fault(path, size) for path in paths]
+    faults = {path: each for path, each in zip(paths, decoded, strict=True) if isinstance(each, DataError)}
+    if faults:
+        first, *others = faults
+        more = f" {len(others)} more cannot be used as they are: {_some(map(str, others))}." if others else ""
+        raise DataError(f"{faults[first]}{more}")
+    return [each for each in decoded if isinstance(each, Picture)]
+
+
+def _picture_or_fault(path: Path, size: tuple[int, int] | None) -> Picture | DataError:
+    try:
+        return image_file.read(path, size)
+    except DataError as error:
+        return error
+
+
+def _stack(paths: Sequence[Path], pictures: Sequence[Picture]) -> Array:
+    """(N, H, W), or (N, H, W, 3) where one image or more is in colour."""
+    first = pictures[0].pixels.shape
+    for path, picture in zip(paths, pictures, strict=True):
+        if (shape := picture.pixels.shape)[:2] != first[:2]:
+            raise DataError(
+                f"{path} has {shape[0]}x{shape[1]} pixels, {paths[0]} has {first[0]}x{first[1]}. "
+                "All must have one size: set data.image_size to [height, width] to resize them."
+            )
+    images = [picture.pixels for picture in pictures]
+    if any(image.ndim == 3 for image in images):
+        images = [image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2) for image in images]
+    return np.stack(images)
+
+
+def _changed(pictures: Sequence[Picture], in_colour: bool) -> dict[str, int]:
+    """How files were changed -> how many."""
+    found = Counter(change for picture in pictures for change in picture.changes)
+    found[TO_RGB] = sum(in_colour and picture.pixels.ndim == 2 for picture in pictures)
+    return {change: n for change, n in sorted(found.items()) if n}
+
+
+def _printable(path: Path, root: Path = Path()) -> str:
+    """A path below `root`; bytes in it that are not UTF-8 are written as escapes, for JSON cannot hold them."""
+    return path.relative_to(root).as_posix().encode("utf-8", "backslashreplace").decode()
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first few."""
+    listed = list(names)
+    return ", ".join(listed[:SHOWN]) + (f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else "")

@@ -1,0 +1,154 @@
+"""Arrays in an npz archive, which is a zip: what it declares is held together before any of it is unpacked."""
+
+import lzma
+import os
+import struct
+import zipfile
+import zlib
+from collections import Counter
+from pathlib import Path
+from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZIP_STORED, ZipFile, ZipInfo
+
+import numpy as np
+
+from octavo.data.sources.raw import NAMES, Array, Arrays, Raw, train_and_test
+from octavo.project.errors import DataError
+from octavo.project.files import atomic_write, npy_file
+from octavo.project.files.npy_file import Header
+
+METHODS = {ZIP_STORED: "stored", ZIP_DEFLATED: "deflate", ZIP_BZIP2: "bzip2", ZIP_LZMA: "LZMA"}
+ENCRYPTED = 1
+"""The bit of a member's flags."""
+CHUNK = 2**20
+"""Bytes that are unpacked at a time."""
+FAULTS = (
+    OSError, EOFError, MemoryError, NotImplementedError, RuntimeError, ValueError, OverflowError, LookupError,
+    struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+)  # fmt: skip
+"""What Python raises at a damaged archive; MemoryError where LZMA asks for a window of gigabytes."""
+
+
+def read(path: Path) -> Raw:
+    """A user's archive with `x_train`, `y_train`, `x_test` and `y_test`, as it is.
+
+    Raises:
+        DataError: no such file, not a whole npz, a missing array, or pickled objects.
+    """
+    if not path.exists():
+        raise DataError(f"No file {path}. data.path is an npz archive with {', '.join(NAMES)}.")
+    remedy = f"Write it with np.savez: {', '.join(NAMES)}, plain arrays only, no Python objects."
+    return train_and_test(arrays(path, remedy))
+
+
+def arrays(path: Path, remedy: str) -> Arrays:
+    """The arrays called `NAMES`; every failure's message ends with `remedy`.
+
+    Raises:
+        DataError: not a whole npz, a missing array, arrays that do not fit together or into this machine's memory, or
+            something else than numbers.
+    """
+    try:
+        with atomic_write.open_regular(path) as file, _opened(file) as archive:
+            members = _members(archive)
+            headers = {name: _header(archive, member) for name, member in members.items()}
+            _check(headers)
+            return {name: _array(archive, members[name], headers[name]) for name in NAMES}
+    except npy_file.Unreadable as error:
+        raise DataError(f"{path} {error}. {remedy}") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}. {remedy}") from None
+
+
+def _opened(file: object) -> ZipFile:
+    try:
+        return ZipFile(file)  # type: ignore[call-overload]
+    except FAULTS:
+        raise npy_file.Unreadable("is cut short or not an npz archive (a zip of arrays)") from None
+
+
+def _members(archive: ZipFile) -> dict[str, ZipInfo]:
+    """By name of `NAMES` what the archive says of the array.
+
+    Raises:
+        Unreadable: one is not there, is there twice, or is packed in a way that cannot be read.
+    """
+    found = Counter(info.filename for info in archive.infolist())
+    if missing := [name for name in NAMES if f"{name}.npy" not in found]:
+        others = ", ".join(sorted(name.removesuffix(".npy") for name in found)[:8]) or "nothing"
+        raise npy_file.Unreadable(f"has no {', '.join(missing)} (it has {others})")
+    for name in NAMES:
+        info = archive.getinfo(f"{name}.npy")
+        if found[info.filename] > 1:
+            raise npy_file.Unreadable(f"has {found[info.filename]} arrays called {name}")
+        if info.flag_bits & ENCRYPTED:
+            raise npy_file.Unreadable(f"cannot be read: {name} is encrypted")
+        if info.compress_type not in METHODS:
+            known = ", ".join(METHODS.values())
+            raise npy_file.Unreadable(
+                f"cannot be read: {name} is compressed by method {info.compress_type}, allowed are {known}"
+            )
+    return {name: archive.getinfo(f"{name}.npy") for name in NAMES}
+
+
+def _header(archive: ZipFile, member: ZipInfo) -> Header:
+    name = member.filename.removesuffix(".npy")
+    try:
+        with archive.open(member) as file:
+            header = npy_file.read_header(file)  # type: ignore[arg-type] # it is a binary stream
+    except npy_file.Unreadable as error:
+        raise npy_file.Unreadable(f"cannot be read: {name}: {error}") from None
+    except FAULTS as error:
+        raise npy_file.Unreadable(f"cannot be read: {name} is damaged ({_said(error)})") from None
+    if member.file_size != header.size:
+        raise npy_file.Unreadable(f"cannot be read: {name} has {member.file_size:,} bytes and declares {header.size:,}")
+    return header
+
+
+def _check(headers: dict[str, Header]) -> None:
+    """Hold the arrays to each other and to this machine's memory, by what they declare."""
+    for part in ("train", "test"):
+        images, labels = (headers[f"{kind}_{part}"].shape for kind in "xy")
+        if images[:1] != labels[:1] or not images:
+            raise npy_file.Unreadable(
+                f"has labels of {part} of shape {labels} for {images[0] if images else 0:,} images: give one an image"
+            )
+    (train, test) = (headers[f"x_{part}"] for part in ("train", "test"))
+    if train.shape[1:] != test.shape[1:]:
+        raise npy_file.Unreadable(
+            f"has images of shape {train.shape} in train and {test.shape} in test: they must be alike"
+        )
+    needed, memory = sum(header.size for header in headers.values()), _memory()
+    if needed > memory:
+        raise npy_file.Unreadable(f"unpacks to {needed:,} bytes, and this machine has {memory:,} of memory")
+
+
+def _memory() -> int:
+    """Bytes of this machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _array(archive: ZipFile, member: ZipInfo, header: Header) -> Array:
+    """The array, of which no more is unpacked than it declares; its checksum is held to the archive's."""
+    flat = np.empty(int(np.prod(header.shape, dtype=object)), header.dtype)
+    try:
+        with archive.open(member) as file:
+            npy_file.read_header(file)  # type: ignore[arg-type]
+            place = flat.view(np.uint8).data
+            while place:
+                place = place[_filled(file.read(min(CHUNK, len(place))), place) :]
+            file.read(1)  # at the end the checksum is compared
+    except FAULTS as error:
+        name = member.filename.removesuffix(".npy")
+        raise npy_file.Unreadable(f"cannot be read: {name} is damaged ({_said(error)})") from None
+    return header.shaped(flat)
+
+
+def _filled(chunk: bytes, place: memoryview) -> int:
+    if not chunk:
+        raise EOFError("it ends early")
+    place[: len(chunk)] = chunk
+    return len(chunk)
+
+
+def _said(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

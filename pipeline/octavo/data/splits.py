@@ -1,0 +1,150 @@
+"""The data as every later stage reads it: splits of plain arrays, and the manifest that names them."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from octavo.project.errors import DataError
+from octavo.project.files import json_file, npy_file
+from octavo.project.params import MIN_SQNR_DB
+from octavo.project.schema import Record
+
+
+@dataclass(frozen=True)
+class Split:
+    images: np.ndarray
+    """(N, H, W) or (N, H, W, C), uint8 in 0..255 or float32 as the network takes it."""
+    labels: np.ndarray
+    """(N,) int64, 0 to the number of classes less one."""
+
+    def take(self, which: npt.NDArray[Any]) -> "Split":
+        return Split(self.images[which], self.labels[which])
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What a recipe may look at: never the test split."""
+
+    calibration: np.ndarray
+    """Images as a split has them; `pixels` makes of a batch what the network takes."""
+    selection: Split
+    """For every choice made."""
+    min_sqnr_db: float = MIN_SQNR_DB
+    """Of the outputs: a file with less is refused, so a recipe need not choose it."""
+
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        return self.calibration, self.selection.images, self.selection.labels
+
+
+class PixelStatistics(Record):
+    """What drift can be judged by without the images; in the images' own unit, 0..255 for uint8."""
+
+    mean: float
+    """Over all pixels."""
+    std: float
+    brightness: tuple[int, ...]
+    """Images in each of equal bins of an image's mean pixel, over `Manifest.pixel_range`."""
+    contrast: tuple[int, ...]
+    """Images in each of equal bins of the standard deviation of an image's pixels, over 0 to half the range's width,
+    the largest there can be."""
+
+
+class SplitRecord(Record):
+    n: int
+    counts: dict[str, int]
+    """Images of each class, in label order."""
+    images_sha256: str
+    labels_sha256: str
+    pixels: PixelStatistics | None = None
+    """None in manifests from before these were measured."""
+
+
+class Duplicates(Record):
+    """Images with equal pixels, as the splits hold them."""
+
+    within: dict[str, int]
+    """Split -> its images that repeat an earlier one."""
+    across: dict[str, int]
+    """`a/b` -> images of split b that also stand in split a."""
+    two_labels: int = 0
+    """Images whose pixels stand under another label, too: of these no network can get all right."""
+    dropped: dict[str, int] = {}
+    """Split -> images that were taken out of it, since selection or test have their pixels."""
+
+
+class LeftOut(Record):
+    """Files of one kind that are no examples."""
+
+    n: int
+    names: tuple[str, ...]
+    """The first few."""
+
+
+class Manifest(Record):
+    source: str
+    seed: int
+    image_shape: tuple[int, ...]
+    dtype: str
+    classes: list[str]
+    splits: dict[str, SplitRecord]
+    own_test: bool = False
+    """The source has a test split of its own; else all splits were cut from one set of images."""
+    pixel_range: tuple[float, float] | None = None
+    """What the histograms of all splits cover; see `pixel_statistics.pixel_range`."""
+    duplicates: Duplicates
+    split_rule: int = 1
+    """By which rule of `membership` images were split; 1 in manifests from before there was another."""
+    test_share: float | None = None
+    """The share asked for as the test split; None where the source has its own, or it was not yet recorded."""
+    left_out: dict[str, LeftOut] = {}
+    """Kind -> files of the folder that are no examples."""
+    changed: dict[str, int] = {}
+    """How images were changed as they were read -> how many."""
+    digest: str
+    """sha256 over the splits' digests: one name for all of the data."""
+
+
+def digest_of(splits: Mapping[str, SplitRecord]) -> str:
+    """One name for all of the data: sha256 over the digests of their images and labels, in the order of `splits`."""
+    lines = (f"{name} {record.images_sha256} {record.labels_sha256}" for name, record in splits.items())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def load_split(folder: Path) -> Split:
+    """Read one split as `dataset.prepare` wrote it.
+
+    Raises:
+        DataError: `images.npy` or `labels.npy` is missing or damaged.
+    """
+    try:
+        paths = (folder / "images.npy", folder / "labels.npy")
+        images, labels = (npy_file.mapped(path) for path in paths)
+    except FileNotFoundError as error:
+        raise DataError(f"No {error.filename}. Run dvc repro prepare.") from None
+    except npy_file.Unreadable as error:
+        raise DataError(f"{folder} is damaged ({error}). Run dvc repro --force prepare.") from None
+    if images.ndim not in (3, 4) or labels.shape != images.shape[:1] or labels.dtype != np.int64:
+        raise DataError(
+            f"{folder} is damaged (images {images.dtype} {images.shape}, labels {labels.dtype} {labels.shape}). "
+            "Run dvc repro --force prepare."
+        )
+    return Split(images, labels)
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read `manifest.json`.
+
+    Raises:
+        DataError: it is missing or not a manifest.
+    """
+    try:
+        return json_file.read_record(path, Manifest)
+    except FileNotFoundError:
+        raise DataError(f"No {path}. Run dvc repro prepare.") from None
+    except json_file.Unreadable as error:
+        raise DataError(f"{path} is not a data manifest ({error}). Run dvc repro --force prepare.") from None

@@ -1,0 +1,144 @@
+"""Brings together what was measured, and where it came from: evaluations, benchmark, data, git and DVC."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import Field
+
+from octavo.backends import acceptance_record
+from octavo.backends.records import Latency, Refusal
+from octavo.evaluation import parity
+from octavo.evaluation.scorecard import Evaluation, Latencies, Lineage, Parity, Scorecard, Scorecards
+from octavo.project import paths
+from octavo.project.errors import ModelError
+from octavo.project.files import json_file, npy_file, yaml_file
+from octavo.project.git import digest, git_commit, lock_digest
+from octavo.project.params import PARAMS, VARIANT_NAME, Params
+from octavo.project.schema import Record
+
+__all__ = ["assemble", "digest"]
+
+MACHINE_DIGITS = 12
+"""Of the machine's digest: enough to tell two apart."""
+
+
+class Benchmark(Record):
+    """`benchmark.json`: latency by variant, then by batch size."""
+
+    machine: dict[str, Any]
+    models: dict[str, str]
+    """Variant -> sha256 of the file that was timed."""
+    threads: int
+    latency: dict[str, dict[str, Latency]]
+    refused: dict[str, str] = Field(default_factory=dict)
+    """Variant -> why it was not timed."""
+
+
+class Manifest(Record, extra="allow"):
+    """The data manifest, of which only the digest matters here."""
+
+    digest: str
+
+
+Recorded = TypeVar("Recorded", bound=Record)
+
+
+def assemble(params: Params) -> Scorecards:
+    """Every variant's scorecard, in the order of `params.yaml`.
+
+    Raises:
+        ModelError: a measurement is missing or unreadable, or another file was timed than was evaluated.
+    """
+    benchmark = _read(paths.BENCHMARK, Benchmark)
+    manifest = _read(paths.MANIFEST, Manifest)
+    lineage = Lineage(
+        git=git_commit(),
+        dvc_lock=lock_digest(),
+        data=manifest.digest,
+        params=digest(yaml_file.read(PARAMS)),
+    )
+    found = {name: _evaluated(name, benchmark) for name in params.variants}
+    measured = {name: each for name, each in found.items() if isinstance(each, Evaluation)}
+    cards = [_scorecard(name, measured, params, benchmark, lineage) for name in measured]
+    models = sorted((card.variant, card.model.sha256) for card in cards)
+    return Scorecards(
+        pipeline=digest({"models": models, "data": lineage.data, "params": lineage.params}),
+        machine=benchmark.machine,
+        data=manifest.model_dump(mode="json"),
+        scorecards=cards,
+        refused={name: each for name, each in found.items() if isinstance(each, Refusal)},
+    )
+
+
+def _evaluated(name: str, benchmark: Benchmark) -> Evaluation | Refusal:
+    """What `evaluate` wrote of one variant; a variant that was not timed is refused, too."""
+    if name in benchmark.refused:
+        return Refusal(cause="not finite", reason=benchmark.refused[name], remedy=acceptance_record.FINITE)
+    path = paths.card(name)
+    with suppress(FileNotFoundError, json_file.Unreadable):
+        return json_file.read_record(path, Refusal)
+    return _read(path, Evaluation)
+
+
+def _scorecard(
+    name: str, measured: Mapping[str, Evaluation], params: Params, benchmark: Benchmark, lineage: Lineage
+) -> Scorecard:
+    grammar = VARIANT_NAME.fullmatch(name)
+    assert grammar, f"params.yaml was read with a variant named '{name}'"
+    if name not in benchmark.latency:
+        raise ModelError(f"{paths.BENCHMARK} has no latency of '{name}'. Run dvc repro.")
+    evaluation = measured[name]
+    if benchmark.models.get(name) != evaluation.model.sha256:
+        raise ModelError(f"The file of '{name}' that was timed is not the one that was evaluated. Run dvc repro.")
+    variant = params.variant(name)
+    return Scorecard(
+        variant=name,
+        source=variant.source,
+        recipe=variant.recipe,
+        format=grammar["format"],
+        precision=grammar["precision"],
+        method=grammar["method"],
+        model=evaluation.model,
+        quality=evaluation.quality,
+        size=evaluation.size,
+        latency=Latencies(
+            threads=benchmark.threads,
+            batches=benchmark.latency[name],
+            machine=digest(benchmark.machine)[:MACHINE_DIGITS],
+        ),
+        proof=evaluation.proof,
+        acceptance=evaluation.acceptance,
+        parity=evaluation.parity | _beside_counterparts(name, measured, params),
+        interface=evaluation.interface,
+        layer_sqnr_db=evaluation.layer_sqnr_db,
+        lineage=lineage,
+        notes=evaluation.notes,
+    )
+
+
+def _beside_counterparts(name: str, measured: Mapping[str, Evaluation], params: Params) -> dict[str, Parity]:
+    others = [other for other in parity.counterparts(name, params.variants) if other in measured]
+    network = measured[name].parity.get("network")
+    if not others or network is None:
+        return {}
+    logits = _logits(name)
+    return {other: parity.compare(logits, _logits(other), network.step) for other in others}
+
+
+def _logits(name: str) -> np.ndarray:
+    try:
+        return npy_file.read(paths.logits(name))
+    except (FileNotFoundError, npy_file.Unreadable) as error:
+        raise ModelError(f"Cannot read {paths.logits(name)} ({error}). Run dvc repro.") from None
+
+
+def _read(path: Path, record: type[Recorded]) -> Recorded:
+    try:
+        return json_file.read_record(path, record)
+    except FileNotFoundError:
+        raise ModelError(f"No {path}. Run dvc repro.") from None
+    except json_file.Unreadable as error:
+        raise ModelError(f"{path} is not what its stage writes ({error}). Run dvc repro.") from None

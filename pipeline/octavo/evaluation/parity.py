@@ -1,0 +1,48 @@
+"""How near two models' logits are that should be equal: the links of the chain from fake quantization to INT8.
+
+A network trained quantization-aware exists three times: with fake quantization in float, as INT8 in ONNX and as INT8
+in LiteRT. Each should answer like the others. For Keras' own network stands the exported one, run in float: export
+checks it against Keras, and on MNIST's test images both choose the same class 10,000 times of 10,000.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from octavo.evaluation.scorecard import Parity
+from octavo.project.params import VARIANT_NAME, Variant
+from octavo.tasks.logits import choices
+
+
+def compare(logits: np.ndarray, reference: np.ndarray, step: float | None) -> Parity:
+    """Parity of `logits` with those of a reference, both float32 (N, classes) of the same images.
+
+    `step` is the scale of the integers that `logits` are, or None.
+
+    Raises:
+        NotFinite: a logit is NaN or infinite.
+    """
+    return Parity(
+        top1=int((choices(logits, "The variant") == choices(reference, "Its reference")).sum()),
+        n=len(logits),
+        identical=float((logits == reference).all(1).mean()),
+        largest=float(np.abs(logits - reference).max(initial=0) / (step or 1)),
+        step=step,
+    )
+
+
+def counterparts(name: str, variants: Mapping[str, Variant]) -> list[str]:
+    """Variants that are to answer like the one called `name`: the same learned ranges, in another format."""
+    if variants[name].source != "qat":
+        return []
+    return [
+        other
+        for other, variant in variants.items()
+        if variant.source == "qat" and other != name and _kind(other) == _kind(name)
+    ]
+
+
+def _kind(name: str) -> tuple[str, str | None]:
+    grammar = VARIANT_NAME.fullmatch(name)
+    assert grammar, f"params.yaml was read with a variant named '{name}'"
+    return grammar["precision"], grammar["method"]

@@ -1,0 +1,1 @@
+"""ONNX graphs: read, written and changed. Imports data and project."""

@@ -1,0 +1,1 @@
+"""Changes to a float ONNX graph that keep what it computes."""

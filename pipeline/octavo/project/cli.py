@@ -1,0 +1,80 @@
+"""The `octavo` command.
+
+Subcommands are entry points of the group `octavo.commands`, and only the one that was asked for is imported: a command
+that needs MLflow costs nothing to those that do not.
+"""
+
+import ast
+import sys
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from octavo.project import typed_text
+from octavo.project.errors import boundary
+
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """A group whose subcommands are found among the entry points and loaded when they are run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(entry_points(group="octavo.commands").names)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        for entry in entry_points(group="octavo.commands", name=cmd_name):
+            command = entry.load()
+            assert isinstance(command, click.Command), f"{entry.value} is not a click command"
+            return command
+        return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        known = self.list_commands(ctx)
+        if args[0] not in known and not ctx.resilient_parsing:
+            ctx.fail(f"Unknown command '{args[0]}'. Known: {', '.join(known)}.")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            entries = sorted(entry_points(group="octavo.commands"), key=lambda entry: entry.name)
+            formatter.write_dl([(entry.name, summary(entry)) for entry in entries])
+
+
+def summary(entry: EntryPoint) -> str:
+    """First line of the command's docstring, read from its source without running it."""
+    spec = find_spec(entry.module)
+    if spec is None or spec.origin is None:
+        return ""
+    for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and node.name == entry.attr:
+            return (ast.get_docstring(node) or "").partition("\n")[0]
+    return ""
+
+
+@click.command(cls=Commands)
+@click.version_option(package_name="octavo")
+def octavo() -> None:
+    """From a Keras model to a promoted INT8 model."""
+
+
+def main() -> None:
+    """Run the command line.
+
+    Raises:
+        SystemExit: 0 done, 1 the user's mistake, 2 refused by policy, 3 a service is out of reach.
+    """
+    with boundary():
+        for argument in sys.argv[1:]:
+            typed_text.check(argument, "An argument")
+        try:
+            sys.exit(octavo.main(prog_name="octavo", standalone_mode=False))
+        except click.ClickException as error:
+            error.show()
+            sys.exit(1)
+        except click.Abort:
+            sys.exit(INTERRUPTED)

@@ -1,0 +1,122 @@
+"""Arrays of numbers in NumPy's format: what a file declares is checked before any of it is read.
+
+Objects, which would be unpickled, and structures are never read.
+"""
+
+import math
+import os
+import tokenize
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib import format as npy
+
+from octavo.project.files import atomic_write
+
+READERS: dict[tuple[int, int], Callable[..., Any]] = {
+    (1, 0): npy.read_array_header_1_0,
+    (2, 0): npy.read_array_header_2_0,
+}
+"""Versions of the format. A third one is for names of structures."""
+KINDS = "biuf"
+"""Truth values, integers and floats."""
+DIMENSIONS = 8
+
+
+class Unreadable(ValueError):
+    """Why an array cannot be read, as part of a sentence."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What stands before the numbers."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    in_fortran_order: bool
+    start: int
+    """Bytes before the numbers."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole file."""
+        return self.start + math.prod(self.shape) * self.dtype.itemsize
+
+    def shaped(self, flat: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The array (its number of elements,) in its shape."""
+        return flat.reshape(self.shape, order="F" if self.in_fortran_order else "C")
+
+
+def read_header(file: BinaryIO) -> Header:
+    """The header at the start of `file`, and nothing more.
+
+    Raises:
+        Unreadable: it is none, or declares something else than numbers.
+    """
+    shape, in_fortran_order, dtype = _parts(file)
+    if dtype.kind not in KINDS or dtype.subdtype:
+        raise Unreadable(f"it holds {'Python objects' if dtype.hasobject else dtype}, allowed are plain numbers")
+    if len(shape) > DIMENSIONS or any(isinstance(size, bool) or not 0 <= size < 2**63 for size in shape):
+        raise Unreadable(f"it declares the shape {str(shape)[:60]}")
+    return Header(tuple(map(int, shape)), dtype, in_fortran_order, file.tell())
+
+
+def _parts(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    try:
+        version = npy.read_magic(file)
+        reader = READERS.get(version)
+        found = reader(file) if reader else None
+    except (ValueError, TypeError, LookupError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError):
+        raise Unreadable("it is not in NumPy's format, or its header is damaged") from None
+    if found is None:
+        raise Unreadable(f"it is in version {version[0]}.{version[1]} of NumPy's format, which is for structures")
+    return found
+
+
+def mapped(path: Path) -> npt.NDArray[Any]:
+    """The array in the npy file at `path`, mapped into memory read-only.
+
+    Raises:
+        FileNotFoundError: there is none.
+        Unreadable: it cannot be read, holds something else than numbers, or more or fewer bytes than it declares.
+    """
+    try:
+        with atomic_write.open_regular(path) as file:
+            return _mapped(file)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise Unreadable(f"{path.name}: {error.strerror or error}") from None
+    except Unreadable as error:
+        raise Unreadable(f"{path.name}: {error}") from None
+
+
+def _mapped(file: BinaryIO) -> npt.NDArray[Any]:
+    header, size = read_header(file), os.fstat(file.fileno()).st_size
+    if size != header.size:
+        raise Unreadable(f"it has {size:,} bytes and declares {header.size:,}")
+    if not math.prod(header.shape):
+        return np.empty(header.shape, header.dtype)
+    order: Any = "F" if header.in_fortran_order else "C"
+    return np.memmap(file, header.dtype, "r", header.start, header.shape, order)
+
+
+def read(path: Path) -> npt.NDArray[Any]:
+    """The array in the npy file at `path`, read whole. Raises as `mapped`."""
+    return np.array(mapped(path))
+
+
+def write(path: Path, array: npt.NDArray[Any]) -> None:
+    """Write an array as `np.save` does, whose errors do not say that the disk is full.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    array = np.ascontiguousarray(array)
+    with path.open("wb") as file:
+        npy.write_array_header_1_0(file, npy.header_data_from_array_1_0(array))
+        file.write(array.reshape(-1).view(np.uint8).data)

@@ -1,0 +1,39 @@
+"""A recorded verdict, found again from what it was judged by."""
+
+import math
+from collections.abc import Iterator
+
+from octavo.project.errors import OctavoError
+from octavo.project.files import json_file
+from octavo.promotion.audit_record import Move
+from octavo.promotion.contradictions import joined
+from octavo.promotion.decision import Reason
+from octavo.promotion.evidence import Grounds, faults, judge
+
+
+def differences(move: Move, text: str) -> Iterator[str]:
+    """Where `text`, JSON of `Grounds`, leads to another verdict than the record has, a clause each."""
+    try:
+        grounds = json_file.parse_record(text, Grounds)
+        wrong = list(faults(grounds))
+    except (json_file.Unreadable, OctavoError) as error:
+        yield f"what it was judged by cannot be read by this release of Octavo ({str(error).rstrip('.')})"
+        return
+    if wrong:
+        yield f"figures that it was judged by contradict each other: {joined(wrong)}"
+        return
+    again = judge(grounds).reasons
+    before = {reason.rule: reason for reason in move.reasons}
+    for reason in again:
+        if not _alike(before.pop(reason.rule, None), reason):
+            yield f"{reason.rule} is now {reason}"
+    yield from (f"{rule} is judged no more" for rule in before)
+
+
+def _alike(one: Reason | None, other: Reason) -> bool:
+    """Equal to what another release of a numerical library may compute otherwise."""
+    if one is None or one.code != other.code:
+        return False
+    if one.value is None or other.value is None:
+        return one.value is other.value
+    return math.isclose(one.value, other.value, rel_tol=1e-6, abs_tol=1e-9)

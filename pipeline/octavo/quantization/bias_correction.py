@@ -1,0 +1,65 @@
+"""Biases that make up for what quantization shifts each layer's mean output by.
+
+Source: M. Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction, ICCV 2019, section 4.2,
+empirical form.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from octavo.onnx_graph import qdq
+from octavo.onnx_graph.integer_ranges import Range
+from octavo.quantization import ptq
+from octavo.quantization.calibration import run
+
+MOST = 128
+"""Images that means are taken over: both networks see the same ones, so that their difference needs no more."""
+
+
+def correct(
+    model: onnx.ModelProto,
+    ranges: Mapping[str, Range],
+    images: np.ndarray,
+    left: Collection[str] = (),
+    per_channel: bool = True,
+) -> onnx.ModelProto:
+    """The float network with corrected biases.
+
+    Layer by layer, so that what one correction mends further down is not mended again.
+
+    Args:
+        model: float, as `preparation.prepare` leaves it.
+        ranges: of at least the activations that `quantizer.points` names.
+        images: float32 (N, ...); at most `MOST` of them are used, evenly spread.
+        left: outputs of layers that stay in float.
+        per_channel: a scale for each output channel of the weights, else one for all.
+    """
+    corrected = onnx.ModelProto()
+    corrected.CopyFrom(model)
+    makers, biases = qdq.producers(corrected), {tensor.name: tensor for tensor in corrected.graph.initializer}
+    layers = [name for name in ptq.layers(model) if name not in left and qdq.has_bias(makers[name])]
+    seen = images[:: -(-len(images) // MOST)]
+    wanted = _channel_means(model, layers, seen)
+    for layer in layers:
+        rounded = ptq.quantize(corrected, ranges, left, per_channel, keep_clips=True)
+        shift = wanted[layer] - _channel_means(rounded, [layer], seen)[layer]
+        bias = biases[makers[layer].input[qdq.BIAS_INPUT]]
+        bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + shift.astype(np.float32), bias.name))
+    return corrected
+
+
+def _channel_means(model: onnx.ModelProto, layers: Sequence[str], images: np.ndarray) -> dict[str, np.ndarray]:
+    """Mean of each layer's output, float64 (channels,), over all images and places."""
+    operators = {name: node.op_type for name, node in qdq.producers(model).items() if name in layers}
+    totals, counts = {name: np.zeros(1) for name in layers}, dict.fromkeys(layers, 0)
+    for values in run(model, layers, images):
+        for name, value in values.items():
+            output = value.astype(np.float64)
+            channels = output.shape[1]
+            rows = np.moveaxis(output, 1, -1) if operators[name] == "Conv" else output
+            totals[name] = totals[name] + rows.reshape(-1, channels).sum(0)
+            counts[name] += output.size // channels
+    return {name: totals[name] / counts[name] for name in layers}

@@ -1,0 +1,68 @@
+"""What the layers of a LiteRT file read, on average over images."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from octavo.backends.litert.tensors import write
+from octavo.backends.predictor import Quantization
+from octavo.data.input_encoding import pixels
+
+INPUT, BATCH = 0, 8
+
+
+def mean_inputs(model: schema.ModelT, operators: Sequence[schema.OperatorT], images: np.ndarray) -> list[np.ndarray]:
+    """Means of what the layers read over the images, float64 (1, ...); what comes after them is not run.
+
+    LiteRT's fast kernels do not take every network that is cut off: then it is run without.
+    """
+    if not operators:
+        return []
+    graph, wanted = model.subgraphs[0], [int(operator.inputs[INPUT]) for operator in operators]
+    kept = graph.operators, graph.outputs, model.signatureDefs
+    graph.operators = graph.operators[: max(map(graph.operators.index, operators))]
+    graph.outputs, model.signatureDefs = list(dict.fromkeys(wanted)), None
+    content = write(model)
+    graph.operators, graph.outputs, model.signatureDefs = kept
+    try:
+        means = _means(Interpreter(model_content=content), images)
+    except RuntimeError:
+        plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        means = _means(Interpreter(model_content=content, experimental_op_resolver_type=plain), images)
+    return [means[index] for index in wanted]
+
+
+def _means(interpreter: Interpreter, images: np.ndarray) -> dict[int, np.ndarray]:
+    """By tensor, the means of all that the file gives."""
+    totals: dict[int, np.ndarray] = defaultdict(lambda: np.zeros(1))
+    counts: Counter[int] = Counter()
+    for start in range(0, len(images), BATCH):
+        for index, output in _run(interpreter, images[start : start + BATCH]):
+            totals[index] = totals[index] + output.sum(0, dtype=np.float64)
+            counts[index] += len(output)
+    return {index: total[None] / counts[index] for index, total in totals.items()}
+
+
+def _run(interpreter: Interpreter, images: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Tensor and what it holds, as real numbers, of all that the file gives."""
+    (source,) = interpreter.get_input_details()
+    if tuple(source["shape"]) != images.shape:
+        interpreter.resize_tensor_input(source["index"], images.shape)
+    interpreter.allocate_tensors()
+    fed = pixels(images)
+    interpreter.set_tensor(
+        source["index"], fed if source["dtype"] == np.float32 else _quantization(source).integers(fed)
+    )
+    interpreter.invoke()
+    for target in interpreter.get_output_details():
+        found = interpreter.get_tensor(target["index"])
+        yield target["index"], found if found.dtype == np.float32 else _quantization(target).real(found)
+
+
+def _quantization(details: Mapping[str, Any]) -> Quantization:
+    scale, zero = details["quantization"]
+    return Quantization(np.dtype(details["dtype"]), float(scale), int(zero))

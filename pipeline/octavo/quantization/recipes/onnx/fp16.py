@@ -1,0 +1,55 @@
+"""Weights stored in FP16 and cast back when the model is loaded: half the file at FP32's speed.
+
+Computing in FP16 takes 1.0 to 1.7 times FP32's time on CPUs, since they convert around every kernel. FP16 holds
+magnitudes from 6e-5 to 65,504 with 11 bits. A constant that would leave that range stays in FP32: an epsilon of 1e-12
+would become 0, and the square root that it guards divide by 0.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from octavo.data.splits import Samples
+from octavo.onnx_graph import canonicalize, qdq
+from octavo.project.params import Model
+
+RANGE = np.finfo(np.float16)
+
+
+class Options(Model):
+    pass
+
+
+def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
+    model = canonicalize.load(exported / "model.onnx")
+    kernels = {
+        node.input[qdq.WEIGHT_INPUT]: qdq.OUTPUT_AXIS[node.op_type]
+        for node in model.graph.node
+        if node.op_type in qdq.OUTPUT_AXIS
+    }
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            values = numpy_helper.to_array(tensor)
+            if _fits(values, kernels.get(tensor.name)):
+                _store_as_fp16(model.graph, tensor, values)
+    canonicalize.save(model, target)
+
+
+def _fits(values: np.ndarray, axis: int | None) -> bool:
+    """Whether nothing that counts becomes 0, subnormal or infinite in FP16.
+
+    Of a layer's weights, whose output channels lie along `axis`, the largest of each channel counts: others are added
+    to it. Of all else each value counts.
+    """
+    sizes = np.abs(values)
+    if axis is not None and values.ndim > 1:
+        sizes = sizes.max(tuple(place for place in range(values.ndim) if place != axis % values.ndim))
+    return bool(((sizes == 0) | ((sizes >= RANGE.smallest_normal) & (sizes <= RANGE.max))).all())
+
+
+def _store_as_fp16(graph: onnx.GraphProto, tensor: onnx.TensorProto, values: np.ndarray) -> None:
+    name = tensor.name
+    tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}/fp16"))
+    graph.node.insert(0, helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))

@@ -1,0 +1,25 @@
+"""ONNX with int8 weights and float compute: a quarter of the file at FP32's speed, without calibration.
+
+For networks so small that integer kernels are slower than float ones. Runtimes turn the weights back into float once,
+while they load the file.
+"""
+
+from pathlib import Path
+
+from octavo.data.splits import Samples
+from octavo.onnx_graph import canonicalize, qdq
+from octavo.onnx_graph.rewrites import preparation
+from octavo.project.params import Model
+
+
+class Options(Model):
+    per_channel: bool = True
+
+
+def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
+    model = canonicalize.load(exported / "model.onnx")
+    preparation.prepare(model)
+    qdq.store_for_float(
+        model, qdq.OUTPUT_AXIS, lambda weights, axis: qdq.nearest(weights, axis if options.per_channel else None)
+    )
+    canonicalize.save(model, target)

@@ -1,0 +1,89 @@
+"""`octavo compare`: the variants table on a terminal, as JSON or as Markdown."""
+
+import json
+import sys
+from collections.abc import Sequence
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from octavo.evaluation.scorecard import load_scorecards
+from octavo.project import paths
+from octavo.promotion.decision import Decision, load_decision
+from octavo.reporting.variants_table import HEADERS, Line, cells, findings, gains, refused, table, warnings
+
+STYLES = {"pass": "green", "fail": "red", "underpowered": "yellow", "refused": "red", "baseline": "dim"}
+UNBOUNDED = 1000
+"""Columns that no table needs."""
+
+
+@click.command()
+@click.option("--json", "form", flag_value="json", help="Print JSON, with every figure unrounded.")
+@click.option("--markdown", "form", flag_value="markdown", help="Print a Markdown table.")
+def command(form: str | None) -> None:
+    """Show every variant's accuracy, size, latency and verdict."""
+    scorecards, decision = load_scorecards(paths.SCORECARDS), load_decision(paths.DECISION)
+    rows = [*table(scorecards, decision), *refused(scorecards)]
+    if form == "json":
+        click.echo(as_json(rows, decision))
+    elif form == "markdown":
+        click.echo("\n\n".join([as_markdown(rows), *warnings(decision)]))
+    else:
+        show(rows, decision)
+
+
+def as_json(rows: Sequence[Line], decision: Decision) -> str:
+    """The winner, the baseline, how it compares with the majority class, and the rows, unrounded."""
+    found = decision.model_dump(mode="json", include={"winner", "baseline", "majority"})
+    return json.dumps(found | {"variants": [row.model_dump(mode="json") for row in rows]}, indent=2)
+
+
+def as_markdown(rows: Sequence[Line]) -> str:
+    """A Markdown table, figures to the right and the winner in bold."""
+    rule = ["---" if _is_text(column) else "---:" for column in range(len(HEADERS))]
+    lines = [HEADERS, rule, *(_bold(cells(row)) if row.winner else cells(row) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def show(rows: Sequence[Line], decision: Decision) -> None:
+    """Print the table to stdout; a terminal too narrow for intervals and reasons gets the figures alone."""
+    full = _view(rows, HEADERS, [cells(row) for row in rows], gap=2)
+    needed = Console(width=UNBOUNDED).measure(full).maximum
+    fits = not sys.stdout.isatty() or Console().width >= needed
+    console = Console(width=needed if fits else None, highlight=False)
+    if fits:
+        console.print(full)
+        brackets = "In brackets the bounds that are judged: accuracy by the lower, latency by the upper."
+    else:
+        stacked = [header.replace(" ", "\n") for header in HEADERS]
+        console.print(_view(rows, stacked, [_figures(row) for row in rows], gap=1))
+        brackets = f"Bounds: {needed} columns."
+    notes = [f"Baseline {decision.baseline}. Latency at batch 1. {brackets}", *gains(rows), *findings(rows)]
+    console.print("\n" + "\n".join([*notes, *warnings(decision), _outcome(decision)]))
+
+
+def _view(rows: Sequence[Line], headers: Sequence[str], texts: Sequence[Sequence[str]], gap: int) -> Table:
+    view = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, gap - 1, 0, 0))
+    for column, header in enumerate(headers):
+        view.add_column(header, justify="left" if _is_text(column) else "right", no_wrap=True)
+    for row, text in zip(rows, texts, strict=True):
+        view.add_row(*text, style="bold green" if row.winner else STYLES[row.verdict])
+    return view
+
+
+def _figures(row: Line) -> list[str]:
+    return [*(text.partition(" [")[0] for text in cells(row)[:-1]), row.verdict]
+
+
+def _outcome(decision: Decision) -> str:
+    return f"Winner {decision.winner}." if decision.winner else "No variant meets the policy."
+
+
+def _is_text(column: int) -> bool:
+    return HEADERS[column] in ("variant", "verdict")
+
+
+def _bold(texts: Sequence[str]) -> list[str]:
+    return [f"**{text}**" if text else "" for text in texts]

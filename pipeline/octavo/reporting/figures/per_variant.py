@@ -1,0 +1,28 @@
+"""The pictures of one variant, each an SVG file: where it errs, what its layers lose, and where it stands."""
+
+from octavo.evaluation.scorecard import Scorecard, Scorecards
+from octavo.reporting.figures.bars import bars
+from octavo.reporting.figures.confusion import confusion
+from octavo.reporting.figures.scatter import scatter
+from octavo.reporting.figures.svg import alone
+
+CLASSES = 100
+"""With more than these a confusion matrix is no longer read, and there is no picture of it."""
+FULL_DB = 60.0
+"""Of the longest bar: ten bits, more than INT8 gives."""
+NO_NOISE_DB = 200.0
+
+
+def pictures(card: Scorecard, scorecards: Scorecards) -> dict[str, bytes]:
+    """SVG by file name; the same inputs give the same bytes.
+
+    `confusion.svg` up to a hundred classes, `layer_error.svg` where it was measured, and `tradeoff.svg`: accuracy,
+    latency and size of all variants, this one with a ring.
+    """
+    drawn = {}
+    if len(scorecards.classes) <= CLASSES:
+        drawn["confusion.svg"] = alone("confusion_plot", confusion(card.quality.confusion, scorecards.classes))
+    if card.layer_sqnr_db:
+        drawn["layer_error.svg"] = alone("layer_plot", bars(card.layer_sqnr_db, FULL_DB), NO_NOISE_DB)
+    drawn["tradeoff.svg"] = alone("scatter_plot", scatter(scorecards), card.variant)
+    return {name: text.encode() for name, text in drawn.items()}

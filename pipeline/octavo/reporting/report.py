@@ -1,0 +1,130 @@
+"""The results of one `dvc repro`, written for people and for tools: JSON, metrics, plot data and one page."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from octavo.backends.records import Acceptance
+from octavo.evaluation.scorecard import Scorecards
+from octavo.project import paths
+from octavo.project.errors import ModelError
+from octavo.project.files import atomic_write
+from octavo.project.files.atomic_write import write_text
+from octavo.promotion.decision import Decision
+from octavo.reporting import variants_table
+from octavo.reporting.figures.curves import History, curves
+from octavo.reporting.figures.intervals import intervals
+from octavo.reporting.figures.scatter import scatter
+from octavo.reporting.figures.svg import templates
+
+HEATMAP_CLASSES = 25
+"""With more classes than this a confusion matrix is no longer read; the page leaves it out."""
+
+
+def write(
+    scorecards: Scorecards, decision: Decision, trainings: Mapping[str, Path], searches: Mapping[str, Path]
+) -> None:
+    """Write every file of the report, each whole or not at all; the same inputs give the same bytes.
+
+    `trainings` names the CSV of each training, `searches` that of each variant's trials; what is not there is left out.
+    """
+    histories = {network: _history(path) for network, path in trainings.items() if path.exists()}
+    trials = {variant: _rows(path) for variant, path in searches.items() if path.exists()}
+    written = {
+        paths.SCORECARDS: scorecards.model_dump_json(by_alias=True, indent=2),
+        paths.DECISION: decision.model_dump_json(indent=2),
+        paths.METRICS: json.dumps(metrics(scorecards), indent=2),
+        paths.TRADEOFF: tradeoff(scorecards),
+        paths.REPORT: page(scorecards, decision, histories, trials),
+    }
+    for path, text in written.items():
+        write_text(path, text.rstrip("\n") + "\n")
+
+
+def metrics(scorecards: Scorecards) -> dict[str, dict[str, float]]:
+    """The figures that `dvc metrics show` and `diff` print, by variant; one that is refused has `refused` 1."""
+    measured = {
+        card.variant: {
+            "accuracy": card.quality.top1,
+            "size_bytes": card.size.file_bytes,
+            "latency_us": card.latency.batches["1"].p50_us,
+            "size_ratio": card.size.ratio,
+            "latency_ratio": card.latency.batches["1"].ratio,
+            "agreement": card.quality.vs_baseline.agreement,
+        }
+        | _sqnr(card.acceptance)
+        for card in scorecards.scorecards
+    }
+    return measured | {name: {"refused": 1} | _sqnr(each.acceptance) for name, each in scorecards.refused.items()}
+
+
+def _sqnr(acceptance: Acceptance | None) -> dict[str, float]:
+    return {"sqnr_db": acceptance.sqnr_db} if acceptance else {}
+
+
+def tradeoff(scorecards: Scorecards) -> str:
+    """CSV behind the plot of accuracy against latency, of the variants that have a model."""
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow(("variant", "format", "accuracy", "latency_us", "size_bytes"))
+    for card in scorecards.scorecards:
+        latency = card.latency.batches["1"].p50_us
+        rows.writerow((card.variant, card.format, card.quality.top1, latency, card.size.file_bytes))
+    return out.getvalue()
+
+
+def page(
+    scorecards: Scorecards,
+    decision: Decision,
+    histories: Mapping[str, History],
+    trials: Mapping[str, Sequence[Mapping[str, str]]],
+) -> str:
+    """The report as one HTML page that refers to nothing outside itself."""
+    rows = variants_table.table(scorecards, decision)
+    refused = variants_table.refused(scorecards)
+    return (
+        templates()
+        .get_template("report.html.j2")
+        .render(
+            scorecards=scorecards,
+            decision=decision,
+            headers=variants_table.HEADERS,
+            warnings=variants_table.warnings(decision),
+            notes=[*variants_table.gains(rows), *variants_table.findings([*rows, *refused])],
+            rows=[(row, variants_table.cells(row)) for row in rows],
+            refused=[(line, variants_table.cells(line)) for line in refused],
+            winner=next((row for row in rows if row.winner), None),
+            outputs=variants_table.outputs,
+            data=_data(scorecards),
+            classes=scorecards.classes,
+            heatmap_classes=HEATMAP_CLASSES,
+            scatter=scatter(scorecards),
+            intervals=intervals(scorecards, decision),
+            curves=curves(histories),
+            trials=trials,
+        )
+    )
+
+
+def _data(scorecards: Scorecards) -> dict[str, Any]:
+    """What is known of the data, but for the histograms that nights are judged by."""
+    splits = scorecards.data.get("splits", {})
+    shown = {name: {key: value for key, value in split.items() if key != "pixels"} for name, split in splits.items()}
+    return scorecards.data | ({"splits": shown} if shown else {})
+
+
+def _history(path: Path) -> History:
+    try:
+        return [{name: float(value) for name, value in row.items() if value} for row in _rows(path)]
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"{path} is not what training writes ({error}). Run dvc repro.") from None
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    try:
+        return list(csv.DictReader(io.StringIO(atomic_write.content(path).decode("utf-8"), newline="")))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ModelError(f"{path} is not the table that its stage writes ({error}). Run dvc repro.") from None

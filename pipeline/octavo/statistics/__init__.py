@@ -1,0 +1,1 @@
+"""Tests and intervals. Imports no other room."""

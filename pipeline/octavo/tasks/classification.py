@@ -1,0 +1,99 @@
+"""Classification: each example has one right class, and the largest logit is the answer."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix
+
+from octavo.data.splits import Split
+from octavo.project.schema import Interval, Record
+from octavo.statistics.paired_proportions import score_interval
+from octavo.tasks.logits import choices
+
+
+class Paired(Record):
+    """One variant against a reference, image by image."""
+
+    delta: float
+    """Top-1 of the variant minus top-1 of the reference."""
+    ci: Interval
+    broke: int
+    """Images only the reference got right."""
+    fixed: int
+    """Images only the variant got right."""
+    agreement: float
+    """Share of images with the same top-1 class."""
+    per_class: dict[str, tuple[int, int, int]] = {}
+    """Class -> of its images, how many broke, how many were fixed, how many there are; empty where not counted."""
+
+
+class Quality(Record):
+    top1: float
+    n: int
+    ci95: Interval
+    per_class_recall: list[float]
+    confusion: list[list[int]]
+    """Rows are the actual class, columns the predicted one."""
+    vs_baseline: Paired
+    vs_control: Paired | None = None
+    """Of a quantization-aware variant: beside the float network that trained on for just as long."""
+
+
+def judge(
+    test: Split,
+    variant: np.ndarray,
+    baseline: np.ndarray,
+    control: np.ndarray | None = None,
+    classes: Sequence[str] | None = None,
+) -> Quality:
+    """Quality of the logits `variant` over `test`, paired with those of the baseline and, where given, the control.
+
+    All logits are (N, classes), in the order of `test`; `classes` names them, by number if not given.
+
+    Raises:
+        NotFinite: a logit is NaN or infinite.
+    """
+    predicted = choices(variant, "The variant")
+    right = predicted == test.labels
+    confusion = confusion_matrix(test.labels, predicted, labels=range(variant.shape[1]))
+    interval = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
+    return Quality(
+        top1=float(right.mean()),
+        n=len(right),
+        ci95=(float(interval.low), float(interval.high)),
+        per_class_recall=[float(row[label] / row.sum()) for label, row in enumerate(confusion)],
+        confusion=confusion.tolist(),
+        vs_baseline=pair(test.labels, variant, baseline, classes),
+        vs_control=None if control is None else pair(test.labels, variant, control, classes),
+    )
+
+
+def pair(
+    labels: np.ndarray, variant: np.ndarray, reference: np.ndarray, classes: Sequence[str] | None = None
+) -> Paired:
+    """One variant against a reference over the same images, in all and class by class.
+
+    Args:
+        labels: (N,) the actual classes, 0 to the number of classes less one.
+        variant: (N, classes) logits.
+        reference: (N, classes) logits.
+        classes: their names in label order; by default their numbers.
+
+    Raises:
+        NotFinite: a logit is NaN or infinite.
+    """
+    predicted, expected = choices(variant, "The variant"), choices(reference, "The reference")
+    right, reference_right = predicted == labels, expected == labels
+    broke, fixed = reference_right & ~right, right & ~reference_right
+    names = classes or [str(label) for label in range(variant.shape[1])]
+    counts = (np.bincount(labels[which], minlength=len(names)).tolist() for which in (broke, fixed, slice(None)))
+    lost, won = int(broke.sum()), int(fixed.sum())
+    return Paired(
+        delta=(won - lost) / len(labels),
+        ci=score_interval(lost, won, len(labels)),
+        broke=lost,
+        fixed=won,
+        agreement=float((predicted == expected).mean()),
+        per_class=dict(zip(names, zip(*counts, strict=True), strict=True)),
+    )

@@ -1,0 +1,96 @@
+"""Keras to the two exchange formats that every recipe starts from: checked ONNX, and a SavedModel of constants.
+
+Both come from one frozen graph, and both have the same bytes in every run. Past 2 GB, where protobuf ends, ONNX keeps
+its weights in `model.onnx.data`, and there is no SavedModel. A network trained with fake
+quantization keeps it in both: as QuantizeLinear/DequantizeLinear on activations in ONNX, as FakeQuant nodes
+in the SavedModel.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import tf_keras as keras
+
+from octavo.backends.onnxruntime import session as onnx_runtime
+from octavo.onnx_graph import canonicalize, session_options
+from octavo.onnx_graph.external_tensors import Content
+from octavo.project import foreign_code
+from octavo.project.errors import ModelError
+from octavo.project.files import atomic_write
+from octavo.training.conversion import to_onnx
+from octavo.training.frozen_graph import Frozen, freeze, has_loops, saved_model, unrolled
+
+TOLERANCE = {"float": 1e-4, "fake-quantized": 0.05}
+"""Largest error of ONNX logits, relative to Keras' (both as root mean square), that is rounding. Where values are
+fake-quantized, a rounding error decides now and then which of two steps a value falls on: that was 0.002 on MNIST and
+0.014 on a deep network. A layer converted wrongly is off by far more."""
+NUDGE = np.float32(1 - 1e-5)
+"""What images are multiplied by, to see what a fake-quantized network makes of rounding errors itself: an autoencoder
+with a narrow middle was off by 0.06, since pixels that lie between two steps fall on either."""
+OWN, MOST = 2.0, 0.3
+"""Allowed is so many times what the network makes of that, and no more than this."""
+
+
+def export(model: keras.Model, samples: np.ndarray, folder: Path) -> None:
+    """Write `model.onnx` and `saved_model/saved_model.pb` into `folder`.
+
+    Args:
+        model: from float32 images (N, H, W[, C]) to logits (N, classes).
+        samples: float32 images on which the ONNX file must give Keras' logits.
+
+    Raises:
+        ModelError: an operator cannot be converted, or the exported network does not compute what the Keras model does.
+    """
+    shape = samples.shape[1:]
+    with foreign_code.code(f"TensorFlow cannot trace network '{model.name}'", ModelError):
+        frozen = freeze(model, shape)
+        with unrolled(model):
+            steps = freeze(model, shape) if has_loops(frozen) else frozen
+    onnx_model = to_onnx(frozen, model.name)
+    kind = "fake-quantized" if any(node.op_type == "QuantizeLinear" for node in onnx_model.graph.node) else "float"
+    if kind == "fake-quantized":
+        session_options.ask(onnx_model, session_options.RUN_IN_FLOAT)  # else their float weights would be rounded anew
+        session_options.ask(onnx_model, session_options.AS_WRITTEN)
+    path = folder / "model.onnx"
+    kernels = {f"{name}:0": Content.of_array(kernel) for name, kernel in frozen.kernels.items()}
+    with foreign_code.code(f"The ONNX graph of network '{model.name}' is not valid", ModelError):
+        canonicalize.save(onnx_model, path, kernels)
+    _check(path, model, samples, kind)
+    _save_for_litert(steps, folder / "saved_model")
+
+
+def _save_for_litert(frozen: Frozen, folder: Path) -> None:
+    saved = saved_model(frozen)
+    if saved is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        print(f"{folder} is left out, and with it LiteRT: it would be larger than protobuf's 2 GB.", file=sys.stderr)
+        return
+    atomic_write.write_bytes(folder / "saved_model.pb", saved.SerializeToString(deterministic=True))
+
+
+def _check(path: Path, model: keras.Model, samples: np.ndarray, kind: str) -> None:
+    wanted = np.asarray(model(samples, training=False))
+    got = onnx_runtime.open_model(path)(samples)
+    if not np.isfinite(wanted).all():
+        raise ModelError(
+            f"Network '{model.name}' gives logits that are not finite on calibration images. Train it with a lower "
+            "learning_rate, or look for a division by zero in it."
+        )
+    error, size = _size(got - wanted), _size(wanted)
+    allowed = TOLERANCE[kind]
+    if kind == "fake-quantized" and error > allowed * size > 0:
+        own = _size(np.asarray(model(samples * NUDGE, training=False)) - wanted)
+        allowed = max(allowed, min(OWN * own / size, MOST))
+    if not error <= allowed * size:
+        raise ModelError(
+            f"{path} does not compute what network '{model.name}' does: its logits are off by {error:.2g}, where they "
+            f"are {size:.2g} (root mean square); allowed is {allowed:.2g} of that on {kind} networks. "
+            "Replace the layer that tf2onnx converts wrongly."
+        )
+
+
+def _size(values: np.ndarray) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.mean(np.square(values))))

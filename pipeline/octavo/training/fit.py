@@ -1,0 +1,129 @@
+"""Fit a network, byte for byte the same in every process, and keep its weights and its curve."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+import tf_keras as keras
+from rich.console import Console
+from rich.progress import Progress, TaskID
+
+from octavo.data.input_encoding import pixels
+from octavo.data.splits import Split
+from octavo.project import foreign_code
+from octavo.project.errors import ModelError
+from octavo.project.params import Fit
+
+
+def pin(seed: int, threads: int) -> None:
+    """Seed every generator and pin TensorFlow to deterministic kernels on `threads` threads.
+
+    Call before TensorFlow runs its first operation. Weights depend on the thread count, not on the machine's load.
+    """
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def fit(model: keras.Model, train: Split, selection: Split, budget: Fit, label: str) -> pd.DataFrame:
+    """Train `model` in place with Adam on sparse categorical cross-entropy from logits.
+
+    Training stops at a loss that is not finite.
+
+    Returns:
+        The curve: a row an epoch, columns `loss`, `accuracy`, `val_loss` and `val_accuracy` (on the selection split).
+
+    Raises:
+        ModelError: the network cannot be run, or a loss or a weight became NaN or infinite.
+    """
+    if budget.batch_size > len(train.labels):
+        print(
+            f"{label}: batch_size is {budget.batch_size:,}, and there are {len(train.labels):,} images to train on: "
+            "each epoch is one step.",
+            file=sys.stderr,
+        )
+    model.compile(
+        optimizer=keras.optimizers.Adam(budget.learning_rate),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    with foreign_code.code(f"Training '{label}' of network '{model.name}' fails", ModelError):
+        history = model.fit(
+            pixels(train.images),
+            train.labels,
+            batch_size=budget.batch_size,
+            epochs=budget.epochs,
+            validation_data=(pixels(selection.images), selection.labels),
+            callbacks=[_EpochBar(label)],
+            verbose=0,
+        )
+    curve = pd.DataFrame(history.history).rename_axis("epoch")
+    _refuse_what_diverged(model, curve, budget, label)
+    return curve
+
+
+def _refuse_what_diverged(model: keras.Model, curve: pd.DataFrame, budget: Fit, label: str) -> None:
+    broken = [weight.name for weight in model.weights if not np.isfinite(weight.numpy()).all()]
+    if broken or not np.isfinite(curve.iloc[-1]).all():
+        where = f"{len(broken)} of {len(model.weights)} weights" if broken else "the loss"
+        raise ModelError(
+            f"Training '{label}' diverged in epoch {len(curve)} of {budget.epochs}: {where} became NaN or infinite. "
+            f"Nothing is saved. Set a learning_rate below {budget.learning_rate:g} in params.yaml."
+        )
+
+
+def save(model: keras.Model, curve: pd.DataFrame, folder: Path) -> None:
+    """Write `weights.h5`, whose bytes do not change with the clock, and `curve.csv`, in the place of what was there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    model.save_weights(folder / "weights.h5")
+    curve.to_csv(folder / "curve.csv", float_format="%.6f")
+
+
+def restore(model: keras.Model, weights: Path) -> keras.Model:
+    """Load `weights` into `model`, which was built by the same code.
+
+    Raises:
+        ModelError: the file is missing or belongs to another network.
+    """
+    try:
+        model.load_weights(weights)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{weights} does not fit network '{model.name}': {error}. Run dvc repro.") from None
+    return model
+
+
+class _EpochBar(keras.callbacks.Callback):
+    """A progress bar on a terminal, one line at the end in a log."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__()
+        self._label = label
+        self._console = Console(stderr=True)
+        self._progress = Progress(console=self._console, disable=not self._console.is_terminal)
+        self._task = TaskID(0)
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        self._progress.start()
+        self._task = self._progress.add_task(self._label, total=self.params["epochs"] * self.params["steps"])
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self._progress.advance(self._task)
+        if not np.isfinite((logs or {}).get("loss", 0.0)):
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._accuracy = (logs or {})["val_accuracy"]
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        self._progress.stop()
+        if self.model.stop_training:
+            return
+        self._console.print(
+            f"{self._label}: {self.params['epochs']} epochs, accuracy {self._accuracy:.4f} on the selection split",
+            highlight=False,
+        )

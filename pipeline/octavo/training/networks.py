@@ -1,0 +1,158 @@
+"""Networks by name, or by `module:function` of the user's own.
+
+A builder takes the shape of one image and the number of classes and returns a Keras model from float32
+images (N, H, W) or (N, H, W, C) in 0..1 to logits (N, classes); a softmax or sigmoid at its end is taken off.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable
+from contextlib import suppress
+from types import ModuleType
+
+import tf_keras as keras
+from tf_keras import layers
+
+from octavo.project import foreign_code
+from octavo.project.errors import ParamsError
+from octavo.training import ending, fitness
+
+MOMENTUM = 0.9
+"""Of batch normalization's moving statistics: Keras' 0.99 still remembers its start after one epoch of MNIST."""
+
+Builder = Callable[[tuple[int, ...], int], keras.Model]
+
+
+def build(name: str, image_shape: tuple[int, ...], classes: int) -> keras.Model:
+    """Build the network called `name`, with freshly drawn weights; from images to logits, whatever it ends in.
+
+    Raises:
+        ParamsError: no such builder, it fails, or what it returns does not fit the data; names its file and line.
+    """
+    return build_as_written(name, image_shape, classes)[0]
+
+
+def build_as_written(name: str, image_shape: tuple[int, ...], classes: int) -> tuple[keras.Model, str | None]:
+    """Like `build`; also gives the `softmax` or `sigmoid` that was taken off, if the network as written ends in one."""
+    keras.backend.clear_session()
+    builder = _builder(name)
+    what = f"Network '{name}' cannot be built for images {image_shape} and {classes} classes"
+    with foreign_code.code(what):
+        model = builder(image_shape, classes)
+    fitness.admit_kind(model, name)
+    with foreign_code.code(what):
+        outputs = fitness.run(model, image_shape)
+    fitness.admit_weights(model, name)
+    fitness.admit_ends(model, name, image_shape, classes)
+    model, squashing = ending.take_off(model)
+    with foreign_code.code(what):
+        outputs = fitness.run(model, image_shape) if squashing else outputs
+    fitness.admit_outputs(outputs, name, classes)
+    return model, squashing
+
+
+def small_cnn(image_shape: tuple[int, ...], classes: int) -> keras.Model:
+    """One 3x3 convolution of 12 channels: 20,410 parameters on 28x28 images of 10 classes."""
+    return keras.Sequential(
+        [
+            *_with_channels(image_shape),
+            layers.Conv2D(12, 3, activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(classes),
+        ]
+    )
+
+
+def cnn4(image_shape: tuple[int, ...], classes: int) -> keras.Model:
+    """Four convolutions and two dense layers."""
+    return keras.Sequential(
+        [
+            *_with_channels(image_shape),
+            layers.Conv2D(32, 3, padding="same", activation="relu"),
+            layers.Conv2D(32, 3, padding="same", activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Conv2D(64, 3, padding="same", activation="relu"),
+            layers.Conv2D(64, 3, padding="same", activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(128, activation="relu"),
+            layers.Dense(classes),
+        ]
+    )
+
+
+def depthwise_cnn(image_shape: tuple[int, ...], classes: int) -> keras.Model:
+    """Depthwise-separable blocks with batch normalization and ReLU6, after MobileNet (arXiv:1704.04861)."""
+    inputs = layers.Input(image_shape)
+    hidden = _channels_last(inputs, image_shape)
+    hidden = _normalized(layers.Conv2D(16, 3, 2, padding="same", use_bias=False)(hidden), relu6=True)
+    for filters, stride in ((32, 1), (64, 2), (64, 1), (128, 2), (128, 1)):
+        hidden = _normalized(layers.DepthwiseConv2D(3, stride, padding="same", use_bias=False)(hidden), relu6=True)
+        hidden = _normalized(layers.Conv2D(filters, 1, use_bias=False)(hidden), relu6=True)
+    hidden = layers.GlobalAveragePooling2D()(hidden)
+    return keras.Model(inputs, layers.Dense(classes)(hidden))
+
+
+def resnet8(image_shape: tuple[int, ...], classes: int) -> keras.Model:
+    """Eight layers with residual connections, after ResNet (arXiv:1512.03385) as MLPerf Tiny has it."""
+    inputs = layers.Input(image_shape)
+    hidden = _channels_last(inputs, image_shape)
+    hidden = _normalized(layers.Conv2D(16, 3, padding="same")(hidden))
+    for filters, stride in ((16, 1), (32, 2), (64, 2)):
+        shortcut = hidden if stride == 1 else layers.Conv2D(filters, 1, stride, padding="same")(hidden)
+        hidden = _normalized(layers.Conv2D(filters, 3, stride, padding="same")(hidden))
+        hidden = layers.BatchNormalization(momentum=MOMENTUM)(layers.Conv2D(filters, 3, padding="same")(hidden))
+        hidden = layers.ReLU()(layers.Add()([shortcut, hidden]))
+    hidden = layers.GlobalAveragePooling2D()(hidden)
+    return keras.Model(inputs, layers.Dense(classes)(hidden))
+
+
+BUILDERS: dict[str, Builder] = {builder.__name__: builder for builder in (small_cnn, cnn4, depthwise_cnn, resnet8)}
+
+
+def _builder(name: str) -> Builder:
+    if name in BUILDERS:
+        return BUILDERS[name]
+    module, separator, function = name.partition(":")
+    if not separator:
+        raise ParamsError(f"Unknown network '{name}'. Known: {', '.join(BUILDERS)}, or module:function of your own.")
+    builder = getattr(_module(module, name), function, None)
+    if not callable(builder):
+        kind = "there is no such name" if builder is None else f"it is a {type(builder).__name__}"
+        raise ParamsError(
+            f"Network '{name}' cannot be imported: in {module}, '{function}' has to be a function, but {kind}."
+        )
+    with suppress(ValueError):  # some callables in C do not tell their arguments
+        try:
+            inspect.signature(builder).bind((), 0)
+        except TypeError as error:
+            raise ParamsError(
+                f"Network '{name}' takes other arguments ({error}); allowed is a function of the shape of one image "
+                "and the number of classes."
+            ) from None
+    return builder
+
+
+def _module(module: str, name: str) -> ModuleType:
+    what = f"Network '{name}' cannot be imported"
+    with foreign_code.code(what):
+        try:
+            return importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if not f"{module}.".startswith(f"{error.name}."):
+                raise
+            raise ParamsError(f"{what}: there is no module '{error.name}' here. Give module:function.") from None
+
+
+def _with_channels(image_shape: tuple[int, ...]) -> list[layers.Layer]:
+    reshape = [layers.Reshape((*image_shape, 1))] if len(image_shape) == 2 else []
+    return [layers.Input(image_shape), *reshape]
+
+
+def _channels_last(inputs: object, image_shape: tuple[int, ...]) -> object:
+    return layers.Reshape((*image_shape, 1))(inputs) if len(image_shape) == 2 else inputs
+
+
+def _normalized(hidden: object, relu6: bool = False) -> object:
+    return layers.ReLU(6.0 if relu6 else None)(layers.BatchNormalization(momentum=MOMENTUM)(hidden))

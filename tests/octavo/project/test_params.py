@@ -1,0 +1,139 @@
+"""`params.yaml`: what is asked for is possible, or refused in a sentence before anything runs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from octavo.project.errors import ParamsError
+from octavo.project.params import load_params
+
+TEXT = (Path(__file__).parents[3] / "params.yaml").read_text(encoding="utf-8")
+PATH = Path("params.yaml")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def ask(place: str, value: Any) -> None:
+    """Write the defaults with one value changed, `place` being its keys with dots between."""
+    params = yaml.safe_load(TEXT)
+    *sections, key = place.split(".")
+    section = params
+    for name in sections:
+        section = section[name]
+    section[key] = value
+    PATH.write_text(yaml.safe_dump(params, sort_keys=False))
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ("train.learning_rate", float("inf"), "finite number, got inf"),
+        ("train.learning_rate", float("nan"), "finite number, got nan"),
+        ("train.learning_rate", "nan", "finite number, got 'nan'"),
+        ("qat.learning_rate", 0, "greater than or equal to 0.000000001, got 0"),
+        ("train.learning_rate", 1e30, "less than or equal to 1, got 1e\\+30"),
+        ("train.epochs", True, "a number, got True"),
+        ("train.epochs", 10**9, "less than or equal to 100000, got 1000000000"),
+        ("train.epochs", 1.5, "valid integer"),
+        ("train.batch_size", 10**20, "less than or equal to 1000000"),
+        ("train.seed", -1, "greater than or equal to 0, got -1"),
+        ("train.seed", 2**40, "less than 4294967296, got 1099511627776"),
+        ("data.seed", 2**32, "less than 4294967296"),
+        ("train.threads", 10**9, "less than or equal to 1024, got 1000000000"),
+        ("benchmark.threads", 10**9, "less than or equal to 1024"),
+        ("train.network", "mine:", "module:function of your own, got 'mine:'"),
+        ("train.network", "nets/mine:build", "module:function of your own"),
+        ("benchmark.rounds", 10**9, "less than or equal to 10000"),
+        ("benchmark.batches", 1, "a list, got 1"),
+        ("benchmark.batches", "1", "a list, got '1'"),
+        ("benchmark.batches", [True, 64], r"numbers, got \[True, 64\]"),
+        ("benchmark.batches", [1, 10**12], "less than or equal to 4096"),
+        ("benchmark.batches", [1, 8, 8], "name each size once"),
+        ("data.image_size", [10**9, 28], "less than or equal to 8192"),
+        ("data.calibration", True, "a number, got True"),
+        ("data.test", float("nan"), "finite number"),
+        ("policy.max_accuracy_drop", float("nan"), "finite number"),
+        ("policy.max_size_ratio", float("inf"), "finite number"),
+        ("policy.max_latency_ratio", True, "a number, got True"),
+        ("policy.confidence", 1 - 1e-12, "less than or equal to 0.999999"),
+        ("policy.recall_drops", {"1": float("nan")}, "finite number"),
+        ("policy.prefer", "latency", "a list, got 'latency'"),
+        ("policy.prefer", [], "at least 1 item"),
+        ("registry.model", "", "1 to 200 characters"),
+        ("registry.model", "o'brien", "without / : and '"),
+        ("registry.experiment", "", "at least 1 character"),
+        ("nightly.keep", {"days": 10**12}, "less than or equal to 36500"),
+        ("nightly.fetch", "python fetch.py", "a list, got 'python fetch.py'"),
+        ("nightly.heartbeat", "file:///etc/passwd", "pattern"),
+        ("nightly.false_promotions", 0, "greater than or equal to 0.001"),
+        ("nightly.false_promotions", True, "a number"),
+        ("variants.onnx_fp32", 3, "a mapping, got 3"),
+    ],
+)
+def test_a_value_that_is_absurd_is_named_with_what_is_allowed(place: str, value: Any, said: str) -> None:
+    ask(place, value)
+    with pytest.raises(ParamsError, match=rf"^params.yaml: {place.partition('.')[0]}.*{said}") as raised:
+        load_params()
+    assert "\n" not in str(raised.value)
+    assert place.rpartition(".")[2] in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("train.learning_rate", "1e-3"),  # a string to YAML 1.1, a number to people
+        ("train.network", "networks.mine:build_2"),
+        ("train.epochs", 3.0),
+        ("policy.max_latency_ratio", 100),
+        ("benchmark.batches", [1]),
+        ("registry.model", "cats & dogs, 2nd"),
+        ("registry.experiment", "/Shared/octavo"),
+        ("data.calibration", 1),
+    ],
+)
+def test_a_value_that_people_write_is_taken(place: str, value: Any) -> None:
+    ask(place, value)
+    load_params()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "params.yaml is empty. It needs the sections data, train"),
+        (b"# nothing\n", "params.yaml is empty"),
+        (b"- data\n", "holds a list. It needs"),
+        (b"data", "holds a str. It needs"),
+        (b"data:\n\tsource: digits\n", "is not YAML: .*'\\\\t'.* line 2"),
+        (TEXT.encode() + b"\xff", "is not UTF-8: byte [0-9]+ is 0xff"),
+        (TEXT.encode() + b"\x00", "is not YAML: "),
+        (b"a: " + b"[" * 5000, "is not YAML: "),
+        (b"when: 2026-02-30", "is not YAML: "),
+        (TEXT.replace("epochs: 40", "epochs: 40\n  epochs: 4").encode(), "key 'epochs' stands twice, again in line 11"),
+        (TEXT.encode() + b"policy: {max_accuracy_drop: 0.5}\n", "key 'policy' stands twice"),
+        (TEXT.replace("options: {search: {}}", "options: {search: {}, search: {}}").encode(), "'search' stands twice"),
+    ],
+)
+def test_a_file_that_does_not_say_what_it_seems_to_is_refused(content: bytes, said: str) -> None:
+    PATH.write_bytes(content)
+    with pytest.raises(ParamsError, match=said) as raised:
+        load_params()
+    assert "\n" not in str(raised.value)
+
+
+def test_a_folder_and_no_file_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"No params.yaml in .* Run octavo in the project's root"):
+        load_params()
+    PATH.mkdir()
+    with pytest.raises(ParamsError, match=r"Cannot read params\.yaml: Is a directory"):
+        load_params()
+
+
+def test_an_anchor_and_a_merge_are_no_repetition() -> None:
+    text = TEXT.replace("train:\n", "train: &train\n").replace("qat: #", "qat:\n  <<: {epochs: 3, batch_size: 3}\n  #")
+    PATH.write_text(text)
+    assert load_params().qat.epochs == 20

@@ -1,0 +1,56 @@
+"""Training that goes wrong is told, and leaves nothing behind."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+from tf_keras import layers
+
+from octavo.data.splits import Split
+from octavo.project.errors import ModelError
+from octavo.project.params import Fit
+from octavo.training import fit
+
+pytestmark = pytest.mark.slow
+
+IMAGES = Split(np.random.default_rng(0).integers(0, 256, (64, 4, 4), dtype=np.uint8), np.arange(64) % 3)
+
+
+def network(*more: layers.Layer) -> keras.Model:
+    return keras.Sequential([layers.Input((4, 4)), layers.Flatten(), *more, layers.Dense(3)])
+
+
+def test_training_that_diverges_is_stopped_and_refused() -> None:
+    """Exponentials of exponentials: the first step is already too large."""
+    model = network(layers.Dense(8, activation="exponential"), layers.Dense(8, activation="exponential"))
+    budget = Fit.model_construct(epochs=50, batch_size=8, learning_rate=100.0)
+    with pytest.raises(
+        ModelError, match=r"Training 'train' diverged in epoch 1 of 50: .*Set a learning_rate below 100 "
+    ):
+        fit.fit(model, IMAGES, IMAGES, budget, "train")
+
+
+def test_weights_that_are_not_finite_are_refused_although_the_loss_is() -> None:
+    class Counting(layers.Layer):
+        def build(self, shape: object) -> None:
+            self.sums = self.add_weight("sums", trainable=False, initializer=keras.initializers.Constant(1e38))
+
+        def call(self, inputs: tf.Tensor) -> tf.Tensor:
+            self.sums.assign(self.sums * 10)
+            return inputs
+
+    with pytest.raises(ModelError, match="1 of 3 weights became NaN or infinite"):
+        fit.fit(network(Counting()), IMAGES, IMAGES, Fit(epochs=1, batch_size=8), "train")
+
+
+def test_a_layer_that_fails_in_training_is_told_with_its_line() -> None:
+    class Failing(layers.Layer):
+        def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+            if training:
+                raise RuntimeError("not like this")
+            return inputs
+
+    with pytest.raises(
+        ModelError, match=r"Training 'train' of network .* fails: .*test_fit\.py, line \d+: RuntimeError"
+    ):
+        fit.fit(network(Failing()), IMAGES, IMAGES, Fit(epochs=1, batch_size=8), "train")

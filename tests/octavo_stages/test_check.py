@@ -1,0 +1,77 @@
+"""The `check` stage: a variant that its recipe cannot make is told before anything is trained."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from octavo.project import paths
+from octavo_stages.check import main
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def ask(name: str, **fields: Any) -> None:
+    """One variant more than the baseline."""
+    params = yaml.safe_load(PARAMS.read_text())
+    params["variants"] = {"onnx_fp32": params["variants"]["onnx_fp32"], name: {"source": "fp32"} | fields}
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "said"),
+    [
+        ("onnx_int8_a", {"recipe": "nosuch"}, "Unknown recipe 'nosuch'. Known: litert_fp16, "),
+        ("onnx_int8_a", {"recipe": "litert_int8_static"}, "makes litert files, and the variant's name says onnx"),
+        ("litert_int8_a", {"recipe": "onnx_int8_static"}, "makes onnx files, and the variant's name says litert"),
+        ("onnx_int8_a", {"recipe": "onnx_int8_qat"}, "Recipe 'onnx_int8_qat' needs source 'qat', got 'fp32'"),
+        ("onnx_int8_a", {"recipe": "onnx_int8_static", "options": {"bits": 4}}, "bits: .*It knows: method, "),
+        (
+            "onnx_int8_a",
+            {"recipe": "onnx_int8_static", "options": {"method": "entropy"}},
+            "method: Unknown calibration method 'entropy'. Known: min_max, ",
+        ),
+        (
+            "onnx_int8_a",
+            {"recipe": "onnx_int8_static", "options": {"search": {"methods": ["min_max", "mean"]}}},
+            "search.methods: Unknown calibration method 'mean'",
+        ),
+        ("onnx_int8_a", {"recipe": "onnx_int8_static", "options": {"float_layers": [True]}}, "float_layers: .*numbers"),
+        (
+            "onnx_int8_a",
+            {"recipe": "onnx_int8_static", "options": {"search": {"seconds": float("nan")}}},
+            "finite number",
+        ),
+        ("onnx_int8_a", {"recipe": "onnx_int8_static", "options": {"search": {"workers": 10**9}}}, "equal to 256"),
+        pytest.param(
+            "litert_fp16", {"recipe": "litert_fp16", "options": {"bits": 4}}, "bits: ", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_what_a_recipe_cannot_make_ends_with_one_sentence_that_names_the_variant(
+    name: str, fields: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask(name, **fields)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"octavo: params.yaml: variant '{name}': ")
+    assert re.search(said, line)
+    assert not paths.OPTIONS_CHECKED.exists()
+
+
+def test_what_can_be_made_leaves_the_same_bytes_whatever_the_variants() -> None:
+    ask("onnx_int8_a", recipe="onnx_int8_static", options={"method": "min_max"})
+    main()
+    first = paths.OPTIONS_CHECKED.read_bytes()
+    ask("onnx_int8_qat", source="qat", recipe="onnx_int8_qat")
+    main()
+    assert paths.OPTIONS_CHECKED.read_bytes() == first
