@@ -9,16 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("pipeline", "stages", "mlflow_plugins")
+PACKAGES = {"octavo": "pipeline", "octavo_stages": "stages", "octavo_mlflow": "mlflow_plugins"}
+"""Each package, and the source root that it lies in."""
 
 
 def source_files() -> list[Path]:
     """Every first-party Python file, relative to `ROOT`."""
-    return sorted(file.relative_to(ROOT) for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
+    return sorted(file.relative_to(ROOT) for top in PACKAGES.values() for file in (ROOT / top).rglob("*.py"))
 
 
 def stage_names() -> list[str]:
-    return sorted(file.stem for file in (ROOT / "stages").glob("*.py") if file.stem != "__init__")
+    return sorted(file.stem for file in (ROOT / "stages/octavo_stages").glob("*.py") if file.stem != "__init__")
 
 
 def closure(root: Path, start: Path) -> set[Path]:
@@ -75,7 +76,7 @@ def _running_nodes(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def _dotted(file: Path) -> str:
-    parts = file.with_suffix("").parts
+    parts = file.with_suffix("").parts[1:]  # without the source root
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
@@ -85,7 +86,7 @@ def _modules(root: Path, name: str) -> Iterator[Path]:
     if parts[0] not in PACKAGES:
         return
     for length in range(1, len(parts) + 1):
-        path = Path(*parts[:length])
+        path = Path(PACKAGES[parts[0]], *parts[:length])
         candidates = (path / "__init__.py", path.with_name(path.name + ".py"))
         yield from (candidate for candidate in candidates if (root / candidate).is_file())
 

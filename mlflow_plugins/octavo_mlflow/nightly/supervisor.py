@@ -1,7 +1,7 @@
 """`octavo nightly`: one night, started, watched over and told of.
 
-The night itself is another process (`worker`), with everything that it starts in a process group of its own. So whatever happens to it, memory running out included, this one is there to end the rest, to write the record and
-to tell people. If this one dies, the other sees its input end, and ends with all that it started.
+The night itself is another process (`worker`), with everything that it starts in a process group of its own. So whatever
+happens to it, memory running out included, this one is there to end the rest, to write the record and to tell people. If this one dies, the other sees its input end, and ends with all that it started.
 """
 
 import os
