@@ -33,7 +33,7 @@ from octavo.data.input_encoding import pixels
 from octavo.data.splits import Split, load_split
 from octavo.evaluation import integer_coverage
 from octavo.project import errors
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 from octavo.quantization import recipes
 from octavo.tasks import classification
 

@@ -13,7 +13,7 @@ import pytest
 from octavo.data import sources
 from octavo.data.input_encoding import pixels
 from octavo.data.splits import Samples, Split
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 from tests import process, servers
 
 HEAVY = ("slow", "browser", "end_to_end")

@@ -37,8 +37,10 @@ from octavo.data import prepare, splits
 from octavo.data.sources import image_file, npz
 from octavo.evaluation import integer_coverage, scorecard
 from octavo.onnx_graph import canonicalize, file_io, structure
-from octavo.project import git, params
+from octavo.project import git
 from octavo.project.files import damage, json_file, npy_file, yaml_file
+from octavo.project.params.data import Data
+from octavo.project.params.params import load_params
 from octavo.promotion import audit_record, decision, evidence
 from octavo.promotion.evidence import Grounds, judge
 from octavo.quantization import clipping
@@ -216,7 +218,7 @@ def _arrays() -> list[bytes]:
 
 def _manifests() -> list[bytes]:
     with TemporaryDirectory() as folder:
-        return [prepare.prepare(params.Data(source="digits"), Path(folder)).model_dump_json(indent=2).encode()]
+        return [prepare.prepare(Data(source="digits"), Path(folder)).model_dump_json(indent=2).encode()]
 
 
 def _moves() -> list[bytes]:
@@ -229,7 +231,7 @@ def _moves() -> list[bytes]:
 
 
 def _decisions() -> list[bytes]:
-    policy = params.load_params(ROOT / "params.yaml").policy
+    policy = load_params(ROOT / "params.yaml").policy
     reason = decision.Reason(rule="accuracy", value=0.01, limit=0.02, code="accuracy_ok", interval=(0.0, 0.01))
     verdict = decision.Verdict(variant="onnx_int8", verdict="pass", reasons=(reason,))
     whole = decision.Decision(winner="onnx_int8", baseline="onnx_fp32", policy=policy, verdicts=(verdict,))
@@ -309,7 +311,7 @@ def _read_arrays(path: Path) -> None:
 
 def _grounds() -> list[bytes]:
     whole = scorecard.Scorecards.model_validate_json(_scorecards()[0])
-    policy = params.load_params(ROOT / "params.yaml").policy
+    policy = load_params(ROOT / "params.yaml").policy
     made = Grounds(
         variant="onnx_int8_static", baseline="onnx_fp32", policy=policy, scorecards=whole, same_answers=1.0, beside={}
     )
@@ -411,7 +413,7 @@ READERS = {
     "npz": Reader(_archives, npz.read, ".npz", (npz, npy_file)),
     "npy": Reader(_arrays, _read_arrays, ".npy", (npy_file,), (npy_file.Unreadable,)),
     "images": Reader(_images, image_file.read, ".img", (image_file,), mended=_with_checksums),
-    "params.yaml": Reader(_params, params.load_params, ".yaml", (yaml_file,), text=True),
+    "params.yaml": Reader(_params, load_params, ".yaml", (yaml_file,), text=True),
     "dvc.lock": Reader(
         _locks,
         lambda path: git.stages(path.read_bytes()),

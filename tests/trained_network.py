@@ -13,7 +13,8 @@ import numpy as np
 from octavo.data import sources
 from octavo.data.input_encoding import pixels
 from octavo.data.splits import Split
-from octavo.project.params import Data, Fit
+from octavo.project.params.data import Data
+from octavo.project.params.networks import Fit
 from octavo.training import export, fit, networks, qat
 
 BUDGETS = {"digits": Fit(epochs=4, batch_size=32), "mnist": Fit(epochs=1, batch_size=32)}

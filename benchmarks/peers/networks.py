@@ -9,7 +9,7 @@ from pathlib import Path
 
 from octavo.data.input_encoding import pixels
 from octavo.data.splits import load_manifest, load_split
-from octavo.project.params import Fit
+from octavo.project.params.networks import Fit
 from octavo.training import export, fit, networks, qat
 
 FLOAT = Fit(epochs=1, batch_size=32)

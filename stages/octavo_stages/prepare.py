@@ -7,7 +7,7 @@ from octavo.data import prepare
 from octavo.data.duplicates import JUDGES
 from octavo.data.splits import Manifest
 from octavo.project import errors, paths
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 
 
 @errors.boundary()

@@ -6,7 +6,7 @@ from octavo.backends import acceptance_record
 from octavo.data.splits import Samples, load_split
 from octavo.project import paths
 from octavo.project.errors import boundary
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 from octavo.quantization import recipes
 from octavo.quantization.acceptance import FileRefused
 

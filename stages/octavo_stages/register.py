@@ -5,7 +5,7 @@ import sys
 from octavo.evaluation.scorecard import load_scorecards
 from octavo.project import paths
 from octavo.project.errors import boundary
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 from octavo_mlflow.registration.register import register
 
 

@@ -5,7 +5,7 @@ import sys
 from octavo.evaluation import assembly
 from octavo.project import paths
 from octavo.project.errors import boundary
-from octavo.project.params import NETWORKS, load_params
+from octavo.project.params.params import load_params
 from octavo.promotion import gate
 from octavo.reporting import report, variants_table
 
@@ -15,9 +15,10 @@ def main() -> None:
     params = load_params()
     scorecards = assembly.assemble(params)
     decision = gate.decide(scorecards, params.policy, params.baseline)
-    curves = {name: paths.curve(name) for name in NETWORKS}
+    curves = {name: paths.curve(name) for name in (*params.networks, *params.finetuned)}
     trials = {name: paths.trials(name) for name in params.variants}
-    report.write(scorecards, decision, curves, trials)
+    parents = {name: network.parent for name, network in params.finetuned.items()}
+    report.write(scorecards, decision, curves, trials, parents)
     for warning in variants_table.warnings(decision):
         print(warning, file=sys.stderr)
 

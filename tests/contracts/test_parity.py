@@ -19,7 +19,7 @@ from octavo.data.input_encoding import pixels
 from octavo.data.splits import Samples, Split
 from octavo.evaluation import integer_coverage
 from octavo.evaluation.parity import compare
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 from octavo.quantization import recipes
 from tests import integer_reference as reference
 from tests.litert_parameters import with_litert_parameters

@@ -17,7 +17,7 @@ from octavo.data.splits import Samples
 from octavo.evaluation import integer_coverage
 from octavo.onnx_graph import canonicalize
 from octavo.project.errors import ModelError, ParamsError
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 from octavo.quantization import clipping, recipes
 from octavo.statistics.signal_to_noise import sqnr
 
@@ -183,7 +183,7 @@ def test_an_unknown_option_is_refused(name: str, exported: Path, samples: Sample
 def test_learned_ranges_that_are_not_there_are_missed(
     name: str, exported: Path, samples: Samples, tmp_path: Path
 ) -> None:
-    with pytest.raises(ModelError, match="needs source 'qat'"):
+    with pytest.raises(ModelError, match="needs a quantization-aware network"):
         recipes.quantize(name, exported / "fp32", tmp_path / "model.onnx", samples, {})
 
 

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 
 from octavo.evaluation.scorecard import load_scorecards
 from octavo.project import paths
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 from octavo_mlflow.mutex import lease, mutex
 from octavo_mlflow.registration import register
 

@@ -21,7 +21,8 @@ from octavo.data.partition import Partition
 from octavo.data.splits import Manifest, Split
 from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.project import paths
-from octavo.project.params import Data, Params, load_params
+from octavo.project.params.data import Data
+from octavo.project.params.params import Params, load_params
 from octavo.promotion import gate
 from octavo.tasks import classification
 from octavo_mlflow.registration.register import Registration, register

@@ -94,7 +94,9 @@ def test_a_path_that_the_source_does_not_read_is_a_mistake(project: Path, capsys
 def test_the_stage_starts_without_heavy_libraries(project: Path) -> None:
     write_params(project, source="digits")
     heavy = {"tensorflow", "tf_keras", "onnxruntime", "mlflow", "dvc"}
-    program = f"import sys; from stages import prepare; prepare.main(); sys.exit(str(sys.modules.keys() & {heavy}))"
+    program = (
+        f"import sys; from octavo_stages import prepare; prepare.main(); sys.exit(str(sys.modules.keys() & {heavy}))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program],
         env={"PYTHONPATH": str(PARAMS.parent)},

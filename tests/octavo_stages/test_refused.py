@@ -16,7 +16,7 @@ from octavo.data.splits import Samples
 from octavo.evaluation.scorecard import Scorecards, load_scorecards
 from octavo.onnx_graph import canonicalize
 from octavo.project import paths
-from octavo.project.params import Model
+from octavo.project.params.section import Model
 from octavo.quantization import recipes
 from octavo_stages import benchmark, evaluate, quantize, report
 from tests.octavo import onnx_graphs as graphs

@@ -7,7 +7,7 @@ import click
 from mlflow import MlflowClient
 
 from octavo.project.errors import AuditFailed, ModelError
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 from octavo.promotion import replay as promotion_replay
 from octavo.promotion.audit_record import Move
 from octavo_mlflow.audit import repair, soundness

@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from octavo.project.errors import ModelError
-from octavo.project.params import faults
+from octavo.project.params.section import faults
 from octavo_mlflow.evaluation import classifier_metrics
 from octavo_mlflow.evaluation.classifier_metrics import Measured
 from octavo_mlflow.flavors.raw_model import FLAVORS, Opened, fetched, open_raw

@@ -12,7 +12,7 @@ import yaml
 from octavo.project import git
 from octavo.project.errors import DataError, OctavoError, ServiceUnavailable
 from octavo.project.files import atomic_write
-from octavo.project.params import Params
+from octavo.project.params.params import Params
 from octavo_mlflow.nightly.dvc import dvc
 
 

@@ -11,7 +11,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from octavo.evaluation.scorecard import load_scorecards
 from octavo.project import git_tags, paths
-from octavo.project.params import Params
+from octavo.project.params.params import Params
 from octavo_mlflow.nightly.dvc import dvc
 from octavo_mlflow.promotion import request
 from octavo_mlflow.registry import aliases, standing, tags

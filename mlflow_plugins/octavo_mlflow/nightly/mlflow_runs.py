@@ -7,7 +7,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag, ViewType
 
-from octavo.project.params import Params
+from octavo.project.params.params import Params
 from octavo_mlflow.nightly import record
 from octavo_mlflow.nightly.record import Night
 from octavo_mlflow.tracking import connection

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 from octavo.project import paths
 from octavo.project.errors import ServiceUnavailable
 from octavo.project.files import atomic_write
-from octavo.project.params import Nightly
+from octavo.project.params.nightly import Nightly
 from octavo_mlflow.nightly.record import Night
 
 TIMEOUT = 30

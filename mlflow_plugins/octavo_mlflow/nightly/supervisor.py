@@ -1,7 +1,8 @@
 """`octavo nightly`: one night, started, watched over and told of.
 
-The night itself is another process (`worker`), with everything that it starts in a process group of its own. So whatever
-happens to it, memory running out included, this one is there to end the rest, to write the record and to tell people. If this one dies, the other sees its input end, and ends with all that it started.
+The night itself is another process (`worker`), and all that it starts is in a process group of its own. Whatever
+happens to the night, even if memory runs out, this process ends the rest, writes the record and tells people. If this
+process dies, the worker's input ends, and it stops with everything that it started.
 """
 
 import os
@@ -18,7 +19,8 @@ import click
 from octavo.project import paths
 from octavo.project.errors import ServiceUnavailable
 from octavo.project.files.file_lock import Busy, exclusive
-from octavo.project.params import Nightly, load_params
+from octavo.project.params.nightly import Nightly
+from octavo.project.params.params import load_params
 from octavo_mlflow.nightly import notifications, record
 from octavo_mlflow.nightly.daily_time import parse
 from octavo_mlflow.nightly.record import Night

@@ -21,7 +21,7 @@ from octavo.data.splits import Manifest, load_manifest
 from octavo.evaluation.scorecard import load_scorecards
 from octavo.project import paths
 from octavo.project.errors import DataError, OctavoError, PromotionRefused, ServiceUnavailable, boundary
-from octavo.project.params import Params, load_params
+from octavo.project.params.params import Params, load_params
 from octavo.promotion import lifetime
 from octavo_mlflow.nightly import housekeeping, mlflow_runs, record
 from octavo_mlflow.nightly.data_refresh import refresh

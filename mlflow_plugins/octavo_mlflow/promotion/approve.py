@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 
 from octavo.project import typed_text
 from octavo.project.errors import AuditFailed, ModelError, PromotionRefused
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 from octavo.promotion import replay
 from octavo.promotion.audit_record import Move
 from octavo_mlflow.mutex import mutex

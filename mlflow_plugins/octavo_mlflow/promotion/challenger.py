@@ -16,7 +16,7 @@ from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.project import paths
 from octavo.project.errors import DataError, ModelError
 from octavo.project.files import npy_file
-from octavo.project.params import PARAMS, Params
+from octavo.project.params.params import PARAMS, Params
 from octavo.promotion import audit_record
 from octavo.promotion.audit_record import Move
 from octavo.promotion.evidence import Grounds

@@ -13,7 +13,7 @@ from octavo.evaluation.assembly import digest
 from octavo.evaluation.scorecard import Scorecards, load_scorecards
 from octavo.project import git_tags, paths
 from octavo.project.errors import ModelError, PromotionRefused
-from octavo.project.params import PARAMS, Params, load_params
+from octavo.project.params.params import PARAMS, Params, load_params
 from octavo.promotion import audit_record, gate
 from octavo.promotion.audit_record import Move
 from octavo.promotion.contradictions import joined

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from octavo.project.errors import ModelError, PromotionRefused
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 from octavo.promotion.audit_record import FOLDER, Move
 from octavo_mlflow.mutex import mutex
 from octavo_mlflow.registry import aliases, audit_copy, identity, standing, versions

@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 
 from octavo.project.errors import KeyUnusable, ModelError, SignatureInvalid
 from octavo.project.files import atomic_write, json_file, yaml_file
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 from octavo.reporting.documents import bundle, signature
 from octavo_mlflow.registry import standing, tags, versions, vouched
 from octavo_mlflow.registry.standing import CHAMPION

@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 from octavo.reporting.variants_table import kilobytes, microseconds, percent
 from octavo_mlflow.mutex import mutex
 from octavo_mlflow.promotion import request

@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.project import paths
 from octavo.project.files import atomic_write
-from octavo.project.params import Params
+from octavo.project.params.params import Params
 from octavo.promotion.decision import Decision
 from octavo.reporting.documents.bundle import cards
 from octavo.reporting.figures.per_variant import pictures

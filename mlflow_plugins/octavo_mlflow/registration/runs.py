@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.project import paths
-from octavo.project.params import Params
+from octavo.project.params.params import Params
 from octavo.promotion.decision import Decision
 from octavo_mlflow.flavors import logging
 from octavo_mlflow.registration import artifacts

@@ -11,7 +11,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.abstract_store import AbstractStore
 
-from octavo.project.params import Registry
+from octavo.project.params.registry import Registry
 from octavo.promotion import audit_record
 from octavo.promotion.audit_record import Move
 from octavo_mlflow.registry import aliases

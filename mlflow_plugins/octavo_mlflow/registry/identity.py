@@ -9,7 +9,8 @@ from mlflow.utils.rest_utils import http_request, verify_rest_response
 from pydantic import BaseModel, ValidationError
 
 from octavo.project.errors import PromotionRefused
-from octavo.project.params import PARAMS, Policy
+from octavo.project.params.params import PARAMS
+from octavo.project.params.policy import Policy
 from octavo_mlflow.mutex import lease
 from octavo_mlflow.tracking import connection
 

@@ -15,7 +15,7 @@ from octavo.backends.records import ModelFile
 from octavo.project import paths
 from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write
-from octavo.project.params import VARIANT_NAME
+from octavo.project.params.variants import VARIANT_NAME
 from octavo_mlflow.registry import tags
 
 UNJUDGED = ("model.sig", "registered_model_meta")

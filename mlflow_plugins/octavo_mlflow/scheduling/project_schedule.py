@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from octavo.project.errors import ParamsError, ScheduleError
-from octavo.project.params import PARAMS
+from octavo.project.params.params import PARAMS
 from octavo_mlflow.nightly import record
 from octavo_mlflow.nightly.daily_time import Daily
 

@@ -20,7 +20,7 @@ from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, RESOURCE_DOES_NOT_EX
 from mlflow.store.model_registry.abstract_store import AbstractStore
 
 from octavo.project.errors import AuditFailed, OctavoError
-from octavo.project.params import Policy
+from octavo.project.params.policy import Policy
 from octavo.promotion import audit_record
 from octavo.promotion.audit_record import FOLDER, Aliases, Move
 from octavo_mlflow.registry import audit_log, standing

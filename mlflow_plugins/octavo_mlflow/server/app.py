@@ -21,7 +21,9 @@ from uvicorn.config import STARTUP_FAILURE
 
 from octavo.project.errors import OctavoError, ParamsError
 from octavo.project.files import yaml_file
-from octavo.project.params import GuardedAliases, Policy, faults
+from octavo.project.params.policy import Policy
+from octavo.project.params.registry import GuardedAliases
+from octavo.project.params.section import faults
 from octavo_mlflow.registry import identity
 from octavo_mlflow.registry.identity import Gate
 from octavo_mlflow.server.alias_guard import Guarded, MayForce, guard

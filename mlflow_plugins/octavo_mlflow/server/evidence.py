@@ -16,7 +16,7 @@ from octavo.backends import model_files
 from octavo.evaluation.scorecard import Scorecard
 from octavo.project.errors import OctavoError
 from octavo.project.files import json_file
-from octavo.project.params import VARIANT_NAME
+from octavo.project.params.variants import VARIANT_NAME
 from octavo.promotion.audit_record import FOLDER, Move
 from octavo.promotion.contradictions import joined
 from octavo.promotion.evidence import Grounds, faults

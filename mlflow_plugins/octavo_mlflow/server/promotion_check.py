@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from octavo.project.errors import OctavoError
 from octavo.project.files import json_file
-from octavo.project.params import Policy
+from octavo.project.params.policy import Policy
 from octavo.promotion.audit_record import Move
 from octavo.promotion.contradictions import joined
 from octavo.promotion.evidence import Grounds, faults, judge

@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 
 from octavo.project.errors import ModelError, OctavoError
-from octavo.project.params import faults
+from octavo.project.params.section import faults
 from octavo_mlflow.serving import create, process, request, server
 from octavo_mlflow.serving.process import Serving
 from octavo_mlflow.serving.record import Settings

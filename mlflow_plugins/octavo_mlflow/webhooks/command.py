@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 from octavo.project import paths
 from octavo.project.errors import OctavoError
 from octavo.project.files.file_lock import exclusive
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 from octavo_mlflow.registry.standing import CHAMPION
 from octavo_mlflow.tracking import connection
 from octavo_mlflow.webhooks.follower import SECRET, Follower

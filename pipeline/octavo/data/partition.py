@@ -12,7 +12,7 @@ from octavo.data.sources.raw import Files
 from octavo.data.split_assignment import Digests, Labels
 from octavo.data.splits import Split
 from octavo.project.errors import DataError
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 
 DISJOINT = ("train", "selection", "test")
 """Splits that have no image in common; calibration is a part of train."""

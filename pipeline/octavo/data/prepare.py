@@ -18,7 +18,7 @@ from octavo.data.split_assignment import Digests
 from octavo.data.splits import Duplicates, LeftOut, Manifest, Split, SplitRecord, digest_of
 from octavo.project.errors import DataError
 from octavo.project.files import npy_file
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 
 NAMED = 3
 """Of the files that are left out, so many of each kind are named."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from octavo.project.errors import DataError
 from octavo.project.files import json_file, npy_file
-from octavo.project.params import MIN_SQNR_DB
+from octavo.project.params.variants import MIN_SQNR_DB
 from octavo.project.schema import Record
 
 

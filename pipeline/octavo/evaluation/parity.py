@@ -5,12 +5,11 @@ in LiteRT. Each should answer like the others. For Keras' own network stands the
 checks it against Keras, and on MNIST's test images both choose the same class 10,000 times of 10,000.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from octavo.evaluation.scorecard import Parity
-from octavo.project.params import VARIANT_NAME, Variant
+from octavo.project.params.params import Params
+from octavo.project.params.variants import VARIANT_NAME
 from octavo.tasks.logits import choices
 
 
@@ -31,14 +30,15 @@ def compare(logits: np.ndarray, reference: np.ndarray, step: float | None) -> Pa
     )
 
 
-def counterparts(name: str, variants: Mapping[str, Variant]) -> list[str]:
+def counterparts(name: str, params: Params) -> list[str]:
     """Variants that are to answer like the one called `name`: the same learned ranges, in another format."""
-    if variants[name].source != "qat":
+    source = params.variants[name].source
+    if not params.is_quantization_aware(source):
         return []
     return [
         other
-        for other, variant in variants.items()
-        if variant.source == "qat" and other != name and _kind(other) == _kind(name)
+        for other, variant in params.variants.items()
+        if variant.source == source and other != name and _kind(other) == _kind(name)
     ]
 
 

@@ -9,10 +9,8 @@ from urllib.parse import quote
 ARTIFACTS = Path("artifacts")
 REPORTS = Path("reports")
 
-CODE = ARTIFACTS / "code"
-"""Links to the project's own code that the network and the recipes run."""
-NETWORK_CODE = CODE / "network"
-RECIPES_CODE = CODE / "recipes"
+CODE = ARTIFACTS / "code.json"
+"""For each stage the digest of the code that it runs, and which networks are needed."""
 OPTIONS_CHECKED = ARTIFACTS / "options_checked.txt"
 DATA = ARTIFACTS / "data"
 EVALUATIONS = ARTIFACTS / "evaluations"
@@ -26,6 +24,9 @@ SCORECARDS = REPORTS / "scorecards.json"
 DECISION = REPORTS / "decision.json"
 METRICS = REPORTS / "metrics.json"
 TRADEOFF = REPORTS / "tradeoff.csv"
+CURVES = REPORTS / "curves.csv"
+TRIALS_TRIED = REPORTS / "trials.csv"
+"""The trials of all searches, for a plot."""
 REPORT = REPORTS / "report.html"
 NIGHTS = REPORTS / "nightly"
 """A record of each night, `<date>.json`, and cron's log."""
@@ -39,11 +40,6 @@ AUDIT_LOGS = REPORTS / "audit"
 SUFFIXES = {"onnx": ".onnx", "litert": ".tflite"}
 
 
-def recipe_code(recipe: str) -> Path:
-    """Folder of links to the files that one recipe runs."""
-    return RECIPES_CODE / recipe
-
-
 def split(name: str) -> Path:
     """Folder of one split: `images.npy` and `labels.npy`."""
     return DATA / name
@@ -52,11 +48,6 @@ def split(name: str) -> Path:
 def network(name: str) -> Path:
     """Folder of one trained network: `weights.h5` and `curve.csv`, or `refused.json`, which says why there are none."""
     return ARTIFACTS / "networks" / name
-
-
-def needed(network: str) -> Path:
-    """Whether any variant needs one network: `{"needed": true}`."""
-    return ARTIFACTS / "needed" / f"{network}.json"
 
 
 def weights(name: str) -> Path:

@@ -13,7 +13,7 @@ from octavo.backends.latency import P99_SAMPLES
 from octavo.backends.records import Latency
 from octavo.evaluation.scorecard import Latencies, Parity, Scorecard
 from octavo.statistics.paired_proportions import score_interval
-from octavo.tasks.classification import Paired, Quality
+from octavo.tasks.quality import Paired, Quality
 
 EXACT = 1e-9
 """What two ways to compute a share may differ by, relative to it."""

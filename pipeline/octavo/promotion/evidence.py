@@ -6,11 +6,11 @@ from typing import Annotated
 from pydantic import Field
 
 from octavo.evaluation.scorecard import Scorecards
-from octavo.project.params import Policy
+from octavo.project.params.policy import Policy
 from octavo.project.schema import Record
 from octavo.promotion import contradictions, gate
 from octavo.promotion.decision import Reason, Verdict, outcome
-from octavo.tasks.classification import Paired
+from octavo.tasks.quality import Paired
 
 MIN_SAME_ANSWERS = 0.99
 """Share of the test images that must get the evaluated class again: another CPU may round a few otherwise."""

@@ -36,7 +36,8 @@ from octavo.data.duplicates import pixel_digests
 from octavo.data.splits import Split, load_manifest, load_split
 from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.project import paths
-from octavo.project.params import Params, Policy
+from octavo.project.params.params import Params
+from octavo.project.params.policy import Policy
 from octavo.promotion import gate
 from octavo.tasks.logits import NotFinite, choices
 

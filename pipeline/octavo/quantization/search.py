@@ -10,7 +10,7 @@ import onnx
 from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, field_validator
 
 from octavo.onnx_graph.rewrites import equalization
-from octavo.project.params import Model
+from octavo.project.params.section import Model
 from octavo.quantization import ptq
 from octavo.quantization.calibration import METHODS
 from octavo.quantization.trial_runner import Bench

@@ -20,16 +20,30 @@ from octavo.reporting.figures.intervals import intervals
 from octavo.reporting.figures.scatter import scatter
 from octavo.reporting.figures.svg import templates
 
+_CURVE = ("epoch", "accuracy", "val_accuracy", "loss", "val_loss")
+_TRIAL = ("agreement", "accuracy", "sqnr_db", "file_bytes")
 HEATMAP_CLASSES = 25
 """With more classes than this a confusion matrix is no longer read; the page leaves it out."""
 
 
 def write(
-    scorecards: Scorecards, decision: Decision, trainings: Mapping[str, Path], searches: Mapping[str, Path]
+    scorecards: Scorecards,
+    decision: Decision,
+    trainings: Mapping[str, Path],
+    searches: Mapping[str, Path],
+    parents: Mapping[str, str],
 ) -> None:
     """Write every file of the report, each whole or not at all; the same inputs give the same bytes.
 
-    `trainings` names the CSV of each training, `searches` that of each variant's trials; what is not there is left out.
+    Args:
+        scorecards: of all variants.
+        decision: of the gate on them.
+        trainings: network -> CSV of its curve; a file that is not there is left out.
+        searches: variant -> CSV of its trials, likewise.
+        parents: fine-tuned network -> the network that it started from.
+
+    Raises:
+        ModelError: one of the CSV files is damaged.
     """
     histories = {network: _history(path) for network, path in trainings.items() if path.exists()}
     trials = {variant: _rows(path) for variant, path in searches.items() if path.exists()}
@@ -38,7 +52,9 @@ def write(
         paths.DECISION: decision.model_dump_json(indent=2),
         paths.METRICS: json.dumps(metrics(scorecards), indent=2),
         paths.TRADEOFF: tradeoff(scorecards),
-        paths.REPORT: page(scorecards, decision, histories, trials),
+        paths.CURVES: _csv("network", _CURVE, histories),
+        paths.TRIALS_TRIED: _csv("variant", _TRIAL, trials),
+        paths.REPORT: page(scorecards, decision, histories, trials, parents),
     }
     for path, text in written.items():
         write_text(path, text.rstrip("\n") + "\n")
@@ -81,8 +97,9 @@ def page(
     decision: Decision,
     histories: Mapping[str, History],
     trials: Mapping[str, Sequence[Mapping[str, str]]],
+    parents: Mapping[str, str],
 ) -> str:
-    """The report as one HTML page that refers to nothing outside itself."""
+    """The report as one HTML page that refers to nothing outside itself; for the arguments see `write`."""
     rows = variants_table.table(scorecards, decision)
     refused = variants_table.refused(scorecards)
     return (
@@ -103,10 +120,19 @@ def page(
             heatmap_classes=HEATMAP_CLASSES,
             scatter=scatter(scorecards),
             intervals=intervals(scorecards, decision),
-            curves=curves(histories),
+            curves=curves(histories, parents),
             trials=trials,
         )
     )
+
+
+def _csv(key: str, columns: Sequence[str], tables: Mapping[str, Sequence[Mapping[str, object]]]) -> str:
+    """Several tables as one CSV, with a first column `key` that says which table a row is of."""
+    out = io.StringIO()
+    rows = csv.DictWriter(out, (key, *columns), restval="", extrasaction="ignore", lineterminator="\n")
+    rows.writeheader()
+    rows.writerows({key: name, **row} for name, table in tables.items() for row in table)
+    return out.getvalue()
 
 
 def _data(scorecards: Scorecards) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from octavo.backends.records import Acceptance
 from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.project.schema import Interval, Record
 from octavo.promotion.decision import Decision
-from octavo.tasks.classification import Paired
+from octavo.tasks.quality import Paired
 
 HEADERS = (
     "variant",

@@ -15,7 +15,7 @@ from octavo.data.input_encoding import pixels
 from octavo.data.splits import Split
 from octavo.project import foreign_code
 from octavo.project.errors import ModelError
-from octavo.project.params import Fit
+from octavo.project.params.networks import Fit
 
 
 def pin(seed: int, threads: int) -> None:

@@ -14,7 +14,7 @@ from octavo.data.partition import DISJOINT, partition
 from octavo.data.sources import image_folder
 from octavo.data.splits import Split
 from octavo.project.errors import DataError
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 
 
 def dials(**changes: Any) -> Data:

@@ -14,7 +14,7 @@ from octavo.data.partition import DISJOINT, partition
 from octavo.data.sources.raw import Raw
 from octavo.data.splits import Split, load_manifest, load_split
 from octavo.project.errors import DataError
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 
 Arrays = dict[str, Any]
 SPLITS = ("train", "calibration", "selection", "test")

@@ -17,7 +17,7 @@ from octavo.data.splits import load_manifest, load_split
 from octavo.project import errors
 from octavo.project.errors import DataError
 from octavo.project.files import npy_file
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 
 
 def declared(descr: str, shape: tuple[int, ...]) -> bytes:

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 from octavo.project import paths
 from octavo.project.errors import AuditFailed
-from octavo.project.params import Registry
+from octavo.project.params.registry import Registry
 from octavo.promotion import audit_record
 from octavo_mlflow.audit import audit
 from octavo_mlflow.mutex import lease

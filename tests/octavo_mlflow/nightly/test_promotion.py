@@ -10,7 +10,8 @@ from octavo.data import prepare
 from octavo.data.partition import Partition
 from octavo.data.splits import Split, load_split
 from octavo.project import paths
-from octavo.project.params import PARAMS, Data, load_params
+from octavo.project.params.data import Data
+from octavo.project.params.params import PARAMS, load_params
 from octavo.promotion import lifetime
 from octavo.promotion.evidence import Grounds
 from octavo.statistics.noninferiority import lower_bound

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from octavo.data.sources.raw import sha256
 from octavo.data.splits import digest_of, load_manifest
 from octavo.project import paths
-from octavo.project.params import Policy
+from octavo.project.params.policy import Policy
 from octavo.promotion import audit_record
 from octavo.promotion.decision import Verdict
 from octavo.promotion.evidence import Grounds, judge

@@ -68,7 +68,7 @@ def site(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         project = measured_project.make(folder, empty_store)
         size = project.scorecards.card(FAILING).size
         project.change(FAILING, size=size.model_copy(update={"ratio": 0.75}))
-        report.write(project.scorecards, load_decision(paths.DECISION), {}, {})
+        report.write(project.scorecards, load_decision(paths.DECISION), {}, {}, {})
         printed = str(project.register())
         place = re.search(r"http://127\.0\.0\.1:5000(\S+)$", printed)
         assert place

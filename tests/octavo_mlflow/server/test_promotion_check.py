@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from octavo.project.params import Policy
+from octavo.project.params.policy import Policy
 from octavo.promotion import audit_record
 from octavo.promotion.audit_record import Move
 from octavo.promotion.evidence import Grounds, judge

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from octavo.data.sources import digits, image_folder, npz, published
 from octavo.data.sources.raw import Raw
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 
 
 def load(data: Data) -> Raw:

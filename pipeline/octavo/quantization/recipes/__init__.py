@@ -5,8 +5,9 @@ A recipe module has `Options`, a pydantic model of what `params.yaml` may set un
     quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None
 
 where `exported` holds `model.onnx` and `saved_model/`, `samples` are the images to calibrate and to choose by, and
-`target` is the file to write. A recipe that works on some networks only names them in `SOURCES`. Adding a method is
-adding one file here and one line in `params.yaml`.
+`target` is the file to write. A recipe that needs what quantization-aware training learned says so with
+`LEARNED = True`. Adding a method is adding one file here and one line in `params.yaml`; a user's own recipe is a module
+of theirs, and `params.yaml` has its dotted name.
 
 Whatever the recipe, its file is tried before it counts (`octavo.quantization.acceptance`), and what it raises refuses
 its variant alone.
@@ -25,7 +26,8 @@ from octavo.backends.records import Acceptance
 from octavo.data.splits import Samples
 from octavo.project import foreign_code
 from octavo.project.errors import ModelError, ParamsError
-from octavo.project.params import NETWORKS, PARAMS, Variant, faults
+from octavo.project.params.params import PARAMS, Params
+from octavo.project.params.section import faults
 from octavo.quantization import acceptance
 
 FLOAT = {"onnx": ("onnx_fp16", "onnx_int8_weight_only"), "litert": ("litert_fp16",)}
@@ -65,25 +67,30 @@ def load(name: str) -> Recipe:
         ParamsError: no such recipe, and the message lists the known ones; or its module cannot be imported.
     """
     _require_known(name)
+    module = name if _is_users(name) else f"{__name__}.{'.'.join(_parts(name))}"
     with foreign_code.code(f"Recipe '{name}' cannot be loaded", own=_file(name)):
-        recipe: Recipe = importlib.import_module(f"{__name__}.{'.'.join(_parts(name))}")
+        recipe: Recipe = importlib.import_module(module)
+    if missing := [part for part in ("Options", "quantize") if not hasattr(recipe, part)]:
+        raise ParamsError(f"Recipe '{name}' has no {' and no '.join(missing)}; every recipe has Options and quantize.")
     return recipe
 
 
-def check(variant: str, asked: Variant) -> None:
-    """Hold what `params.yaml` asks for one variant to what its recipe knows, without quantizing anything.
+def check(params: Params) -> None:
+    """Hold what `params.yaml` asks for each variant to what its recipe knows, without quantizing anything.
 
     Raises:
-        ParamsError: no such recipe, or it makes files of another format, needs another source, or refuses an option.
+        ParamsError: no such recipe, or it makes files of another format, needs another network, or refuses an option.
     """
-    try:
-        _require_known(asked.recipe)
-        _require_format(variant, asked.recipe)
-        recipe = load(asked.recipe)
-        _require_source(asked, recipe)
-        options(asked.recipe, recipe, asked.options)
-    except ParamsError as error:
-        raise ParamsError(f"{PARAMS}: variant '{variant}': {error}") from None
+    for name in sorted(params.variants, key=lambda name: _format(name) == "litert"):  # last, they load TensorFlow
+        asked = params.variants[name]
+        try:
+            _require_known(asked.recipe)
+            _require_format(name, asked.recipe)
+            recipe = load(asked.recipe)
+            _require_source(name, recipe, params)
+            options(asked.recipe, recipe, asked.options)
+        except ParamsError as error:
+            raise ParamsError(f"{PARAMS}: variant '{name}': {error}") from None
 
 
 def options(name: str, recipe: Recipe, given: Mapping[str, Any]) -> BaseModel:
@@ -152,8 +159,13 @@ def _check_size(name: str, exported: Path) -> None:
         raise ModelError(f"{exported} has no SavedModel: networks past 2 GB are too large for LiteRT.")
 
 
-def _file(name: str) -> Path:
-    return Path(__file__).parent.joinpath(*_parts(name)).with_suffix(".py")
+def _is_users(name: str) -> bool:
+    return "." in name
+
+
+def _file(name: str) -> Path | None:
+    """The file of a recipe in this package: it may be the user's, too."""
+    return None if _is_users(name) else Path(__file__).parent.joinpath(*_parts(name)).with_suffix(".py")
 
 
 def _parts(name: str) -> tuple[str, str]:
@@ -178,12 +190,14 @@ def _remedy(name: str, options: BaseModel) -> str:
 def _require_known(name: str) -> None:
     if name in FORMER:
         raise ParamsError(f"Recipe '{name}' is called '{FORMER[name]}' now. Write that instead.")
-    if name not in names():
+    if name not in names() and not _is_users(name):
         raise ParamsError(f"Unknown recipe '{name}'. Known: {', '.join(names())}.")
 
 
 def _require_format(variant: str, recipe: str) -> None:
     named, made = _format(variant), _format(recipe)
+    if _is_users(recipe):
+        return
     if named != made:
         raise ParamsError(
             f"Recipe '{recipe}' makes {made} files, and the variant's name says {named}. "
@@ -191,7 +205,11 @@ def _require_format(variant: str, recipe: str) -> None:
         )
 
 
-def _require_source(asked: Variant, recipe: Recipe) -> None:
-    allowed = getattr(recipe, "SOURCES", NETWORKS)
-    if asked.source not in allowed:
-        raise ParamsError(f"Recipe '{asked.recipe}' needs source '{', '.join(allowed)}', got '{asked.source}'.")
+def _require_source(variant: str, recipe: Recipe, params: Params) -> None:
+    asked = params.variants[variant]
+    if getattr(recipe, "LEARNED", False) and not params.is_quantization_aware(asked.source):
+        known = [name for name in params.finetuned if params.is_quantization_aware(name)]
+        raise ParamsError(
+            f"Recipe '{asked.recipe}' needs a quantization-aware network as source, got '{asked.source}'. "
+            f"Known: {', '.join(known) or 'none'}. Add one to finetuned, by: qat."
+        )

@@ -3,7 +3,7 @@
 import json
 
 from octavo.evaluation.scorecard import Scorecard, Scorecards
-from octavo.project.params import Params
+from octavo.project.params.params import Params
 from octavo.promotion.decision import Decision
 from octavo.reporting.documents.cyclonedx import bom
 from octavo.reporting.documents.model_card import model_card

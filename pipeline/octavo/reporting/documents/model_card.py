@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from octavo.backends.onnxruntime import exact_sums
 from octavo.evaluation.scorecard import Scorecard, Scorecards
-from octavo.project.params import Params
+from octavo.project.params.params import Params
 from octavo.promotion.decision import Decision
 from octavo.reporting.documents import statements
 from octavo.reporting.figures.svg import READABLE
@@ -32,6 +32,8 @@ def model_card(card: Scorecard, scorecards: Scorecards, decision: Decision, para
         decision=decision,
         params=params,
         variant=params.variant(card.variant),
+        built=params.built(card.source),
+        finetuned=params.finetunings(card.source),
         judged=judged,
         bounds=(judged and judged.accuracy_bounds) or card.quality.vs_baseline.ci,
         summary=statements.summary(card, scorecards),

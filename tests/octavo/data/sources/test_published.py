@@ -19,7 +19,7 @@ from octavo.data import prepare
 from octavo.data.sources import published
 from octavo.data.sources.raw import sha256
 from octavo.project.errors import DataError, ServiceUnavailable
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 
 OCTAVO_DATA = Path(os.environ.get("OCTAVO_DATA", ""))
 needs_mnist = pytest.mark.skipif(

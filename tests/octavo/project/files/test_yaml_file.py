@@ -10,9 +10,10 @@ from octavo.evaluation import assembly
 from octavo.project import git
 from octavo.project.errors import ParamsError
 from octavo.project.files import yaml_file
-from octavo.project.params import PARAMS, Policy, load_params
+from octavo.project.params.params import PARAMS, load_params
+from octavo.project.params.policy import Policy
 from octavo.promotion import gate
-from octavo.tasks.classification import Paired
+from octavo.tasks.quality import Paired
 
 ROOT = Path(__file__).parents[4]
 ODD = (
@@ -56,7 +57,7 @@ def test_a_class_is_called_as_it_is_written(odd: Path) -> None:
 
 def test_values_are_what_they_were(odd: Path) -> None:
     whole = yaml_file.read(odd / PARAMS)
-    assert (whole["train"]["epochs"], whole["policy"]["confidence"]) == (40, 0.95)
+    assert (whole["networks"]["fp32"]["epochs"], whole["policy"]["confidence"]) == (40, 0.95)
     (odd / "values.yaml").write_text("{a: no, b: 010, c: ~, d: [yes, 1e3], e: {on: off}}")
     read = yaml_file.read(odd / "values.yaml")
     assert read == {"a": False, "b": 8, "c": None, "d": [True, "1e3"], "e": {"on": False}}

@@ -15,7 +15,8 @@ from markdown_it import MarkdownIt
 
 from octavo.backends.records import Interface, Saturation
 from octavo.evaluation.scorecard import Scorecard, Scorecards
-from octavo.project.params import Params, Policy, load_params
+from octavo.project.params.params import Params, load_params
+from octavo.project.params.policy import Policy
 from octavo.promotion.decision import Decision
 from octavo.promotion.gate import decide
 from octavo.reporting.documents import bundle, model_card

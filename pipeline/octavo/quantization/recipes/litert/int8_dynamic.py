@@ -13,7 +13,7 @@ from ai_edge_litert.schema_py_generated import BuiltinOperator as Code
 
 from octavo.data.splits import Samples
 from octavo.project.files import atomic_write
-from octavo.project.params import Model
+from octavo.project.params.section import Model
 from octavo.quantization.litert import weights
 from octavo.quantization.recipes.litert._conversion import Converter, convert
 

@@ -7,11 +7,11 @@ import tensorflow as tf
 from octavo.data.splits import Samples
 from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write
-from octavo.project.params import Model
+from octavo.project.params.section import Model
 from octavo.quantization.litert import biases, weights
 from octavo.quantization.recipes.litert._conversion import Converter, Ends, convert, set_ends
 
-SOURCES = ("qat",)
+LEARNED = True
 
 
 class Options(Model):
@@ -21,7 +21,7 @@ class Options(Model):
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
     if b"FakeQuantWithMinMaxVars" not in (exported / "saved_model" / "saved_model.pb").read_bytes():
-        raise ModelError(f"{exported} has no learned ranges: recipe 'litert_int8_qat' needs source 'qat'.")
+        raise ModelError(f"{exported} has no learned ranges: 'litert_int8_qat' needs a quantization-aware network.")
 
     def configure(converter: Converter) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

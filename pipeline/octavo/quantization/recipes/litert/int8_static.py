@@ -11,7 +11,7 @@ import tensorflow as tf
 from octavo.data.input_encoding import pixels
 from octavo.data.splits import Samples
 from octavo.project.files import atomic_write
-from octavo.project.params import Model
+from octavo.project.params.section import Model
 from octavo.quantization.litert import bias_correction as litert_bias_correction
 from octavo.quantization.litert import biases, weights
 from octavo.quantization.recipes.litert._conversion import Converter, Ends, convert, set_ends

@@ -15,7 +15,7 @@ from octavo.onnx_graph import canonicalize, uint8_input
 from octavo.onnx_graph.rewrites import preparation
 from octavo.project import paths
 from octavo.project.files import atomic_write
-from octavo.project.params import Model
+from octavo.project.params.section import Model
 from octavo.quantization import ptq
 from octavo.quantization.search import Method, Repair, Search, repair, search
 from octavo.quantization.trial_runner import Bench

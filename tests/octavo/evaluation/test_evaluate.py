@@ -10,7 +10,7 @@ from octavo.backends import predictor
 from octavo.backends.predictor import Predictor
 from octavo.backends.records import ModelFile, Proof
 from octavo.data.splits import Split
-from octavo.evaluation import write_results
+from octavo.evaluation import evaluate
 from octavo.evaluation.scorecard import Evaluation, Size
 from octavo.project import paths
 from octavo.tasks import classification
@@ -76,7 +76,7 @@ def test_what_is_saved_can_be_read_again(tmp_path: Path, monkeypatch: pytest.Mon
         size=Size(file_bytes=1, weight_bytes=1, ratio=1, floor_ratio=1),
         proof=Proof(integer_weight_share=1, integer_compute_share=1, float_nodes=[]),
     )
-    write_results.save("any", TEST, answers, card)
+    evaluate.save("any", TEST, answers, card)
     assert Evaluation.model_validate_json(paths.card("any").read_bytes()) == card
     np.testing.assert_array_equal(np.load(paths.logits("any")), answers)
     assert list(pd.read_csv(paths.predictions("any"))["predicted"]) == [0, 1, 1, 1, 2, 0]

@@ -1,13 +1,14 @@
-"""Which of a project's own files a module runs, and that a folder of links to them shows every change."""
+"""Which files and libraries a module runs, and that every change of them changes its digest."""
 
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from octavo.project import project_code
+from octavo.project import code_digests
+from octavo.project.code_digests import code_of
 from octavo.project.errors import ParamsError
-from octavo.project.project_code import link, source_files
 
 
 @pytest.fixture
@@ -30,9 +31,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(root)
     monkeypatch.syspath_prepend(root)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    project_code._top.cache_clear()
-    project_code._imported.cache_clear()
+    code_digests._top.cache_clear()
+    forget()
     return root
+
+
+def forget() -> None:
+    """Read files anew, as another process does."""
+    code_digests._imported.cache_clear()
+    code_digests._sha256.cache_clear()
 
 
 def write(root: Path, files: dict[str, str]) -> None:
@@ -42,39 +49,40 @@ def write(root: Path, files: dict[str, str]) -> None:
 
 
 def names(module: str) -> list[str]:
-    return [place.as_posix() for place in source_files(module)]
+    return sorted(code_of(module).files)
 
 
 def test_it_follows_imports_of_every_kind_and_leaves_libraries_out(project: Path) -> None:
     assert names("mine") == [
-        "blocks/__init__.py",
-        "blocks/activations.py",
-        "blocks/conv.py",
-        "blocks/deep/norm.py",
-        "blocks/dense.py",
-        "late.py",
-        "mine.py",
+        "blocks",
+        "blocks.activations",
+        "blocks.conv",
+        "blocks.deep.norm",
+        "blocks.dense",
+        "late",
+        "mine",
     ]
-    assert names("blocks.deep.norm") == ["blocks/__init__.py", "blocks/deep/norm.py"]
+    assert code_of("mine").libraries == {"numpy"}
+    assert names("blocks.deep.norm") == ["blocks", "blocks.deep.norm"]
     assert "mine" not in sys.modules
 
 
-def test_what_a_module_of_a_library_imports_from_the_project_counts_and_a_virtual_environment_does_not(
+def test_a_folder_on_the_path_counts_by_content_and_a_virtual_environment_does_not(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "elsewhere", {"shared.py": "import late\nimport beside\n", "beside.py": ""})
     write(project, {".venv/lib/python3/site-packages/lib.py": "import late\n", "uses.py": "import lib\n"})
     monkeypatch.syspath_prepend(tmp_path / "elsewhere")
     monkeypatch.syspath_prepend(project / ".venv/lib/python3/site-packages")
-    assert names("shared") == ["late.py", "shared.py"]
-    assert names("uses") == ["uses.py"]
+    assert names("shared") == ["beside", "late", "shared"]
+    assert names("uses") == ["uses"]
+    assert code_of("uses").libraries == {"lib"}
 
 
 @pytest.mark.parametrize("module", ["nowhere", "blocks.nowhere", "nowhere.blocks", "mine.part", ""])
 def test_a_module_that_is_not_there_is_named(project: Path, module: str) -> None:
     with pytest.raises(ParamsError, match=f"No module '{module}' in "):
-        link(module, Path("links"))
-    assert not Path("links").exists()
+        code_of(module)
 
 
 @pytest.mark.parametrize(
@@ -88,17 +96,35 @@ def test_a_module_that_is_not_there_is_named(project: Path, module: str) -> None
 def test_a_file_that_is_no_python_is_named_with_its_line(project: Path, content: bytes, said: str) -> None:
     (project / "late.py").write_bytes(content)
     with pytest.raises(ParamsError, match=said):
-        source_files("mine")
+        code_of("mine")
 
 
-def test_links_show_every_change_until_they_are_made_anew(project: Path) -> None:
-    link("mine", Path("artifacts/network"))
-    folder = project / "artifacts/network"
-    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.py")} == set(names("mine"))
-    assert not any(path.readlink().is_absolute() for path in folder.rglob("*.py"))
-    (project / "blocks/conv.py").write_text("import other\n")
-    assert (folder / "blocks/conv.py").read_text() == "import other\n"
-    project_code._imported.cache_clear()
-    link("mine", Path("artifacts/network"))
-    assert (folder / "other.py").is_symlink()
-    assert not (folder / "blocks/deep").exists()
+def test_a_digest_changes_with_any_file_and_with_nothing_else(project: Path) -> None:
+    before = code_of("mine").digest()
+    (project / "other.py").write_text("x = 1\n")
+    forget()
+    assert code_of("mine").digest() == before
+    for name in ("mine.py", "blocks/__init__.py", "blocks/deep/norm.py", "late.py"):
+        text = (project / name).read_text()
+        (project / name).write_text(f"{text}# changed\n")
+        forget()
+        assert code_of("mine").digest() != before, name
+        (project / name).write_text(text)
+        forget()
+        assert code_of("mine").digest() == before
+
+
+def test_a_digest_changes_with_the_version_of_a_library(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = code_of("mine").digest()
+    monkeypatch.setattr(code_digests, "version", lambda name: "1.0" if name == "numpy" else version(name))
+    assert code_of("mine").digest() != before
+
+
+def test_templates_of_a_package_count_with_its_modules() -> None:
+    files = code_of("octavo.reporting.documents.model_card").files
+    assert files["octavo.reporting/model_card.md.j2"].read_text(encoding="utf-8")
+    assert not any(name.endswith(".j2") for name in code_of("octavo.data.prepare").files)
+
+
+def test_all_names_of_a_library_count_where_several_share_a_package() -> None:
+    assert {"mlflow", "mlflow-skinny"} <= code_digests._distributions(["mlflow"])

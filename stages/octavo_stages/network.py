@@ -1,0 +1,16 @@
+"""DVC stage `network`: one network is built and trained, and exported for the recipes."""
+
+import sys
+
+from octavo.project.errors import boundary
+from octavo.project.params.params import load_params
+from octavo.training import make
+
+
+@boundary()
+def main(name: str) -> None:
+    make.network(name, load_params())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
