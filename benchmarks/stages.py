@@ -2,7 +2,8 @@
 
 Runs the command of every stage of FOLDER's `dvc.yaml`, in DVC's own order, each in a process of its own, and adds up
 the CPU time of that process and of all that it starts; DVC itself is not counted. FOLDER is a clean clone; its
-artifacts are made anew. Prints a table; with `--record` the figures go to `benchmarks/results/stages.json` under that name.
+artifacts are made anew. Prints a table; with `--record` the figures go to `benchmarks/results/stages.json` under that
+name.
 """
 
 import json
@@ -11,6 +12,7 @@ import resource
 import subprocess
 import sys
 import time
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import click
@@ -44,10 +46,8 @@ def main(folder: Path, record: str | None) -> None:
 def commands(folder: Path) -> list[tuple[str, str]]:
     """Name and command of each stage, those first that others depend on."""
     with Repo(str(folder)) as repo:
-        order = networkx.lexicographical_topological_sort(
-            repo.index.graph.reverse(), key=lambda stage: stage.addressing
-        )
-        return [(stage.addressing, stage.cmd) for stage in order]
+        below = {stage: sorted(repo.index.graph.successors(stage), key=str) for stage in repo.index.stages}
+        return [(stage.addressing, stage.cmd) for stage in TopologicalSorter(below).static_order()]
 
 
 def run(command: str, folder: Path) -> tuple[float, float]:
