@@ -9,6 +9,7 @@ name.
 import json
 import os
 import resource
+import shlex
 import subprocess
 import sys
 import time
@@ -47,14 +48,14 @@ def commands(folder: Path) -> list[tuple[str, str]]:
     """Name and command of each stage, those first that others depend on."""
     with Repo(str(folder)) as repo:
         below = {stage: sorted(repo.index.graph.successors(stage), key=str) for stage in repo.index.stages}
-        return [(stage.addressing, stage.cmd) for stage in TopologicalSorter(below).static_order()]
+        return [(stage.addressing.rpartition(":")[2], stage.cmd) for stage in TopologicalSorter(below).static_order()]
 
 
 def run(command: str, folder: Path) -> tuple[float, float]:
     """CPU seconds of the command with its children, and wall seconds."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(command, shell=True, cwd=folder, env=environment, check=True, stderr=subprocess.DEVNULL)  # noqa: S602
+    subprocess.run(shlex.split(command), cwd=folder, env=environment, check=True, stderr=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return cpu, time.perf_counter() - start

@@ -1,13 +1,14 @@
 """DVC stage `benchmark`: all variants are timed beside the baseline."""
 
 from octavo.evaluation.benchmark import benchmark
-from octavo.project.errors import boundary
+from octavo.project import story
 from octavo.project.params.params import load_params
 
 
-@boundary()
-def main() -> None:
-    benchmark(load_params())
+@story.stage
+def main() -> str:
+    timed = benchmark(load_params())
+    return f"benchmark: {len(timed)} variants timed"
 
 
 if __name__ == "__main__":

@@ -3,13 +3,13 @@
 import sys
 
 from octavo.evaluation.evaluate import evaluate
-from octavo.project.errors import boundary
+from octavo.project import story
 from octavo.project.params.params import load_params
 
 
-@boundary()
-def main(name: str) -> None:
-    evaluate(name, load_params())
+@story.stage
+def main(name: str) -> str:
+    return evaluate(name, load_params())
 
 
 if __name__ == "__main__":

@@ -2,14 +2,14 @@
 
 import sys
 
-from octavo.project.errors import boundary
+from octavo.project import story
 from octavo.project.params.params import load_params
 from octavo.training import make
 
 
-@boundary()
-def main(name: str) -> None:
-    make.network(name, load_params())
+@story.stage
+def main(name: str) -> str:
+    return make.network(name, load_params())
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 
 from octavo.project import paths as project_paths
+from octavo.project.code.stages import digests
 from octavo.project.params.params import load_params
-from octavo.project.stage_code import digests
 from tests.architecture.source_tree import ROOT, stage_names
 
 COMMAND = re.compile(r"python -m octavo_stages\.(?P<module>\w+)(?: (?P<key>\S+))?")

@@ -1,6 +1,7 @@
 """A variant whose file is wrong, from `quantize` to `report`: it is refused, and the others are built and judged."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +29,7 @@ VARIANTS: dict[str, dict[str, object]] = {
     "onnx_fp16": {"source": "fp32", "recipe": "onnx_fp16"},
     BAD: {"source": "fp32", "recipe": "onnx_int8_static"},
 }
+SECONDS = re.compile(r" \([\d.]+ s\)$", re.MULTILINE)
 LOAD = recipes.load
 CLASSES = ["a", "b", "c"]
 Ended = tuple[int, str]
@@ -80,7 +82,7 @@ def run(project: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ende
 
 @pytest.fixture
 def build(run: Callable[..., Ended]) -> Callable[[], tuple[Scorecards, dict[str, str]]]:
-    """Run every stage as `dvc repro` would; the scorecards, and what the stages said by their names."""
+    """Run every stage as `dvc repro` would; the scorecards, and what stages said of refusals by their names."""
 
     def build() -> tuple[Scorecards, dict[str, str]]:
         variants = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["variants"]
@@ -89,7 +91,8 @@ def build(run: Callable[..., Ended]) -> Callable[[], tuple[Scorecards, dict[str,
         for stage, *name in (*steps, (benchmark.main,), (report.main,)):
             code, said[" ".join([stage.__module__, *name])] = run(stage, *name)
             assert code == 0, said
-        return load_scorecards(paths.SCORECARDS), {stage: text for stage, text in said.items() if text}
+        refusals = {stage: text for stage, text in said.items() if "Refused " in text}
+        return load_scorecards(paths.SCORECARDS), {stage: SECONDS.sub("", text) for stage, text in refusals.items()}
 
     return build
 

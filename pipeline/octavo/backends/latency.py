@@ -7,7 +7,7 @@ statistics, which assume no distribution (Conover, Practical Nonparametric Stati
 
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -28,14 +28,30 @@ INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "a
 RUNTIMES = ("onnxruntime", "ai-edge-litert", "numpy")
 
 
-def measure(
-    predictors: Mapping[str, Predictor], baseline: str, images: np.ndarray, batch: int, rounds: int, seed: int = 0
+def measure(  # noqa: PLR0913 - one figure has many conditions
+    predictors: Mapping[str, Predictor],
+    baseline: str,
+    images: np.ndarray,
+    batch: int,
+    rounds: int,
+    *,
+    seed: int = 0,
+    advance: Callable[[], None] = lambda: None,
 ) -> dict[str, Latency]:
     """Latency of every predictor on batches of `batch` images, beside the one called `baseline`.
 
     A call is what a user's call is: from images as the file takes them to logits in float32. So integers that a file
     gives are turned into logits within the time; scaling bytes to floats, or rounding floats to the integers that a
     file takes, is the caller's preparation in every format, and not counted.
+
+    Args:
+        predictors: models opened for running, by name.
+        baseline: the name that each of them is paired with.
+        images: (N, H, W[, C]); repeated where there are fewer than `batch`.
+        batch: images a call.
+        rounds: blocks of calls for each model.
+        seed: of the order in which they run.
+        advance: called after each round.
     """
     generator = np.random.default_rng(seed)
     stack = np.resize(images, (batch, *images.shape[1:]))
@@ -51,6 +67,7 @@ def measure(
                 pair[role] = _block(predictors[runner], feeds[runner], calls[runner])
             blocks[name].append(pair["variant"])
             ratios[name].append(float(np.median(pair["variant"]) / np.median(pair["baseline"])))
+        advance()
     return {name: _summary(np.concatenate(blocks[name]), np.array(ratios[name])) for name in predictors}
 
 

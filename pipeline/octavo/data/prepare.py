@@ -1,7 +1,7 @@
 """The making of the data set: read, checked, split, described and written as plain arrays."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from octavo.data import newcomers, sources, split_assignment
-from octavo.data.duplicates import pixel_digests
+from octavo.data.duplicates import JUDGES, pixel_digests
 from octavo.data.image_statistics import measure, pixel_range
 from octavo.data.partition import DISJOINT, Partition, partition
 from octavo.data.sources.raw import Files, Raw, sha256
@@ -162,3 +162,19 @@ def _replace(target: Path, parts: Partition, manifest: Manifest) -> None:
                 (target / name).rename(old / name)
         for name in names:
             (new / name).rename(target / name)
+
+
+def findings(manifest: Manifest) -> Iterator[str]:
+    """What became of the data that one would not expect, a sentence each."""
+    for kind, files in manifest.left_out.items():
+        more = f" and {files.n - len(files.names)} more" if files.n > len(files.names) else ""
+        yield f"{files.n} files left out ({kind}): {', '.join(files.names)}{more}"
+    for change, n in manifest.changed.items():
+        yield f"{n} images: {change}"
+    for split, n in manifest.duplicates.dropped.items():
+        yield f"{n} images taken out of {split}: {' or '.join(JUDGES[split])} has the same pixels (data.duplicates)"
+    for pair, n in manifest.duplicates.across.items():
+        if n:
+            yield f"{n} images stand in both of {pair}"
+    if n := manifest.duplicates.two_labels:
+        yield f"{n} images have pixels that stand under another label, too: no network can get all of them right"

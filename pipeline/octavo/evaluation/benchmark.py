@@ -5,13 +5,13 @@ import json
 from octavo.backends import acceptance_record, latency, model_files
 from octavo.backends.registry import open_model
 from octavo.data.splits import load_split
-from octavo.project import paths
+from octavo.project import paths, story
 from octavo.project.files import atomic_write
 from octavo.project.params.params import Params
 
 
-def benchmark(params: Params) -> None:
-    """Time every variant that has a model.
+def benchmark(params: Params) -> list[str]:
+    """Time every variant that has a model; the names of those that were timed.
 
     Raises:
         VariantRefused: the baseline is refused, or gives logits that are not finite.
@@ -26,10 +26,11 @@ def benchmark(params: Params) -> None:
     if params.baseline in refused:
         raise acceptance_record.baseline_refused(params.baseline, refused[params.baseline])
     found: dict[str, dict[str, object]] = {name: {} for name in predictors}
-    for batch in options.batches:
-        measured = latency.measure(predictors, params.baseline, images, batch, options.rounds)
-        for name, figures in measured.items():
-            found[name][str(batch)] = figures.model_dump(mode="json")
+    with story.counter("benchmark", len(options.batches) * options.rounds) as advance:
+        for batch in options.batches:
+            measured = latency.measure(predictors, params.baseline, images, batch, options.rounds, advance=advance)
+            for name, figures in measured.items():
+                found[name][str(batch)] = figures.model_dump(mode="json")
     record = {
         "machine": latency.describe_machine(),
         "models": {name: model_files.sha256(paths.model(name)) for name in predictors},
@@ -38,3 +39,4 @@ def benchmark(params: Params) -> None:
         "refused": refused,
     }
     atomic_write.write_text(paths.BENCHMARK, json.dumps(record, indent=1) + "\n")
+    return list(found)

@@ -1,7 +1,6 @@
 """One variant on the sealed test split, image by image beside the baseline: its quality, size, proof and errors."""
 
 import io
-import sys
 
 import numpy as np
 import pandas as pd
@@ -20,26 +19,30 @@ from octavo.tasks import classification
 from octavo.tasks.logits import NotFinite, choices
 
 
-def evaluate(name: str, params: Params) -> None:
+def evaluate(name: str, params: Params) -> str:
     """Measure the variant called `name` and write its card, logits and predictions; or why it is refused.
+
+    Returns:
+        What came of it, as a clause.
 
     Raises:
         VariantRefused: the baseline is refused, so that nothing can be measured.
         ModelError: a model file or a record is missing or damaged.
     """
     acceptance_record.check_baseline(params.baseline)
-    refusal = acceptance_record.refusal(name)
-    if refusal is None:
-        try:
-            _measure(name, params, load_split(paths.split("test")))
-        except NotFinite as error:
-            refusal = Refusal(cause="not finite", reason=str(error), remedy=acceptance_record.FINITE)
-            print(f"Refused {name}: {refusal}", file=sys.stderr)
-    if refusal:
+    if refusal := acceptance_record.refusal(name):
         save_refused(name, refusal)
+        return f"{name}: there is no model, its file was refused"
+    try:
+        card = _measure(name, params, load_split(paths.split("test")))
+    except NotFinite as error:
+        refusal = Refusal(cause="not finite", reason=str(error), remedy=acceptance_record.FINITE)
+        save_refused(name, refusal)
+        return f"Refused {name}: {refusal}"
+    return f"{name}: accuracy {card.quality.top1:.4f} on {card.quality.n:,} test images"
 
 
-def _measure(name: str, params: Params, test: Split) -> None:
+def _measure(name: str, params: Params, test: Split) -> Evaluation:
     model, baseline, source = paths.model(name), paths.model(params.baseline), params.variant(name).source
     exported = paths.exported(source) / "model.onnx"
     classes, calibration = load_manifest(paths.MANIFEST).classes, load_split(paths.split("calibration"))
@@ -61,6 +64,7 @@ def _measure(name: str, params: Params, test: Split) -> None:
         notes=[*network_notes.read(exported.parent), *notes],
     )
     save(name, test, found, card)
+    return card
 
 
 def _baseline_logits(name: str, predict: Predictor, images: np.ndarray) -> np.ndarray:

@@ -6,7 +6,6 @@ Only images of calibration are looked at.
 """
 
 import math
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from octavo.backends.predictor import Predictor
 from octavo.backends.records import Acceptance, Cause, Jump, Refusal
 from octavo.backends.registry import open_model
 from octavo.data.splits import Samples
+from octavo.project import story
 from octavo.project.errors import ModelError, VariantRefused
 from octavo.quantization import clipping
 from octavo.statistics.signal_to_noise import decibels
@@ -133,7 +133,7 @@ def _layers(path: Path, network: Path, images: np.ndarray, predict: Predictor) -
     try:
         return measure(path, network, images, predict.feed(images[: layer_sqnr.IMAGES]))
     except Exception as error:  # noqa: BLE001 - a refused file may be broken in any way; it is refused all the same
-        print(f"Its layers cannot be compared: {_sentence(error)}", file=sys.stderr)
+        story.say(f"Its layers cannot be compared: {_sentence(error)}")
         return {}
 
 

@@ -13,6 +13,7 @@ from octavo.project import paths
 from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write
 from octavo.project.files.atomic_write import write_text
+from octavo.project.params.params import Params
 from octavo.promotion.decision import Decision
 from octavo.reporting import variants_table
 from octavo.reporting.figures.curves import History, curves
@@ -24,6 +25,14 @@ _CURVE = ("epoch", "accuracy", "val_accuracy", "loss", "val_loss")
 _TRIAL = ("agreement", "accuracy", "sqnr_db", "file_bytes")
 HEATMAP_CLASSES = 25
 """With more classes than this a confusion matrix is no longer read; the page leaves it out."""
+
+
+def write_project(scorecards: Scorecards, decision: Decision, params: Params) -> None:
+    """Write the report of the project in the working directory; for its files see `write`."""
+    curves = {name: paths.curve(name) for name in (*params.networks, *params.finetuned)}
+    trials = {name: paths.trials(name) for name in params.variants}
+    parents = {name: network.parent for name, network in params.finetuned.items()}
+    write(scorecards, decision, curves, trials, parents)
 
 
 def write(

@@ -1,19 +1,17 @@
 """Fit a network, byte for byte the same in every process, and keep its weights and its curve."""
 
 import shutil
-import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 import tf_keras as keras
-from rich.console import Console
-from rich.progress import Progress, TaskID
 
 from octavo.data.input_encoding import pixels
 from octavo.data.splits import Split
-from octavo.project import foreign_code
+from octavo.project import foreign_code, story
 from octavo.project.errors import ModelError
 from octavo.project.params.networks import Fit
 
@@ -41,10 +39,9 @@ def fit(model: keras.Model, train: Split, selection: Split, budget: Fit, label: 
         ModelError: the network cannot be run, or a loss or a weight became NaN or infinite.
     """
     if budget.batch_size > len(train.labels):
-        print(
+        story.say(
             f"{label}: batch_size is {budget.batch_size:,}, and there are {len(train.labels):,} images to train on: "
-            "each epoch is one step.",
-            file=sys.stderr,
+            "each epoch is one step."
         )
     model.compile(
         optimizer=keras.optimizers.Adam(budget.learning_rate),
@@ -98,32 +95,21 @@ def restore(model: keras.Model, weights: Path) -> keras.Model:
 
 
 class _EpochBar(keras.callbacks.Callback):
-    """A progress bar on a terminal, one line at the end in a log."""
+    """Counts the steps on a terminal, and stops at a loss that is not finite."""
 
     def __init__(self, label: str) -> None:
         super().__init__()
         self._label = label
-        self._console = Console(stderr=True)
-        self._progress = Progress(console=self._console, disable=not self._console.is_terminal)
-        self._task = TaskID(0)
+        self._shown = ExitStack()
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        self._progress.start()
-        self._task = self._progress.add_task(self._label, total=self.params["epochs"] * self.params["steps"])
+        steps = self.params["epochs"] * self.params["steps"]
+        self._advance = self._shown.enter_context(story.counter(f"train {self._label}", steps))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self._progress.advance(self._task)
+        self._advance()
         if not np.isfinite((logs or {}).get("loss", 0.0)):
             self.model.stop_training = True
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._accuracy = (logs or {})["val_accuracy"]
-
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        self._progress.stop()
-        if self.model.stop_training:
-            return
-        self._console.print(
-            f"{self._label}: {self.params['epochs']} epochs, accuracy {self._accuracy:.4f} on the selection split",
-            highlight=False,
-        )
+        self._shown.close()

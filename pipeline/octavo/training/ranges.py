@@ -1,6 +1,5 @@
 """The ranges that fake quantization works with, before training and after it."""
 
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from unittest import mock
@@ -10,6 +9,7 @@ import tensorflow as tf
 import tf_keras as keras
 from tensorflow_model_optimization.python.core.quantization.keras import quantizers
 
+from octavo.project import story
 from octavo.project.errors import ModelError
 
 ACTIVATION_QUANTIZERS = (quantizers.MovingAverageQuantizer, quantizers.AllValuesQuantizer)
@@ -52,10 +52,7 @@ def widen(model: keras.Model, images: np.ndarray) -> None:
     """
     for low, high in _activation_ranges(model, images[:1]):
         if high.numpy() - low.numpy() < NARROW:
-            print(
-                f"'{_place(low)}' gives zeros only: its range {low.numpy():g}..{high.numpy():g} becomes 0..1.",
-                file=sys.stderr,
-            )
+            story.say(f"'{_place(low)}' gives zeros only: its range {low.numpy():g}..{high.numpy():g} becomes 0..1.")
             low.assign(0)
             high.assign(1)
     for low, high in _ranges(model, images[:1], (quantizers.LastValueQuantizer,)):

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any
 
 from octavo.project import paths
-from octavo.project.code_digests import code_of
+from octavo.project.code.digests import code_of
 from octavo.project.errors import ParamsError
 from octavo.project.files import atomic_write
 from octavo.project.params.params import PARAMS, Params

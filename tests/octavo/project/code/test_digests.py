@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from octavo.project import code_digests
-from octavo.project.code_digests import code_of
+from octavo.project.code import digests as code_digests
+from octavo.project.code.digests import code_of
 from octavo.project.errors import ParamsError
 
 

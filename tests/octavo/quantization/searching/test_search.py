@@ -21,9 +21,9 @@ from octavo.project import paths
 from octavo.project.errors import ParamsError
 from octavo.quantization import ptq, recipes
 from octavo.quantization.calibration import METHODS
-from octavo.quantization.search import Repair, Search, fastest, repair, search
-from octavo.quantization.trial_runner import Bench
-from octavo.quantization.trials import Choice, Trial, best
+from octavo.quantization.searching.search import Repair, Search, fastest, repair, search
+from octavo.quantization.searching.trial_runner import Bench
+from octavo.quantization.searching.trials import Choice, Trial, best
 from octavo.statistics.signal_to_noise import sqnr
 from octavo.tasks.logits import NotFinite
 from tests.octavo import onnx_graphs as graphs

@@ -24,7 +24,7 @@ from octavo.onnx_graph.rewrites import equalization
 from octavo.project.files import atomic_write, json_file
 from octavo.quantization import bias_correction, calibration, ptq
 from octavo.quantization.calibration import Observation
-from octavo.quantization.trials import Choice, Form, Trial
+from octavo.quantization.searching.trials import Choice, Form, Trial
 from octavo.statistics.signal_to_noise import sqnr
 from octavo.tasks import logits
 

@@ -1,6 +1,5 @@
 """The best way to quantize a network, found by trial on the selection split, and the repair of what lost too much."""
 
-import sys
 import time
 from collections.abc import Sequence
 from itertools import product
@@ -10,11 +9,12 @@ import onnx
 from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, field_validator
 
 from octavo.onnx_graph.rewrites import equalization
+from octavo.project import story
 from octavo.project.params.section import Model
 from octavo.quantization import ptq
 from octavo.quantization.calibration import METHODS
-from octavo.quantization.trial_runner import Bench
-from octavo.quantization.trials import Choice, Trial, best, equals, sound
+from octavo.quantization.searching.trial_runner import Bench
+from octavo.quantization.searching.trials import Choice, Trial, best, equals, sound
 
 
 def _known(method: str) -> str:
@@ -90,7 +90,7 @@ def _sound(bench: Bench, trials: Sequence[Trial]) -> list[Trial]:
     limit = bench.samples.min_sqnr_db
     kept = sound(trials, limit)
     if dropped := len(trials) - len(kept):
-        print(f"{dropped} of {len(trials)} trials have an SQNR below {limit:g} dB and are dropped.", file=sys.stderr)
+        story.say(f"{dropped} of {len(trials)} trials have an SQNR below {limit:g} dB and are dropped.")
     return kept or list(trials)
 
 
