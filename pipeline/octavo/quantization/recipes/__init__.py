@@ -81,16 +81,20 @@ def check(params: Params) -> None:
     Raises:
         ParamsError: no such recipe, or it makes files of another format, needs another network, or refuses an option.
     """
-    for name in sorted(params.variants, key=lambda name: _format(name) == "litert"):  # last, they load TensorFlow
-        asked = params.variants[name]
-        try:
-            _require_known(asked.recipe)
-            _require_format(name, asked.recipe)
-            recipe = load(asked.recipe)
-            _require_source(name, recipe, params)
-            options(asked.recipe, recipe, asked.options)
-        except ParamsError as error:
-            raise ParamsError(f"{PARAMS}: variant '{name}': {error}") from None
+    for name in params.variants:
+        _check(name, params)
+
+
+def _check(name: str, params: Params) -> None:
+    asked = params.variants[name]
+    try:
+        _require_known(asked.recipe)
+        _require_format(name, asked.recipe)
+        recipe = load(asked.recipe)
+        _require_source(name, recipe, params)
+        options(asked.recipe, recipe, asked.options)
+    except ParamsError as error:
+        raise ParamsError(f"{PARAMS}: variant '{name}': {error}") from None
 
 
 def options(name: str, recipe: Recipe, given: Mapping[str, Any]) -> BaseModel:
