@@ -15,7 +15,8 @@ from octavo.data.input_encoding import pixels
 from octavo.data.splits import Split
 from octavo.project.params.data import Data
 from octavo.project.params.networks import Fit
-from octavo.training import export, fit, networks, qat
+from octavo.training import export, fit, networks
+from octavo.training.quantization_aware import qat
 
 BUDGETS = {"digits": Fit(epochs=4, batch_size=32), "mnist": Fit(epochs=1, batch_size=32)}
 IMAGES = 6300

@@ -10,7 +10,8 @@ from pathlib import Path
 from octavo.data.input_encoding import pixels
 from octavo.data.splits import load_manifest, load_split
 from octavo.project.params.networks import Fit
-from octavo.training import export, fit, networks, qat
+from octavo.training import export, fit, networks
+from octavo.training.quantization_aware import qat
 
 FLOAT = Fit(epochs=1, batch_size=32)
 QAT = Fit(epochs=1, batch_size=500)

@@ -4,12 +4,12 @@ import sys
 
 from octavo.project import story
 from octavo.project.params.params import load_params
-from octavo.training import make
+from octavo.training.finetune import finetune
 
 
 @story.stage
 def main(name: str) -> str:
-    return make.finetuned(name, load_params())
+    return finetune(name, load_params())
 
 
 if __name__ == "__main__":

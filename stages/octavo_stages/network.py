@@ -4,12 +4,12 @@ import sys
 
 from octavo.project import story
 from octavo.project.params.params import load_params
-from octavo.training import make
+from octavo.training.build import build
 
 
 @story.stage
 def main(name: str) -> str:
-    return make.network(name, load_params())
+    return build(name, load_params())
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from octavo.project.code import stages
 from octavo.project.params.params import load_params
 from octavo.reporting.variants_table import kilobytes, microseconds, percent
 from octavo_mlflow.mutex import mutex
@@ -28,7 +30,10 @@ FORMS = (percent, kilobytes, microseconds)
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(as_json: bool) -> None:
     """Show the champion, the version before it and the anchor, and the last move."""
-    model = load_params().registry.model
+    params = load_params()
+    if Path("dvc.yaml").exists():
+        stages.write(params)  # so that `dvc status` compares with the code of this moment
+    model = params.registry.model
     with connection.connected(existing=True) as client:
         now = standing.known(client, model)
         shown = {

@@ -13,7 +13,8 @@ from octavo.data.splits import Samples, Split
 from octavo.evaluation import integer_coverage
 from octavo.project.errors import ModelError
 from octavo.quantization import recipes
-from octavo.training import export, qat
+from octavo.training import export
+from octavo.training.quantization_aware import qat
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,8 @@ import tf_keras as keras
 from tf_keras import layers
 
 from octavo.project.errors import ModelError
-from octavo.training import export, qat
+from octavo.training import export
+from octavo.training.quantization_aware import qat
 from tests.octavo.training import networks
 from tests.octavo.training.networks import Builder, Doubling, graph, sequence
 

@@ -16,7 +16,7 @@ import tf_keras as keras
 from tensorflow_model_optimization.python.core.quantization.keras import quantizers
 from tensorflow_model_optimization.python.core.quantization.keras.quantize_layer import QuantizeLayer
 
-from octavo.training.steps import Slot, Step, filled, split_activations, steps_of
+from octavo.training.quantization_aware.steps import Slot, Step, filled, split_activations, steps_of
 
 
 class Float(keras.layers.Layer):

@@ -18,8 +18,8 @@ from tensorflow_model_optimization.python.core.quantization.keras.default_8bit i
 
 from octavo.project import foreign_code
 from octavo.project.errors import ModelError
-from octavo.training.floating import Float, lay_out
-from octavo.training.ranges import initialize_ranges, widen
+from octavo.training.quantization_aware.floating import Float, lay_out
+from octavo.training.quantization_aware.ranges import initialize_ranges, widen
 
 __all__ = ["annotate", "float_layers", "in_float", "initialize_ranges", "widen"]
 
