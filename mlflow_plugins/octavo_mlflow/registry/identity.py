@@ -66,9 +66,9 @@ def needed(gate: Gate, policy: Policy) -> int:
         where = connection.public()
         whose = f"the policy of MLflow at {where}" if gate.approvals else f"policy.approvals in {PARAMS}"
         raise PromotionRefused(
-            f"Nothing is promoted: {whose} asks for the approval of {people(approvals)}, and MLflow at {where} knows "
-            "nobody by name. It needs a server that asks people who they are: mlflow server --app-name "
-            "octavo-basic-auth, see docs/team.md."
+            f"Nothing is promoted: {whose} asks for the approval of {people(approvals)}, and MLflow at {where} has "
+            "no user accounts. It needs a server with user accounts: mlflow server --app-name octavo-basic-auth, see "
+            "docs/team.md."
         )
     return approvals
 

@@ -1,11 +1,11 @@
-"""The server's own gate: the aliases of a model that Octavo registered stand where its audit log puts them.
+"""The server's gate: the aliases of a model that Octavo registered must be where its audit log puts them.
 
-It stands before MLflow's registry store, so that there is no way around it: whatever endpoint a write comes by, REST or
-the UI's, of this MLflow or of a later one, ends in one of the store's few methods.
+The gate stands in front of MLflow's registry store. Every write ends in one of the store's few methods, whatever
+endpoint it comes by (REST or the UI's, of this MLflow or a later one), so there is no way around the gate.
 
-`octavo promote` and `octavo rollback` write a move down before they make it, and it counts from when the registered
-model's tag `audit.head` names the record. So the move is judged there, before anything has moved, and once more at
-each alias.
+`octavo promote` and `octavo rollback` record a move before they apply it. The record counts from the moment when the
+registered model's tag `audit.head` names it. So the gate judges the move when that tag is set, before anything has
+moved, and again at each alias.
 """
 
 import functools
@@ -43,25 +43,27 @@ from octavo_mlflow.server import evidence, four_eyes, lookalikes, new_versions, 
 from octavo_mlflow.server.four_eyes import Sender
 
 KEPT = (registry_tags.DIGEST, registry_tags.SHA256, registry_tags.VARIANT, registry_tags.FOLDER)
-"""Tags of a version that say what it is."""
+"""Tags of a version that identify it."""
 WHY = "it says what Octavo registered"
 MayForce = Callable[[], bool]
-"""Whether who asks may move the aliases of the model that the request names against the verdict."""
+"""Whether the sender may move the aliases of the requested model against the verdict."""
 
 
 @dataclass(frozen=True)
 class Guarded:
-    """What the server knows of the models beside their policy."""
+    """What the server knows about the models in addition to the policy."""
 
     aliases: tuple[str, ...] = ()
-    """Others than Octavo's own, which point only at versions that are or were champion."""
+    """Further aliases, which may point only at versions that are or were champion."""
     baseline: str | None = None
-    """The variant that promotions have to be held to; None where the server's file does not name it."""
+    """The variant that promotions must be compared with; None if the server's file does not name it."""
 
 
 @dataclass(frozen=True)
 class Gatekeeper:
-    """What is asked before a write: each public method has the name and the arguments of the store's, and raises."""
+    """The checks before a write. Each public method has the name and arguments of the store's method, and raises to
+    refuse.
+    """
 
     store: AbstractStore
     policy: Policy
@@ -164,7 +166,9 @@ class Gatekeeper:
         return new_versions.is_ours(self.store, self._state(name))
 
     def _hold_to_champions(self, name: str, what: str, version: str) -> None:
-        """Let what points at a version point at one that is or was champion, as it was judged."""
+        """Refuse to point an alias or stage at a version that was never champion, or that differs from what
+        was judged.
+        """
         made = audit_record.champions(self._chain(self._state(name))).get(version)
         if made is None:
             raise refusal(
@@ -175,7 +179,7 @@ class Gatekeeper:
             raise refusal(f"{what} of {name} is not moved to version {version}: {'; '.join(wrong)}.")
 
     def _is_done(self, name: str, value: str) -> bool:
-        """Whether that is the number of the last move, and it was made."""
+        """Whether this is the number of the last move, and that move was applied."""
         head = self._head(name)
         return head is not None and value == str(head.sequence) and self._state(name).aliases == head.after
 
@@ -189,14 +193,14 @@ class Gatekeeper:
         return self._state(name).tags
 
     def _tags_of(self, name: str, version: str) -> dict[str, str]:
-        """The tags of a version; none where there is no such version."""
+        """The tags of a version; empty if there is no such version."""
         try:
             return dict(self.store.get_model_version(name, version).tags)
         except MlflowException:
             return {}
 
     def _state(self, name: str) -> State:
-        """Where the model stands; one that is not there stands nowhere."""
+        """The model's state; an empty one if there is no such model."""
         try:
             return standing.of(self.store.get_registered_model(name))
         except MlflowException as error:
@@ -205,18 +209,18 @@ class Gatekeeper:
             return State(name, 0, {}, {})
 
     def _recorded(self, name: str) -> Aliases:
-        """Where the audit log puts the aliases; nowhere where there is none."""
+        """Where the audit log puts the aliases; empty if there is no log."""
         head = self._head(name)
         return head.after if head else {}
 
     def _head(self, name: str) -> Move | None:
-        """The last record, None before the first."""
+        """The last record, or None before the first."""
         now = self._state(name)
         sequence, last = now.head
         return self._record(now, sequence, last) if sequence else None
 
     def _hear(self, name: str, tag: RegisteredModelTag) -> None:
-        """Let somebody ask for a promotion, or approve it, in their own name."""
+        """Let a user request or approve a promotion, in their own name only."""
         now = self._state(name)
         named = tag.value if tag.key == REQUEST else now.tags.get(REQUEST)
         asked = self._next(name, named, audit_log.REQUESTS)
@@ -234,7 +238,7 @@ class Gatekeeper:
             _refuse(four_eyes.in_way_round(move, self._chain(now)))
 
     def _next(self, name: str, value: str | None, kind: str = audit_log.RECORDS) -> Move:
-        """The record that a new `audit.head` names, held to the one before and to where the aliases stand."""
+        """The record that a new `audit.head` names, checked against the preceding record and the present aliases."""
         now = self._state(name)
         sequence, last = now.head
         number, _, hash_ = (value or "").partition(" ")
@@ -252,7 +256,9 @@ class Gatekeeper:
             raise refusal(str(error)) from None
 
     def _judge(self, move: Move) -> None:
-        """Let a move pass that the policy lets pass, that returns to a champion, or that one made who may force it."""
+        """Accept a move that the policy accepts, that returns to a former champion, or that an authorized
+        user forces.
+        """
         try:
             text = server_audit_log.grounds(self._state(move.model), move) if move.action == "promote" else ""
             against, false = self._objections(move, text), list(self._false(move, text))
@@ -273,7 +279,7 @@ class Gatekeeper:
         )
 
     def _objections(self, move: Move, text: str) -> list[str]:
-        """What speaks against a move; `text` is what a promotion was judged by."""
+        """Reasons against a move. `text` is the grounds of a promotion."""
         if move.action == "repair":
             return ["a repair is for those who manage the model"]
         tags = dict(self.store.get_model_version(move.model, move.version).tags)
@@ -282,7 +288,7 @@ class Gatekeeper:
         now = self._state(move.model)
         sequence, _, hash_ = tags.get(RECORD, "").partition(" ")
         before = self._record(now, int(sequence), hash_) if NUMBER.fullmatch(sequence) else None
-        # Anybody may put a record beside those of the log.
+        # Anybody may store a record beside those of the log.
         if before is None or before.action == "repair" or before not in self._chain(now):
             return ["it was never champion"]
         if before.version != move.version or before.digests.get("model") != move.digests.get("model"):
@@ -292,7 +298,7 @@ class Gatekeeper:
         return []
 
     def _false(self, move: Move, text: str) -> Iterator[str]:
-        """What of the record is not so, whatever the policy says and whoever forces it."""
+        """Statements of the record that are not true. Neither the policy nor `--force` can accept them."""
         if move.action == "promote":
             yield from evidence.against_promotion(self.store, move, text, self.guarded.baseline)
         if move.action == "rollback":
@@ -300,7 +306,7 @@ class Gatekeeper:
 
 
 def _number(version: object) -> str:
-    """The number that MLflow takes `version` for; `version` itself where it is none."""
+    """The number that MLflow reads in `version`, or `version` itself if it is not a number."""
     try:
         return str(int(str(version)))
     except ValueError:
@@ -308,28 +314,36 @@ def _number(version: object) -> str:
 
 
 def _is_number(version: object, number: str) -> bool:
-    """Whether MLflow takes `version` for that number: it reads `06` and ` 6` as 6."""
+    """Whether MLflow reads `version` as that number: it reads `06` and ` 6` as 6."""
     return _number(version) == number
 
 
 CHECKED = tuple(name for name in vars(Gatekeeper) if not name.startswith("_"))
-"""Methods of the store that can move an alias, or what its move rests on."""
+"""Methods of the store that can move an alias, or change what its move depends on."""
 
 
 def guard(store: AbstractStore, policy: Policy, may_force: MayForce, guarded: Guarded, sender: Sender) -> None:
-    """Let `store` ask a gatekeeper before each write that can move an alias."""
+    """Make `store` ask a gatekeeper before each write that can move an alias.
+
+    Args:
+        store: the server's registry store; its methods are replaced.
+        policy: the server's policy.
+        may_force: whether the sender may move aliases against the verdict.
+        guarded: further guarded aliases, and the baseline.
+        sender: returns the name of the user who sends the request.
+    """
     keeper = Gatekeeper(store, policy, may_force, guarded, sender)
     for name in CHECKED:
         setattr(store, name, _checked(getattr(store, name), getattr(keeper, name)))
 
 
 def refusal(sentence: str) -> MlflowException:
-    """HTTP 403, which MLflow's clients show as this sentence."""
+    """An error with HTTP status 403, which MLflow's clients show as this sentence."""
     return MlflowException(sentence, error_code=PERMISSION_DENIED)
 
 
 def _refuse(sentences: Iterable[str]) -> None:
-    """Refuse a write that something speaks against."""
+    """Refuse the write with the first sentence, if there is one."""
     for sentence in sentences:
         raise refusal(sentence)
 
@@ -344,7 +358,7 @@ def _checked(write: Callable[..., Any], check: Callable[..., None]) -> Callable[
 
 
 def _is_one_move(move: Move) -> bool:
-    """Whether a champion that gives way to the version becomes previous, and the anchor stays or is the version."""
+    """Whether the old champion becomes previous, and the anchor either stays or becomes the new version."""
     if move.action == "repair":
         return True
     left = move.before.get(CHAMPION)

@@ -32,7 +32,7 @@ def test_it_shows_what_stands_and_the_last_move(project: Project, octavo: Octavo
     assert f"Asked: MLflow at sqlite:///{project.folder}/mlflow.db" in stdout
 
     project.client().set_registered_model_alias("octavo", "champion", "1")
-    assert "aliases were moved by other means" in octavo("status")[1]
+    assert "aliases were moved without octavo" in octavo("status")[1]
 
 
 def test_it_says_who_is_at_work(project: Project, octavo: Octavo) -> None:

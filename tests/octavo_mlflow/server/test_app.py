@@ -271,5 +271,5 @@ def test_without_a_policy_the_server_does_not_start(tmp_path: Path, empty_store:
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, signal.SIGKILL)
             raise
-    assert "octavo: OCTAVO_POLICY is not set. Let it name a params.yaml" in stderr
+    assert "octavo: OCTAVO_POLICY is not set. Set it to the path of a params.yaml" in stderr
     assert "Traceback" not in stderr

@@ -280,6 +280,6 @@ def test_where_nobody_is_known_nothing_is_promoted(
     project.register()
     change_policy(approvals=1)
     code, _, stderr = octavo("promote", VARIANT)
-    assert (code, "knows nobody by name" in stderr, stderr.count("\n")) == (2, True, 1)
+    assert (code, "has no user accounts" in stderr, stderr.count("\n")) == (2, True, 1)
     change_policy(approvals=0)
     assert octavo("promote", VARIANT)[0] == 0
