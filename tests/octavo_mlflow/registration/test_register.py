@@ -273,7 +273,7 @@ def test_a_version_leads_back_to_what_it_was_made_of_and_its_model_tells_how_to_
     }.items():
         version = project.client().get_model_version("octavo", versions()[variant][0])
         assert version.description
-        assert version.description.startswith(f"{variant}: Tells 3 classes of images apart")
+        assert version.description.startswith(f"{variant}: Classifies images into 3 classes")
         assert made in version.description
         assert f"runs/{version.run_id}/artifacts" in version.description
 
