@@ -40,6 +40,10 @@ def write(
         decision: of the gate.
         trainings: network -> CSV of its training; missing files are left out.
         searches: variant -> CSV of its trials; missing files are left out.
+        parents: fine-tuned network -> the network that it started from.
+
+    Raises:
+        ModelError: one of the CSV files is damaged.
     """
     histories = {network: _history(path) for network, path in trainings.items() if path.exists()}
     trials = {variant: _rows(path) for variant, path in searches.items() if path.exists()}
@@ -102,6 +106,7 @@ def page(
         decision: of the gate.
         histories: network -> its training by epoch.
         trials: variant -> the rows of its search.
+        parents: fine-tuned network -> the network that it started from.
     """
     rows = variants_table.table(scorecards, decision)
     refused = variants_table.refused(scorecards)

@@ -32,7 +32,12 @@ class Chart:
 
 
 def curves(histories: Mapping[str, History], parents: Mapping[str, str]) -> list[Chart]:
-    """Accuracy and loss by epoch. `control` and `qat` continue where `fp32` stopped."""
+    """Accuracy and loss by epoch. A fine-tuned network continues where its parent stopped.
+
+    Args:
+        histories: network -> its training by epoch.
+        parents: fine-tuned network -> the network that it started from.
+    """
     begins = {network: _epochs_before(network, histories, parents) for network in histories}
     charts = (
         _chart("Accuracy, %", "accuracy", 100, 60, histories, begins),
