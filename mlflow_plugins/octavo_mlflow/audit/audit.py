@@ -47,14 +47,14 @@ def audit(mend: bool, yes: bool, reason: str | None, as_json: bool) -> None:
         click.echo(f"Note: {note}.")
     if found.faults:
         raise AuditFailed(
-            f"The audit log of {model} does not hold: {'; '.join(map(str, found.faults))}. {audit_log.REPAIR}"
+            f"The audit log of {model} is not intact: {'; '.join(map(str, found.faults))}. {audit_log.REPAIR}"
         )
     if as_json:
         return
     accepted = [each for move in found.chain for each in move.known]
     click.echo(
         f"{len(found.chain)} moves of {model}: the chain is whole, and every version has the bytes that were judged"
-        f"{', but for what repairs accepted: ' + '; '.join(accepted) if accepted else ''}."
+        f"{', except for what repairs accepted: ' + '; '.join(accepted) if accepted else ''}."
     )
 
 
@@ -75,9 +75,9 @@ def replay(record: int | None) -> None:
         try:
             text = audit_log.grounds(client, now, move)
         except AuditFailed as error:
-            raise AuditFailed(f"Record {move.sequence} of {model} does not hold: {error}.") from None
+            raise AuditFailed(f"Record {move.sequence} of {model} is not intact: {error}.") from None
     if faults := [*promotion_replay.differences(move, text)]:
-        raise AuditFailed(f"Record {move.sequence} of {model} does not hold: {'; '.join(faults)}.")
+        raise AuditFailed(f"Record {move.sequence} of {model} is not intact: {'; '.join(faults)}.")
     for reason in move.reasons:
         click.echo(f"{'met' if reason.met else 'unmet'}: {reason}")
     forced = f", forced: {move.note}" if move.note else ""

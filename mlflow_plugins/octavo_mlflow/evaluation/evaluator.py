@@ -170,7 +170,9 @@ def _tell_unknown(measured: Measured, options: Options, run_id: str) -> None:
     for name in measured.unknown:
         MlflowClient().set_tag(run_id, f"{options.metric_prefix}{name}", UNKNOWN)
         operators = ", ".join(dict.fromkeys(node.operator for node in measured.proof.uncounted))
-        log.warning("The evaluator quantization cannot tell %s: it does not know the work of %s.", name, operators)
+        log.warning(
+            "The evaluator quantization cannot measure %s: it cannot count the operations of %s.", name, operators
+        )
 
 
 def _log_artifacts(measured: Measured, options: Options, run_id: str) -> dict[str, EvaluationArtifact]:

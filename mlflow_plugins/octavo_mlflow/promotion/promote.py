@@ -73,7 +73,7 @@ class Promotion:
 
     def __str__(self) -> str:
         if self.request is not None:
-            return f"{self.request}. Nothing has moved; another person does it by: octavo approve"
+            return f"{self.request}. Nothing has moved. For another person to approve it: octavo approve"
         champion = f"{CHAMPION}: {self.model} version {self.version} ({self.variant})"
         if not self.moved:
             return f"{champion} already"

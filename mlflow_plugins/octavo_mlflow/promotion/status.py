@@ -110,7 +110,7 @@ def _sentences(shown: dict[str, Any]) -> Iterator[str]:
     if shown["request"]:
         yield shown["request"]["said"]
     yield from (f"Note: {each}." for each in shown["copies"])
-    yield f"Asked: MLflow at {shown['mlflow']}"
+    yield f"Source: MLflow at {shown['mlflow']}"
     if shown["locked_by"]:
         yield f"Being changed by {shown['locked_by']}"
 

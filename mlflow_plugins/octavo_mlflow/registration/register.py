@@ -53,10 +53,10 @@ class Registration:
 
     def __str__(self) -> str:
         added, judged = ((f" ({', '.join(names)})" if names else "") for names in (self.added, self.judged_anew))
-        anew = f"{len(self.judged_anew)} judged anew{judged}, " if judged else ""
+        anew = f"{len(self.judged_anew)} judged again{judged}, " if judged else ""
         done = f"{len(self.added)} added{added}, {anew}{len(self.unchanged)} unchanged"
         kept = (
-            f" This experiment judges {', '.join(self.left)} otherwise, MLflow keeps their verdicts."
+            f" This experiment judges {', '.join(self.left)} differently; MLflow keeps their verdicts."
             if self.left
             else ""
         )

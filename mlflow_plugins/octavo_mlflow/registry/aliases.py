@@ -70,7 +70,7 @@ def checked(client: MlflowClient, model: str) -> Checked:
     if chain and not now.unfinished and {**now.aliases, **lost} != chain[-1].after:
         found.append(moved(now, chain[-1]))
     if found:
-        raise AuditFailed(f"The audit log of {model} does not hold: {'; '.join(found)}. {audit_log.REPAIR}")
+        raise AuditFailed(f"The audit log of {model} is not intact: {'; '.join(found)}. {audit_log.REPAIR}")
     return Checked(now, chain, lost)
 
 
@@ -114,13 +114,13 @@ def settle(client: MlflowClient, model: str, still_held: Callable[[], None]) -> 
     move = found.chain[-1]
     if strays := strayed(found.now, move):
         raise AuditFailed(
-            f"Move {move.sequence} of {model} was cut short, and since then aliases were moved by other means: "
+            f"Move {move.sequence} of {model} was interrupted, and since then aliases were moved without octavo: "
             f"{audit_record.said(strays)}. {audit_log.REPAIR}"
         )
     if lost := missing(client, model, move):
         raise AuditFailed(
-            f"Move {move.sequence} of {model} was cut short, and since then a version was deleted that it leaves an "
-            f"alias at: {audit_record.said(lost)}. {audit_log.REPAIR}"
+            f"Move {move.sequence} of {model} was interrupted, and since then a version was deleted that it sets an "
+            f"alias to: {audit_record.said(lost)}. {audit_log.REPAIR}"
         )
     return replace(found, now=make(client, found.now, move, still_held), gone={})
 
@@ -183,7 +183,7 @@ def begin(client: MlflowClient, planned: Move, still_held: Callable[[], None]) -
     if any(getattr(planned, name) != value for name, value in found.follows.items()):
         raise PromotionRefused(
             f"{planned.variant} is not promoted: while it was judged, the champion of {planned.model} became version "
-            f"{found.now.champion or 'none'}, and it was held to version {planned.before.get(CHAMPION, 'none')}. "
+            f"{found.now.champion or 'none'}, but it was compared with version {planned.before.get(CHAMPION, 'none')}. "
             "Try again."
         )
     return found
@@ -212,7 +212,7 @@ def make(client: MlflowClient, now: State, move: Move, still_held: Callable[[], 
     if made.aliases != move.after:
         raise AuditFailed(
             f"After move {move.sequence} of {now.model}, which leaves {audit_record.said(move.after)}, there is "
-            f"{audit_record.said(made.aliases)}. Somebody else moves them at the same time, not by octavo: "
+            f"{audit_record.said(made.aliases)}. Somebody else moved them at the same time without octavo: "
             "see octavo status."
         )
     for name, value in tags(move).items():

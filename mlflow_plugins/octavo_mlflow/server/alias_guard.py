@@ -78,7 +78,7 @@ class Gatekeeper:
         names = (*ORDER, *self.guarded.aliases)
         if lookalikes.like(alias, names) and alias not in names and self._is_ours(name):
             raise refusal(
-                f"The alias {alias!a} of {name} could be taken for one of {', '.join(names)}, which this server "
+                f"The alias {alias!a} of {name} is easily mistaken for one of {', '.join(names)}, which this server "
                 "guards. Choose another name."
             )
         if alias in self.guarded.aliases and self._is_ours(name):
@@ -88,8 +88,8 @@ class Gatekeeper:
         head = self._head(name)
         if head is None or head.after.get(alias) != str(version):
             raise refusal(
-                f"The alias {alias} of {name} moves by octavo promote and octavo rollback alone, which write down "
-                f"why. The audit log does not say that it moves to version {version}; "
+                f"The alias {alias} of {name} is moved only by octavo promote and octavo rollback, which record the "
+                f"reason. The audit log does not say that it moves to version {version}; "
                 f"it says {_where(head.after if head else {})}."
             )
         self._judge(head)
@@ -112,13 +112,13 @@ class Gatekeeper:
             and tag.value != tags.get(LOG)
             and (HEAD in tags or not server_audit_log.holds_log(name, tag.value))
         ):
-            raise refusal(f"The tag {LOG} of {name} is not set so: it says where the audit log is.")
+            raise refusal(f"The tag {LOG} of {name} cannot be set to this: it says where the audit log is.")
         if tag.key == DONE and tag.value != tags.get(DONE) and not self._is_done(name, tag.value):
-            raise refusal(f"The tag {DONE} of {name} is not set so: move {tag.value} was not made.")
+            raise refusal(f"The tag {DONE} of {name} cannot be set to this: move {tag.value} was not made.")
 
     def delete_registered_model_tag(self, name: str, key: str) -> None:
         if key in (HEAD, LOG, DONE):
-            raise refusal(f"{key} of {name} is not deleted: it vouches for the audit log.")
+            raise refusal(f"{key} of {name} is not deleted: the audit log depends on it.")
 
     def delete_model_version(self, name: str, version: str) -> None:
         for alias, number in self._recorded(name).items():
@@ -159,7 +159,7 @@ class Gatekeeper:
 
     def _keep(self, name: str, what: str) -> None:
         if self._recorded(name):
-            raise refusal(f"{name} is not {what}: it has a champion, and an audit log in its name.")
+            raise refusal(f"{name} is not {what}: it has a champion and an audit log.")
 
     def _is_ours(self, name: str) -> bool:
         """Whether Octavo registered the model."""
@@ -172,8 +172,8 @@ class Gatekeeper:
         made = audit_record.champions(self._chain(self._state(name))).get(version)
         if made is None:
             raise refusal(
-                f"{what} of {name} points at a version that is champion, or was, and version {version} never was by "
-                "the audit log. Promote it first: octavo promote."
+                f"{what} of {name} may only point at a version that is or was champion. According to the audit log, "
+                f"version {version} never was. Promote it first: octavo promote."
             )
         if wrong := list(evidence.against_champion(self.store, made)):
             raise refusal(f"{what} of {name} is not moved to version {version}: {'; '.join(wrong)}.")
@@ -246,7 +246,7 @@ class Gatekeeper:
             raise refusal(f"Record {sequence + 1} of the audit log of {name} comes next, not {number or 'none'}.")
         move = self._record(now, sequence + 1, hash_, kind)
         if move.model != name or move.parent != last or move.before != now.aliases or not _is_one_move(move):
-            raise refusal(f"Record {number} of the audit log of {name} does not follow from where its aliases stand.")
+            raise refusal(f"Record {number} of the audit log of {name} does not match the model's present aliases.")
         return move
 
     def _record(self, now: State, sequence: int, hash_: str, kind: str = audit_log.RECORDS) -> Move:
@@ -267,7 +267,7 @@ class Gatekeeper:
         if false:
             raise refusal(
                 f"Version {move.version} ({move.variant}) does not become {CHAMPION} of {move.model}, and nobody can "
-                f"force it, since its record is not true: {'; '.join(false)}."
+                f"force it, because its record is not true: {'; '.join(false)}."
             )
         forced = move.note is not None or move.action != "promote"
         if not against or (forced and self.may_force()):
@@ -275,7 +275,7 @@ class Gatekeeper:
         allowed = " Those who manage the model may force it." if forced else ""
         raise refusal(
             f"Version {move.version} ({move.variant}) does not become {CHAMPION} of {move.model}, "
-            f"this server's policy decides: {'; '.join(against)}.{allowed}"
+            f"by this server's policy: {'; '.join(against)}.{allowed}"
         )
 
     def _objections(self, move: Move, text: str) -> list[str]:

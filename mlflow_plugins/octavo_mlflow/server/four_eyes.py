@@ -24,7 +24,7 @@ def in_names(keys: Iterable[str], is_new: bool) -> Iterator[str]:
         letters = unicodedata.normalize("NFKD", key).casefold()
         plain = "".join(letter for letter in letters if letter.isascii() and letter.isprintable()).strip()
         if plain in OURS and (is_new or key not in OURS):
-            yield f"The tag {key!a} is not set so: Octavo alone writes it, step by step."
+            yield f"The tag {key!a} is not set: only Octavo writes it, step by step."
 
 
 def in_request(now: State, asked: Move, sender: str | None) -> Iterator[str]:
@@ -39,9 +39,9 @@ def in_request(now: State, asked: Move, sender: str | None) -> Iterator[str]:
         yield NOBODY
         return
     if asked.who != sender:
-        yield f"The request says that {asked.who!a} asks for it, and you are {sender!a}: ask in your own name."
+        yield f"The request says that {asked.who!a} asks for it, but you are {sender!a}: ask in your own name."
     if asked.action != "promote" or asked.request or asked.approved:
-        yield "A request asks for a promotion that nobody approved yet."
+        yield "A request must ask for a promotion that nobody has approved yet."
     if unnamed := consent.NAMED - asked.digests.keys():
         yield f"The request names no digest of its {', '.join(sorted(unnamed))}."
     if APPROVED in now.tags:
@@ -81,7 +81,7 @@ def in_move(now: State, move: Move, asked: Move | None, sender: str | None, need
     """
     if asked is None:
         if sender is not None and move.who != sender:
-            yield f"Record {move.sequence} says that {move.who!a} made it, and you are {sender!a}."
+            yield f"Record {move.sequence} says that {move.who!a} made it, but you are {sender!a}."
         if move.approved or move.request:
             yield f"Record {move.sequence} names a request that is not open."
         if needed and move.action == "promote":
@@ -91,7 +91,7 @@ def in_move(now: State, move: Move, asked: Move | None, sender: str | None, need
     if sender is None:
         yield NOBODY
     if consent.asked(now) != (asked.sequence, asked.hash) or not consent.is_of(move, asked):
-        yield f"Record {move.sequence} is not what was asked for, or what is asked for now."
+        yield f"Record {move.sequence} is not the open request."
     if move.approved != by or asked.who in by or len(set(by)) < max(needed, 1):
         yield f"It has {len(by)} of {max(needed, 1)} approvals: octavo approve."
 
@@ -116,4 +116,4 @@ def in_way_round(move: Move, chain: Sequence[Move]) -> Iterator[str]:
         for alias, version in move.after.items():
             known = {move.before.get(alias), *(each.after.get(alias) for each in chain)}
             if version not in known:
-                yield f"A repair puts the {alias} back to where the audit log had it, and that is not {version}."
+                yield f"A repair returns the {alias} to where the audit log had it, which is not version {version}."

@@ -556,7 +556,7 @@ def test_a_move_that_was_cut_short_and_whose_version_was_deleted_moves_nothing(
     before = dict(client.get_registered_model("octavo").aliases)
     client.delete_model_version("octavo", "4")
     code, _, stderr = octavo("rollback", "3")
-    assert (code, "a version was deleted that it leaves an alias at: champion at version 4" in stderr) == (2, True)
+    assert (code, "a version was deleted that it sets an alias to: champion at version 4" in stderr) == (2, True)
     assert client.get_registered_model("octavo").aliases == before
     code, _, stderr = octavo("audit", "--repair", "--yes", "--reason", "was killed")
     assert code == 0, stderr

@@ -63,7 +63,7 @@ def test_one_asks_and_another_approves(shared: Project, colleague: str, careful_
     code, stdout, stderr = octavo("promote", VARIANT)
     assert (code, "Judged by hand" in stderr) == (0, True)
     assert stdout.startswith(f"{ann} asks to make version 2 of ")
-    assert stdout.endswith("Nothing has moved; another person does it by: octavo approve\n")
+    assert stdout.endswith("Nothing has moved. For another person to approve it: octavo approve\n")
     assert (aliases_of(shared), tag(shared)) == ({}, None)
     asked = json.loads(octavo("promote", VARIANT, "--json")[1])
     assert (asked["moved"], asked["requested"]["by"], asked["requested"]["approved"]) == (False, ann, [])
@@ -212,7 +212,7 @@ def test_a_former_champion_is_not_made_up(shared: Project, colleague: str, caref
         assert (status, "was never champion" in said) == (403, True)
         mended = forged(back, who=who, action="repair")
         status, said = set_tag(careful_team, user, shared, HEAD, put(shared, audit_log.RECORDS, mended))
-        assert (status, "A repair puts the champion back" in said) == (403, True)
+        assert (status, "A repair returns the champion" in said) == (403, True)
     assert aliases_of(shared) == {"anchor": "2", "champion": "2"}
 
 

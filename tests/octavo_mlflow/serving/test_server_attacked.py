@@ -171,12 +171,12 @@ ATTACKS = {
     "dtype": (b'{"inputs": [[0]], "params": {"dtype": "%s"}}' % (b"31415926" * 1000), "dtype is one of"),
     "dtype of lists": (b'{"inputs": [[0]], "params": {"dtype": [[31415926]]}}', "dtype is one of"),
     "classes": (b'{"inputs": [[0]], "params": {"classes": "31415926"}}', "classes is one of"),
-    "a number of 5,000 digits": (b'{"inputs": [[%s]]}' % (b"31415926" * 625), "no JSON"),
-    "not UTF-8": (b'{"inputs\xff31415926": [[0]]}', "no JSON"),
-    "UTF-16": ("{}".encode("utf-16"), "no JSON"),
-    "empty": (b"", "no JSON"),
-    "cut off": (GOOD[:-9], "no JSON"),
-    "binary": (bytes(range(256)) * 9, "no JSON"),
+    "a number of 5,000 digits": (b'{"inputs": [[%s]]}' % (b"31415926" * 625), "cannot be read as JSON"),
+    "not UTF-8": (b'{"inputs\xff31415926": [[0]]}', "cannot be read as JSON"),
+    "UTF-16": ("{}".encode("utf-16"), "cannot be read as JSON"),
+    "empty": (b"", "cannot be read as JSON"),
+    "cut off": (GOOD[:-9], "cannot be read as JSON"),
+    "binary": (bytes(range(256)) * 9, "cannot be read as JSON"),
 }
 
 
