@@ -17,9 +17,9 @@ from octavo_mlflow.mutex.lease import Holder
 TOMBSTONE = timedelta(hours=1)
 """How long the name of a dead lock's tombstone stays taken."""
 LATE_CREATE = ("RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST")
-"""Another process was first. The second code appears if that process' lock is gone before MLflow words its answer."""
+"""Another process was first. The second code appears if that process's lock is gone before MLflow words its answer."""
 LATE_RENAME = (*LATE_CREATE, "BAD_REQUEST")
-"""As `LATE_CREATE`. The third code appears if two processes rename at once and the database changes one row less."""
+"""As `LATE_CREATE`. The third code appears if two processes rename at once, and the database finds one row too few."""
 
 
 def create(client: MlflowClient, lock: str, tags: dict[str, str], about: str) -> bool:

@@ -41,7 +41,11 @@ def install(night: Night) -> list[str]:
 
 
 def installed(root: Path) -> Installed | None:
-    """What the project's lines run, and whether a cron daemon runs them."""
+    """What the project's lines run, and whether a cron daemon runs them.
+
+    Raises:
+        ScheduleError: the project's line was edited.
+    """
     ours, _ = _split(root)
     if not ours:
         return None
