@@ -101,7 +101,7 @@ def _faults(version: ModelVersion, folder: Path) -> Iterator[str]:
     """What is missing in a version's folder, or belongs to another version."""
     for name in bundle.NAMES:
         if not (folder / name).is_file():
-            yield f"it has no {name}, as versions had none in earlier releases of Octavo"
+            yield f"it has no {name}; versions of earlier releases of Octavo have none"
     model = versions.model_file(version)
     try:
         versions.check(folder / versions.place(model), model, versions.place(model))

@@ -21,15 +21,15 @@ def of_model(name: str, experiment: str) -> str:
     side_by_side = f"#{connection.page(experiment, shared_view.KEY)}"
     return f"""\
 One image classifier in several forms, float and INT8, made and measured by Octavo. A version is one variant as it was
-measured once; its tags have the figures and the verdict. [The runs side by side]({side_by_side}).
+measured once; its tags show the figures and the verdict. [Compare the runs]({side_by_side}).
 
-- **New versions** come with `dvc repro`; what did not change gets none.
+- **New versions** come from `dvc repro`. A variant that did not change gets none.
 - **Promote**: `octavo promote [VARIANT]` moves the alias `champion` to a version that the policy lets pass, and \
 leaves `previous` on the one before.
 - **Roll back**: `octavo rollback [VERSION]`.
 - **Use**: `mlflow.pyfunc.load_model("models:/{name}@champion")`.
 
-Move aliases by `octavo` alone: it writes down who, when and why, and `octavo audit` finds every other move.
+Move aliases only with `octavo`: it records who, when and why, and `octavo audit` finds every other move.
 """
 
 
@@ -48,10 +48,10 @@ def of_version(name: str, card: Scorecard, scorecards: Scorecards, decision: Dec
 {card.variant}: {" ".join([statements.summary(card, scorecards), *variants_table.warnings(decision)])}
 
 - **Measured** in [this run]({place}{MODE}); [pictures and the report]({place}/artifacts{MODE}).
-- **Made** {_origin(card.lineage)} Of a version that was promoted the git tag `{git_tags.PREFIX}/{name}/…`, with the \
-version's number, has the very files: `git checkout` it, then `dvc checkout`.
-- **Promoted**: by whom, when and why say the tags `promote.by`, `promote.when` and `promote.why`, once it was; \
-`octavo audit` has the history.
+- **Made** {_origin(card.lineage)} If the version was promoted, the git tag `{git_tags.PREFIX}/{name}/…` with its \
+number has exactly these files: `git checkout` it, then `dvc checkout`.
+- **Promoted**: after a promotion, the tags `promote.by`, `promote.when` and `promote.why` say who, when and why; \
+`octavo audit` shows the history.
 """
 
 

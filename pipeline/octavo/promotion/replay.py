@@ -27,7 +27,7 @@ def differences(move: Move, text: str) -> Iterator[str]:
     for reason in again:
         if not _alike(before.pop(reason.rule, None), reason):
             yield f"{reason.rule} is now {reason}"
-    yield from (f"{rule} is judged no more" for rule in before)
+    yield from (f"{rule} is no longer judged" for rule in before)
 
 
 def _alike(one: Reason | None, other: Reason) -> bool:
