@@ -1,1 +1,1 @@
-"""One process at a time changes a registered model. Imports no other room."""
+"""A mutex: only one process at a time changes a registered model. Imports no other room."""

@@ -1,4 +1,4 @@
-"""Ranges of real values as 8-bit integers: scale and zero point."""
+"""Scale and zero point of ranges of real values as 8-bit integers."""
 
 import numpy as np
 

@@ -287,7 +287,7 @@ def test_tampering_is_noticed_and_nothing_moves_until_it_is_repaired(
 
     code, stdout, stderr = octavo("audit", "--repair", "--yes", "--reason", "was seen")
     assert code == 0, stderr
-    assert "Does not fit: " in stdout
+    assert "Fault: " in stdout
     assert "recorded as move 4" in stdout
     assert records().items() >= before.items()
     assert octavo("audit")[0] == 0
@@ -346,7 +346,7 @@ def test_verdicts_are_found_again(promoted: Project, octavo: Octavo) -> None:
     code, stdout, _ = octavo("replay")
     assert code == 0
     assert "unmet: the accuracy drop is at least" in stdout
-    assert "Record 2: litert_int8_static is judged as it was on" in stdout
+    assert "Record 2: the verdict on litert_int8_static is the same as on" in stdout
     assert "forced: try it" in stdout
     assert "unmet" not in octavo("replay", "1")[1]
     for record in ("3", "7"):
@@ -556,7 +556,7 @@ def test_a_move_that_was_cut_short_and_whose_version_was_deleted_moves_nothing(
     before = dict(client.get_registered_model("octavo").aliases)
     client.delete_model_version("octavo", "4")
     code, _, stderr = octavo("rollback", "3")
-    assert (code, "a version was deleted that it leaves an alias at: champion at version 4" in stderr) == (2, True)
+    assert (code, "a version was deleted that it sets an alias to: champion at version 4" in stderr) == (2, True)
     assert client.get_registered_model("octavo").aliases == before
     code, _, stderr = octavo("audit", "--repair", "--yes", "--reason", "was killed")
     assert code == 0, stderr

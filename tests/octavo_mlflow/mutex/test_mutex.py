@@ -245,7 +245,7 @@ def test_whose_lease_ran_out_stops(client: MlflowClient, name: str, later: Later
             still_held()
         later(lease.CLOCK_SKEW)
         successor()
-        with pytest.raises(mutex.Lost, match=r"has run out and gone to .*, for rollback, since 20"):
+        with pytest.raises(mutex.Lost, match=r"has run out and is now held by .*, for rollback, since 20"):
             still_held()
     successor()
 

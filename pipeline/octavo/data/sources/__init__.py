@@ -1,6 +1,6 @@
-"""Where images come from: sets that ship or are published, a user's own arrays, a user's folder of images.
+"""Sources of images: bundled and published sets, a user's own arrays, a user's folder of images.
 
-A source reads; `octavo.data.prepare` checks what was read and splits it.
+A source only reads. `octavo.data.prepare` checks what was read and splits it.
 """
 
 from pathlib import Path

@@ -120,7 +120,7 @@ HOSTILE = {
     "nested in blocks": (b"- " * 5000 + b"a", "nested more than 100 deep"),
     "5,000 digits": (b"a: " + b"9" * 5000, "more than 300 digits"),
     "not UTF-8": (b"a: \xff", "not UTF-8"),
-    "a value that is itself": (b"a: &a [*a]", "inside of what it means"),
+    "a value that is itself": (b"a: &a [*a]", "inside the value that it refers to"),
     "nine lines for a billion": (b"a: &a [1, 1]\n" + tenfold(b"[%s]"), "more than 1,000,000 values"),
     "merged for ever": (b"a: &a {x: 1}\n" + tenfold(b"{<<: [%s]}"), "more than 1,000,000 values"),
     "an int that is none": (b'a: !!int ""', "is not YAML"),
