@@ -1,1 +1,1 @@
-"""Check the audit log against the registry, and repair it. Imports `registry` and `mutex`."""
+"""Check the audit log against the registry, and repair it. Imports `registry`."""

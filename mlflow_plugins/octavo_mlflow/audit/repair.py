@@ -17,9 +17,9 @@ from octavo.promotion import audit_record
 from octavo.promotion.audit_record import Aliases, Move
 from octavo_mlflow.audit import soundness
 from octavo_mlflow.audit.soundness import Found
-from octavo_mlflow.mutex import mutex
 from octavo_mlflow.registry import aliases, audit_copy, audit_log, standing
 from octavo_mlflow.registry.aliases import Checked
+from octavo_mlflow.registry.mutex import mutex
 from octavo_mlflow.registry.standing import CHAMPION, HEAD, LOG, State
 
 PATIENCE = 30.0

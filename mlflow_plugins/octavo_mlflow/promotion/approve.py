@@ -13,11 +13,11 @@ from octavo.project.errors import AuditFailed, ModelError, PromotionRefused
 from octavo.project.params.params import load_params
 from octavo.promotion import replay
 from octavo.promotion.audit_record import Move
-from octavo_mlflow.mutex import mutex
 from octavo_mlflow.promotion import request
 from octavo_mlflow.promotion.request import Request
 from octavo_mlflow.registry import aliases, audit_log, identity, standing
 from octavo_mlflow.registry.aliases import Checked
+from octavo_mlflow.registry.mutex import mutex
 from octavo_mlflow.registry.standing import CHAMPION
 from octavo_mlflow.tracking import connection
 

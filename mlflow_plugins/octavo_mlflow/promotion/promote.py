@@ -21,11 +21,11 @@ from octavo.promotion.audit_record import Move
 from octavo.promotion.contradictions import joined
 from octavo.promotion.decision import Decision, Verdict
 from octavo.promotion.evidence import Grounds, faults, judge
-from octavo_mlflow.mutex import mutex
 from octavo_mlflow.promotion import challenger, request
 from octavo_mlflow.promotion.request import Request
 from octavo_mlflow.registry import aliases, audit_copy, identity, tags, versions
 from octavo_mlflow.registry.aliases import Checked
+from octavo_mlflow.registry.mutex import mutex
 from octavo_mlflow.registry.standing import ANCHOR, CHAMPION, PREVIOUS, State
 from octavo_mlflow.tracking import connection
 

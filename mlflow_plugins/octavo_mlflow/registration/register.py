@@ -25,10 +25,10 @@ from octavo.project import paths
 from octavo.project.params.params import Params
 from octavo.promotion.decision import load_decision
 from octavo_mlflow.flavors import logging
-from octavo_mlflow.mutex import mutex
 from octavo_mlflow.registration import artifacts, descriptions, runs, shared_view
 from octavo_mlflow.registration.runs import Repro
 from octavo_mlflow.registry import audit_log, tags, versions
+from octavo_mlflow.registry.mutex import mutex
 from octavo_mlflow.tracking import connection, run_context
 
 WAIT = 120.0

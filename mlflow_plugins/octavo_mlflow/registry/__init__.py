@@ -1,1 +1,1 @@
-"""Registered models: versions, aliases, audit log and users. Imports `mutex` and `tracking`."""
+"""Registered models: versions, aliases, audit log and users. Imports `tracking`."""

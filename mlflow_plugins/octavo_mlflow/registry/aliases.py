@@ -19,8 +19,8 @@ from octavo.project import typed_text
 from octavo.project.errors import AuditFailed, PromotionRefused
 from octavo.promotion import audit_record
 from octavo.promotion.audit_record import Aliases, Move
-from octavo_mlflow.mutex import lease
 from octavo_mlflow.registry import audit_copy, audit_log, identity, standing
+from octavo_mlflow.registry.mutex import lease
 from octavo_mlflow.registry.standing import CHAMPION, DONE, ORDER, State
 
 ROLLED_BACK = "rolled.back"

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from octavo.project.errors import PromotionRefused
 from octavo.project.params.params import PARAMS
 from octavo.project.params.policy import Policy
-from octavo_mlflow.mutex import lease
+from octavo_mlflow.registry.mutex import lease
 from octavo_mlflow.tracking import connection
 
 ROUTE = "/octavo/gate"

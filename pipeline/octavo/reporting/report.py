@@ -28,7 +28,16 @@ HEATMAP_CLASSES = 25
 
 
 def write_project(scorecards: Scorecards, decision: Decision, params: Params) -> None:
-    """Write the report of the project in the working directory; for its files see `write`."""
+    """Write the report of the project in the working directory; for its files see `write`.
+
+    Args:
+        scorecards: of all variants.
+        decision: of the gate on them.
+        params: of the project; they name the networks and variants whose curves and trials are shown.
+
+    Raises:
+        ModelError: the CSV file of a curve or of trials is damaged.
+    """
     curves = {name: paths.curve(name) for name in (*params.networks, *params.finetuned)}
     trials = {name: paths.trials(name) for name in params.variants}
     parents = {name: network.parent for name, network in params.finetuned.items()}

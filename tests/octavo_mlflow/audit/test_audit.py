@@ -22,9 +22,9 @@ from octavo.project.errors import AuditFailed
 from octavo.project.params.registry import Registry
 from octavo.promotion import audit_record
 from octavo_mlflow.audit import audit
-from octavo_mlflow.mutex import lease
 from octavo_mlflow.promotion import promote, rollback
 from octavo_mlflow.registry import aliases, audit_log, standing, vouched
+from octavo_mlflow.registry.mutex import lease
 from octavo_mlflow.registry.standing import DONE, HEAD, LOG
 from tests import process
 from tests.octavo_mlflow import measured_project

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from octavo.project import paths
-from octavo_mlflow.mutex import mutex
+from octavo_mlflow.registry.mutex import mutex
 from tests.octavo_mlflow.conftest import Octavo
 from tests.octavo_mlflow.measured_project import WEIGHTS, Project
 

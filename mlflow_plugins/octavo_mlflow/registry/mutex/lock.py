@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from octavo_mlflow.mutex import lease
-from octavo_mlflow.mutex.lease import Holder
+from octavo_mlflow.registry.mutex import lease
+from octavo_mlflow.registry.mutex.lease import Holder
 
 TOMBSTONE = timedelta(hours=1)
 """How long the name of a dead lock's tombstone stays taken."""

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 
-from octavo_mlflow.mutex import lease, lock, mutex
+from octavo_mlflow.registry.mutex import lease, lock, mutex
 from tests.octavo_mlflow import contenders
 from tests.octavo_mlflow.contenders import FORKS, PATIENCE, left
 from tests.octavo_mlflow.measured_project import Later

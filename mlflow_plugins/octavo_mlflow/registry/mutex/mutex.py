@@ -28,8 +28,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from octavo.project.errors import ServiceUnavailable
-from octavo_mlflow.mutex import lease, lock
-from octavo_mlflow.mutex.lease import Holder
+from octavo_mlflow.registry.mutex import lease, lock
+from octavo_mlflow.registry.mutex.lease import Holder
 
 TAKEOVER = 10.0
 """Seconds within which another process takes the lock of a dead holder."""
