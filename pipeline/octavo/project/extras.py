@@ -1,0 +1,52 @@
+"""Libraries that only an extra installs, as `pip install 'octavo[train]'`, and what is said where one is missing.
+
+`errors.boundary`, and `story` for what a stage imports before it, print the sentence. A module that goes on without the library
+binds the name to `absent`:
+
+    try:
+        from octavo.backends.litert import interpreter
+    except ModuleNotFoundError as fault:
+        interpreter = extras.absent(fault)
+"""
+
+from typing import Any
+
+EXTRAS = {
+    "digits": ("sklearn",),
+    "dvc": ("dvc",),
+    "litert": ("ai_edge_litert", "flatbuffers"),
+    "mlflow": (
+        "mlflow", "fastapi", "flask", "h11", "matplotlib", "requests", "sqlalchemy", "starlette", "tzlocal", "uvicorn",
+    ),
+    "signing": ("cryptography", "model_signing", "OpenSSL"),
+    "train": ("tensorflow", "tensorflow_model_optimization", "tf_keras", "tf2onnx"),
+}  # fmt: skip
+"""Extra -> the import names that it adds to the base install; several extras may have the same library."""
+
+
+class _Absent:
+    """Stands for a module that could not be imported: every use raises what its import raised, as a sentence."""
+
+    def __init__(self, fault: ModuleNotFoundError) -> None:
+        self._fault = fault
+
+    def __getattr__(self, name: str) -> Any:
+        raise ModuleNotFoundError(sentence(self._fault), name=self._fault.name)
+
+
+def absent(fault: ModuleNotFoundError) -> Any:
+    """What to bind the name of a module to whose import failed with `fault`.
+
+    Raises:
+        ModuleNotFoundError: `fault`, if no extra installs the missing library.
+    """
+    if sentence(fault) is None:
+        raise fault
+    return _Absent(fault)
+
+
+def sentence(fault: ModuleNotFoundError) -> str | None:
+    """What is missing and how to install it; None if no extra installs it."""
+    top = (fault.name or "").partition(".")[0]
+    extra = next((name for name, modules in EXTRAS.items() if top in modules), None)
+    return extra and f"This needs {top}, which is not installed. Run: pip install 'octavo[{extra}]'"
