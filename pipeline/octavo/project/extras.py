@@ -1,7 +1,7 @@
 """Libraries that only an extra installs, as `pip install 'octavo[train]'`, and what is said where one is missing.
 
-`errors.boundary`, and `story` for what a stage imports before it, print the sentence. A module that goes on without the library
-binds the name to `absent`:
+`errors.boundary` prints the sentence, and `story` for what a stage imports before its boundary. A module that goes on
+without the library binds the name to `absent`:
 
     try:
         from octavo.backends.litert import interpreter
@@ -9,6 +9,7 @@ binds the name to `absent`:
         interpreter = extras.absent(fault)
 """
 
+from importlib.util import find_spec
 from typing import Any
 
 EXTRAS = {
@@ -16,12 +17,13 @@ EXTRAS = {
     "dvc": ("dvc",),
     "litert": ("ai_edge_litert", "flatbuffers"),
     "mlflow": (
-        "mlflow", "fastapi", "flask", "h11", "matplotlib", "requests", "sqlalchemy", "starlette", "tzlocal", "uvicorn",
+        "mlflow", "fastapi", "flask", "h11", "matplotlib", "requests", "sklearn", "sqlalchemy", "starlette", "tzlocal",
+        "uvicorn",
     ),
     "signing": ("cryptography", "model_signing", "OpenSSL"),
     "train": ("tensorflow", "tensorflow_model_optimization", "tf_keras", "tf2onnx"),
 }  # fmt: skip
-"""Extra -> the import names that it adds to the base install; several extras may have the same library."""
+"""Extra -> the import names that it adds to the base install. The first extra that has a library is the one to name."""
 
 
 class _Absent:
@@ -43,6 +45,17 @@ def absent(fault: ModuleNotFoundError) -> Any:
     if sentence(fault) is None:
         raise fault
     return _Absent(fault)
+
+
+def require(*names: str) -> None:
+    """For a command whose other processes need extras: find out before anything is started.
+
+    Raises:
+        ModuleNotFoundError: an extra of these is not installed.
+    """
+    for module in (EXTRAS[name][0] for name in names):
+        if find_spec(module) is None:
+            raise ModuleNotFoundError(f"No module named '{module}'", name=module)
 
 
 def sentence(fault: ModuleNotFoundError) -> str | None:
