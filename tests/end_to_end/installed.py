@@ -66,8 +66,9 @@ def install(wheel: Path, folder: Path, extras: str = "", python: str = "") -> En
     constraints = folder / "constraints.txt"
     constraints.write_text("\n".join(str(Requirement(pin.split(" --hash")[0])) for pin in pins if pin.strip()))
     wanted = f"octavo{f'[{extras}]' if extras else ''} @ {wheel.as_uri()}"
+    compiled = [] if extras else ["--compile-bytecode"]  # whose size is a promise
     done = uv(
-        "pip", "install", "--quiet", "--compile-bytecode", "--python", str(folder / "bin/python"),
+        "pip", "install", "--quiet", *compiled, "--python", str(folder / "bin/python"),
         "--constraint", str(constraints), wanted,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -82,7 +83,13 @@ def new_project(folder: Path) -> Path:
     """A user's repository: 1,797 images in an archive, `params.yaml` with little training, packages of our names."""
     bunch = load_digits()
     images = np.kron(bunch.images * (255 / 16), np.ones((3, 3))).astype(np.uint8)
-    np.savez(folder / "images.npz", x=images, y=bunch.target)
+    split = {
+        "x_train": images[:1500],
+        "y_train": bunch.target[:1500],
+        "x_test": images[1500:],
+        "y_test": bunch.target[1500:],
+    }
+    np.savez(folder / "images.npz", **split)
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["data"] |= {"source": "npz", "path": "images.npz"}
     params["train"] |= {"epochs": 4}
