@@ -31,7 +31,7 @@ COVERS: dict[str, tuple[str, ...]] = {
 """File or folder -> the extras that its imports may need beside the base install. The longest path counts."""
 STARTS = {
     "stages/octavo_stages/register.py": ("mlflow",),
-    **{f"stages/octavo_stages/{name}.py": ("train",) for name in ("train", "control", "qat", "export")},
+    **{f"stages/octavo_stages/{name}.py": ("train",) for name in ("network", "finetune")},
 }
 """Files that import a library only through a room which needs the extra."""
 NOT_IMPORTED = {

@@ -80,7 +80,7 @@ def uv(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def new_project(folder: Path) -> Path:
-    """A user's repository: 1,797 images in an archive, `params.yaml` with little training, packages of our names."""
+    """A user's repository: an archive of images, params with little training, `dvc.yaml`, packages of our names."""
     bunch = load_digits()
     images = np.kron(bunch.images * (255 / 16), np.ones((3, 3))).astype(np.uint8)
     split = {
@@ -92,11 +92,12 @@ def new_project(folder: Path) -> Path:
     np.savez(folder / "images.npz", **split)
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["data"] |= {"source": "npz", "path": "images.npz"}
-    params["train"] |= {"epochs": 4}
+    params["networks"]["fp32"] |= {"epochs": 4}
     params["benchmark"] |= {"rounds": 10}
     params["variants"] = {name: params["variants"][name] for name in VARIANTS}
     params["variants"]["onnx_int8_static"].pop("options")
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    shutil.copy(ROOT / "dvc.yaml", folder)
     for name in OWN:
         (folder / name).mkdir()
         (folder / name / "__init__.py").write_text('OWNER = "user"\n', encoding="utf-8")
