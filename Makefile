@@ -20,7 +20,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help repro test lint lock ui clean
+.PHONY: help repro test lint lock canary ui clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ lint: $(READY) ## check style, types and import rules
 lock: $(READY) ## remake requirements.lock from pyproject.toml (ARGS=--upgrade renews the pins)
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	  --python-version 3.11 --extra dev $(ARGS) pyproject.toml -o requirements.lock
+
+canary: $(READY) ## run the tests of the MLflow side against the newest MLflow that installs
+	@.ci/canary
 
 ui: $(READY) ## open MLflow on this machine's port 5000 (PORT=… for another)
 	@$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(PORT) --workers 1
