@@ -23,8 +23,8 @@ LARGEST = 400e6
 QUICK_S = 0.5
 OWN_FIRST = f"import {', '.join(OWN)}; assert {{each.OWNER for each in ({', '.join(OWN)})}} == {{'user'}}"
 ENTRY_POINTS = """
-from importlib.metadata import entry_points
-found = [each for each in entry_points() if each.value.startswith(("octavo.", "octavo_mlflow."))]
+from importlib.metadata import distribution
+found = distribution("octavo").entry_points
 for each in found:
     each.load()
 print(len(found))
