@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -36,12 +36,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [
         each for found in terminalreporter.stats.values() for each in found if isinstance(each, pytest.TestReport)
     ]
-    seconds, tests = Counter[str](), Counter[str]()
+    seconds, tests = defaultdict[str, float](float), Counter[str]()
     for report in reports:
         seconds[group(report)] += report.duration
         tests[group(report)] += report.when == "call"
     terminalreporter.section("seconds per group, summed over processes")
-    for name, spent in seconds.most_common():
+    for name, spent in sorted(seconds.items(), key=lambda found: -found[1]):
         terminalreporter.write_line(f"{name:<12}{tests[name]:>6} tests{spent:>8.0f} s")
 
 

@@ -14,7 +14,8 @@ import yaml
 
 from tests import keys
 from tests.end_to_end import installed
-from tests.end_to_end.installed import OWN, ROOT, VARIANTS, Environment
+from tests.end_to_end.installed import OWN, VARIANTS, Environment
+from tests.end_to_end.project import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.end_to_end, pytest.mark.timeout(1800)]
 
