@@ -4,9 +4,9 @@
 without the library binds the name to `absent`:
 
     try:
-        from octavo.backends.litert import interpreter
+        from octavo.data.sources import digits
     except ModuleNotFoundError as fault:
-        interpreter = extras.absent(fault)
+        digits = extras.absent(fault)
 """
 
 from importlib.util import find_spec
