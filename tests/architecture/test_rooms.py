@@ -1,10 +1,10 @@
 """Rooms are small, say what they are for, and lie on a floor of the import contract."""
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
-import tomllib
 
 from tests.architecture.source_tree import PACKAGES, ROOT
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
 
 from octavo.backends import latency as backends_latency
 from octavo.backends import model_files
@@ -86,7 +85,7 @@ def measure(model: Opened, baseline: Opened | None, images: np.ndarray, labels: 
         latency=latency,
         proof=found,
         unknown=tuple(name for name, share in shares.items() if share is None),
-        confusion=confusion_matrix(labels, predicted[MODEL], labels=range(classes)),
+        confusion=classification.confusion(labels, predicted[MODEL], classes),
     )
 
 

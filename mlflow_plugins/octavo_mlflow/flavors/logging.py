@@ -6,9 +6,15 @@ import mlflow
 
 from octavo.backends.records import ModelFile
 from octavo.evaluation.scorecard import Scorecard
+from octavo.project import extras
 from octavo.project.errors import ModelError
-from octavo_mlflow.flavors import image_pyfunc, litert, onnx
+from octavo_mlflow.flavors import image_pyfunc, onnx
 from octavo_mlflow.registry import versions
+
+try:
+    from octavo_mlflow.flavors import litert
+except ModuleNotFoundError as fault:
+    litert = extras.absent(fault)
 
 FLAVORS = {"onnx": onnx, "litert": litert}
 """By format."""

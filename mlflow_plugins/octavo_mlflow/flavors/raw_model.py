@@ -13,10 +13,15 @@ from mlflow.pyfunc import PyFuncModel
 
 from octavo.backends.onnxruntime.session import open_session
 from octavo.backends.predictor import Predictor
+from octavo.project import extras
 from octavo.project.errors import ModelError
 from octavo_mlflow.flavors.image_input import Input
-from octavo_mlflow.flavors.litert import LiteRTModel
 from octavo_mlflow.flavors.onnx_pyfunc import input_of
+
+try:
+    from octavo_mlflow.flavors import litert
+except ModuleNotFoundError as fault:
+    litert = extras.absent(fault)
 
 FLAVORS = ("onnx", "litert")
 BATCH = 256
@@ -127,7 +132,7 @@ def _open_onnx(path: Path, threads: int) -> Opened:
 
 def _open_litert(path: Path, threads: int) -> Opened:
     try:
-        model = LiteRTModel(path, threads)
+        model = litert.LiteRTModel(path, threads)
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"LiteRT cannot load {path.name}: {error}") from None
     declared = int(model.get_raw_model().get_input_details()[0]["shape_signature"][0])

@@ -16,7 +16,7 @@ from types import FrameType
 
 import click
 
-from octavo.project import paths
+from octavo.project import extras, paths
 from octavo.project.errors import ServiceUnavailable
 from octavo.project.files.file_lock import Busy, exclusive
 from octavo.project.params.nightly import Nightly
@@ -36,6 +36,7 @@ LOCK = paths.NIGHTS / "lock"
 @click.option("--json", "as_json", is_flag=True, help="Print the night's record.")
 def nightly(due: str | None, as_json: bool) -> None:
     """Run one night: refresh the data, check them, build, register, judge, promote, clean up."""
+    extras.require("mlflow", "dvc")
     settings = load_params().nightly
     if due and not is_due(due, settings, datetime.now(timezone.utc)):
         return

@@ -8,7 +8,7 @@ statistics, which assume no distribution (Conover, Practical Nonparametric Stati
 import platform
 import time
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from typing import Any
 
 import cpuinfo
@@ -81,13 +81,14 @@ def sound(predictors: Mapping[str, Predictor], images: np.ndarray) -> tuple[dict
 def describe_machine() -> dict[str, Any]:
     """What a latency depends on: CPU, instruction sets, operating system and runtime versions."""
     cpu = cpuinfo.get_cpu_info()
+    installed = {name for names in packages_distributions().values() for name in names}
     return {
         "cpu": cpu.get("brand_raw", platform.processor()),
         "cores": cpu.get("count"),
         "instruction_sets": [name for name in INSTRUCTION_SETS if name in cpu.get("flags", [])],
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in RUNTIMES},
+        "versions": {name: version(name) for name in RUNTIMES if name in installed},
     }
 
 

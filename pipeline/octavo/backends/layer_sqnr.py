@@ -12,13 +12,18 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from octavo.backends.litert import layers as litert_layers
 from octavo.backends.onnxruntime.intermediate_outputs import open_probe
 from octavo.backends.records import Jump
 from octavo.data.input_encoding import pixels
 from octavo.onnx_graph import canonicalize, qdq
 from octavo.onnx_graph.rewrites import equalization
+from octavo.project import extras
 from octavo.statistics.signal_to_noise import decibels, sqnr
+
+try:
+    from octavo.backends.litert import layers as litert_layers
+except ModuleNotFoundError as fault:
+    litert_layers = extras.absent(fault)
 
 IMAGES = 64
 """So many are enough, and every layer is run on each."""

@@ -5,12 +5,17 @@ from pathlib import Path
 import numpy as np
 
 from octavo.backends import model_files
-from octavo.backends.litert import inspection as litert_inspection
 from octavo.backends.onnxruntime import inspection as onnxruntime_inspection
 from octavo.backends.operators import Operator, Parameter
 from octavo.backends.records import FloatNode, Interface, Proof
 from octavo.evaluation import saturation
 from octavo.evaluation.scorecard import Size
+from octavo.project import extras
+
+try:
+    from octavo.backends.litert import inspection as litert_inspection
+except ModuleNotFoundError as fault:
+    litert_inspection = extras.absent(fault)
 
 READERS = {".onnx": onnxruntime_inspection, ".tflite": litert_inspection}
 UNCOUNTED = "how many multiply-accumulates it takes is unknown: its type is, or how often it runs, or on what sizes"

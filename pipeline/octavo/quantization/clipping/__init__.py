@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from octavo.quantization.clipping import litert, onnx, weights
+from octavo.project import extras
+from octavo.quantization.clipping import onnx, weights
+
+try:
+    from octavo.quantization.clipping import litert
+except ModuleNotFoundError as fault:
+    litert = extras.absent(fault)
 
 READERS = {".onnx": onnx, ".tflite": litert}
 
