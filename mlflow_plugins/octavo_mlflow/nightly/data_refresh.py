@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from octavo.project import git
 from octavo.project.errors import DataError, OctavoError, ServiceUnavailable
 from octavo.project.files import atomic_write
+from octavo.project.git import revision
 from octavo.project.params.params import Params
 from octavo_mlflow.nightly.dvc import dvc
 
@@ -40,7 +40,7 @@ def refresh(params: Params, log: Path) -> None:
 def _tracked(path: Path) -> dict[str, Any]:
     """The content of the `.dvc` file."""
     try:
-        return git.read(atomic_write.content(path))
+        return revision.read(atomic_write.content(path))
     except (OSError, yaml.YAMLError, TypeError, ValueError) as error:
         raise DataError(f"{path} is not a .dvc file ({' '.join(str(error).split())}). Run dvc add again.") from None
 

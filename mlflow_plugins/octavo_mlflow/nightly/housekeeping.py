@@ -10,7 +10,8 @@ from mlflow.entities import Run, ViewType
 from mlflow.entities.model_registry import ModelVersion
 
 from octavo.evaluation.scorecard import load_scorecards
-from octavo.project import git_tags, paths
+from octavo.project import paths
+from octavo.project.git import tags as git_tags
 from octavo.project.params.params import Params
 from octavo_mlflow.nightly.dvc import dvc
 from octavo_mlflow.promotion import request

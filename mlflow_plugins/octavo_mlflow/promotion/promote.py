@@ -13,8 +13,9 @@ from mlflow.entities.model_registry import ModelVersion
 
 from octavo.evaluation.assembly import digest
 from octavo.evaluation.scorecard import Scorecards, load_scorecards
-from octavo.project import git_tags, paths
+from octavo.project import paths
 from octavo.project.errors import ModelError, PromotionRefused
+from octavo.project.git import tags as git_tags
 from octavo.project.params.params import PARAMS, Params, load_params
 from octavo.promotion import audit_record, gate
 from octavo.promotion.audit_record import Move

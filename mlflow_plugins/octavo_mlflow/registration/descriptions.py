@@ -3,7 +3,7 @@
 from mlflow.entities import Run
 
 from octavo.evaluation.scorecard import Lineage, Scorecard, Scorecards
-from octavo.project import git_tags
+from octavo.project.git import tags
 from octavo.promotion.decision import Decision
 from octavo.reporting import variants_table
 from octavo.reporting.documents import statements
@@ -48,7 +48,7 @@ def of_version(name: str, card: Scorecard, scorecards: Scorecards, decision: Dec
 {card.variant}: {" ".join([statements.summary(card, scorecards), *variants_table.warnings(decision)])}
 
 - **Measured** in [this run]({place}{MODE}); [pictures and the report]({place}/artifacts{MODE}).
-- **Made** {_origin(card.lineage)} If the version was promoted, the git tag `{git_tags.PREFIX}/{name}/…` with its \
+- **Made** {_origin(card.lineage)} If the version was promoted, the git tag `{tags.PREFIX}/{name}/…` with its \
 number has exactly these files: `git checkout` it, then `dvc checkout`.
 - **Promoted**: after a promotion, the tags `promote.by`, `promote.when` and `promote.why` say who, when and why; \
 `octavo audit` shows the history.

@@ -14,7 +14,7 @@ from mlflow.data.dataset_source import DatasetSource
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 
-from octavo.project import git
+from octavo.project.git import revision as git_revision
 from octavo_mlflow.tracking import dvc_outputs
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError)
@@ -94,8 +94,8 @@ def of(path: Path) -> DvcDatasetSource | None:
     return DvcDatasetSource(
         path.relative_to(root).as_posix(),
         md5,
-        git.git_commit(root),
-        _public(git.git(root, "config", "--get", "remote.origin.url")),
+        git_revision.git_commit(root),
+        _public(git_revision.git(root, "config", "--get", "remote.origin.url")),
         _public(dvc_outputs.remote(root)),
     )
 

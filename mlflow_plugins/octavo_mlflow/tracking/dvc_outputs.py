@@ -10,8 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from octavo.project import git
 from octavo.project.files import atomic_write
+from octavo.project.git import revision
 
 FOLDER = ".dir"
 """Suffix of a folder's digest, which is the digest of the list of its files."""
@@ -31,16 +31,16 @@ def recorded(path: Path) -> str | None:
     path = path.absolute()
     tracked = path.with_name(f"{path.name}.dvc")
     if tracked.is_file():
-        outputs = git.read(tracked.read_bytes())["outs"]
+        outputs = revision.read(tracked.read_bytes())["outs"]
         return next((out.get("md5") for out in outputs if out["path"] == path.name), None)
-    lock = git.nearest_lock(path.parent)
+    lock = revision.nearest_lock(path.parent)
     return _locked(lock.read_bytes()).get(path.relative_to(lock.parent).as_posix()) if lock else None
 
 
 @lru_cache(maxsize=1)
 def _locked(content: bytes) -> dict[str, str]:
     """The MD5 of every output of the stages in the lock, by path."""
-    stages: dict[str, Any] = git.stages(content)
+    stages: dict[str, Any] = revision.stages(content)
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", []) if "md5" in out}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from mlflow.tracking.context.abstract_context import RunContextProvider
 
-from octavo.project import git
+from octavo.project.git import revision
 
 PATIENCE = 5
 """Seconds that git may take to name the commit."""
@@ -33,7 +33,7 @@ class DvcRunContext(RunContextProvider):
             "dvc.root": root,
             "dvc.exp": experiment(),
             "dvc.lock": _lock(root),
-            "git.commit": git.git(Path(root or "."), "rev-parse", "--verify", "HEAD", timeout=PATIENCE),
+            "git.commit": revision.git(Path(root or "."), "rev-parse", "--verify", "HEAD", timeout=PATIENCE),
         }
         return {name: value for name, value in found.items() if value}
 
@@ -46,7 +46,7 @@ def experiment() -> str | None:
 def _lock(root: str | None) -> str | None:
     """The digest of the nearest `dvc.lock`, otherwise of `root`'s; None if there is none that can be read."""
     try:
-        lock = git.nearest_lock(Path.cwd()) or (git.nearest_lock(Path(root)) if root else None)
-        return git.lock_digest(lock) if lock else None
+        lock = revision.nearest_lock(Path.cwd()) or (revision.nearest_lock(Path(root)) if root else None)
+        return revision.lock_digest(lock) if lock else None
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
         return None

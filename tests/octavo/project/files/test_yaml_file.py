@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from octavo.evaluation import assembly
-from octavo.project import git
 from octavo.project.errors import ParamsError
 from octavo.project.files import yaml_file
+from octavo.project.git import revision
 from octavo.project.params.params import PARAMS, load_params
 from octavo.project.params.policy import Policy
 from octavo.promotion import gate
@@ -143,7 +143,7 @@ def test_a_hostile_file_is_one_sentence(content: bytes, why: str, tmp_path: Path
 def test_a_hostile_lock_is_no_lock_and_ends_no_process(content: bytes) -> None:
     """Libyaml's loader takes the whole stack, and the process with it."""
     with pytest.raises((yaml.YAMLError, TypeError, ValueError)):
-        git.stages(content)
+        revision.stages(content)
 
 
 def test_a_pipe_in_the_files_place_is_no_reason_to_wait(tmp_path: Path) -> None:
