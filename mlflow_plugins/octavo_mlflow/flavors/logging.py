@@ -7,20 +7,19 @@ import mlflow
 from octavo.backends.records import ModelFile
 from octavo.evaluation.scorecard import Scorecard
 from octavo.project.errors import ModelError
-from octavo_mlflow.flavors import image_pyfunc, litert, onnx
+from octavo_mlflow.flavors import image_pyfunc
+from octavo_mlflow.flavors.flavor import flavor_of
 from octavo_mlflow.registry import versions
-
-FLAVORS = {"onnx": onnx, "litert": litert}
-"""By format."""
 
 
 def log(card: Scorecard) -> str:
     """Log the model file of `card` in the active run; the logged model's id.
 
     Raises:
-        ModelError: MLflow does not hold the bytes that were measured.
+        ModelError: its format has no flavor, or MLflow does not hold the bytes that were measured.
     """
-    flavor, path = FLAVORS[card.format], Path(card.model.path)
+    path = Path(card.model.path)
+    flavor = flavor_of(path)
     signature = flavor.signature_of(path)
     example = image_pyfunc.example(signature)
     logged = flavor.log_model(path, card.variant, signature=signature, input_example=example).model_id

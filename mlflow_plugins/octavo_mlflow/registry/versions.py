@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 
-from octavo.backends import model_files
+from octavo.backends import model_files, registry
 from octavo.backends.records import ModelFile
 from octavo.project import paths
 from octavo.project.errors import ModelError
@@ -22,17 +22,14 @@ UNJUDGED = ("model.sig", "registered_model_meta")
 """At the top of a model's folder, files that come after it was judged: its signature, MLflow's note in a download."""
 CACHES = "__pycache__"
 """Folders in which Python keeps what it compiled. They are judged, too: it runs what lies there."""
-FOLDERS = {".onnx": "", ".tflite": "data/"}
-"""Where in a model's folder each flavor keeps the file, and external data beside it."""
+OF_MLFLOW = ("onnx",)
+"""Formats that MLflow has a flavor of its own for: it keeps the file, and external data beside it, at the top."""
+DATA = "data"
+"""Where in a model's folder every other flavor keeps the file, as `mlflow.pyfunc.save_model` does."""
 
 
 class Damaged(ModelError):
     """A file in MLflow is not the one that was registered."""
-
-
-def flavor(path: Path) -> str:
-    """The flavor of a model file, which is also its format's name."""
-    return next(name for name, suffix in paths.SUFFIXES.items() if suffix == path.suffix)
 
 
 def variant(version: ModelVersion) -> str:
@@ -181,9 +178,13 @@ def stored(folder_uri: str, model: ModelFile) -> Iterator[Path]:
 
 
 def place(model: ModelFile) -> str:
-    """Where in its model's folder a file lies."""
+    """Where in its model's folder a file lies.
+
+    Raises:
+        ModelError: its format is unknown.
+    """
     path = Path(model.path)
-    return f"{FOLDERS[path.suffix]}{path.name}"
+    return path.name if registry.format_of(path).name in OF_MLFLOW else f"{DATA}/{path.name}"
 
 
 def check(path: Path, model: ModelFile, shown: str) -> None:

@@ -129,9 +129,8 @@ def _compare(wanted: np.ndarray, got: np.ndarray, min_sqnr_db: float, clips: cli
 
 
 def _layers(path: Path, network: Path, images: np.ndarray, predict: Predictor) -> dict[str, float]:
-    measure = layer_sqnr.measure if path.suffix == ".onnx" else layer_sqnr.measure_litert
     try:
-        return measure(path, network, images, predict.feed(images[: layer_sqnr.IMAGES]))
+        return layer_sqnr.likely(path, network, images, predict.feed(images[: layer_sqnr.IMAGES]))
     except Exception as error:  # noqa: BLE001 - a refused file may be broken in any way; it is refused all the same
         story.say(f"Its layers cannot be compared: {_sentence(error)}")
         return {}
