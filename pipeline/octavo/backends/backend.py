@@ -57,6 +57,8 @@ class Backend:
     """The scale of the integers that the outputs are; None where they are float from the start."""
     stored_integers: Callable[[Path], StoredIntegers]
     """The weights that it stores as 8-bit integers, and how many of its biases their range has cut off."""
+    failures: tuple[type[Exception], ...] = (ValueError, RuntimeError)
+    """What a run raises for images that the model cannot take."""
     layer_sqnr: Callable[[Path, Path, np.ndarray, np.ndarray], dict[str, float]] | None = None
     """Of the file and the exported network, both on the same images, as stored and as the file takes them: the SQNR
     of what each layer gives, in decibels."""

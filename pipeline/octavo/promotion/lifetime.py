@@ -39,7 +39,7 @@ from octavo.project import paths
 from octavo.project.params.params import Params
 from octavo.project.params.policy import Policy
 from octavo.promotion import gate
-from octavo.tasks.logits import NotFinite, choices
+from octavo.tasks.logits import CLASSIFICATION, NotFinite
 
 NIGHTS = 365
 """For so many in a row the promise is given."""
@@ -135,6 +135,6 @@ def _selection() -> Split:
 def _right(variant: str, split: Split) -> float:
     try:
         logits = predictor.logits(open_model(paths.model(variant)), split.images, variant)
-        return float((choices(logits, variant) == split.labels).mean())
+        return CLASSIFICATION.summary(CLASSIFICATION.scores(logits, split.labels))
     except NotFinite:
         return 0.0

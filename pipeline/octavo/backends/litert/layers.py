@@ -9,7 +9,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from octavo.backends.litert import model as litert_model
 from octavo.backends.litert import trial
 from octavo.backends.onnxruntime.intermediate_outputs import open_probe
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 from octavo.onnx_graph import canonicalize
 from octavo.onnx_graph.layer_outputs import outputs
 from octavo.project.files import damage
@@ -35,7 +35,7 @@ def measure(path: Path, network: Path, images: np.ndarray, fed: np.ndarray) -> d
     last = next((layer for layer, value in named.items() if value in ends), None)
     got = values(path, fed[:IMAGES], named, last)
     layers = [layer for layer in named if layer in got]
-    asked = {exported.graph.input[0].name: pixels(images[:IMAGES])}
+    asked = {exported.graph.input[0].name: encode(images[:IMAGES])}
     session = open_probe(exported, list(dict.fromkeys(named[layer] for layer in layers)))
     wanted = dict(zip((value.name for value in session.get_outputs()), session.run(None, asked), strict=True))
     found = {}

@@ -11,6 +11,7 @@ BACKEND = Backend(
     operators=inspection.operators,
     output_step=inspection.output_step,
     stored_integers=stored_integers.read,
+    failures=(*session.FAILURES, ValueError, RuntimeError),
     layer_sqnr=layers.measure,
     keeps_layers=True,
     saturation=saturation.measure,

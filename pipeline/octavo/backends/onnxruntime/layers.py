@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 
 from octavo.backends.onnxruntime.intermediate_outputs import open_probe
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 from octavo.onnx_graph import canonicalize
 from octavo.onnx_graph.layer_outputs import outputs
 from octavo.onnx_graph.rewrites import equalization
@@ -37,7 +37,7 @@ def measure(path: Path, network: Path, images: np.ndarray, fed: np.ndarray) -> d
     pairs = _pairs(model, exported)
     if not pairs:
         return {}
-    asked = pixels(images)
+    asked = encode(images)
     references = [exported, equalization.equalize(exported)] if equalization.applies(exported) else [exported]
     found = [_ratios(model, reference, pairs, fed, asked) for reference in references]
     return max(found, key=lambda ratios: sum(ratios.values()))

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from octavo.backends import registry
 from octavo.backends.onnxruntime import exact_sums
+from octavo.data.input_encoding import InputEncoding
 from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.project.params.params import Params
 from octavo.promotion.decision import Decision
@@ -84,7 +85,8 @@ def _pixels(card: Scorecard, scorecards: Scorecards) -> str:
 
 def _real(scorecards: Scorecards) -> str:
     if scorecards.data.get("dtype", "uint8") == "uint8":
-        return "pixels 0 to 255 divided by 255"
+        encoding = InputEncoding.model_validate(scorecards.data.get("encoding") or {})
+        return f"pixels 0 to 255 divided by {encoding.scale:g}"
     low, high = scorecards.data.get("pixel_range") or ("-inf", "inf")
     return f"values as the data have them, {low} to {high}"
 
