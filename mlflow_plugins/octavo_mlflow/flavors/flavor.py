@@ -18,6 +18,9 @@ from octavo.project.errors import ModelError
 from octavo_mlflow import flavors
 from octavo_mlflow.flavors.image_pyfunc import ImageModel
 
+IMPORTED_BY_NAME = ("octavo_mlflow.flavors.*",)
+"""For the digest of a stage's code, which follows imports."""
+
 
 class Flavor(Protocol):
     """What every flavor module offers, beside what MLflow asks of one (`save_model`, `load_model`, `_load_pyfunc`)."""

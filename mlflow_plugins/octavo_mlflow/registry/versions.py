@@ -12,7 +12,6 @@ from mlflow.entities.model_registry import ModelVersion
 
 from octavo.backends import model_files, registry
 from octavo.backends.records import ModelFile
-from octavo.project import paths
 from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write
 from octavo.project.params.variants import VARIANT_NAME
@@ -68,7 +67,7 @@ def model_file(version: ModelVersion) -> ModelFile:
     Raises:
         ModelError: it was not registered by Octavo.
     """
-    return ModelFile(path=paths.model(variant(version)).as_posix(), sha256=_tag(version, tags.SHA256))
+    return ModelFile(path=model_files.path_of(variant(version)).as_posix(), sha256=_tag(version, tags.SHA256))
 
 
 @contextmanager

@@ -5,8 +5,18 @@ from pathlib import Path
 
 from octavo.backends import registry
 from octavo.backends.records import ModelFile
+from octavo.project import paths
 from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write
+
+
+def path_of(variant: str) -> Path:
+    """The model file of one variant, for example `artifacts/models/onnx_fp32/model.onnx`.
+
+    Raises:
+        ModelError: its name begins with no known format.
+    """
+    return paths.model_folder(variant) / f"model{registry.named(variant.partition('_')[0]).suffix}"
 
 
 def beside(path: Path) -> list[Path]:

@@ -9,6 +9,9 @@ from octavo.backends.backend import Backend, Format
 from octavo.backends.predictor import Predictor
 from octavo.project.errors import ModelError
 
+IMPORTED_BY_NAME = ("octavo.backends.*.backend",)
+"""For the digest of a stage's code, which follows imports."""
+
 
 def formats() -> dict[str, Format]:
     """Every format, by name; no runtime is imported for this.

@@ -43,7 +43,8 @@ def evaluate(name: str, params: Params) -> str:
 
 
 def _measure(name: str, params: Params, test: Split) -> Evaluation:
-    model, baseline, source = paths.model(name), paths.model(params.baseline), params.variant(name).source
+    model, baseline = (model_files.path_of(each) for each in (name, params.baseline))
+    source = params.variant(name).source
     exported = paths.exported(source) / "model.onnx"
     classes, calibration = load_manifest(paths.MANIFEST).classes, load_split(paths.split("calibration"))
     beside = _baseline_logits(params.baseline, open_model(baseline), test.images)

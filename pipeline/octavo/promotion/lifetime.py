@@ -30,7 +30,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from octavo.backends import predictor
+from octavo.backends import model_files, predictor
 from octavo.backends.registry import open_model
 from octavo.data.duplicates import pixel_digests
 from octavo.data.splits import Split, load_manifest, load_split
@@ -134,7 +134,7 @@ def _selection() -> Split:
 
 def _right(variant: str, split: Split) -> float:
     try:
-        logits = predictor.logits(open_model(paths.model(variant)), split.images, variant)
+        logits = predictor.logits(open_model(model_files.path_of(variant)), split.images, variant)
         return CLASSIFICATION.summary(CLASSIFICATION.scores(logits, split.labels))
     except NotFinite:
         return 0.0

@@ -18,6 +18,7 @@ import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
@@ -170,6 +171,11 @@ def _file(name: str) -> Path | None:
     return next((path for path in found if path.is_file()), found[0])
 
 
+def _folder(form: str) -> ModuleType | None:
+    """The package of the recipes that come with Octavo for a format; None where there are none."""
+    return importlib.import_module(f"{__name__}.{form}") if form in map(_format, names()) else None
+
+
 def _parts(name: str) -> tuple[str, str]:
     """Folder and module of a recipe: ("onnx", "int8_static") of `onnx_int8_static`."""
     form, _, module = name.partition("_")
@@ -191,9 +197,7 @@ def _remedy(name: str, form: str, options: BaseModel) -> str:
 
 def _small_in_float(form: str) -> tuple[str, ...]:
     """What the folder of a format names as recipes that make small files which compute in float."""
-    if form not in map(_format, names()):
-        return ()
-    named: tuple[str, ...] = getattr(importlib.import_module(f"{__name__}.{form}"), "SMALL_IN_FLOAT", ())
+    named: tuple[str, ...] = getattr(_folder(form), "SMALL_IN_FLOAT", ())
     return named
 
 
