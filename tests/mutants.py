@@ -40,8 +40,8 @@ from octavo.data.sources import image_file, npz
 from octavo.evaluation import integer_coverage, scorecard
 from octavo.onnx_graph import canonicalize, file_io, structure
 from octavo.onnx_graph import stored_integers as onnx_stored_integers
-from octavo.project import git
 from octavo.project.files import damage, json_file, npy_file, yaml_file
+from octavo.project.git import revision
 from octavo.project.params.data import Data
 from octavo.project.params.params import load_params
 from octavo.promotion import audit_record, decision, evidence
@@ -416,9 +416,9 @@ READERS = {
     "params.yaml": Reader(_params, load_params, ".yaml", (yaml_file,), text=True),
     "dvc.lock": Reader(
         _locks,
-        lambda path: git.stages(path.read_bytes()),
+        lambda path: revision.stages(path.read_bytes()),
         ".lock",
-        (yaml_file, git),
+        (yaml_file, revision),
         (yaml.YAMLError, KeyError, TypeError, ValueError),
         text=True,
     ),

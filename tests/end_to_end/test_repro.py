@@ -136,7 +136,7 @@ def test_a_policy_is_tried_as_an_experiment(project: Project) -> None:
     before = project.verdicts()
     assert len(set(before.values())) > 1
     said = project.run("dvc", "exp", "run", "-S", "policy.max_latency_ratio=100", "-S", "policy.max_accuracy_drop=0.5")
-    assert "otherwise, MLflow keeps their verdicts" in said
+    assert "differently; MLflow keeps their verdicts" in said
     assert project.verdicts() == before
     decision = json.loads((project.folder / "reports/decision.json").read_bytes())
     verdicts = {verdict["variant"]: verdict["verdict"] for verdict in decision["verdicts"]}

@@ -1,4 +1,4 @@
-"""Model files in MLflow: logged by the flavor of their format, and held to the bytes that were measured."""
+"""Log model files in MLflow by the flavor of their format, and check them against the measured bytes."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from octavo_mlflow.registry import versions
 
 
 def log(card: Scorecard) -> str:
-    """Log the model file of `card` in the active run; the logged model's id.
+    """Log the model file of `card` in the active run, and return the logged model's id.
 
     Raises:
         ModelError: its format has no flavor, or MLflow does not hold the bytes that were measured.
@@ -28,10 +28,10 @@ def log(card: Scorecard) -> str:
 
 
 def check_local(model: ModelFile) -> None:
-    """Hold the local file to the bytes that were measured.
+    """Check the local file against the measured bytes.
 
     Raises:
-        ModelError: it is missing or another one.
+        ModelError: it is missing or differs.
     """
     path = Path(model.path)
     if not path.is_file():

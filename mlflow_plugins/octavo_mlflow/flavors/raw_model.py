@@ -1,4 +1,4 @@
-"""The file of a model in MLflow, opened raw: any model of a known format, of one tensor in and one out."""
+"""Open a model's file from MLflow directly: any model of a known format with one tensor in and one out."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,20 +22,20 @@ BATCH = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Opened(Predictor):
-    """A predictor over images in either encoding, flat or not."""
+    """A predictor over images in either encoding, flattened or not."""
 
     path: Path
     takes: Input
     batch: int | None = None
-    """Images a call, where the file takes no other number."""
+    """Images per call, if the file accepts no other number."""
     encoding: str | None = None
-    """Of the images, where they do not tell."""
+    """Of the images, if they are ambiguous."""
 
     def feed(self, images: np.ndarray) -> np.ndarray:
-        """What the model takes of these images.
+        """The model's input tensor for these images.
 
         Raises:
-            ModelError: they are no images of this model's.
+            ModelError: the images do not fit the model.
         """
         try:
             return self.takes.take(images, self.encoding)
@@ -43,10 +43,10 @@ class Opened(Predictor):
             raise ModelError(f"{self.path.name}: {error}") from None
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """One row of scores an image, (N, classes).
+        """Scores (N, classes), one row per image.
 
         Raises:
-            ModelError: they are no images of this model's, or it does not answer with one row each.
+            ModelError: the images do not fit the model, or it does not return one row for each.
         """
         answers = np.concatenate(list(self._answers(self.feed(images))))
         if answers.ndim < 2 or len(answers) != len(images) or np.prod(answers.shape[1:]) < 2:
@@ -64,8 +64,13 @@ class Opened(Predictor):
 def open_raw(model: PyFuncModel, threads: int = 1, encoding: str | None = None) -> Opened:
     """Open the file that `model` was loaded from, with the session options that it asks for.
 
+    Args:
+        model: loaded by `mlflow.pyfunc`.
+        threads: of the runtime.
+        encoding: `uint8` or `float32`, if the images are ambiguous.
+
     Raises:
-        ModelError: it is no file of a known format, of one tensor in and one out.
+        ModelError: it is not a file of a known format with one tensor in and one out.
     """
     path = _require_format(_file(model), str(model.loader_module))
     return _open(path, model.metadata, threads, encoding)
@@ -73,10 +78,15 @@ def open_raw(model: PyFuncModel, threads: int = 1, encoding: str | None = None) 
 
 @contextmanager
 def fetched(uri: str, threads: int = 1, encoding: str | None = None) -> Iterator[Opened]:
-    """Open a model's file by any of MLflow's URIs, for as long as the block lasts; code that it brings is not run.
+    """Open a model's file from any of MLflow's URIs for the length of the block. Code in the model's folder is not run.
+
+    Args:
+        uri: of the model.
+        threads: of the runtime.
+        encoding: `uint8` or `float32`, if the images are ambiguous.
 
     Raises:
-        ModelError: it is no file of a known format, of one tensor in and one out.
+        ModelError: it is not a file of a known format with one tensor in and one out.
         MlflowException: there is no such model.
     """
     with TemporaryDirectory() as target:
@@ -115,14 +125,14 @@ def _open(path: Path, metadata: Model, threads: int, encoding: str | None) -> Op
 
 
 def _file(model: PyFuncModel) -> Path | None:
-    """Where the file is that pyfunc opened: our classes say so, of `mlflow.onnx` the session does."""
+    """The file that pyfunc opened. Octavo's classes name it; for `mlflow.onnx` the session does."""
     opened = getattr(model, "_model_impl", None)
     found = getattr(opened, "path", None) or getattr(getattr(opened, "rt", None), "_model_path", None)
     return Path(found) if found else None
 
 
 def _shape(metadata: Model, takes: Input) -> tuple[int, ...]:
-    """The file's shape, and that of the model's signature where the file leaves it open."""
+    """The file's shape; where the file leaves it open, that of the model's signature."""
     schema = metadata.get_input_schema()
     if (takes.shape and -1 not in takes.shape[1:]) or schema is None or not schema.is_tensor_spec():
         return takes.shape

@@ -1,4 +1,6 @@
-"""A registered variant as a challenger: its very bytes are fetched, run, and held to what is in service."""
+"""Collect the grounds of a verdict: run the registered bytes of a variant and compare them with the models in
+service.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -27,7 +29,12 @@ from octavo_mlflow.registry.standing import ANCHOR, CHAMPION, State
 
 
 def version_of(client: MlflowClient, model: str, card: Scorecard) -> ModelVersion:
-    """The version that shows this very scorecard.
+    """The version that shows exactly this scorecard.
+
+    Args:
+        client: of the tracking store.
+        model: name of the registered model.
+        card: the scorecard.
 
     Raises:
         ModelError: there is none.
@@ -46,21 +53,21 @@ def grounds(
     now: State,
     chain: Sequence[Move],
 ) -> Grounds:
-    """All that a verdict on `version` follows from.
+    """Everything that a verdict on `version` follows from.
 
     Args:
         client: of the tracking store.
         version: the challenger.
         scorecards: as registered.
         params: of the project.
-        now: the registered model.
+        now: the registered model's present state.
         chain: its audit log.
 
     Raises:
-        ModelError: MLflow's bytes are not those that were measured, or a model in service cannot answer today's images,
-            with finite logits.
-        DataError: the test split, or its manifest, is not here, or is not what was measured on.
-        AuditFailed: the audit log, which says what the models in service were made of, was changed.
+        ModelError: MLflow's bytes are not those that were measured, or a model in service does not return finite logits
+            for today's images.
+        DataError: the test split or its manifest is missing, or is not what the variants were measured on.
+        AuditFailed: the audit log, which says what data the models in service were made of, was changed.
     """
     variant = versions.variant(version)
     test = _test_split(scorecards, variant)
@@ -91,10 +98,10 @@ def grounds(
 
 
 def _test_split(scorecards: Scorecards, variant: str) -> Split:
-    """The test split, held to its manifest, and that to the data that the scorecards are of.
+    """Load the test split, checked against its manifest, and the manifest against the data of the scorecards.
 
     Raises:
-        DataError: one of them was changed since.
+        DataError: one of them changed after the measurement.
     """
     manifest, test = load_manifest(paths.MANIFEST), load_split(paths.split("test"))
     record = manifest.splits["test"]
@@ -121,7 +128,7 @@ def _evaluated(variant: str) -> np.ndarray:
 
 
 def _others(version: ModelVersion, now: State) -> Iterator[tuple[str, str]]:
-    """The champion and the anchor, where they are other versions: alias and number."""
+    """Alias and number of the champion and the anchor, if they are other versions."""
     seen = {str(version.version)}
     for alias in (CHAMPION, ANCHOR):
         number = now.aliases.get(alias)
@@ -131,7 +138,7 @@ def _others(version: ModelVersion, now: State) -> Iterator[tuple[str, str]]:
 
 
 def _as_recorded(version: ModelVersion, chain: Sequence[Move]) -> ModelVersion:
-    """A model in service, held to the record that made it champion: its tags alone anybody could have changed.
+    """A model in service, checked against the record that made it champion, because anybody can change its tags.
 
     Raises:
         Damaged: its tag names other bytes.
@@ -145,7 +152,7 @@ def _as_recorded(version: ModelVersion, chain: Sequence[Move]) -> ModelVersion:
 
 
 def _may_have_seen_the_test_split(client: MlflowClient, now: State, chain: Sequence[Move]) -> dict[str, str]:
-    """Of the champion and the anchor those that may have been trained on today's test images: alias -> why."""
+    """The aliases in service whose model may have been trained on today's test images, and why."""
     today = load_manifest(paths.MANIFEST)
     found = {alias: unseen.why_not(today, then) for alias, then in served_data.manifests(client, now, chain).items()}
     return {alias: why for alias, why in found.items() if why}

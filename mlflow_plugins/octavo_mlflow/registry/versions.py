@@ -1,4 +1,7 @@
-"""Versions of a registered model: their files, held to the bytes that were measured. Light: rollback needs no more."""
+"""Versions of a registered model: get their files and check that these are the bytes that were measured.
+
+Imports little, because rollback needs no more.
+"""
 
 import hashlib
 from collections.abc import Iterator
@@ -18,24 +21,24 @@ from octavo.project.params.variants import VARIANT_NAME
 from octavo_mlflow.registry import tags
 
 UNJUDGED = ("model.sig", "registered_model_meta")
-"""At the top of a model's folder, files that come after it was judged: its signature, MLflow's note in a download."""
+"""Files at the top of a model's folder that come after the verdict: the signature, and MLflow's note in a download."""
 CACHES = "__pycache__"
-"""Folders in which Python keeps what it compiled. They are judged, too: it runs what lies there."""
+"""Folder of Python's compiled code. It is checked too, because Python runs what lies there."""
 OF_MLFLOW = ("onnx",)
-"""Formats that MLflow has a flavor of its own for: it keeps the file, and external data beside it, at the top."""
+"""Formats that MLflow has its own flavor for. It keeps the file and its external data at the top of the folder."""
 DATA = "data"
-"""Where in a model's folder every other flavor keeps the file, as `mlflow.pyfunc.save_model` does."""
+"""The folder inside a model where every other flavor keeps the file, as `mlflow.pyfunc.save_model` does."""
 
 
 class Damaged(ModelError):
-    """A file in MLflow is not the one that was registered."""
+    """A file in MLflow differs from the registered one."""
 
 
 def variant(version: ModelVersion) -> str:
-    """The variant that a version is of.
+    """The variant of a version.
 
     Raises:
-        ModelError: it was not registered by Octavo, or somebody changed the tag.
+        ModelError: Octavo did not register the version, or the tag was changed.
     """
     name = _tag(version, tags.VARIANT)
     if not VARIANT_NAME.fullmatch(name):
@@ -47,10 +50,10 @@ def variant(version: ModelVersion) -> str:
 
 
 def model_id(version: ModelVersion) -> str:
-    """The logged model that a version is of.
+    """The id of the logged model behind a version.
 
     Raises:
-        ModelError: it was not registered by Octavo.
+        ModelError: Octavo did not register the version.
     """
     place, _, name = str(version.source).partition("models:/")
     if place or not name.startswith("m-"):
@@ -62,21 +65,21 @@ def model_id(version: ModelVersion) -> str:
 
 
 def model_file(version: ModelVersion) -> ModelFile:
-    """The model file of a version, as its tags have it.
+    """Path and SHA-256 of a version's model file, from its tags.
 
     Raises:
-        ModelError: it was not registered by Octavo.
+        ModelError: Octavo did not register the version.
     """
     return ModelFile(path=model_files.path_of(variant(version)).as_posix(), sha256=_tag(version, tags.SHA256))
 
 
 @contextmanager
 def fetched(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
-    """A local copy of a version's model file, for as long as the block lasts.
+    """A temporary local copy of a version's model file. It is deleted at the end of the block.
 
     Raises:
-        ModelError: it is not the file that was measured.
-        MlflowException: there is none.
+        ModelError: the file differs from the one that was measured.
+        MlflowException: there is no such file.
     """
     uri = client.get_model_version_download_uri(version.name, version.version)
     with stored(uri, model_file(version)) as path:
@@ -85,10 +88,10 @@ def fetched(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
 
 @contextmanager
 def folder(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
-    """A local copy of all that MLflow holds of a version's model, for as long as the block lasts; nothing is checked.
+    """A temporary local copy of all files of a version's model. They are not checked.
 
     Raises:
-        ModelError: it holds nothing any more, or Octavo did not register it.
+        ModelError: MLflow holds no files of it any more, or Octavo did not register the version.
     """
     if not client.list_logged_model_artifacts(model_id(version)):
         raise ModelError(f"Version {version.version} of {version.name} has no files in MLflow any more.")
@@ -98,20 +101,20 @@ def folder(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
 
 
 def folder_digest(client: MlflowClient, version: ModelVersion) -> str:
-    """`digest_of` what MLflow holds of a version's model.
+    """The digest (`digest_of`) of the files that MLflow holds for a version.
 
     Raises:
-        ModelError: it holds nothing any more, or Octavo did not register it.
+        ModelError: MLflow holds no files of it any more, or Octavo did not register the version.
     """
     with folder(client, version) as place:
         return digest_of(place)
 
 
 def checked_digest(client: MlflowClient, version: ModelVersion) -> str:
-    """As `folder_digest`, held to what was registered, where that was recorded.
+    """As `folder_digest`, after a check against the digest from registration, if one was recorded.
 
     Raises:
-        Damaged: it is another.
+        Damaged: the files differ from those that were registered.
         ModelError: as `folder_digest`.
     """
     with folder(client, version) as place:
@@ -120,10 +123,10 @@ def checked_digest(client: MlflowClient, version: ModelVersion) -> str:
 
 
 def digest_of(folder: Path) -> str:
-    """One name for all that lies in a model's folder but its signature: code that loads it, class names, card.
+    """One SHA-256 over all files in a model's folder except its signature: model, loader code, class names, card.
 
     Raises:
-        ModelError: a file's name breaks a line, which could pass for two files.
+        ModelError: a file's name contains an unprintable character. A line break would let one file pass for two.
     """
     found = sorted(path for path in folder.rglob("*") if path.is_file())
     names = {path: path.relative_to(folder).as_posix() for path in found}
@@ -134,23 +137,23 @@ def digest_of(folder: Path) -> str:
 
 
 def logged_digest(client: MlflowClient, model_id: str) -> str:
-    """`digest_of` what MLflow holds of a logged model."""
+    """The digest (`digest_of`) of the files that MLflow holds for a logged model."""
     with TemporaryDirectory() as folder:
         location = client.get_logged_model(model_id).artifact_location
         return digest_of(Path(download_artifacts(location, dst_path=folder)))
 
 
 def check_folder(folder: Path, digest: str | None, version: ModelVersion, since: str) -> None:
-    """Hold the folder of a version's model to its digest, where one was recorded.
+    """Check the folder of a version's model against a digest, if one was recorded.
 
     Args:
-        folder: a copy of it.
-        digest: as recorded.
-        version: whose it is.
-        since: what was done when it was recorded, such as `registered`.
+        folder: a local copy.
+        digest: the recorded digest, or None.
+        version: the version, for the message.
+        since: what was done when the digest was recorded, such as `registered`; for the message.
 
     Raises:
-        Damaged: it is another.
+        Damaged: the digest differs.
     """
     if digest is None or digest_of(folder) == digest:
         return
@@ -164,7 +167,7 @@ def check_folder(folder: Path, digest: str | None, version: ModelVersion, since:
 
 @contextmanager
 def stored(folder_uri: str, model: ModelFile) -> Iterator[Path]:
-    """A local copy of the file in a model's folder in MLflow, for as long as the block lasts. Raises as `fetched`."""
+    """A temporary local copy of the model file in a model's folder in MLflow. Raises as `fetched`."""
     uri = f"{folder_uri}/{place(model)}"
     with TemporaryDirectory() as folder:
         copy = Path(download_artifacts(uri, dst_path=folder))
@@ -177,7 +180,7 @@ def stored(folder_uri: str, model: ModelFile) -> Iterator[Path]:
 
 
 def place(model: ModelFile) -> str:
-    """Where in its model's folder a file lies.
+    """The path of a model file inside its model's folder.
 
     Raises:
         ModelError: its format is unknown.
@@ -187,10 +190,15 @@ def place(model: ModelFile) -> str:
 
 
 def check(path: Path, model: ModelFile, shown: str) -> None:
-    """Hold a model file, called `shown`, and what lies beside it of the model, to the bytes that were measured.
+    """Check a model file and its external data against the SHA-256 that was measured.
+
+    Args:
+        path: the local copy.
+        model: the recorded file.
+        shown: what the message calls the file.
 
     Raises:
-        Damaged: it is another one.
+        Damaged: the SHA-256 differs.
     """
     got = model_files.sha256(path)
     if got != model.sha256:

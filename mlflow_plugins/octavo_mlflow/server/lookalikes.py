@@ -1,14 +1,15 @@
-"""Names that people could take for others: another case, white space, or letters of another script."""
+"""Find names that people can mistake for others: different case, white space, or letters of another script."""
 
 import unicodedata
 from collections.abc import Sequence
 
 
 def like(alias: str, names: Sequence[str]) -> bool:
-    """Whether people could take the alias for one of these.
+    """Whether people can mistake the alias for one of these names.
 
-    So they can if it is one once case, white space and characters that are not seen are left out, and every letter that
-    is not ASCII could be any: scripts have many that look like a Latin one. A word of one other script looks like none.
+    Case, white space and invisible characters are ignored. Each letter that is not ASCII may stand for any letter,
+    because
+    many scripts have letters that look like Latin ones. A word without any ASCII letter is not mistaken for a name.
     """
     letters = unicodedata.normalize("NFKD", alias).casefold()
     seen = [letter for letter in letters if unicodedata.category(letter)[0] not in "CZM"]

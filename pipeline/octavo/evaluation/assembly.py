@@ -15,7 +15,7 @@ from octavo.evaluation.scorecard import Evaluation, Latencies, Lineage, Parity, 
 from octavo.project import paths
 from octavo.project.errors import ModelError
 from octavo.project.files import json_file, npy_file, yaml_file
-from octavo.project.git import digest, git_commit, lock_digest
+from octavo.project.git.revision import digest, git_commit, lock_digest
 from octavo.project.params.params import PARAMS, Params
 from octavo.project.params.variants import VARIANT_NAME
 from octavo.project.schema import Record

@@ -3,7 +3,6 @@
 import io
 
 import numpy as np
-import pandas as pd
 
 from octavo.backends import acceptance_record, layer_sqnr, model_files, network_notes
 from octavo.backends.predictor import Predictor, logits
@@ -13,7 +12,7 @@ from octavo.data.splits import Split, load_manifest, load_split
 from octavo.evaluation import integer_coverage, parity
 from octavo.evaluation.scorecard import Evaluation
 from octavo.project import paths
-from octavo.project.files import atomic_write
+from octavo.project.files import atomic_write, csv_file
 from octavo.project.params.params import Params
 from octavo.tasks import classification
 from octavo.tasks.logits import CLASSIFICATION, NotFinite
@@ -105,7 +104,7 @@ def save_refused(name: str, refusal: Refusal) -> None:
 def _save(name: str, variant: np.ndarray, actual: np.ndarray, predicted: np.ndarray, card: str) -> None:
     buffer = io.BytesIO()
     np.save(buffer, variant)
-    predictions = pd.DataFrame({"actual": actual, "predicted": predicted})
+    predictions = csv_file.text(("actual", "predicted"), zip(actual, predicted, strict=True))
     atomic_write.write_bytes(paths.logits(name), buffer.getvalue())
-    atomic_write.write_text(paths.predictions(name), predictions.to_csv(index=False))
+    atomic_write.write_text(paths.predictions(name), predictions)
     atomic_write.write_text(paths.card(name), f"{card}\n")

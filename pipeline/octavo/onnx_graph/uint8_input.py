@@ -1,4 +1,4 @@
-"""Networks that take uint8 images 0..255 as they are: the same answers for a quarter of the request."""
+"""Let a network take uint8 images in 0..255: the same answers with a quarter of the input bytes."""
 
 import numpy as np
 import onnx
@@ -14,23 +14,23 @@ def require(images: np.ndarray) -> None:
     """Check that images (N, H, W[, C]) can be given as bytes.
 
     Raises:
-        ModelError: they are float and leave 0..1, so that no bytes stand for them.
+        ModelError: they are float and leave 0..1, so that bytes cannot represent them.
     """
     if images.dtype == np.uint8 or not images.size:
         return
     low, high = float(images.min()), float(images.max())
     if low < 0 or high > 1:
         raise ModelError(
-            f"A network takes bytes only where images are uint8, or float in 0..1; these run from {low:g} to {high:g}. "
+            f"A network takes bytes only if images are uint8, or float in 0..1; these run from {low:g} to {high:g}. "
             "Remove the option take_bytes, or give images as uint8."
         )
 
 
 def take_bytes(model: onnx.ModelProto) -> None:
-    """Let `model` take uint8 instead of float32 in 0..1, in place.
+    """Make `model` take uint8 instead of float32 in 0..1, in place.
 
-    Quantizing an image that was scaled to 0..1 gives its bytes back; so the input is what that would give. A network
-    that does something else to its input first, such as subtracting a mean, scales the bytes by itself.
+    Quantizing an image that was scaled to 0..1 gives its bytes back. If that is the first operator, it is removed. A
+    network that first does something else, such as subtracting a mean, scales the bytes itself.
     """
     (source,) = model.graph.input
     source.type.tensor_type.elem_type = TensorProto.UINT8

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from octavo.project import extras
+
 NO_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EROFS: "it is read-only"}
 """What stops a write although nobody made a mistake."""
 
@@ -79,7 +81,9 @@ class ServiceUnavailable(OctavoError):
 
 @contextmanager
 def boundary(say: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Turn an `OctavoError` into its sentence on stderr and its exit code, and a full disk or memory into 3.
+    """Turn an `OctavoError` into its sentence on stderr and its exit code, a library that an extra has into 1.
+
+    A full disk or memory ends in 3.
 
     Args:
         say: writes a sentence to people; stderr by default.
@@ -93,6 +97,12 @@ def boundary(say: Callable[[str], None] | None = None) -> Iterator[None]:
     except OctavoError as error:
         say(f"octavo: {error}")
         raise SystemExit(error.exit_code) from None
+    except ModuleNotFoundError as fault:
+        said = extras.sentence(fault)
+        if said is None:
+            raise
+        say(f"octavo: {said}")
+        raise SystemExit(OctavoError.exit_code) from None
     except MemoryError:
         say("octavo: This machine's memory is too small. Free some, or use a larger machine.")
         raise SystemExit(ServiceUnavailable.exit_code) from None

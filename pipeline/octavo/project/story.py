@@ -20,6 +20,7 @@ from typing import IO, TextIO
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from octavo.project import extras
 from octavo.project.errors import boundary
 
 BEGUN = time.monotonic()
@@ -86,7 +87,13 @@ def counter(what: str, total: int | None = None) -> Iterator[Callable[[], None]]
 
 
 def _tell_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Show what others wrote and the error that nobody expected: the reason may be in either."""
+    """Show what others wrote and the error that nobody expected: the reason may be in either.
+
+    A stage imports its libraries before its `boundary` begins: where an extra is missing, that is told here.
+    """
+    if isinstance(error, ModuleNotFoundError) and (said := extras.sentence(error)):
+        say(f"octavo: {said}")
+        return
     size = _held[0].seek(0, os.SEEK_END)
     _held[0].seek(max(0, size - MOST))
     stream().write(_held[0].read().decode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""The results of one `dvc repro`, written for people and for tools: JSON, metrics, plot data and one page."""
+"""Write the results of one `dvc repro` for people and for tools: JSON, metrics, plot data and one page."""
 
 import csv
 import io
@@ -25,11 +25,20 @@ from octavo.reporting.figures.svg import templates
 _CURVE = ("epoch", "accuracy", "val_accuracy", "loss", "val_loss")
 _TRIAL = ("agreement", "accuracy", "sqnr_db", "file_bytes")
 HEATMAP_CLASSES = 25
-"""With more classes than this a confusion matrix is no longer read; the page leaves it out."""
+"""With more classes a confusion matrix is not readable, and the page leaves it out."""
 
 
 def write_project(scorecards: Scorecards, decision: Decision, params: Params) -> None:
-    """Write the report of the project in the working directory; for its files see `write`."""
+    """Write the report of the project in the working directory; for its files see `write`.
+
+    Args:
+        scorecards: of all variants.
+        decision: of the gate on them.
+        params: of the project; they name the networks and variants whose curves and trials are shown.
+
+    Raises:
+        ModelError: the CSV file of a curve or of trials is damaged.
+    """
     curves = {name: paths.curve(name) for name in (*params.networks, *params.finetuned)}
     trials = {name: paths.trials(name) for name in params.variants}
     parents = {name: network.parent for name, network in params.finetuned.items()}
@@ -43,13 +52,13 @@ def write(
     searches: Mapping[str, Path],
     parents: Mapping[str, str],
 ) -> None:
-    """Write every file of the report, each whole or not at all; the same inputs give the same bytes.
+    """Write every file of the report atomically. The same inputs give the same bytes.
 
     Args:
         scorecards: of all variants.
-        decision: of the gate on them.
-        trainings: network -> CSV of its curve; a file that is not there is left out.
-        searches: variant -> CSV of its trials, likewise.
+        decision: of the gate.
+        trainings: network -> CSV of its training; missing files are left out.
+        searches: variant -> CSV of its trials; missing files are left out.
         parents: fine-tuned network -> the network that it started from.
 
     Raises:
@@ -71,7 +80,7 @@ def write(
 
 
 def metrics(scorecards: Scorecards) -> dict[str, dict[str, float]]:
-    """The figures that `dvc metrics show` and `diff` print, by variant; one that is refused has `refused` 1."""
+    """The figures of `dvc metrics show` and `diff`, by variant. A refused variant has `refused` 1."""
     measured = {
         card.variant: {
             "accuracy": card.quality.top1,
@@ -92,7 +101,7 @@ def _sqnr(acceptance: Acceptance | None) -> dict[str, float]:
 
 
 def tradeoff(scorecards: Scorecards) -> str:
-    """CSV behind the plot of accuracy against latency, of the variants that have a model."""
+    """The CSV of the plot of accuracy against latency, for the variants that have a model."""
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\n")
     rows.writerow(("variant", "format", "accuracy", "latency_us", "size_bytes"))
@@ -109,7 +118,15 @@ def page(
     trials: Mapping[str, Sequence[Mapping[str, str]]],
     parents: Mapping[str, str],
 ) -> str:
-    """The report as one HTML page that refers to nothing outside itself; for the arguments see `write`."""
+    """The report as one HTML page without references to other files.
+
+    Args:
+        scorecards: of all variants.
+        decision: of the gate.
+        histories: network -> its training by epoch.
+        trials: variant -> the rows of its search.
+        parents: fine-tuned network -> the network that it started from.
+    """
     rows = variants_table.table(scorecards, decision)
     refused = variants_table.refused(scorecards)
     return (
@@ -147,7 +164,7 @@ def _csv(key: str, columns: Sequence[str], tables: Mapping[str, Sequence[Mapping
 
 
 def _data(scorecards: Scorecards) -> dict[str, Any]:
-    """What is known of the data, but for the histograms that nights are judged by."""
+    """The description of the data, without the histograms that drift is judged by."""
     splits = scorecards.data.get("splits", {})
     shown = {name: {key: value for key, value in split.items() if key != "pixels"} for name, split in splits.items()}
     return scorecards.data | ({"splits": shown} if shown else {})

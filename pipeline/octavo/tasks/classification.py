@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix
 
 from octavo.data.splits import Split
 from octavo.statistics.paired_proportions import score_interval
@@ -28,17 +27,30 @@ def judge(
     """
     predicted = choices(variant, "The variant")
     right = predicted == test.labels
-    confusion = confusion_matrix(test.labels, predicted, labels=range(variant.shape[1]))
+    counts = confusion(test.labels, predicted, variant.shape[1])
     interval = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
     return Quality(
         top1=float(right.mean()),
         n=len(right),
         ci95=(float(interval.low), float(interval.high)),
-        per_class_recall=[float(row[label] / row.sum()) for label, row in enumerate(confusion)],
-        confusion=confusion.tolist(),
+        per_class_recall=[float(row[label] / row.sum()) for label, row in enumerate(counts)],
+        confusion=counts.tolist(),
         vs_baseline=pair(test.labels, variant, baseline, classes),
         vs_control=None if control is None else pair(test.labels, variant, control, classes),
     )
+
+
+def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """How many examples there are of each actual class and each predicted one, int64 (classes, classes).
+
+    Args:
+        labels: (N,) the actual classes, which are the rows; those not below `classes` are left out.
+        predicted: (N,) the predicted classes, which are the columns, each below `classes`.
+        classes: how many there are.
+    """
+    known = labels < classes
+    cells = labels[known].astype(np.int64) * classes + predicted[known]
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 
 def pair(

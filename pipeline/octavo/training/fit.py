@@ -1,11 +1,11 @@
 """Fit a network, byte for byte the same in every process, and keep its weights and its curve."""
 
 import shutil
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 import tf_keras as keras
 
@@ -13,7 +13,11 @@ from octavo.data.input_encoding import encode
 from octavo.data.splits import Split
 from octavo.project import foreign_code, story
 from octavo.project.errors import ModelError
+from octavo.project.files import csv_file
 from octavo.project.params.networks import Fit
+
+Curve = Mapping[str, Sequence[float]]
+"""`loss`, `accuracy`, `val_loss` and `val_accuracy` (on the selection split) -> a figure an epoch."""
 
 
 def pin(seed: int, threads: int) -> None:
@@ -27,13 +31,13 @@ def pin(seed: int, threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
-def fit(model: keras.Model, train: Split, selection: Split, budget: Fit, label: str) -> pd.DataFrame:
+def fit(model: keras.Model, train: Split, selection: Split, budget: Fit, label: str) -> Curve:
     """Train `model` in place with Adam on sparse categorical cross-entropy from logits.
 
     Training stops at a loss that is not finite.
 
     Returns:
-        The curve: a row an epoch, columns `loss`, `accuracy`, `val_loss` and `val_accuracy` (on the selection split).
+        The curve.
 
     Raises:
         ModelError: the network cannot be run, or a loss or a weight became NaN or infinite.
@@ -58,27 +62,30 @@ def fit(model: keras.Model, train: Split, selection: Split, budget: Fit, label: 
             callbacks=[_EpochBar(label)],
             verbose=0,
         )
-    curve = pd.DataFrame(history.history).rename_axis("epoch")
+    curve: Curve = history.history
     _refuse_what_diverged(model, curve, budget, label)
     return curve
 
 
-def _refuse_what_diverged(model: keras.Model, curve: pd.DataFrame, budget: Fit, label: str) -> None:
+def _refuse_what_diverged(model: keras.Model, curve: Curve, budget: Fit, label: str) -> None:
     broken = [weight.name for weight in model.weights if not np.isfinite(weight.numpy()).all()]
-    if broken or not np.isfinite(curve.iloc[-1]).all():
+    if broken or not np.isfinite([figures[-1] for figures in curve.values()]).all():
         where = f"{len(broken)} of {len(model.weights)} weights" if broken else "the loss"
+        epoch = len(curve["loss"])
         raise ModelError(
-            f"Training '{label}' diverged in epoch {len(curve)} of {budget.epochs}: {where} became NaN or infinite. "
+            f"Training '{label}' diverged in epoch {epoch} of {budget.epochs}: {where} became NaN or infinite. "
             f"Nothing is saved. Set a learning_rate below {budget.learning_rate:g} in params.yaml."
         )
 
 
-def save(model: keras.Model, curve: pd.DataFrame, folder: Path) -> None:
+def save(model: keras.Model, curve: Curve, folder: Path) -> None:
     """Write `weights.h5`, whose bytes do not change with the clock, and `curve.csv`, in the place of what was there."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     model.save_weights(folder / "weights.h5")
-    curve.to_csv(folder / "curve.csv", float_format="%.6f")
+    epochs = zip(*curve.values(), strict=True)
+    table = csv_file.text(("epoch", *curve), ((epoch, *figures) for epoch, figures in enumerate(epochs)))
+    (folder / "curve.csv").write_text(table, encoding="utf-8")
 
 
 def restore(model: keras.Model, weights: Path) -> keras.Model:

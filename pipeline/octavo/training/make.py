@@ -49,7 +49,8 @@ def trained(
     with story.counter(f"export {name}"):
         export.export(model, encode(load_split(paths.split("calibration")).images), paths.exported(name))
     network_notes.write(paths.exported(name), notes)
-    return f"{name}: {len(curve)} epochs, accuracy {curve['val_accuracy'].iloc[-1]:.4f} on the selection split"
+    accuracies = curve["val_accuracy"]
+    return f"{name}: {len(accuracies)} epochs, accuracy {accuracies[-1]:.4f} on the selection split"
 
 
 def why_not_needed(name: str, params: Params) -> str | None:

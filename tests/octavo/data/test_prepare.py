@@ -232,7 +232,7 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], Any], str]] = {
     "class empty in test": (changed(y_test=lambda y: np.where(y == 1, 0, y)), "Class '1' has no image in test"),
     "single class": (changed(y_train=np.zeros_like), "All images are of class '0'"),
     "class too small": (changed(y_train=lambda y: np.where(np.arange(60) < 59, y % 2, 2)), "too few different images"),
-    "copies only": (changed(x_train=np.zeros_like), "stand in another class, too"),
+    "copies only": (changed(x_train=np.zeros_like), "also in another class"),
     "other sizes in test": (changed(x_test=lambda x: x[:, :4]), "must be alike"),
 }
 

@@ -114,9 +114,9 @@ def test_a_value_that_people_write_is_taken(place: str, value: Any) -> None:
         (TEXT.encode() + b"\x00", "is not YAML: "),
         (b"a: " + b"[" * 5000, "is not YAML: "),
         (b"when: 2026-02-30", "is not YAML: "),
-        (TEXT.replace("epochs: 40", "epochs: 40, epochs: 4").encode(), "key 'epochs' stands twice"),
-        (TEXT.encode() + b"policy: {max_accuracy_drop: 0.5}\n", "key 'policy' stands twice"),
-        (TEXT.replace("options: {search: {}}", "options: {search: {}, search: {}}").encode(), "'search' stands twice"),
+        (TEXT.replace("epochs: 40", "epochs: 40, epochs: 4").encode(), "key 'epochs' occurs twice"),
+        (TEXT.encode() + b"policy: {max_accuracy_drop: 0.5}\n", "key 'policy' occurs twice"),
+        (TEXT.replace("options: {search: {}}", "options: {search: {}, search: {}}").encode(), "'search' occurs twice"),
     ],
 )
 def test_a_file_that_does_not_say_what_it_seems_to_is_refused(content: bytes, said: str) -> None:

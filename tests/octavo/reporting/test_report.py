@@ -212,7 +212,7 @@ def test_what_a_search_tried_is_listed_with_its_variant(
         scorecards, decision, {}, {"onnx_int8_static": tmp_path / "trials.csv", "onnx_fp16": tmp_path / "no.csv"}, {}
     )
     text = page().text
-    assert text.count("Ways to quantize that were tried") == 1
+    assert text.count("Trials of the search") == 1
     assert all(value in text for value in ("min_max", "0.9975", "least_error", "0.9985"))
 
 

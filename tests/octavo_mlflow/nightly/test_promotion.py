@@ -88,7 +88,7 @@ def test_with_too_few_images_the_night_keeps_the_champion_and_says_how_many_it_n
     assert "octavo promote by hand asks for 95%" in asked
     code, _, stderr = octavo("promote")
     assert (code, champion(project)) == (0, VARIANT)
-    assert "Judged by hand, for this once, with 95% confidence" in stderr
+    assert "Judged once, by hand, with 95% confidence" in stderr
     change("nightly", false_promotions=None)
     assert octavo("promote", STATIC)[::2] == (0, "")
     ended = promote_by_night()

@@ -285,7 +285,9 @@ def test_who_loses_the_race_is_told(project: Project, octavo: Octavo, monkeypatc
     monkeypatch.setattr("octavo_mlflow.promotion.promote.judge", meanwhile)
     code, _, stderr = octavo("promote", VARIANT)
     assert code == 2
-    assert "while it was judged, the champion of octavo became version 2, and it was held to version none" in stderr
+    assert (
+        "while it was judged, the champion of octavo became version 2, but it was compared with version none" in stderr
+    )
     assert len(audit_record.read(own_copy())) == 1
 
 

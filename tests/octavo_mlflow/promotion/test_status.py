@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from octavo.project import paths
-from octavo_mlflow.mutex import mutex
+from octavo_mlflow.registry.mutex import mutex
 from tests.octavo_mlflow.conftest import Octavo
 from tests.octavo_mlflow.measured_project import WEIGHTS, Project
 
@@ -31,10 +31,10 @@ def test_it_shows_what_stands_and_the_last_move(project: Project, octavo: Octavo
     assert "96.67%" in stdout
     assert "Last: promote of version 3 by " in stdout
     assert ": it is Friday\n" in stdout
-    assert f"Asked: MLflow at sqlite:///{project.folder}/mlflow.db" in stdout
+    assert f"Source: MLflow at sqlite:///{project.folder}/mlflow.db" in stdout
 
     project.client().set_registered_model_alias("octavo", "champion", "1")
-    assert "aliases were moved by other means" in octavo("status")[1]
+    assert "aliases were moved without octavo" in octavo("status")[1]
 
 
 def test_it_says_who_is_at_work(project: Project, octavo: Octavo) -> None:

@@ -192,7 +192,7 @@ def test_another_verdict_is_shown_on_the_same_run_and_version(project: Project) 
 
     outcome = project.register()
     assert (outcome.added, outcome.judged_anew, outcome.unchanged) == ([], ["litert_int8_static"], ["onnx_fp32"])
-    assert "0 added, 1 judged anew (litert_int8_static), 1 unchanged" in str(outcome)
+    assert "0 added, 1 judged again (litert_int8_static), 1 unchanged" in str(outcome)
     assert versions() == before
     run = runs()["litert_int8_static"]
     version = project.client().get_model_version("octavo", before["litert_int8_static"][0])
@@ -212,7 +212,7 @@ def test_an_experiment_leaves_the_verdicts_of_what_is_registered_alone(
 
     outcome = project.register()
     assert (outcome.added, outcome.judged_anew, outcome.left) == ([], [], ["litert_int8_static"])
-    assert "judges litert_int8_static otherwise, MLflow keeps their verdicts" in str(outcome)
+    assert "judges litert_int8_static differently; MLflow keeps their verdicts" in str(outcome)
     assert shown_verdicts(project) == {"onnx_fp32": {"baseline"}, "litert_int8_static": {"pass"}}
     run = runs()["litert_int8_static"]
     assert "dvc.exp" not in run.data.tags
@@ -274,7 +274,7 @@ def test_a_version_leads_back_to_what_it_was_made_of_and_its_model_tells_how_to_
     }.items():
         version = project.client().get_model_version("octavo", versions()[variant][0])
         assert version.description
-        assert version.description.startswith(f"{variant}: Tells 3 classes of images apart")
+        assert version.description.startswith(f"{variant}: Classifies images into 3 classes")
         assert made in version.description
         assert f"runs/{version.run_id}/artifacts" in version.description
 

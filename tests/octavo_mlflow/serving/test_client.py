@@ -250,7 +250,7 @@ def test_requests_that_are_none_get_a_status_and_a_sentence(client: OctavoDeploy
     body = json.dumps({"inputs": FLOATS.tolist()}).encode()
     assert send(address, body)["predictions"] == logits(ONNX).tolist()
     for wrong, headers, status, sentence in (
-        (b"{", {}, 400, "This is no JSON"),
+        (b"{", {}, 400, "The request cannot be read as JSON"),
         (b"[1]", {}, 400, "A request is"),
         (b'{"inputs": [[1.0]], "instances": []}', {}, 400, "A request is"),
         (b'{"inputs": [[1.0]]}', {}, 400, "This model takes images of shape"),

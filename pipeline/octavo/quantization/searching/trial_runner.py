@@ -8,10 +8,10 @@ from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import onnx
-import pandas as pd
 
 from octavo.backends import latency
 from octavo.backends.onnxruntime.intermediate_outputs import open_probe
@@ -22,7 +22,7 @@ from octavo.data.input_encoding import encode
 from octavo.data.splits import Samples
 from octavo.onnx_graph import canonicalize, external_tensors, qdq, streaming_writer
 from octavo.onnx_graph.rewrites import equalization
-from octavo.project.files import atomic_write, json_file
+from octavo.project.files import atomic_write, csv_file, json_file
 from octavo.quantization import bias_correction, calibration, ptq
 from octavo.quantization.calibration import Observation
 from octavo.quantization.searching.trials import Choice, Form, Trial
@@ -129,16 +129,18 @@ class Bench:
     def _observe(self, model: onnx.ModelProto) -> dict[str, Observation]:
         return calibration.observe(model, ptq.points(model), self.samples.calibration)
 
-    def table(self) -> pd.DataFrame:
-        """A row a trial, in an order that does not depend on which ended first."""
-        rows = [
-            trial.choice.model_dump()
-            | trial.model_dump(exclude={"choice"})
-            | ({"latency_ratio": self.latency[trial.choice.form].ratio} if trial.choice.form in self.latency else {})
-            for trial in self.trials
-        ]
-        frame = pd.DataFrame(rows).assign(left=lambda table: table["left"].map(" ".join))
-        return frame.sort_values(list(frame), ignore_index=True).rename_axis("trial")
+    def table(self) -> str:
+        """The trials as CSV, in an order that does not depend on which ended first; `latency_ratio` if measured."""
+        rows = [self._row(trial) for trial in self.trials]
+        rows.sort(key=lambda row: [(value is None, value) for value in row.values()])
+        columns = [name for name in rows[0] if self.latency or name != "latency_ratio"]
+        cells = ((number, *(row[name] for name in columns)) for number, row in enumerate(rows))
+        return csv_file.text(("trial", *columns), cells)
+
+    def _row(self, trial: Trial) -> dict[str, Any]:
+        measured = self.latency.get(trial.choice.form)
+        found = trial.choice.model_dump() | trial.model_dump(exclude={"choice"})
+        return found | {"left": " ".join(trial.choice.left), "latency_ratio": measured and measured.ratio}
 
     def _judge(self, choice: Choice) -> Trial:
         wanted = self.float_logits

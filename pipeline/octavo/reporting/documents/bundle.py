@@ -1,4 +1,4 @@
-"""What goes beside a model file wherever the file goes: its scorecard, its model card and its bill of materials."""
+"""The documents beside a model file: its scorecard, its model card and its bill of materials."""
 
 import json
 
@@ -15,7 +15,13 @@ NAMES = (SCORECARD, MODEL_CARD, BOM)
 
 
 def cards(card: Scorecard, scorecards: Scorecards, decision: Decision, params: Params) -> dict[str, str]:
-    """The texts by file name; the same inputs give the same texts.
+    """The documents by file name. The same inputs give the same texts.
+
+    Args:
+        card: the variant's scorecard.
+        scorecards: of all variants.
+        decision: of the gate.
+        params: of the project.
 
     Raises:
         ParamsError: the variant is not in `params.yaml`.

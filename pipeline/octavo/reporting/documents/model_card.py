@@ -1,7 +1,7 @@
-"""The model card of one variant: what an engineer, an auditor and a user of the model need to know, as Markdown.
+"""The model card of one variant in Markdown: what an engineer, an auditor and a user of the model need to know.
 
 Its parts are those of M. Mitchell et al., Model Cards for Model Reporting, FAT* 2019, as far as figures or the user's
-own words fill them; what nobody stated is said to be not stated.
+own words exist for them. The rest is marked as not stated.
 """
 
 import re
@@ -20,14 +20,21 @@ from octavo.reporting.documents import statements
 from octavo.reporting.figures.svg import READABLE
 
 MARKUP = re.compile(r"[\\`*\[\]<>|&]|(?<![^\W_])_|_(?![^\W_])|^[#+~=-]")
-"""What Markdown reads as more than a character, CommonMark 0.31.2: anywhere, around words, at the start of a line."""
+"""Characters with a meaning in Markdown (CommonMark 0.31.2): anywhere, around words, at the start of a line."""
 TEMPLATES = Path(__file__).parents[1] / "templates"
 TEMPLATE = "model_card.md.j2"
 NUMBERED = re.compile(r"^(\d+)([.)])")
 
 
 def model_card(card: Scorecard, scorecards: Scorecards, decision: Decision, params: Params) -> str:
-    """The card of `card` among all scorecards and the decision on them; the same inputs give the same text."""
+    """The card of one variant. The same inputs give the same text.
+
+    Args:
+        card: the variant's scorecard.
+        scorecards: of all variants.
+        decision: of the gate.
+        params: of the project.
+    """
     judged, data = decision.verdict(card.variant), scorecards.data
     text = (
         _templates()
@@ -57,7 +64,7 @@ def model_card(card: Scorecard, scorecards: Scorecards, decision: Decision, para
 
 
 def plain(text: str) -> str:
-    r"""Text that Markdown shows as it is, on one line.
+    r"""Escape text so that Markdown shows it unchanged, on one line.
 
     >>> print(plain("<b>a|b</b>"))
     \<b\>a\|b\</b\>

@@ -1,4 +1,4 @@
-"""Training curves: accuracy and loss by epoch, of every network."""
+"""Training curves: accuracy and loss by epoch, for every network."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from octavo.reporting.figures.axes import Axis, spanning
 
 History = Sequence[Mapping[str, float]]
-"""A row an epoch: `epoch`, `loss`, `accuracy`, `val_loss`, `val_accuracy`."""
+"""One row per epoch: `epoch`, `loss`, `accuracy`, `val_loss`, `val_accuracy`."""
 
 
 HUES = 6
@@ -32,10 +32,10 @@ class Chart:
 
 
 def curves(histories: Mapping[str, History], parents: Mapping[str, str]) -> list[Chart]:
-    """Accuracy and loss over the epochs; a fine-tuned network goes on where its parent stopped.
+    """Accuracy and loss by epoch. A fine-tuned network continues where its parent stopped.
 
     Args:
-        histories: network -> its curve.
+        histories: network -> its training by epoch.
         parents: fine-tuned network -> the network that it started from.
     """
     begins = {network: _epochs_before(network, histories, parents) for network in histories}

@@ -104,7 +104,7 @@ def test_what_is_against_a_variant_is_told(
     risky = make_card(VARIANT, proof=proof, interface=None)
     told = bundle.cards(risky, scorecards, decision, params)[bundle.MODEL_CARD]
     assert (
-        "On x86 CPUs without VNNI onnxruntime cuts sums of products off at 16 bits, and answers change, in: conv2d."
+        "On x86 CPUs without VNNI onnxruntime saturates sums of products at 16 bits, which changes answers, in: conv2d."
         in told
     )
     only_there = "# On an x86 CPU without VNNI, and only there: options.add_session_config_entry("

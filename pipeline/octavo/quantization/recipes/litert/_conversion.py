@@ -10,7 +10,6 @@ import re
 import subprocess
 import sys
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -18,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 
+from octavo.project import extras
 from octavo.project.errors import ModelError
 
 Ends = Literal["float32", "int8"]
@@ -49,6 +49,7 @@ def convert(
 
     Raises:
         ModelError: it can make none; the message names the layers and operators that it does not take.
+        ModuleNotFoundError: TensorFlow is not installed.
     """
     with TemporaryDirectory() as folder:
         images = Path(folder, "images.npy")
@@ -107,8 +108,7 @@ def _ask(request: dict[str, str | None]) -> dict[str, str]:
 @lru_cache(maxsize=1)
 def _process(_pid: int) -> "subprocess.Popen[str]":
     """The process that converts; it ends with this one. A fork of this process has one of its own."""
-    if find_spec("tensorflow") is None:
-        raise ModelError("LiteRT files are written by TensorFlow, which is not installed: pip install 'octavo[train]'.")
+    extras.require("train")
     return subprocess.Popen(
         PROGRAM, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=HOME, text=True
     )

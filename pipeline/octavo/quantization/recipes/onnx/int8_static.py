@@ -56,7 +56,7 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
             named = {node.output[0]: node.doc_string or node.output[0] for node in model.graph.node}
             story.say(f"In float: {', '.join(named[layer] for layer in choice.left)}.")
     if bench.trials:
-        atomic_write.write_text(target.with_name(paths.TRIALS_CSV), bench.table().to_csv(float_format="%.6f"))
+        atomic_write.write_text(target.with_name(paths.TRIALS_CSV), bench.table())
     quantized = bench.quantize(choice)
     if options.take_bytes:
         uint8_input.take_bytes(quantized)

@@ -1,4 +1,4 @@
-"""Who holds a lock on the MLflow registry, as the lock's tags say, and whether that process can still be at work."""
+"""Lease of a lock in the MLflow registry: who holds it, until when, and whether that process can still be running."""
 
 import getpass
 import os
@@ -11,16 +11,16 @@ from pathlib import Path
 from mlflow.entities.model_registry import RegisteredModel
 
 LEASE = timedelta(minutes=10)
-"""How long a holder may go without a sign of life; twice as long as any one write may take."""
+"""How long a holder may give no sign of life. Twice as long as a single write may take."""
 LONGEST_PID = 10
-"""Digits; no system counts processes as far."""
+"""Digits. No system has longer process ids."""
 CLOCK_SKEW = timedelta(minutes=1)
-"""By how much the clocks of two machines may differ."""
+"""The largest expected difference between the clocks of two machines."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """The process that holds a lock, which one of its locks it is, and until when."""
+    """The process that holds a lock, the token of this lock, and the end of its lease."""
 
     token: str
     owner: str
@@ -35,14 +35,20 @@ class Holder:
         return f"{self.owner} (process {self.pid}), for {self.purpose}, since {since}; its lease ends at {expires}"
 
     def is_dead(self) -> bool:
-        """Whether the lease ran out by anyone's clock, or the process was on this machine and is no more."""
+        """Whether the lease has ended by every clock, or the process ran on this machine and has ended."""
         if self.machine == _machine() and _has_ended(self.pid):
             return True
         return now() > self.expires + CLOCK_SKEW
 
 
 def tags(token: str, purpose: str, expires: datetime) -> dict[str, str]:
-    """What a lock of this process says."""
+    """The tags of a lock that this process holds.
+
+    Args:
+        token: identifies this lock among all locks of the process.
+        purpose: why it is held, such as `promote`.
+        expires: end of the lease, in UTC.
+    """
     return {
         "token": token,
         "owner": owner(),
@@ -54,15 +60,17 @@ def tags(token: str, purpose: str, expires: datetime) -> dict[str, str]:
 
 
 def lease_tag(token: str) -> str:
-    """The tag with the end of a lease: its own for each token, so that a late renewal cannot touch a successor's."""
+    """The tag that holds the end of a lease. Each token has its own, so a late renewal cannot change a successor's
+    lease.
+    """
     return f"expires.{token}"
 
 
 def read(lock: RegisteredModel) -> Holder:
-    """The holder of a lock; one that says nothing of itself is given a lease from when it was made.
+    """Read the holder from a lock. A lock without valid tags gets a lease that starts at its creation.
 
-    Octavo writes a lock with its tags in one transaction, so only a lock made or edited by hand lacks any, or has a
-    lease that ends later than any lease can.
+    Octavo creates a lock and its tags in one transaction. Only a lock that was made or edited by hand can lack tags, or
+    can have a lease that ends later than any real one.
     """
     since = datetime.fromtimestamp(lock.creation_timestamp / 1000, timezone.utc)
     token = lock.tags.get("token", str(lock.creation_timestamp))
@@ -81,7 +89,7 @@ def read(lock: RegisteredModel) -> Holder:
 
 
 def owner() -> str:
-    """The user and the machine, as people know them."""
+    """User and machine, as `user@host`."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a number without a name, as in many containers
@@ -94,7 +102,7 @@ def now() -> datetime:
 
 
 def _moment(text: str | None) -> datetime | None:
-    """A time with its zone; None where the text is none."""
+    """A time with its zone, or None if the text is not one."""
     try:
         found = datetime.fromisoformat(text or "")
     except ValueError:
@@ -103,7 +111,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _machine() -> str:
-    """Where a process number means something: this machine since its last start, and this container of it."""
+    """Identifies where a process id is valid: this machine since its last start, and this container."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{socket.gethostname()} {boot} {Path('/proc/self/ns/pid').readlink()}"
@@ -112,7 +120,7 @@ def _machine() -> str:
 
 
 def _has_ended(pid: int) -> bool:
-    """Whether no process has this number, or one that is dead and only waits for its parent to notice."""
+    """Whether no process has this id, or only a zombie has it."""
     try:
         os.kill(pid, 0)
         state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]

@@ -20,7 +20,7 @@ from mlflow.entities.model_registry import RegisteredModel, RegisteredModelTag
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST, RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST
 
-from octavo_mlflow.mutex import lease, mutex
+from octavo_mlflow.registry.mutex import lease, mutex
 
 MACHINES = ("here", "here", "there", "there")
 SKEWS = (-29.0, 0.0, 29.0, 0.0)

@@ -12,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 
 from octavo.project.errors import ServiceUnavailable
-from octavo_mlflow.mutex import lease, mutex
+from octavo_mlflow.registry.mutex import lease, mutex
 from tests import servers
 from tests.octavo_mlflow import contenders
 from tests.octavo_mlflow.contenders import left

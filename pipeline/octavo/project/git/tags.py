@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from octavo.project.git import DVC_LOCK
+from octavo.project.git.revision import DVC_LOCK
 
 PREFIX = "octavo"
 IDENTITY = {f"GIT_{role}_{part}": "octavo" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 
-from octavo_mlflow.mutex import lease, lock, mutex
+from octavo_mlflow.registry.mutex import lease, lock, mutex
 from tests.octavo_mlflow import contenders
 from tests.octavo_mlflow.contenders import FORKS, PATIENCE, left
 from tests.octavo_mlflow.measured_project import Later
@@ -245,7 +245,7 @@ def test_whose_lease_ran_out_stops(client: MlflowClient, name: str, later: Later
             still_held()
         later(lease.CLOCK_SKEW)
         successor()
-        with pytest.raises(mutex.Lost, match=r"has run out and gone to .*, for rollback, since 20"):
+        with pytest.raises(mutex.Lost, match=r"has run out and is now held by .*, for rollback, since 20"):
             still_held()
     successor()
 

@@ -1,18 +1,19 @@
-"""A mutex on the MLflow registry: one process at a time changes a registered model, on whatever machine it runs.
+"""A mutex in the MLflow registry: one process at a time changes a registered model, on any machine.
 
-The lock of `octavo` is the registered model `octavo.lock`, because creating a registered model is decided by the
-database: of many creators one wins. Who dies leaves it to the others, who bury it by renaming it to
-`octavo.lock.<token>`, and then compete anew. Who is done buries it too, and removes the tombstone.
+The lock of `octavo` is the registered model `octavo.lock`. The database decides who creates a registered model: of many
+processes that try, one succeeds. If a holder dies, another process frees the name by renaming the lock to its
+tombstone, `octavo.lock.<token>`. Then all compete again. A holder that is done renames its lock too, and deletes the
+tombstone.
 
-A rename takes what bears the name now, not what bore it when the token was read. Yet a process that saw a dead lock,
-slept, and wakes after a living one has taken its place does not get that one, for the name that it would give it is
-taken by the dead lock's tombstone:
+A rename acts on the model that has the name now, which may not be the model whose token was read. Consider a process
+that sees a dead lock, sleeps, and wakes after a live process has taken the lock. It does not take that lock away,
+because the name for its rename, the tombstone of the dead lock, is in use:
 
-- it looked at the lock once more after it had found the holder dead, so the holder did not release it before;
-- a holder whose lease ran out, and who thus can be taken for dead, neither renews nor releases any more, and does not
-  remove its tombstone where the release took until then;
-- the others let tombstones stand for an hour. Were the process to sleep for longer than that, still no two would write:
-  each asks `still_held` before it does.
+- The process looked at the lock again after it found the holder dead, so the holder had not released it before.
+- A holder whose lease has ended, and which others may consider dead, neither renews nor releases the lock. It does not
+  delete its tombstone either if the lease ended during the release.
+- The others keep tombstones for an hour. If the process sleeps for longer than that, there are still no two writers,
+  because each one calls `still_held` before it writes.
 """
 
 import logging
@@ -27,37 +28,42 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from octavo.project.errors import ServiceUnavailable
-from octavo_mlflow.mutex import lease, lock
-from octavo_mlflow.mutex.lease import Holder
+from octavo_mlflow.registry.mutex import lease, lock
+from octavo_mlflow.registry.mutex.lease import Holder
 
 TAKEOVER = 10.0
-"""Seconds within which somebody succeeds a dead holder."""
+"""Seconds within which another process takes the lock of a dead holder."""
 PAUSES = (0.05, 1.0)
-"""Seconds between attempts, the first and the longest."""
+"""Seconds between attempts: the first and the longest."""
 
 log = logging.getLogger(__name__)
 
 
 class Busy(ServiceUnavailable):
-    """Another process holds the mutex. Trying again later helps, hence exit code 3."""
+    """Another process holds the mutex. A later attempt can succeed, therefore exit code 3."""
 
 
 class Lost(ServiceUnavailable):
-    """The lease ran out, or another process holds the mutex: nothing more may be written."""
+    """The lease ended, or another process holds the mutex. Nothing more may be written."""
 
 
 @contextmanager
 def held(client: MlflowClient, name: str, purpose: str, wait: float = 0) -> Iterator[Callable[[], None]]:
-    """Be the only process that changes the registered model `name`, after waiting up to `wait` seconds for others.
+    """Hold the mutex of the registered model `name` for the length of the block.
 
-    Yields `still_held`, to be called right before each write. It raises `Lost` where the mutex is gone, and renews
-    the lease where less than half of it is left, so that each write has half a lease to take effect.
+    Yields `still_held`, to be called right before each write. It raises `Lost` if the mutex is lost. It renews the
+    lease
+    if less than half of it is left, so that each write has half a lease to take effect.
 
-    `purpose` is what others read that the mutex is held for: promote, rollback, register, nightly.
+    Args:
+        client: of the tracking store.
+        name: the registered model to be changed.
+        purpose: what other processes are told that the mutex is held for: promote, rollback, register, nightly.
+        wait: seconds to wait for another holder.
 
     Raises:
-        Busy: another process holds it; the message says who, for what, since when, and until when at most.
-        ServiceUnavailable: MLflow does not let this user create registered models, or move away a dead holder's lock.
+        Busy: another process holds it. The message says who, for what, since when, and until when at most.
+        ServiceUnavailable: MLflow does not let this user create registered models, or rename a dead holder's lock.
         MlflowException: MLflow does not answer.
     """
     mutex = _Mutex(client, name, purpose)
@@ -68,8 +74,8 @@ def held(client: MlflowClient, name: str, purpose: str, wait: float = 0) -> Iter
             raise
         raise ServiceUnavailable(
             f"MLflow denies access to the registered model {mutex.lock}, which keeps two processes from changing "
-            f"{name} at once. It belongs to the user who made it, and is left behind where that one's process died: "
-            "have it deleted by that user or an administrator, and run the command again."
+            f"{name} at once. It belongs to the user who made it, and remains if that user's process died. "
+            "Let that user or an administrator delete it, then run the command again."
         ) from error
     try:
         yield mutex.still_held
@@ -78,7 +84,7 @@ def held(client: MlflowClient, name: str, purpose: str, wait: float = 0) -> Iter
 
 
 def holder_of(client: MlflowClient, name: str) -> Holder | None:
-    """Who is changing the registered model `name` just now."""
+    """The process that is changing the registered model `name` now, or None."""
     return lock.look(client, f"{name}.lock")
 
 
@@ -89,7 +95,9 @@ class _Mutex:
     purpose: str
     token: str = field(default_factory=lambda: secrets.token_hex(8))
     expires: datetime = field(default_factory=lease.now)
-    """Until when others are sure to let it be; after a renewal that came too late the lock says more."""
+    """Until when other processes surely respect the lock. After a renewal that came too late, the lock itself says
+    more.
+    """
 
     @property
     def lock(self) -> str:
@@ -100,7 +108,7 @@ class _Mutex:
         found: Holder | None = None
         while found is not None or not self._create():
             found = lock.look(self.client, self.lock)
-            if found is not None and found.token == self.token:  # made by a request that MLflow's client repeated
+            if found is not None and found.token == self.token:  # created by a request that MLflow's client repeated
                 self.expires = found.expires
                 return
             alive = found is not None and not found.is_dead()
@@ -110,7 +118,7 @@ class _Mutex:
             if time.monotonic() >= deadline + (0 if alive else TAKEOVER):
                 raise Busy(
                     f"{self.name} is being changed by {found or 'another process'}. Run the command again when that "
-                    f"is done; if that process is gone, its lock {self.lock} is taken over soon after its lease."
+                    f"is done. If that process is dead, its lock {self.lock} becomes free soon after its lease ends."
                 )
             if alive and pause == PAUSES[0]:
                 log.warning("Waiting for %s, for %g s at most.", found, wait)
@@ -121,7 +129,7 @@ class _Mutex:
         """Make sure that at least half of the lease is left.
 
         Raises:
-            Lost: it has run out, or the lock is another's.
+            Lost: the lease has ended, or another process has the lock.
         """
         found = lock.look(self.client, self.lock)
         if lease.now() < self.expires < lease.now() + lease.LEASE / 2:
@@ -129,12 +137,12 @@ class _Mutex:
         if found is None or found.token != self.token or lease.now() >= self.expires:
             raise Lost(
                 f"{self.name} is not changed any further: the lock {self.lock}, held for {self.purpose}, has run out"
-                f"{f' and gone to {found}' if found and found.token != self.token else ''}. "
-                "What is written stands; run the command again to do the rest."
+                f"{f' and is now held by {found}' if found and found.token != self.token else ''}. "
+                "What was written stays; run the command again to do the rest."
             )
 
     def release(self) -> None:
-        """Free the lock if it is still held; one that cannot be freed ends with its lease or its process."""
+        """Free the lock if it is still held. A lock that cannot be freed ends with its lease or its process."""
         try:
             self.still_held()
             lock.bury(self.client, self.lock, self.token)
@@ -153,5 +161,5 @@ class _Mutex:
     def _renew(self) -> None:
         expires = lease.now() + lease.LEASE
         lock.renew(self.client, self.lock, self.token, expires)
-        if lease.now() < self.expires:  # else others may have seen the old lease run out, and be about to act
+        if lease.now() < self.expires:  # otherwise others may have seen the old lease end, and may take the lock
             self.expires = expires

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from octavo.project import git as project_git
+from octavo.project.git import revision as project_git
 
 
 def git(*arguments: str) -> None:

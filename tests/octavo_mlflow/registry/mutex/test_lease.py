@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from mlflow.entities.model_registry import RegisteredModel, RegisteredModelTag
 
-from octavo_mlflow.mutex import lease
-from octavo_mlflow.mutex.lease import Holder
+from octavo_mlflow.registry.mutex import lease
+from octavo_mlflow.registry.mutex.lease import Holder
 from tests.octavo_mlflow.measured_project import Later
 
 
