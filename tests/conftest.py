@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from octavo.data import sources
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 from octavo.data.splits import Samples, Split
 from octavo.project.params.data import Data
 from tests import process, servers
@@ -78,7 +78,7 @@ def process_state(module_state: None) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def images() -> np.ndarray:
     """The digits that `exported` was not trained on, float32 (300, 28, 28) in 0..1."""
-    return pixels(sources.load(Data(source="digits")).train[0][:300])
+    return encode(sources.load(Data(source="digits")).train[0][:300])
 
 
 @pytest.fixture(scope="session")

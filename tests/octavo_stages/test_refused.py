@@ -12,6 +12,7 @@ import pytest
 import yaml
 from onnx import helper, numpy_helper
 
+from octavo.backends import model_files
 from octavo.backends.records import Refusal
 from octavo.data.splits import Samples
 from octavo.evaluation.scorecard import Scorecards, load_scorecards
@@ -133,7 +134,7 @@ def test_a_drowned_network_is_refused_and_the_others_are_built(
     refusal = scorecards.refused[BAD]
     assert (refusal.cause, refusal.jump and refusal.jump.layer) == ("low SQNR", "c1")
     assert said == {f"octavo_stages.quantize {BAD}": f"Refused {BAD}: {refusal}\n"}
-    assert [path.name for path in paths.model(BAD).parent.iterdir()] == ["refused.json"]
+    assert [path.name for path in model_files.path_of(BAD).parent.iterdir()] == ["refused.json"]
     assert Refusal.model_validate_json(paths.card(BAD).read_bytes()) == refusal
     assert len(np.load(paths.logits(BAD))) == 0
 
@@ -214,14 +215,14 @@ def test_logits_that_are_not_finite_on_test_images_alone_are_refused(
     sentence = f"{BAD} gives logits that are NaN or infinite for 2 of 30 images: it chooses no class for them."
     assert scorecards.refused[BAD].reason == sentence
     assert list(said) == [f"octavo_stages.evaluate {BAD}"]
-    assert paths.model(BAD).is_file()
+    assert model_files.path_of(BAD).is_file()
 
 
 def test_a_variant_that_is_not_finite_where_it_is_timed_is_refused(
     build: Callable[[], tuple[Scorecards, dict[str, str]]],
 ) -> None:
     build()
-    not_a_number(paths.exported("fp32"), paths.model("onnx_fp16"))
+    not_a_number(paths.exported("fp32"), model_files.path_of("onnx_fp16"))
     benchmark.main()
     report.main()
     assert "for 1 of 1 images" in load_scorecards(paths.SCORECARDS).refused["onnx_fp16"].reason
@@ -246,6 +247,6 @@ def test_a_mistake_in_params_yaml_still_stops_the_stage(run: Callable[..., Ended
     write_params(VARIANTS | {BAD: VARIANTS[BAD] | {"options": {"bits": 3}}})
     code, said = run(quantize.main, BAD)
     assert (code, "bits: Extra inputs" in said) == (1, True)
-    assert not paths.model(BAD).parent.exists()
+    assert not model_files.path_of(BAD).parent.exists()
     write_params(VARIANTS | {BAD: VARIANTS[BAD] | {"min_sqnr_db": "high"}})
     assert run(quantize.main, BAD)[0] == 1

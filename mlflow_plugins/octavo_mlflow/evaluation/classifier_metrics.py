@@ -10,7 +10,7 @@ from octavo.backends.records import Latency, Proof
 from octavo.evaluation import integer_coverage
 from octavo.project.errors import ModelError
 from octavo.tasks import classification
-from octavo.tasks.logits import choices
+from octavo.tasks.logits import CLASSIFICATION
 from octavo_mlflow.flavors.raw_model import Opened
 
 DIGITS = 6
@@ -48,7 +48,7 @@ def measure(model: Opened, baseline: Opened | None, images: np.ndarray, labels: 
     """
     both = {MODEL: model} | ({BASELINE: baseline} if baseline else {})
     logits = {name: opened.logits(images) for name, opened in both.items()}
-    predicted = {name: choices(each, both[name].path.name) for name, each in logits.items()}
+    predicted = {name: CLASSIFICATION.answers(each, both[name].path.name) for name, each in logits.items()}
     classes = logits[MODEL].shape[1]
     if any(each.shape[1] != classes for each in logits.values()):
         raise ModelError(
@@ -62,7 +62,7 @@ def measure(model: Opened, baseline: Opened | None, images: np.ndarray, labels: 
     found = integer_coverage.prove(model.path)
     size = model_files.size(model.path)
     figures: dict[str, float] = {
-        "accuracy": float((predicted[MODEL] == labels).mean()),
+        "accuracy": CLASSIFICATION.summary(CLASSIFICATION.scores(logits[MODEL], labels)),
         "size_bytes": size,
         "latency_us": latency[MODEL].p50_us,
         "latency_us_p90": latency[MODEL].p90_us,

@@ -29,11 +29,12 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 from sklearn.metrics import ConfusionMatrixDisplay
 
+from octavo.backends import registry
 from octavo.project.errors import ModelError
 from octavo.project.params.section import faults
 from octavo_mlflow.evaluation import classifier_metrics
 from octavo_mlflow.evaluation.classifier_metrics import Measured
-from octavo_mlflow.flavors.raw_model import FLAVORS, Opened, fetched, open_raw
+from octavo_mlflow.flavors.raw_model import Opened, fetched, open_raw
 from octavo_mlflow.registry.tags import UNKNOWN
 
 FOLDER = "quantization"
@@ -92,7 +93,7 @@ class QuantizationEvaluator(ModelEvaluator):
         Raises:
             MlflowException: `evaluator_config` is invalid.
         """
-        if set(FLAVORS).isdisjoint(getattr(getattr(model, "metadata", None), "flavors", None) or {}):
+        if registry.formats().keys().isdisjoint(getattr(getattr(model, "metadata", None), "flavors", None) or {}):
             return None
         options = _options(evaluator_config or {})
         try:

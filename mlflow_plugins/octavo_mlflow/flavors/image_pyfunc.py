@@ -17,9 +17,11 @@ ENCODING = "dtype"
 class ImageModel:
     """A model with one tensor of images in and one tensor out, in the order of the images."""
 
-    def __init__(self, takes: Input, run: Callable[[np.ndarray], np.ndarray]) -> None:
+    def __init__(self, takes: Input, run: Callable[[np.ndarray], np.ndarray], batch: int | None = None) -> None:
         self.takes = takes
         self.run = run
+        self.batch = batch
+        """Images a call, where the file takes no other number."""
 
     def predict(self, data: Any, params: dict[str, Any] | None = None) -> np.ndarray:
         """The output tensor for images in either encoding.

@@ -52,7 +52,8 @@ class LiteRTModel(ImageModel):
         self._scale, self._zero = _real(self._output)
         self._shape: tuple[int, ...] = ()
         self._turn = threading.Lock()  # an interpreter holds the tensors of one call; a server has many threads
-        super().__init__(input_of(self._input), self._invoke)
+        declared = int(self._input["shape_signature"][0])
+        super().__init__(input_of(self._input), self._invoke, declared if declared > 0 else None)
 
     @property
     def signature(self) -> ModelSignature:
@@ -74,6 +75,11 @@ class LiteRTModel(ImageModel):
             self._interpreter.invoke()
             found = np.asarray(self._interpreter.get_tensor(self._output["index"]))
             return found if self._scale is None else (found.astype(np.float32) - self._zero) * self._scale
+
+
+def open_file(litert_model: Path | str, threads: int = 1) -> LiteRTModel:
+    """The file opened. Raises as `LiteRTModel`."""
+    return LiteRTModel(litert_model, threads)
 
 
 def input_of(tensor: Mapping[str, Any]) -> Input:

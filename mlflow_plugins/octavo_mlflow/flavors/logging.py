@@ -6,27 +6,20 @@ import mlflow
 
 from octavo.backends.records import ModelFile
 from octavo.evaluation.scorecard import Scorecard
-from octavo.project import extras
 from octavo.project.errors import ModelError
-from octavo_mlflow.flavors import image_pyfunc, onnx
+from octavo_mlflow.flavors import image_pyfunc
+from octavo_mlflow.flavors.flavor import flavor_of
 from octavo_mlflow.registry import versions
-
-try:
-    from octavo_mlflow.flavors import litert
-except ModuleNotFoundError as fault:
-    litert = extras.absent(fault)
-
-FLAVORS = {"onnx": onnx, "litert": litert}
-"""By format."""
 
 
 def log(card: Scorecard) -> str:
     """Log the model file of `card` in the active run, and return the logged model's id.
 
     Raises:
-        ModelError: MLflow does not hold the bytes that were measured.
+        ModelError: its format has no flavor, or MLflow does not hold the bytes that were measured.
     """
-    flavor, path = FLAVORS[card.format], Path(card.model.path)
+    path = Path(card.model.path)
+    flavor = flavor_of(path)
     signature = flavor.signature_of(path)
     example = image_pyfunc.example(signature)
     logged = flavor.log_model(path, card.variant, signature=signature, input_example=example).model_id

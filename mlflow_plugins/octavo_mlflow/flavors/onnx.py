@@ -8,6 +8,7 @@ the file: pyfunc decides when it opens the file. `mlflow.onnx.load_model` works 
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,11 +21,13 @@ from mlflow.models.model import MLMODEL_FILE_NAME, ModelInfo
 from mlflow.types import TensorSpec
 
 from octavo.backends import model_files
+from octavo.backends.onnxruntime.session import open_session
 from octavo.onnx_graph import file_io, session_options
 from octavo.project.errors import ModelError
 from octavo_mlflow.flavors import bundled_code, image_pyfunc
 from octavo_mlflow.flavors import onnx_pyfunc as runner
 from octavo_mlflow.flavors.image_input import Input
+from octavo_mlflow.flavors.image_pyfunc import ImageModel
 
 PROVIDERS = ["CPUExecutionProvider"]
 DATA = "model.onnx"
@@ -47,6 +50,29 @@ def signature_of(onnx_model: Path | str) -> ModelSignature:
         )
     source, target = _tensor(sources[0]), _tensor(graph.output[0])
     return image_pyfunc.signature(Input(source.type, source.shape), target)
+
+
+def open_file(onnx_model: Path | str, threads: int = 1) -> ImageModel:
+    """The file opened, with the session options that it asks for.
+
+    Raises:
+        ModelError: onnxruntime cannot load it, or it is no file of one tensor in and one out.
+    """
+    path = Path(onnx_model)
+    session = open_session(path, threads)
+    if len(session.get_inputs()) != 1 or len(session.get_outputs()) != 1:
+        raise ModelError(f"{path.name} has several inputs or outputs; a classifier of images has one each.")
+    (source,), (target,) = session.get_inputs(), session.get_outputs()
+
+    def run(images: np.ndarray) -> np.ndarray:
+        return np.asarray(session.run([target.name], {source.name: images})[0])
+
+    try:
+        takes = runner.input_of(source)
+    except TypeError:
+        raise ModelError(f"{path.name} takes {source.type}, and no numbers.") from None
+    batch = takes.shape[0] if takes.shape and takes.shape[0] > 0 else None
+    return ImageModel(replace(takes, shape=(-1, *takes.shape[1:])), run, batch)
 
 
 def get_default_pip_requirements() -> list[str]:

@@ -1,6 +1,6 @@
-"""Open a model's file from MLflow directly: any ONNX or LiteRT model with one tensor in and one out."""
+"""Open a model's file from MLflow directly: any model of a known format with one tensor in and one out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,19 +11,12 @@ from mlflow.artifacts import download_artifacts
 from mlflow.models import Model
 from mlflow.pyfunc import PyFuncModel
 
-from octavo.backends.onnxruntime.session import open_session
+from octavo.backends import registry
 from octavo.backends.predictor import Predictor
-from octavo.project import extras
 from octavo.project.errors import ModelError
+from octavo_mlflow.flavors.flavor import flavor_of
 from octavo_mlflow.flavors.image_input import Input
-from octavo_mlflow.flavors.onnx_pyfunc import input_of
 
-try:
-    from octavo_mlflow.flavors import litert
-except ModuleNotFoundError as fault:
-    litert = extras.absent(fault)
-
-FLAVORS = ("onnx", "litert")
 BATCH = 256
 
 
@@ -77,11 +70,9 @@ def open_raw(model: PyFuncModel, threads: int = 1, encoding: str | None = None) 
         encoding: `uint8` or `float32`, if the images are ambiguous.
 
     Raises:
-        ModelError: it is not an ONNX or LiteRT file with one tensor in and one out.
+        ModelError: it is not a file of a known format with one tensor in and one out.
     """
-    path = _file(model)
-    if path is None or path.suffix not in OPENERS:
-        raise ModelError(f"Neither an ONNX nor a LiteRT file is behind this model ({model.loader_module}).")
+    path = _require_format(_file(model), str(model.loader_module))
     return _open(path, model.metadata, threads, encoding)
 
 
@@ -95,51 +86,42 @@ def fetched(uri: str, threads: int = 1, encoding: str | None = None) -> Iterator
         encoding: `uint8` or `float32`, if the images are ambiguous.
 
     Raises:
-        ModelError: it is not an ONNX or LiteRT file with one tensor in and one out.
+        ModelError: it is not a file of a known format with one tensor in and one out.
         MlflowException: there is no such model.
     """
     with TemporaryDirectory() as target:
         folder = Path(download_artifacts(uri, dst_path=target)).resolve()
         metadata = Model.load(folder)
-        named = next((str(metadata.flavors[name]["data"]) for name in FLAVORS if name in metadata.flavors), "")
-        path = (folder / named).resolve()
-        if path.suffix not in OPENERS or not path.is_relative_to(folder):
-            raise ModelError(f"Neither an ONNX nor a LiteRT file is behind this model ({', '.join(metadata.flavors)}).")
+        path = (folder / _named(metadata)).resolve()
+        inside = path if path.is_relative_to(folder) else None
+        path = _require_format(inside, ", ".join(metadata.flavors))
         yield _open(path, metadata, threads, encoding)
 
 
+def _named(metadata: Model) -> str:
+    """Where in the model's folder its flavor keeps the file; nothing where it has none of ours."""
+    found = (metadata.flavors[name] for name in registry.formats() if name in metadata.flavors)
+    return next((str(flavor["data"]) for flavor in found), "")
+
+
+def _require_format(path: Path | None, behind: str) -> Path:
+    """The path, where it is one of a known format."""
+    try:
+        registry.format_of(path or Path())
+    except ModelError:
+        titles = " or ".join(form.title for form in registry.formats().values())
+        raise ModelError(f"No {titles} file is behind this model ({behind}).") from None
+    assert path
+    return path
+
+
 def _open(path: Path, metadata: Model, threads: int, encoding: str | None) -> Opened:
-    opened = OPENERS[path.suffix](path, threads)
-    return replace(opened, encoding=encoding, takes=replace(opened.takes, shape=_shape(metadata, opened.takes)))
-
-
-def _open_onnx(path: Path, threads: int) -> Opened:
-    session = open_session(path, threads)
-    if len(session.get_inputs()) != 1 or len(session.get_outputs()) != 1:
-        raise ModelError(f"{path.name} has several inputs or outputs; a classifier of images has one each.")
-    (source,), (target,) = session.get_inputs(), session.get_outputs()
-
-    def run(images: np.ndarray) -> np.ndarray:
-        return np.asarray(session.run([target.name], {source.name: images})[0])
-
     try:
-        takes = input_of(source)
-    except TypeError:
-        raise ModelError(f"{path.name} takes {source.type}, not numbers.") from None
-    batch = takes.shape[0] if takes.shape and takes.shape[0] > 0 else None
-    return Opened(run=run, path=path, takes=replace(takes, shape=(-1, *takes.shape[1:])), batch=batch)
-
-
-def _open_litert(path: Path, threads: int) -> Opened:
-    try:
-        model = litert.LiteRTModel(path, threads)
+        model = flavor_of(path).open_file(path, threads)
     except (ValueError, RuntimeError) as error:
-        raise ModelError(f"LiteRT cannot load {path.name}: {error}") from None
-    declared = int(model.get_raw_model().get_input_details()[0]["shape_signature"][0])
-    return Opened(run=model.run, path=path, takes=model.takes, batch=declared if declared > 0 else None)
-
-
-OPENERS: dict[str, Callable[[Path, int], Opened]] = {".onnx": _open_onnx, ".tflite": _open_litert}
+        raise ModelError(f"{registry.format_of(path).title} cannot load {path.name}: {error}") from None
+    takes = replace(model.takes, shape=_shape(metadata, model.takes))
+    return Opened(run=model.run, path=path, takes=takes, batch=model.batch, encoding=encoding)
 
 
 def _file(model: PyFuncModel) -> Path | None:

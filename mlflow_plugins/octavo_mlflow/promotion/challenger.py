@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
-from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
-from octavo.backends import predictor
+from octavo.backends import predictor, registry
 from octavo.backends.registry import open_model
 from octavo.data import unseen
 from octavo.data.sources.raw import sha256
@@ -23,7 +22,7 @@ from octavo.promotion import audit_record
 from octavo.promotion.audit_record import Move
 from octavo.promotion.evidence import Grounds
 from octavo.tasks import classification
-from octavo.tasks.logits import choices
+from octavo.tasks.logits import CLASSIFICATION, check
 from octavo_mlflow.promotion import served_data
 from octavo_mlflow.registry import tags, versions
 from octavo_mlflow.registry.standing import ANCHOR, CHAMPION, State
@@ -73,7 +72,8 @@ def grounds(
     variant = versions.variant(version)
     test = _test_split(scorecards, variant)
     logits = _logits(client, version, test)
-    evaluated = choices(_evaluated(variant), str(paths.logits(variant)))
+    evaluated = _evaluated(variant)
+    check(evaluated, str(paths.logits(variant)))
     classes = list(scorecards.card(variant).quality.vs_baseline.per_class)
     others = dict(_others(version, now))
     not_compared = _may_have_seen_the_test_split(client, now, chain) if others else {}
@@ -90,7 +90,7 @@ def grounds(
         baseline=params.baseline,
         policy=params.policy,
         scorecards=scorecards,
-        same_answers=float((logits.argmax(1) == evaluated).mean()),
+        same_answers=float(CLASSIFICATION.same(logits, evaluated).mean()),
         beside=beside,
         not_compared={alias: why for alias, why in not_compared.items() if alias in others},
         damaged=damaged,
@@ -162,7 +162,7 @@ def _logits(client: MlflowClient, version: ModelVersion, test: Split) -> np.ndar
     with versions.fetched(client, version) as path:
         try:
             logits = predictor.logits(open_model(path), test.images, f"Version {version.version} of {version.name}")
-        except (ValueError, RuntimeError, InvalidArgument):
+        except registry.backend_of(path).failures:
             logits = np.zeros((0, 0), np.float32)
     if len(logits) != len(test.labels):
         raise ModelError(

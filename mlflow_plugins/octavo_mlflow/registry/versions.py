@@ -13,9 +13,8 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 
-from octavo.backends import model_files
+from octavo.backends import model_files, registry
 from octavo.backends.records import ModelFile
-from octavo.project import paths
 from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write
 from octavo.project.params.variants import VARIANT_NAME
@@ -25,17 +24,14 @@ UNJUDGED = ("model.sig", "registered_model_meta")
 """Files at the top of a model's folder that come after the verdict: the signature, and MLflow's note in a download."""
 CACHES = "__pycache__"
 """Folder of Python's compiled code. It is checked too, because Python runs what lies there."""
-FOLDERS = {".onnx": "", ".tflite": "data/"}
-"""The folder inside a model where each flavor keeps the model file and its external data."""
+OF_MLFLOW = ("onnx",)
+"""Formats that MLflow has its own flavor for. It keeps the file and its external data at the top of the folder."""
+DATA = "data"
+"""The folder inside a model where every other flavor keeps the file, as `mlflow.pyfunc.save_model` does."""
 
 
 class Damaged(ModelError):
     """A file in MLflow differs from the registered one."""
-
-
-def flavor(path: Path) -> str:
-    """The flavor of a model file, which is also the name of its format."""
-    return next(name for name, suffix in paths.SUFFIXES.items() if suffix == path.suffix)
 
 
 def variant(version: ModelVersion) -> str:
@@ -74,7 +70,7 @@ def model_file(version: ModelVersion) -> ModelFile:
     Raises:
         ModelError: Octavo did not register the version.
     """
-    return ModelFile(path=paths.model(variant(version)).as_posix(), sha256=_tag(version, tags.SHA256))
+    return ModelFile(path=model_files.path_of(variant(version)).as_posix(), sha256=_tag(version, tags.SHA256))
 
 
 @contextmanager
@@ -184,9 +180,13 @@ def stored(folder_uri: str, model: ModelFile) -> Iterator[Path]:
 
 
 def place(model: ModelFile) -> str:
-    """The path of a model file inside its model's folder."""
+    """The path of a model file inside its model's folder.
+
+    Raises:
+        ModelError: its format is unknown.
+    """
     path = Path(model.path)
-    return f"{FOLDERS[path.suffix]}{path.name}"
+    return path.name if registry.format_of(path).name in OF_MLFLOW else f"{DATA}/{path.name}"
 
 
 def check(path: Path, model: ModelFile, shown: str) -> None:

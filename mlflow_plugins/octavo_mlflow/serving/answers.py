@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 from pydantic_core import from_json
 
-from octavo.backends import model_files
-from octavo.backends.onnxruntime.session import FAILURES
+from octavo.backends import model_files, registry
 from octavo.backends.predictor import Predictor
 from octavo.backends.registry import open_model
 from octavo.project.errors import ModelError, OctavoError
-from octavo.tasks.logits import NotFinite, check
+from octavo.tasks.logits import CLASSIFICATION, NotFinite, check
 from octavo_mlflow.flavors.image_input import ENCODINGS, Input
 from octavo_mlflow.serving.record import Deployment, load
 
@@ -66,6 +65,7 @@ class Model:
         if got != self.deployment.sha256:
             raise ModelError(f"{path} is not the registered model: its sha256 is {got}, not {self.deployment.sha256}.")
         self._predict: Predictor = open_model(path, self.deployment.settings.threads)
+        self._failures = registry.backend_of(path).failures
         integers = self._predict.quantization
         scale, zero = (integers.scale, integers.zero) if integers else (0.0, 0)
         self._takes = Input(np.dtype(self.deployment.dtype), self.deployment.shape, scale, zero)
@@ -115,7 +115,7 @@ class Model:
             raise Refused(HTTPStatus.BAD_REQUEST, f"Images of shape {images.shape} have no pixels.")
         try:
             logits = self._logits(images)
-        except (*FAILURES, ValueError, RuntimeError):
+        except self._failures:
             raise Refused(
                 HTTPStatus.BAD_REQUEST, f"The model fails on images of shape {images.shape}: send others, or fewer."
             ) from None
@@ -125,8 +125,8 @@ class Model:
             raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
         answer: dict[str, Any] = {"predictions": logits.tolist()}
         if params.get("classes"):
-            names = self.deployment.classes
-            answer["classes"] = [names[best] if names else best for best in logits.argmax(1).tolist()]
+            names, chosen = self.deployment.classes, CLASSIFICATION.answers(logits, self.deployment.variant).tolist()
+            answer["classes"] = [names[best] if names else best for best in chosen]
         return answer
 
     def _logits(self, images: np.ndarray) -> np.ndarray:

@@ -9,11 +9,11 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from octavo.backends import model_files
+from octavo.backends import model_files, registry
 from octavo.project.errors import ModelError
 from octavo.project.files import json_file
 from octavo.reporting.documents import bundle
-from octavo_mlflow.flavors import logging
+from octavo_mlflow.flavors.flavor import flavor_of
 from octavo_mlflow.registry import tags, versions, vouched
 from octavo_mlflow.serving import process
 from octavo_mlflow.serving import record as serving_record
@@ -67,10 +67,10 @@ def prepare(folder: Path, name: str, model_uri: str, flavor: str | None, setting
     version, alias = _version(client, model_uri)
     with vouched.folder(client, version, alias) as place:
         path = place / versions.place(versions.model_file(version))
-        own, card = versions.flavor(path), _scorecard(version, place)
+        own, card = registry.format_of(path).name, _scorecard(version, place)
         if flavor not in (None, own):
             raise ModelError(f"{model_uri} has the flavor {own}, not {flavor}.")
-        (tensor,) = logging.FLAVORS[own].signature_of(path).inputs.inputs
+        (tensor,) = flavor_of(path).signature_of(path).inputs.inputs
         for part in model_files.parts(path):
             target = folder / part.relative_to(path.parent)
             target.parent.mkdir(parents=True, exist_ok=True)

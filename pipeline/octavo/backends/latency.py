@@ -8,13 +8,15 @@ statistics, which assume no distribution (Conover, Practical Nonparametric Stati
 import platform
 import time
 from collections.abc import Callable, Mapping
-from importlib.metadata import packages_distributions, version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import cpuinfo
 import numpy as np
 from scipy.stats import quantile_test
 
+from octavo.backends import registry
 from octavo.backends.predictor import Predictor
 from octavo.backends.records import Latency
 from octavo.tasks.logits import fault
@@ -25,7 +27,6 @@ P99_SAMPLES = 299
 """Calls below which no upper 95% bound on the 99th percentile exists: 0.99^299 < 0.05."""
 WARM_UP = 20
 INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "asimddp", "i8mm", "sve")
-RUNTIMES = ("onnxruntime", "ai-edge-litert", "numpy")
 
 
 def measure(  # noqa: PLR0913 - one figure has many conditions
@@ -81,15 +82,23 @@ def sound(predictors: Mapping[str, Predictor], images: np.ndarray) -> tuple[dict
 def describe_machine() -> dict[str, Any]:
     """What a latency depends on: CPU, instruction sets, operating system and runtime versions."""
     cpu = cpuinfo.get_cpu_info()
-    installed = {name for names in packages_distributions().values() for name in names}
     return {
         "cpu": cpu.get("brand_raw", platform.processor()),
         "cores": cpu.get("count"),
         "instruction_sets": [name for name in INSTRUCTION_SETS if name in cpu.get("flags", [])],
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in RUNTIMES if name in installed},
+        "versions": _versions(),
     }
+
+
+def _versions() -> dict[str, str]:
+    """Of the libraries of every format, as far as they are installed."""
+    found = {}
+    for name in dict.fromkeys(name for form in registry.formats().values() for name in form.libraries):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _calls_a_block(predict: Predictor, feed: np.ndarray) -> int:

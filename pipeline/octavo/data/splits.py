@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from octavo.data.input_encoding import IMAGES, InputEncoding
 from octavo.project.errors import DataError
 from octavo.project.files import json_file, npy_file
 from octavo.project.params.variants import MIN_SQNR_DB
@@ -31,11 +32,13 @@ class Samples:
     """The data that a recipe may use: never the test split."""
 
     calibration: np.ndarray
-    """Images as a split has them; `pixels` makes of a batch what the network takes."""
+    """Images as a split has them; `encode` makes of a batch what the network takes."""
     selection: Split
     """For every choice that the recipe makes."""
     min_sqnr_db: float = MIN_SQNR_DB
     """Of the outputs: a file with less is refused, so a recipe need not choose it."""
+    task: str = "classification"
+    """What the outputs mean, by the name that `octavo.tasks.task.load` takes."""
 
     def arrays(self) -> tuple[np.ndarray, ...]:
         return self.calibration, self.selection.images, self.selection.labels
@@ -107,6 +110,8 @@ class Manifest(Record):
     """Kind -> files of the folder that are not examples."""
     changed: dict[str, int] = {}
     """How images were changed while they were read -> number of images."""
+    encoding: InputEncoding = IMAGES
+    """How stored images become what the networks take."""
     digest: str
     """SHA-256 over the digests of the splits, which identifies the data."""
 
@@ -142,11 +147,16 @@ def load_manifest(path: Path) -> Manifest:
     """Read `manifest.json`.
 
     Raises:
-        DataError: it is missing or not a manifest.
+        DataError: it is missing or not a manifest, or declares an encoding that nothing here applies.
     """
     try:
-        return json_file.read_record(path, Manifest)
+        manifest = json_file.read_record(path, Manifest)
     except FileNotFoundError:
         raise DataError(f"No {path}. Run dvc repro prepare.") from None
     except json_file.Unreadable as error:
         raise DataError(f"{path} is not a data manifest ({error}). Run dvc repro --force prepare.") from None
+    if manifest.encoding != IMAGES:
+        raise DataError(
+            f"{path} declares the input encoding {manifest.encoding}; known is {IMAGES}. Run dvc repro --force prepare."
+        )
+    return manifest

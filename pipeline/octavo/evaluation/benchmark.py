@@ -21,7 +21,7 @@ def benchmark(params: Params) -> list[str]:
     acceptance_record.check_baseline(params.baseline)
     images = load_split(paths.split("selection")).images[: max(options.batches)]
     names = [name for name in params.variants if acceptance_record.refusal(name) is None]
-    opened = {name: open_model(paths.model(name), options.threads) for name in names}
+    opened = {name: open_model(model_files.path_of(name), options.threads) for name in names}
     predictors, refused = latency.sound(opened, images)
     if params.baseline in refused:
         raise acceptance_record.baseline_refused(params.baseline, refused[params.baseline])
@@ -33,7 +33,7 @@ def benchmark(params: Params) -> list[str]:
                 found[name][str(batch)] = figures.model_dump(mode="json")
     record = {
         "machine": latency.describe_machine(),
-        "models": {name: model_files.sha256(paths.model(name)) for name in predictors},
+        "models": {name: model_files.sha256(model_files.path_of(name)) for name in predictors},
         "threads": options.threads,
         "latency": found,
         "refused": refused,

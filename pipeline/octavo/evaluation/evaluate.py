@@ -15,7 +15,7 @@ from octavo.project import paths
 from octavo.project.files import atomic_write, csv_file
 from octavo.project.params.params import Params
 from octavo.tasks import classification
-from octavo.tasks.logits import NotFinite, choices
+from octavo.tasks.logits import CLASSIFICATION, NotFinite
 
 
 def evaluate(name: str, params: Params) -> str:
@@ -42,7 +42,8 @@ def evaluate(name: str, params: Params) -> str:
 
 
 def _measure(name: str, params: Params, test: Split) -> Evaluation:
-    model, baseline, source = paths.model(name), paths.model(params.baseline), params.variant(name).source
+    model, baseline = (model_files.path_of(each) for each in (name, params.baseline))
+    source = params.variant(name).source
     exported = paths.exported(source) / "model.onnx"
     classes, calibration = load_manifest(paths.MANIFEST).classes, load_split(paths.split("calibration"))
     beside = _baseline_logits(params.baseline, open_model(baseline), test.images)
@@ -91,7 +92,7 @@ def _control_logits(source: str, params: Params, images: np.ndarray) -> tuple[np
 
 def save(name: str, test: Split, variant: np.ndarray, card: Evaluation) -> None:
     """Write the card, the logits and the predictions of the variant called `name` where `paths` has them."""
-    _save(name, variant, test.labels, choices(variant, name), card.model_dump_json(indent=1))
+    _save(name, variant, test.labels, CLASSIFICATION.answers(variant, name), card.model_dump_json(indent=1))
 
 
 def save_refused(name: str, refusal: Refusal) -> None:

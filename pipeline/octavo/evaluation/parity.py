@@ -10,19 +10,26 @@ import numpy as np
 from octavo.evaluation.scorecard import Parity
 from octavo.project.params.params import Params
 from octavo.project.params.variants import VARIANT_NAME
-from octavo.tasks.logits import choices
+from octavo.tasks.logits import CLASSIFICATION, check
+from octavo.tasks.task import Task
 
 
-def compare(logits: np.ndarray, reference: np.ndarray, step: float | None) -> Parity:
-    """Parity of `logits` with those of a reference, both float32 (N, classes) of the same images.
+def compare(logits: np.ndarray, reference: np.ndarray, step: float | None, task: Task = CLASSIFICATION) -> Parity:
+    """Parity of `logits` with those of a reference.
 
-    `step` is the scale of the integers that `logits` are, or None.
+    Args:
+        logits: float32 (N, classes).
+        reference: likewise, of the same images.
+        step: the scale of the integers that `logits` are, or None.
+        task: what they mean.
 
     Raises:
         NotFinite: a logit is NaN or infinite.
     """
+    check(logits, "The variant")
+    check(reference, "Its reference")
     return Parity(
-        top1=int((choices(logits, "The variant") == choices(reference, "Its reference")).sum()),
+        top1=int(task.same(logits, reference).sum()),
         n=len(logits),
         identical=float((logits == reference).all(1).mean()),
         largest=float(np.abs(logits - reference).max(initial=0) / (step or 1)),

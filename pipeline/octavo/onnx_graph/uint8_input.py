@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import IMAGES, encode
 from octavo.onnx_graph import qdq
 from octavo.onnx_graph.integer_ranges import LEVELS
 from octavo.project.errors import ModelError
@@ -46,7 +46,7 @@ def take_bytes(model: onnx.ModelProto) -> None:
 def _gives_bytes_back(model: onnx.ModelProto, quantize_linear: onnx.NodeProto) -> bool:
     constants, every = qdq.initializers(model), np.arange(LEVELS + 1)
     scale, zero = (constants[name] for name in quantize_linear.input[1:])
-    return np.array_equal(np.clip(np.rint(pixels(every.astype(np.uint8)) / scale) + zero, 0, LEVELS), every)
+    return np.array_equal(np.clip(np.rint(encode(every.astype(np.uint8)) / scale) + zero, 0, LEVELS), every)
 
 
 def _rename(model: onnx.ModelProto, read: str, by: str) -> None:
@@ -55,7 +55,7 @@ def _rename(model: onnx.ModelProto, read: str, by: str) -> None:
 
 
 def _scale(model: onnx.ModelProto, source: str) -> None:
-    model.graph.initializer.append(numpy_helper.from_array(np.array(LEVELS, np.float32), f"{source}/levels"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(IMAGES.scale, np.float32), f"{source}/levels"))
     nodes = [
         helper.make_node("Cast", [source], [f"{source}/float"], to=TensorProto.FLOAT),
         helper.make_node("Div", [f"{source}/float", f"{source}/levels"], [f"{source}/pixels"]),

@@ -37,8 +37,6 @@ NIGHT_ENVIRONMENT = Path("nightly.env")
 AUDIT_LOGS = REPORTS / "audit"
 """This machine's copies of the audit logs, one a registered model."""
 
-SUFFIXES = {"onnx": ".onnx", "litert": ".tflite"}
-
 
 def split(name: str) -> Path:
     """Folder of one split: `images.npy` and `labels.npy`."""
@@ -64,24 +62,24 @@ def exported(source: str) -> Path:
     return ARTIFACTS / "exported" / source
 
 
-def model(variant: str) -> Path:
-    """The model file of one variant, for example `artifacts/models/onnx_fp32/model.onnx`."""
-    return ARTIFACTS / "models" / variant / f"model{SUFFIXES[variant.split('_', maxsplit=1)[0]]}"
+def model_folder(variant: str) -> Path:
+    """Folder of one variant's model file, whose name its format knows, and of what lies beside it."""
+    return ARTIFACTS / "models" / variant
 
 
 def trials(variant: str) -> Path:
     """CSV with a row for each way to quantize that was tried for one variant; there only if it was searched."""
-    return model(variant).with_name(TRIALS_CSV)
+    return model_folder(variant) / TRIALS_CSV
 
 
 def acceptance(variant: str) -> Path:
     """How one variant's file answered when it was tried; there only if it was accepted."""
-    return model(variant).with_name("acceptance.json")
+    return model_folder(variant) / "acceptance.json"
 
 
 def refusal(variant: str) -> Path:
     """Why there is no model of one variant; there only if it was refused."""
-    return model(variant).with_name("refused.json")
+    return model_folder(variant) / "refused.json"
 
 
 def card(variant: str) -> Path:

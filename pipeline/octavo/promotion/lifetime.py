@@ -31,7 +31,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from octavo.backends import predictor
+from octavo.backends import model_files, predictor
 from octavo.backends.registry import open_model
 from octavo.data.duplicates import pixel_digests
 from octavo.data.splits import Split, load_manifest, load_split
@@ -40,7 +40,7 @@ from octavo.project import paths
 from octavo.project.params.params import Params
 from octavo.project.params.policy import Policy
 from octavo.promotion import gate
-from octavo.tasks.logits import NotFinite, choices
+from octavo.tasks.logits import CLASSIFICATION, NotFinite
 
 NIGHTS = 365
 """The number of nights in a row for which the promise holds."""
@@ -136,7 +136,7 @@ def _selection() -> Split:
 
 def _right(variant: str, split: Split) -> float:
     try:
-        logits = predictor.logits(open_model(paths.model(variant)), split.images, variant)
-        return float((choices(logits, variant) == split.labels).mean())
+        logits = predictor.logits(open_model(model_files.path_of(variant)), split.images, variant)
+        return CLASSIFICATION.summary(CLASSIFICATION.scores(logits, split.labels))
     except NotFinite:
         return 0.0

@@ -1,6 +1,6 @@
 """One variant, made as `params.yaml` asks and tried; or the reason why its file is refused, in its place."""
 
-from octavo.backends import acceptance_record
+from octavo.backends import acceptance_record, model_files
 from octavo.data.splits import Samples, load_split
 from octavo.project import paths, story
 from octavo.project.params.params import Params
@@ -18,7 +18,7 @@ def make(name: str, params: Params) -> str:
     variant = params.variant(name)
     calibration, selection = load_split(paths.split("calibration")), load_split(paths.split("selection"))
     samples = Samples(calibration.images, selection, variant.min_sqnr_db)
-    source, target = paths.exported(variant.source), paths.model(name)
+    source, target = paths.exported(variant.source), model_files.path_of(name)
     try:
         with story.counter(f"quantize {name}"):
             figures = recipes.quantize(variant.recipe, source, target, samples, variant.options)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from octavo.backends import registry
 from octavo.backends.records import Acceptance
 from octavo.evaluation.scorecard import Scorecards
 from octavo.project import paths
@@ -145,6 +146,7 @@ def page(
             classes=scorecards.classes,
             heatmap_classes=HEATMAP_CLASSES,
             scatter=scatter(scorecards),
+            formats=[registry.named(name) for name in dict.fromkeys(card.format for card in scorecards.scorecards)],
             intervals=intervals(scorecards, decision),
             curves=curves(histories, parents),
             trials=trials,

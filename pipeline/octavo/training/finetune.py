@@ -2,7 +2,7 @@
 
 import tf_keras as keras
 
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 from octavo.data.splits import load_split
 from octavo.project import paths, story
 from octavo.project.errors import ModelError
@@ -40,7 +40,7 @@ def finetune(name: str, params: Params) -> str:
 
 
 def _quantization_aware(model: keras.Model, name: str, budget: Fit, notes: list[str]) -> str:
-    calibration = pixels(load_split(paths.split("calibration")).images)
+    calibration = encode(load_split(paths.split("calibration")).images)
     model = qat.annotate(model)
     qat.initialize_ranges(model, calibration)
     if left := qat.float_layers(model):

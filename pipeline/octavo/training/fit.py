@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 from octavo.data.splits import Split
 from octavo.project import foreign_code, story
 from octavo.project.errors import ModelError
@@ -54,11 +54,11 @@ def fit(model: keras.Model, train: Split, selection: Split, budget: Fit, label: 
     )
     with foreign_code.code(f"Training '{label}' of network '{model.name}' fails", ModelError):
         history = model.fit(
-            pixels(train.images),
+            encode(train.images),
             train.labels,
             batch_size=budget.batch_size,
             epochs=budget.epochs,
-            validation_data=(pixels(selection.images), selection.labels),
+            validation_data=(encode(selection.images), selection.labels),
             callbacks=[_EpochBar(label)],
             verbose=0,
         )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import tf_keras as keras
 
 from octavo.backends import network_notes
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 from octavo.data.splits import load_manifest, load_split
 from octavo.project import paths, story
 from octavo.project.params.networks import Fit
@@ -47,7 +47,7 @@ def trained(
     finish()
     fit.save(model, curve, paths.network(name))
     with story.counter(f"export {name}"):
-        export.export(model, pixels(load_split(paths.split("calibration")).images), paths.exported(name))
+        export.export(model, encode(load_split(paths.split("calibration")).images), paths.exported(name))
     network_notes.write(paths.exported(name), notes)
     accuracies = curve["val_accuracy"]
     return f"{name}: {len(accuracies)} epochs, accuracy {accuracies[-1]:.4f} on the selection split"

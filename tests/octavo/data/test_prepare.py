@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from octavo.data import prepare
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 from octavo.data.partition import DISJOINT, partition
 from octavo.data.sources.raw import Raw
 from octavo.data.splits import Split, load_manifest, load_split
@@ -108,7 +108,7 @@ def test_floats_are_taken_as_scaled(dtype: str, tmp_path: Path) -> None:
 
     assert prepare.prepare(own(tmp_path / "floats.npz"), tmp_path / "data").dtype == "float32"
     images = load_split(tmp_path / "data" / "test").images
-    np.testing.assert_array_equal(pixels(images), scaled["x_test"].astype(np.float32))
+    np.testing.assert_array_equal(encode(images), scaled["x_test"].astype(np.float32))
 
 
 def test_calibration_can_be_all_of_train(archive: Path, tmp_path: Path) -> None:

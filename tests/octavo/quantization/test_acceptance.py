@@ -212,11 +212,6 @@ def test_what_stood_in_the_place_stays_where_the_new_file_is_refused(run: Callab
     assert target.read_bytes() == before
 
 
-def test_a_network_past_2_gb_is_refused_for_litert(run: Callable[..., object]) -> None:
-    with pytest.raises(FileRefused, match=r"has no SavedModel: networks past 2 GB are too large for LiteRT\."):
-        run(canonicalize.save, name="litert_mine")
-
-
 def test_a_recipe_with_a_slip_in_its_code_is_told_with_its_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
+from octavo.backends import model_files
 from octavo.backends.records import Acceptance
 from octavo.project import paths
 from octavo.project.errors import ModelError, ServiceUnavailable
@@ -109,7 +110,7 @@ def test_a_second_run_adds_nothing(make_project: MakeProject) -> None:
 
 
 def test_the_registered_bytes_are_those_that_were_measured(project: Project) -> None:
-    path = paths.model("onnx_fp32")
+    path = model_files.path_of("onnx_fp32")
     proto = onnx.load(path)
     graph = onnx.ModelProto(graph=proto.graph).SerializeToString()
     proto.ClearField("graph")
@@ -126,10 +127,10 @@ def test_the_registered_bytes_are_those_that_were_measured(project: Project) -> 
 
 
 def test_a_file_that_is_not_the_measured_one_is_refused_before_anything_is_written(project: Project) -> None:
-    paths.model("litert_int8_static").write_bytes(b"another")
+    model_files.path_of("litert_int8_static").write_bytes(b"another")
     with pytest.raises(ModelError, match=r"model\.tflite is not the model that was measured.*Run dvc repro"):
         project.register()
-    paths.model("litert_int8_static").unlink()
+    model_files.path_of("litert_int8_static").unlink()
     with pytest.raises(ModelError, match="No model file"):
         project.register()
     mlflow.set_tracking_uri(connection.uri())

@@ -9,11 +9,13 @@ A digest covers, from a module on, all that import statements lead to:
   library installed, as those in a folder of PYTHONPATH;
 - installed libraries by version. Their own dependencies are not looked into, nor are Python and the operating system.
 
-Not found are modules that are imported by a computed name, and data files that a module reads.
+Modules that are imported by a computed name are found where the module that imports them declares a tuple of patterns,
+as `IMPORTED_BY_NAME = ("octavo.backends.*.backend",)`. Not found are data files that a module reads.
 """
 
 import ast
 import hashlib
+import pkgutil
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
@@ -33,6 +35,10 @@ INSTALLED = ("site-packages", "dist-packages")
 STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"]
 TEMPLATES = "templates"
 """Folder of a package whose files its modules fill in."""
+
+
+BY_NAME = "IMPORTED_BY_NAME"
+"""The constant in which a module declares what it imports by a computed name."""
 
 
 class Code(NamedTuple):
@@ -169,10 +175,21 @@ def _imported(file: Path, package: str) -> tuple[str, ...]:
 
 def _names(tree: ast.Module, package: str) -> Iterator[str]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
+        if isinstance(node, ast.Assign) and BY_NAME in {getattr(name, "id", None) for name in node.targets}:
+            yield from (name for pattern in ast.literal_eval(node.value) for name in _matching(pattern))
+        elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             base = ".".join([*above, *filter(None, [node.module])])
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _matching(pattern: str) -> Iterator[str]:
+    """The modules that a pattern with one `*` between its dots names, `package.*` or `package.*.module`."""
+    package, _, rest = pattern.partition(".*")
+    folders = [str(each.file.parent) for each in _run_by(package) if each.name == package and each.file]
+    for module in pkgutil.iter_modules(folders):
+        if module.ispkg or not rest:
+            yield f"{package}.{module.name}{rest}"

@@ -9,8 +9,11 @@ from octavo.project.params.section import Model, Threads
 
 MIN_SQNR_DB = 10.0
 """Default of `Variant.min_sqnr_db`: the noise has a tenth of the outputs' power."""
-VARIANT_NAME = re.compile(r"(?P<format>onnx|litert)_(?P<precision>[a-z]+[0-9]+)(?:_(?P<method>[a-z0-9_]+))?")
-"""`<format>_<precision>[_<method>]`, for example `onnx_fp32` or `litert_int8_static`."""
+VARIANT_NAME = re.compile(r"(?P<format>[a-z]+)_(?P<precision>[a-z]+[0-9]+)(?:_(?P<method>[a-z0-9_]+))?")
+"""`<format>_<precision>[_<method>]`, for example `onnx_fp32` or `litert_int8_static`.
+
+Which formats there are is known where files are run: the stage `check` holds names to them.
+"""
 RECIPES = "octavo.quantization.recipes"
 """The package of the recipes that come with Octavo, a folder a format."""
 

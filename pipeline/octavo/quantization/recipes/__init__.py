@@ -6,8 +6,9 @@ A recipe module has `Options`, a pydantic model of what `params.yaml` may set un
 
 where `exported` holds `model.onnx` and `saved_model/`, `samples` are the images to calibrate and to choose by, and
 `target` is the file to write. A recipe that needs what quantization-aware training learned says so with
-`LEARNED = True`. Adding a method is adding one file here and one line in `params.yaml`; a user's own recipe is a module
-of theirs, and `params.yaml` has its dotted name.
+`LEARNED = True`. Adding a method is adding one file here, in the folder of its format, and one line in `params.yaml`; a
+user's own recipe is a module of theirs, and `params.yaml` has its dotted name. A folder's `__init__.py` may name in
+`SMALL_IN_FLOAT` the recipes that make small files which compute in float: they are recommended where integers fail.
 
 Whatever the recipe, its file is tried before it counts (`octavo.quantization.acceptance`), and what it raises refuses
 its variant alone.
@@ -17,11 +18,12 @@ import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
-from octavo.backends import network_notes
+from octavo.backends import network_notes, registry
 from octavo.backends.records import Acceptance
 from octavo.data.splits import Samples
 from octavo.project import foreign_code
@@ -30,8 +32,6 @@ from octavo.project.params.params import PARAMS, Params
 from octavo.project.params.section import faults
 from octavo.quantization import acceptance
 
-FLOAT = {"onnx": ("onnx_fp16", "onnx_int8_weight_only"), "litert": ("litert_fp16",)}
-"""Recipes by format that make small files which compute in float."""
 FORMER = {
     "onnx": "onnx_fp32",
     "dynamic_int8": "onnx_int8_dynamic",
@@ -57,7 +57,7 @@ class Recipe(Protocol):
 
 def names() -> list[str]:
     """The recipes there are."""
-    return sorted(f"{path.parent.name}_{path.stem}" for path in Path(__file__).parent.glob("*/[!_]*.py"))
+    return sorted(f"{path.parent.name}_{path.stem}" for folder in __path__ for path in Path(folder).glob("*/[!_]*.py"))
 
 
 def load(name: str) -> Recipe:
@@ -79,7 +79,8 @@ def check(params: Params) -> None:
     """Hold what `params.yaml` asks for each variant to what its recipe knows, without quantizing anything.
 
     Raises:
-        ParamsError: no such recipe, or it makes files of another format, needs another network, or refuses an option.
+        ParamsError: no such recipe, or it makes files of another format or of one that nothing here runs, needs another
+            network, or refuses an option.
     """
     for name in params.variants:
         _check(name, params)
@@ -134,7 +135,8 @@ def quantize(name: str, exported: Path, target: Path, samples: Samples, given: M
     with TemporaryDirectory(prefix=".", dir=target.parent) as folder:
         made = Path(folder, target.name)
         _make(name, recipe, exported, made, samples, checked)
-        figures = acceptance.accept(made, exported / "model.onnx", samples, _remedy(name, checked))
+        remedy = _remedy(name, registry.format_of(target).name, checked)
+        figures = acceptance.accept(made, exported / "model.onnx", samples, remedy)
         beside = sorted(path for path in made.parent.iterdir() if path != made)
         for path in (*beside, made):  # the model last: where it is, all of it is
             path.replace(target.with_name(path.name))
@@ -147,7 +149,6 @@ def _make(name: str, recipe: Recipe, exported: Path, target: Path, samples: Samp
     if reason:
         raise acceptance.refused("not made", f"There is no network to make it of. {reason}", REMAKE)
     try:
-        _check_size(name, exported)
         with foreign_code.code(f"Recipe '{name}' fails", ModelError, own=_file(name)):
             recipe.quantize(exported, target, samples, options)
     except ModelError as error:
@@ -158,18 +159,21 @@ def _make(name: str, recipe: Recipe, exported: Path, target: Path, samples: Samp
         raise acceptance.refused("not made", f"Recipe '{name}' wrote no file.", REMAKE)
 
 
-def _check_size(name: str, exported: Path) -> None:
-    if _format(name) == "litert" and not (exported / "saved_model").is_dir():
-        raise ModelError(f"{exported} has no SavedModel: networks past 2 GB are too large for LiteRT.")
-
-
 def _is_users(name: str) -> bool:
     return "." in name
 
 
 def _file(name: str) -> Path | None:
-    """The file of a recipe in this package: it may be the user's, too."""
-    return None if _is_users(name) else Path(__file__).parent.joinpath(*_parts(name)).with_suffix(".py")
+    """The file of a recipe in the folders where names are looked for: it may be the user's, too."""
+    if _is_users(name):
+        return None
+    found = [Path(folder).joinpath(*_parts(name)).with_suffix(".py") for folder in __path__]
+    return next((path for path in found if path.is_file()), found[0])
+
+
+def _folder(form: str) -> ModuleType | None:
+    """The package of the recipes that come with Octavo for a format; None where there are none."""
+    return importlib.import_module(f"{__name__}.{form}") if form in map(_format, names()) else None
 
 
 def _parts(name: str) -> tuple[str, str]:
@@ -182,13 +186,19 @@ def _format(name: str) -> str:
     return name.partition("_")[0]
 
 
-def _remedy(name: str, options: BaseModel) -> str:
-    """What to do where the file's answers are wrong."""
-    floats = " or ".join(other for other in FLOAT[_format(name)] if other != name)
-    instead = f"ake a recipe that computes in float: {floats}."
+def _remedy(name: str, form: str, options: BaseModel) -> str:
+    """What to do where the answers of a file of that format are wrong."""
+    floats = " or ".join(other for other in _small_in_float(form) if other != name)
+    instead = f"ake a recipe that computes in float: {floats}." if floats else f"ake another recipe. {REMAKE}"
     if getattr(options, "repair", "") is None:
         return f"Set repair: {{}} in its options, which leaves in float what integers damage; or t{instead}"
     return f"T{instead}"
+
+
+def _small_in_float(form: str) -> tuple[str, ...]:
+    """What the folder of a format names as recipes that make small files which compute in float."""
+    named: tuple[str, ...] = getattr(_folder(form), "SMALL_IN_FLOAT", ())
+    return named
 
 
 def _require_known(name: str) -> None:
@@ -200,6 +210,10 @@ def _require_known(name: str) -> None:
 
 def _require_format(variant: str, recipe: str) -> None:
     named, made = _format(variant), _format(recipe)
+    if named not in registry.formats():
+        raise ParamsError(
+            f"The variant's name says {named}, which no backend runs. Known formats: {', '.join(registry.formats())}."
+        )
     if _is_users(recipe):
         return
     if named != made:

@@ -1,6 +1,7 @@
 """The bench that ways to quantize are tried on: one float network, its activations, and the trials made so far."""
 
 import hashlib
+import inspect
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -17,7 +18,7 @@ from octavo.backends.onnxruntime.intermediate_outputs import open_probe
 from octavo.backends.predictor import Predictor
 from octavo.backends.records import Latency
 from octavo.backends.registry import open_model
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 from octavo.data.splits import Samples
 from octavo.onnx_graph import canonicalize, external_tensors, qdq, streaming_writer
 from octavo.onnx_graph.rewrites import equalization
@@ -27,6 +28,7 @@ from octavo.quantization.calibration import Observation
 from octavo.quantization.searching.trials import Choice, Form, Trial
 from octavo.statistics.signal_to_noise import sqnr
 from octavo.tasks import logits
+from octavo.tasks.task import load
 
 BATCH = 256
 ROUNDS = 20
@@ -46,6 +48,7 @@ class Bench:
         self.latency: dict[Form, Latency] = {}
         self.n = len(samples.selection.labels)
         self._memory = memory
+        self._task = load(samples.task)
 
     def quantize(self, choice: Choice) -> onnx.ModelProto:
         """The network quantized in that way."""
@@ -110,6 +113,7 @@ class Bench:
         for piece in streaming_writer.read(streaming_writer.pieces(*external_tensors.detach(self.model))):
             network.update(piece)
         code = [Path(module.__file__ or "").read_bytes() for module in CODE]
+        code.append(Path(inspect.getfile(type(self._task))).read_bytes())
         runtime = version("onnxruntime").encode()
         return _digest(network.digest(), *(part.tobytes() for part in self.samples.arrays()), *code, runtime)
 
@@ -144,22 +148,21 @@ class Bench:
         answers = _logits(model, self.samples.selection.images)
         return Trial(
             choice=choice,
-            agreement=logits.agreement(answers, wanted),
+            agreement=float(self._task.same(answers, wanted).mean()),
             accuracy=self._accuracy(answers),
             sqnr_db=round(sqnr(wanted, answers), 2),
             file_bytes=streaming_writer.size(streaming_writer.pieces(*external_tensors.detach(model))),
         )
 
     def _accuracy(self, answers: np.ndarray) -> float:
-        """Share of right answers; logits that are NaN or infinite answer nothing."""
-        right = answers.argmax(1) == self.samples.selection.labels
-        return float((right & ~logits.broken(answers)).mean())
+        """What the task sums the scores up to: of classification the share of right answers."""
+        return self._task.summary(self._task.scores(answers, self.samples.selection.labels))
 
 
 def _logits(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
     session = open_probe(model)
     (source,) = session.get_inputs()
-    batches = (pixels(images[start : start + BATCH]) for start in range(0, len(images), BATCH))
+    batches = (encode(images[start : start + BATCH]) for start in range(0, len(images), BATCH))
     return np.concatenate([session.run(None, {source.name: batch})[0] for batch in batches])
 
 

@@ -8,9 +8,11 @@ import re
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from octavo.backends import registry
 from octavo.backends.onnxruntime import exact_sums
+from octavo.data.input_encoding import InputEncoding
 from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.project.params.params import Params
 from octavo.promotion.decision import Decision
@@ -20,6 +22,7 @@ from octavo.reporting.figures.svg import READABLE
 MARKUP = re.compile(r"[\\`*\[\]<>|&]|(?<![^\W_])_|_(?![^\W_])|^[#+~=-]")
 """Characters with a meaning in Markdown (CommonMark 0.31.2): anywhere, around words, at the start of a line."""
 TEMPLATES = Path(__file__).parents[1] / "templates"
+TEMPLATE = "model_card.md.j2"
 NUMBERED = re.compile(r"^(\d+)([.)])")
 
 
@@ -33,26 +36,29 @@ def model_card(card: Scorecard, scorecards: Scorecards, decision: Decision, para
         params: of the project.
     """
     judged, data = decision.verdict(card.variant), scorecards.data
-    text = _template().render(
-        card=card,
-        scorecards=scorecards,
-        decision=decision,
-        params=params,
-        variant=params.variant(card.variant),
-        built=params.built(card.source),
-        finetuned=params.finetunings(card.source),
-        judged=judged,
-        bounds=(judged and judged.accuracy_bounds) or card.quality.vs_baseline.ci,
-        summary=statements.summary(card, scorecards),
-        limits=statements.limits(card, scorecards, decision),
-        libraries=statements.libraries(card, scorecards.machine),
-        classes=scorecards.classes,
-        file=Path(card.model.path).name,
-        exact_sums=exact_sums.OPTION,
-        pixels=_pixels(card, scorecards),
-        example=_example(card),
-        splits=data.get("splits", {}),
-        across={pair: count for pair, count in data.get("duplicates", {}).get("across", {}).items() if count},
+    text = (
+        _templates()
+        .get_template(TEMPLATE)
+        .render(
+            card=card,
+            scorecards=scorecards,
+            decision=decision,
+            params=params,
+            variant=params.variant(card.variant),
+            built=params.built(card.source),
+            finetuned=params.finetunings(card.source),
+            judged=judged,
+            bounds=(judged and judged.accuracy_bounds) or card.quality.vs_baseline.ci,
+            summary=statements.summary(card, scorecards),
+            limits=statements.limits(card, scorecards, decision),
+            libraries=statements.libraries(card, scorecards.machine),
+            classes=scorecards.classes,
+            file=Path(card.model.path).name,
+            usage=_usage(card),
+            pixels=_pixels(card, scorecards),
+            splits=data.get("splits", {}),
+            across={pair: count for pair, count in data.get("duplicates", {}).get("across", {}).items() if count},
+        )
     )
     return re.sub(r"\n{3,}", "\n\n", text).rstrip("\n") + "\n"
 
@@ -67,12 +73,12 @@ def plain(text: str) -> str:
 
 
 @cache
-def _template() -> Template:
+def _templates() -> Environment:
     templates = Environment(  # noqa: S701 - it writes Markdown, where `plain` escapes
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     templates.filters |= {function.__name__: function for function in (*READABLE, plain)}
-    return templates.get_template("model_card.md.j2")
+    return templates
 
 
 def _pixels(card: Scorecard, scorecards: Scorecards) -> str:
@@ -86,10 +92,18 @@ def _pixels(card: Scorecard, scorecards: Scorecards) -> str:
 
 def _real(scorecards: Scorecards) -> str:
     if scorecards.data.get("dtype", "uint8") == "uint8":
-        return "pixels 0 to 255 divided by 255"
+        encoding = InputEncoding.model_validate(scorecards.data.get("encoding") or {})
+        return f"pixels 0 to 255 divided by {encoding.scale:g}"
     low, high = scorecards.data.get("pixel_range") or ("-inf", "inf")
     return f"values as the data have them, {low} to {high}"
 
 
-def _example(card: Scorecard) -> str:
-    return str(tuple(size or 1 for size in card.interface.input.shape)) if card.interface else ""
+def _usage(card: Scorecard) -> str:
+    """A program that runs the file, as its format has one; nothing where nobody recorded how the file is called."""
+    if card.interface is None:
+        return ""
+    program = _templates().from_string(registry.named(card.format).usage)
+    example = str(tuple(size or 1 for size in card.interface.input.shape))
+    return program.render(
+        card=card, file=Path(card.model.path).name, example=example, exact_sums=exact_sums.OPTION
+    ).rstrip("\n")

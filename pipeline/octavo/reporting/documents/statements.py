@@ -3,15 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
+from octavo.backends import registry
 from octavo.backends.onnxruntime import exact_sums
 from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.onnx_graph import session_options
 from octavo.promotion.decision import Decision
 from octavo.reporting.variants_table import kilobytes, microseconds, percent, points, ratio, warnings
 
-FORMATS = {"onnx": "ONNX", "litert": "LiteRT"}
-LIBRARIES = {"onnx": ("onnxruntime", "numpy"), "litert": ("ai-edge-litert", "numpy")}
-"""PyPI names of what a model file of each format needs to run."""
 WITHOUT = {
     session_options.RUN_IN_FLOAT: "answers change a little and take longer: its weights are stored as integers, and "
     "are meant to compute in float",
@@ -21,9 +19,10 @@ WITHOUT = {
 
 def summary(card: Scorecard, scorecards: Scorecards) -> str:
     """The variant in one sentence."""
+    title = registry.named(card.format).title
     latency = microseconds(card.latency.batches["1"].p50_us)
     return (
-        f"Classifies images into {len(scorecards.classes)} classes, as {FORMATS[card.format]} in {card.precision}: "
+        f"Classifies images into {len(scorecards.classes)} classes, as {title} in {card.precision}: "
         f"{percent(card.quality.top1)} of {card.quality.n:,} test images right, {kilobytes(card.size.file_bytes)} kB, "
         f"{latency} µs per image."
     )
@@ -53,7 +52,7 @@ def limits(card: Scorecard, scorecards: Scorecards, decision: Decision) -> list[
 def libraries(card: Scorecard, machine: dict[str, Any]) -> dict[str, str]:
     """The libraries that it needs to run, with the versions of the measurement as far as they were recorded."""
     versions = machine.get("versions", {})
-    return {name: versions[name] for name in LIBRARIES[card.format] if name in versions}
+    return {name: versions[name] for name in registry.named(card.format).libraries if name in versions}
 
 
 def _of_quality(card: Scorecard, scorecards: Scorecards) -> Iterator[str]:

@@ -128,3 +128,30 @@ def test_templates_of_a_package_count_with_its_modules() -> None:
 
 def test_all_names_of_a_library_count_where_several_share_a_package() -> None:
     assert {"mlflow", "mlflow-skinny"} <= code_digests._distributions(["mlflow"])
+
+
+def test_modules_that_are_imported_by_name_count_where_a_pattern_declares_them(project: Path) -> None:
+    write(
+        project,
+        {
+            "found.py": 'IMPORTED_BY_NAME = ("rooms.*.door", "plugins.*")\n',
+            "rooms/__init__.py": "",
+            "rooms/light.py": "",
+            "rooms/kitchen/__init__.py": "",
+            "rooms/kitchen/door.py": "import late\n",
+            "plugins/__init__.py": "",
+            "plugins/one.py": "import numpy\n",
+        },
+    )
+    found = ["found", "late", "plugins", "plugins.one", "rooms", "rooms.kitchen", "rooms.kitchen.door"]
+    assert names("found") == found
+    assert code_of("found").libraries == {"numpy"}
+    write(project, {"rooms/cellar/__init__.py": "", "rooms/cellar/door.py": ""})
+    forget()
+    assert names("found") == sorted([*found, "rooms.cellar", "rooms.cellar.door"])
+
+
+def test_a_stage_that_runs_model_files_counts_every_runtime() -> None:
+    """Runtimes are found by looking at the folders of `octavo.backends`."""
+    files = code_of("octavo_stages.evaluate").files
+    assert {"octavo.backends.onnxruntime.inspection", "octavo.backends.litert.inspection"} <= files.keys()

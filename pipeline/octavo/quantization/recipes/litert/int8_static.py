@@ -5,7 +5,7 @@ What LiteRT has no integer kernels for, 3-D convolutions for example, computes i
 
 from pathlib import Path
 
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 from octavo.data.splits import Samples
 from octavo.project.files import atomic_write
 from octavo.project.params.section import Model
@@ -22,7 +22,7 @@ class Options(Model):
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
-    content = convert(exported, "int8", pixels(samples.calibration), options.io)
+    content = convert(exported, "int8", encode(samples.calibration), options.io)
     content = biases.make_room(content, exported / "model.onnx")
     if options.bias_correction:
         content = litert_bias_correction.correct(content, convert(exported), samples.calibration)

@@ -18,13 +18,11 @@ ROWS = 4096
 """Places of the images that a layer is measured at, evenly spread over all of them."""
 
 
-def measure(path: Path, images: np.ndarray) -> list[Saturation] | None:
-    """Layers of a model file whose weights can saturate, and how often they do on `images`, as its input takes them.
+def measure(path: Path, images: np.ndarray) -> list[Saturation]:
+    """Layers of an ONNX file whose weights can saturate, and how often they do on `images`, as its input takes them.
 
-    None for LiteRT, whose kernels multiply int8 by int8, widened first. One layer may be several products.
+    One layer may be several products.
     """
-    if path.suffix != ".onnx":
-        return None
     model = reader.optimized(path)
     values = reader.values(model, images[:IMAGES])
     return [

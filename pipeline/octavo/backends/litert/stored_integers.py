@@ -8,8 +8,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from octavo.backends.litert import model as litert_model
+from octavo.onnx_graph.integer_ranges import Stored, StoredIntegers, is_at_an_end
 from octavo.project.files import damage
-from octavo.quantization.clipping.weights import Stored, is_at_an_end
 
 BIASES: dict[int, np.dtype[Any]] = {
     schema.TensorType.INT32: np.dtype(np.int32),
@@ -22,7 +22,7 @@ WEIGHTS: dict[int, np.dtype[Any]] = {
 
 
 @damage.told
-def read(path: Path) -> tuple[int, list[Stored]]:
+def read(path: Path) -> StoredIntegers:
     """How many biases are cut off, and the constants stored as 8-bit integers, of all subgraphs.
 
     Constants without a scale are no weights: shapes, for example.
@@ -31,7 +31,7 @@ def read(path: Path) -> tuple[int, list[Stored]]:
     constants = list(_constants(model))
     biases = [_values(model, tensor, BIASES[tensor.type]) for tensor in constants if tensor.type in BIASES]
     cut_off = sum(int(np.count_nonzero(is_at_an_end(bias))) for bias in biases)
-    return cut_off, [_stored(model, tensor) for tensor in constants if tensor.type in WEIGHTS]
+    return StoredIntegers(cut_off, [_stored(model, tensor) for tensor in constants if tensor.type in WEIGHTS])
 
 
 def _constants(model: schema.ModelT) -> Iterator[schema.TensorT]:

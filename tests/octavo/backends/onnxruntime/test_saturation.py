@@ -9,7 +9,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from octavo.backends.onnxruntime import inspection as reader
-from octavo.evaluation import integer_coverage, saturation
+from octavo.backends.onnxruntime import saturation
+from octavo.evaluation import integer_coverage
 from octavo.onnx_graph import canonicalize, qdq
 
 ONE, ZERO = np.array(1, np.float32), np.array(0, np.uint8)
@@ -37,7 +38,7 @@ def layer(operator: str, weights: np.ndarray, shape: list[int], **attributes: An
 def measured(model: onnx.ModelProto, images: np.ndarray, folder: Path) -> list[tuple[float, float]]:
     path = folder / "model.onnx"
     canonicalize.save(model, path)
-    return [(risk.possible, risk.share) for risk in saturation.measure(path, images) or []]
+    return [(risk.possible, risk.share) for risk in saturation.measure(path, images)]
 
 
 def test_only_neighbours_that_reach_beyond_16_bits_count(tmp_path: Path) -> None:

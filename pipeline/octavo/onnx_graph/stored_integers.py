@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 
 from octavo.onnx_graph import file_io, qdq
+from octavo.onnx_graph.integer_ranges import Stored, StoredIntegers, is_at_an_end
 from octavo.project.files import damage
-from octavo.quantization.clipping.weights import Stored, is_at_an_end
 
 BIASED = ("Conv", "ConvTranspose", "Gemm")
 """Operators whose float biases onnxruntime rounds to int32."""
@@ -28,7 +28,7 @@ class Graph:
 
 
 @damage.told
-def read(path: Path) -> tuple[int, list[Stored]]:
+def read(path: Path) -> StoredIntegers:
     """How many biases are cut off, and the constants stored as 8-bit integers.
 
     Raises:
@@ -36,12 +36,8 @@ def read(path: Path) -> tuple[int, list[Stored]]:
     """
     model = file_io.load(path)
     graph = Graph(qdq.initializers(model), qdq.producers(model), qdq.consumers(model), list(model.graph.node))
-    return _stored_biases(graph) + _float_biases(graph), [
-        *_dequantized(graph),
-        *_direct(graph),
-        *_cast(graph),
-        *_multiplied(graph),
-    ]
+    constants = [*_dequantized(graph), *_direct(graph), *_cast(graph), *_multiplied(graph)]
+    return StoredIntegers(_stored_biases(graph) + _float_biases(graph), constants)
 
 
 def _stored_biases(graph: Graph) -> int:
