@@ -20,10 +20,8 @@ class Finding:
     mend: Callable[[], object]
 
 
-@click.command()
-@click.option("--mend", is_flag=True, help="Repair what is found.")
 def doctor(mend: bool) -> None:
-    """Look for what killed processes left behind, and repair it with --mend."""
+    """Do what `octavo doctor` asks for, and print it."""
     found = list(_findings())
     for finding in found:
         click.echo(finding.sentence)
