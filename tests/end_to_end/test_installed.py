@@ -134,9 +134,9 @@ def test_what_the_base_install_lacks_is_said_in_a_sentence(install: Install, cop
     environment, project = install(), copy()
     for command in ("status", "promote", "nightly", "sign", "schedule"):
         lacks(environment, project, "mlflow", "octavo", command)
-    for stage in (["network", "fp32"], ["finetune", "qat"], ["quantize", "litert_int8_dynamic"]):
+    for stage in (["network", "fp32"], ["finetune", "qat"]):
         lacks(environment, project, "train", "python", "-m", f"octavo_stages.{stage[0]}", *stage[1:])
-    for stage in (["evaluate", "litert_int8_dynamic"], ["benchmark"]):
+    for stage in (["quantize", "litert_int8_dynamic"], ["evaluate", "litert_int8_dynamic"], ["benchmark"]):
         lacks(environment, project, "litert", "python", "-m", f"octavo_stages.{stage[0]}", *stage[1:])
     change(project, data=lambda data: data | {"source": "digits", "path": "data"})
     lacks(environment, project, "digits", "python", "-m", "octavo_stages.prepare")

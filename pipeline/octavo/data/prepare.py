@@ -176,16 +176,16 @@ def _replace(target: Path, parts: Partition, manifest: Manifest) -> None:
 
 
 def findings(manifest: Manifest) -> Iterator[str]:
-    """What became of the data that one would not expect, a sentence each."""
+    """What happened to the data that a user may not expect, one sentence each."""
     for kind, files in manifest.left_out.items():
         more = f" and {files.n - len(files.names)} more" if files.n > len(files.names) else ""
         yield f"{files.n} files left out ({kind}): {', '.join(files.names)}{more}"
     for change, n in manifest.changed.items():
         yield f"{n} images: {change}"
     for split, n in manifest.duplicates.dropped.items():
-        yield f"{n} images taken out of {split}: {' or '.join(JUDGES[split])} has the same pixels (data.duplicates)"
+        yield f"{n} images removed from {split}: {' or '.join(JUDGES[split])} has the same pixels (data.duplicates)"
     for pair, n in manifest.duplicates.across.items():
         if n:
-            yield f"{n} images stand in both of {pair}"
+            yield f"{n} images are in both of {pair}"
     if n := manifest.duplicates.two_labels:
-        yield f"{n} images have pixels that stand under another label, too: no network can get all of them right"
+        yield f"{n} images have pixels that also occur with another label: no network can get all of them right"

@@ -7,7 +7,7 @@ from sklearn.metrics import confusion_matrix
 
 from octavo.tasks import classification
 
-PAIRS = st.integers(2, 7).flatmap(
+PAIRS = st.integers(2, 40).flatmap(
     lambda classes: st.tuples(
         st.just(classes), st.lists(st.tuples(st.integers(0, classes), st.integers(0, classes - 1)), min_size=1)
     )

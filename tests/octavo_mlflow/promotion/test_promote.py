@@ -151,7 +151,7 @@ def test_small_losses_do_not_add_up(project: Project, octavo: Octavo, monkeypatc
         retrain_both(project, lost)
         code, _, stderr = octavo("promote", VARIANT)
         if lost == 20:
-            assert (code, stderr.count("\n"), "Judged by hand" in stderr) == (0, 1, True), stderr
+            assert (code, stderr.count("\n"), "Judged once, by hand" in stderr) == (0, 1, True), stderr
     assert code == 2
     assert "accuracy drop vs anchor" in stderr
     assert "vs champion" not in stderr
