@@ -225,14 +225,16 @@ def _moves() -> list[bytes]:
     move = audit_record.Move(
         sequence=1, parent=audit_record.ORIGIN, when="2026-01-02T03:04:05+00:00", who="me", action="promote", model="m",
         variant="onnx_int8", version="3", before={}, after={"champion": "3"}, note=None, digests={"model": "a" * 64},
-        reasons=(decision.Reason(rule="size", value=0.3, limit=0.5, code="size_ok"),),
+        reasons=(decision.Reason(rule=decision.Rule.SIZE, value=0.3, limit=0.5, found=decision.Judgement.OK),),
     )  # fmt: skip
     return [move.line().encode()]
 
 
 def _decisions() -> list[bytes]:
     policy = load_params(ROOT / "params.yaml").policy
-    reason = decision.Reason(rule="accuracy", value=0.01, limit=0.02, code="accuracy_ok", interval=(0.0, 0.01))
+    reason = decision.Reason(
+        rule=decision.Rule.ACCURACY, value=0.01, limit=0.02, found=decision.Judgement.OK, interval=(0.0, 0.01)
+    )
     verdict = decision.Verdict(variant="onnx_int8", verdict="pass", reasons=(reason,))
     whole = decision.Decision(winner="onnx_int8", baseline="onnx_fp32", policy=policy, verdicts=(verdict,))
     return [whole.model_dump_json(indent=2).encode()]

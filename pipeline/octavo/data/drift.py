@@ -5,6 +5,7 @@ Where the source brings a test split of its own, that is another set, and judged
 """
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,18 @@ LARGEST_STRETCH = 2
 """Times that the range of float pixels may grow or shrink: what is scaled otherwise exceeds it."""
 
 
+class DriftState(StrEnum):
+    """What a rule says of the data."""
+
+    OK = "ok"
+    CHANGED = "changed"
+    """They have another form."""
+    DRIFTED = "drifted"
+    """They are unlike those before."""
+    UNJUDGED = "unjudged"
+    """There is too little to tell."""
+
+
 class Finding(Record):
     """What one rule found."""
 
@@ -39,14 +52,18 @@ class Finding(Record):
     """How often chance alone makes images at least this different."""
     p_limit: float | None = None
     """Drift is a value of `limit` or more with a p-value of this or less."""
-    code: str
-    """`<rule>_ok`, `_changed` or `_drifted` where the data are to be refused, `_unjudged` where there is too little."""
+    state: DriftState
     sentence: str
+
+    @property
+    def code(self) -> str:
+        """Rule and state in one word, such as `brightness_drifted`."""
+        return f"{self.rule}_{self.state}"
 
     @property
     def refuses(self) -> bool:
         """Whether somebody should look at the data before anything is trained on them."""
-        return self.code.endswith(("_changed", "_drifted"))
+        return self.state in (DriftState.CHANGED, DriftState.DRIFTED)
 
 
 def compare(now: Manifest, then: Manifest, limits: Drift) -> tuple[Finding, ...]:
@@ -86,25 +103,28 @@ def _schema(now: Manifest, then: Manifest) -> Finding:
         images="all images",
         value=len(changed),
         limit=0,
-        code="schema_changed" if changed else "schema_ok",
+        state=DriftState.CHANGED if changed else DriftState.OK,
         sentence=f"The data have another form: {'; '.join(changed)}." if changed else "The data have the same form.",
     )
 
 
 def _amount(new: Arrivals) -> Finding:
     if new.n == 0:
-        code, sentence = "ok", f"There are no {new.name.partition(' ')[2]}."
+        state, sentence = DriftState.OK, f"There are no {new.what}."
     elif new.n < MINIMUM:
-        code, sentence = "unjudged", f"The {new.name} are too few to be judged: it takes {MINIMUM}."
+        state, sentence = DriftState.UNJUDGED, f"The {new.name} are too few to be judged: it takes {MINIMUM}."
     elif missing := [rule for rule in PIXELS if rule not in new.counts]:
-        code = "unjudged"
+        state = DriftState.UNJUDGED
         sentence = (
             f"Of the {new.name} the class balance alone is judged: one of the manifests is from before "
             f"{' and '.join(missing)} were measured."
         )
     else:
-        code, sentence = "ok", f"The {new.name} are judged by the {int(new.before['class_balance'].sum()):,} before."
-    return Finding(rule="added", images=new.name, value=new.n, limit=MINIMUM, code=f"added_{code}", sentence=sentence)
+        state, sentence = (
+            DriftState.OK,
+            f"The {new.name} are judged by the {int(new.before['class_balance'].sum()):,} before.",
+        )
+    return Finding(rule="added", images=new.name, value=new.n, limit=MINIMUM, state=state, sentence=sentence)
 
 
 def _bins(now: Manifest, then: Manifest) -> Mapping[str, Bins]:
@@ -125,7 +145,7 @@ def _test(new: Arrivals, rule: str, bins: Bins, limits: Drift, n_tests: int) -> 
         limit=limits.tolerance,
         p_value=p,
         p_limit=p_limit,
-        code=f"{rule}_{'drifted' if drifted else 'ok'}",
+        state=DriftState.DRIFTED if drifted else DriftState.OK,
         sentence=(
             f"{_difference(rule, bins, new)}: {value:.0%} of them would have to differ to be like those before, "
             f"{limits.tolerance:.0%} may; by chance that happens with p = {p:.2g}, drift begins at {p_limit:.2g}."

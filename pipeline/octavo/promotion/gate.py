@@ -10,7 +10,7 @@ from octavo.backends.records import Refusal
 from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.project.errors import ModelError, ParamsError
 from octavo.project.params.policy import Figure, Policy
-from octavo.promotion.decision import Decision, Majority, Reason, Verdict, outcome
+from octavo.promotion.decision import Decision, Judgement, Majority, Reason, Rule, Verdict, outcome
 from octavo.promotion.majority import against_majority
 from octavo.statistics.noninferiority import images_needed, lower_bound, upper_bound
 from octavo.tasks.quality import Paired
@@ -73,7 +73,7 @@ def challenge(paired: Paired, policy: Policy, against: str, sure: float | None =
         ParamsError: the policy limits a class that there is not.
     """
     reasons = (accuracy(paired, policy, sure), recall(paired, policy))
-    return tuple(reason.model_copy(update={"rule": f"{reason.rule} vs {against}"}) for reason in reasons)
+    return tuple(reason.model_copy(update={"against": against}) for reason in reasons)
 
 
 def unseen_by_test(card: Scorecard, baseline: Scorecard, policy: Policy) -> tuple[Reason, ...]:
@@ -101,20 +101,20 @@ def accuracy(paired: Paired, policy: Policy, sure: float | None = None) -> Reaso
     confidence = max(policy.confidence, sure or 0.0)
     low = lower_bound(paired.broke, paired.fixed, n, confidence)
     high = upper_bound(paired.broke, paired.fixed, n, policy.confidence)
-    found, needed = "ok", None
+    found, needed = Judgement.OK, None
     if low <= -limit:
-        found = "exceeded"
+        found = Judgement.EXCEEDED
         if high >= -limit:
             rate = (paired.broke + paired.fixed + 1) / (n + 2)
             needed = images_needed(rate, limit, confidence)
-            found = "underpowered" if n < needed else "exceeded"
+            found = Judgement.UNDERPOWERED if n < needed else Judgement.EXCEEDED
     return Reason(
-        rule="accuracy",
+        rule=Rule.ACCURACY,
         value=0.0 - low,
         limit=limit,
-        code=f"accuracy_drop_{found}",
+        found=found,
         interval=(0.0 - high, 0.0 - low),
-        needed=needed if found == "underpowered" else None,
+        needed=needed if found is Judgement.UNDERPOWERED else None,
     )
 
 
@@ -144,14 +144,16 @@ def recall(paired: Paired, policy: Policy) -> Reason:
     confidence = 1 - (1 - policy.confidence) / len(seen)
     shown = {name: max(0.0, -upper_bound(*seen[name], confidence)) for name in suspects}
     worst = max(suspects, key=lambda name: shown[name] - limits[name])
-    found = "exceeded" if shown[worst] > limits[worst] else "ok"
-    return Reason(rule="recall", value=shown[worst], limit=limits[worst], code=f"recall_drop_{found}", of=worst)
+    found = Judgement.EXCEEDED if shown[worst] > limits[worst] else Judgement.OK
+    return Reason(rule=Rule.RECALL, value=shown[worst], limit=limits[worst], found=found, of=worst)
 
 
 def size(card: Scorecard, policy: Policy) -> Reason:
     """File bytes over the baseline's."""
     value, limit = card.size.ratio, policy.max_size_ratio
-    return Reason(rule="size", value=value, limit=limit, code=f"size_ratio_{'ok' if value <= limit else 'exceeded'}")
+    return Reason(
+        rule=Rule.SIZE, value=value, limit=limit, found=Judgement.OK if value <= limit else Judgement.EXCEEDED
+    )
 
 
 def latency(card: Scorecard, baseline: Scorecard, policy: Policy) -> Reason:
@@ -162,25 +164,25 @@ def latency(card: Scorecard, baseline: Scorecard, policy: Policy) -> Reason:
     """
     single, limit = card.latency.batches["1"], policy.max_latency_ratio
     value = single.ratio_ci95[1]
-    found = "ok" if value <= limit else "exceeded"
+    found = Judgement.OK if value <= limit else Judgement.EXCEEDED
     if card.latency.machine is None or card.latency.machine != baseline.latency.machine:
-        found = "incomparable"
-    return Reason(rule="latency", value=value, limit=limit, code=f"latency_ratio_{found}", interval=single.ratio_ci95)
+        found = Judgement.INCOMPARABLE
+    return Reason(rule=Rule.LATENCY, value=value, limit=limit, found=found, interval=single.ratio_ci95)
 
 
 def integers(card: Scorecard, policy: Policy) -> Reason:
     """Share of multiply-accumulates in integer kernels; a share that is unknown meets no limit but 0."""
     value, limit = card.proof.integer_compute_share, policy.min_integer_compute_share
     met = limit <= (0 if value is None else value)
-    found = "ok" if met else "unknown" if value is None else "missed"
-    return Reason(rule="integers", value=value, limit=limit, code=f"integer_compute_{found}")
+    found = Judgement.OK if met else Judgement.UNKNOWN if value is None else Judgement.MISSED
+    return Reason(rule=Rule.INTEGERS, value=value, limit=limit, found=found)
 
 
 def beats_majority(majority: Majority) -> Reason:
     """The baseline must be shown to be better than the constant answer, else to lose nothing is worth nothing."""
-    found = "ok" if majority.beaten else "missed"
+    found = Judgement.OK if majority.beaten else Judgement.MISSED
     value, limit = majority.right / majority.n, majority.needed / majority.n
-    return Reason(rule="baseline", value=value, limit=limit, code=f"baseline_accuracy_{found}")
+    return Reason(rule=Rule.BASELINE, value=value, limit=limit, found=found)
 
 
 def _judge(
@@ -194,11 +196,11 @@ def _judge(
 
 def _refuse(variant: str, refusal: Refusal) -> Verdict:
     """The verdict on a variant that has no model, with the figure that it was refused for, if there is one."""
-    found, reasons = refusal.acceptance, tuple[Reason, ...]()
-    if found and refusal.cause == "low SQNR":
-        reasons = (Reason(rule="sqnr", value=found.sqnr_db, limit=found.min_sqnr_db, code="sqnr_db_missed"),)
-    if found and refusal.cause == "not finite":
-        reasons = (Reason(rule="finite", value=found.non_finite, limit=0, code="values_not_finite_exceeded"),)
+    tried, reasons = refusal.acceptance, tuple[Reason, ...]()
+    if tried and refusal.cause == "low SQNR":
+        reasons = (Reason(rule=Rule.SQNR, value=tried.sqnr_db, limit=tried.min_sqnr_db, found=Judgement.MISSED),)
+    if tried and refusal.cause == "not finite":
+        reasons = (Reason(rule=Rule.FINITE, value=tried.non_finite, limit=0, found=Judgement.EXCEEDED),)
     return Verdict(variant=variant, verdict="refused", reasons=reasons, refused=str(refusal))
 
 

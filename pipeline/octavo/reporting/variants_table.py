@@ -246,8 +246,8 @@ def _row(card: Scorecard, decision: Decision) -> Row:
         sqnr_db=card.acceptance.sqnr_db if card.acceptance else None,
         integer_weight_share=card.proof.integer_weight_share,
         verdict=judged.verdict if judged else "baseline",
-        unmet=tuple(reason.rule for reason in judged.unmet) if judged else (),
-        undecided=tuple(reason.rule for reason in judged.unmet if reason.needed) if judged else (),
+        unmet=tuple(reason.name for reason in judged.unmet) if judged else (),
+        undecided=tuple(reason.name for reason in judged.unmet if reason.needed) if judged else (),
         reasons=tuple(str(reason) for reason in judged.unmet) if judged else (),
         winner=card.variant == decision.winner,
     )
