@@ -2,6 +2,8 @@
 
 MLflow signs a delivery as `v1,base64(HMAC-SHA256(secret, "{delivery id}.{timestamp}.{body}"))`, in three headers
 (`mlflow.webhooks.delivery`, after https://www.standardwebhooks.com).
+
+The package standardwebhooks does not verify them: it takes the secret for base64, and MLflow signs with its text.
 """
 
 import base64
