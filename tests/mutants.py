@@ -329,7 +329,7 @@ def _read_grounds(path: Path) -> None:
 
 def _nights() -> list[bytes]:
     begun = nightly_record.begin().model_copy(
-        update={"name": "2026-01-02", "steps": (nightly_record.Step(name="build", seconds=1.5),)}
+        update={"name": "2026-01-02", "steps": (nightly_record.NightStep(name="build", seconds=1.5),)}
     )
     return [begun.model_dump_json(indent=1).encode(), begun.end("kept", "because").model_dump_json(indent=1).encode()]
 
@@ -395,9 +395,9 @@ def _read_deployment(path: Path) -> None:
 
 
 @cache
-def _model() -> answers.Model:
+def _model() -> answers.ServedModel:
     with TemporaryDirectory() as place:
-        return answers.Model(_deployment(Path(place)).parent)
+        return answers.ServedModel(_deployment(Path(place)).parent)
 
 
 def _requests() -> list[bytes]:
@@ -413,7 +413,7 @@ def _read_request(path: Path) -> None:
 
 READERS = {
     "npz": Reader(_archives, npz.read, ".npz", (npz, npy_file)),
-    "npy": Reader(_arrays, _read_arrays, ".npy", (npy_file,), (npy_file.Unreadable,)),
+    "npy": Reader(_arrays, _read_arrays, ".npy", (npy_file,), (npy_file.UnreadableArray,)),
     "images": Reader(_images, image_file.read, ".img", (image_file,), mended=_with_checksums),
     "params.yaml": Reader(_params, load_params, ".yaml", (yaml_file,), text=True),
     "dvc.lock": Reader(

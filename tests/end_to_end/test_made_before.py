@@ -17,8 +17,9 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.deployments import get_deploy_client
 
+from octavo.backends import model_files
 from octavo.backends.registry import open_model
-from octavo.project import cli, paths
+from octavo.project import cli
 from tests import keys
 from tests.end_to_end import before_the_move
 from tests.end_to_end.before_the_move import PROGRAMS, ROOT
@@ -120,14 +121,14 @@ def aliases() -> dict[str, str]:
 def test_models_load_with_the_code_that_they_bring(made: Made) -> None:
     images = split_for_test().images[:50]
     bytes_ = (np.abs(images) * 50).astype(np.uint8)
-    expected = open_model(paths.model(LITERT))(images)
+    expected = open_model(model_files.path_of(LITERT))(images)
     served = mlflow.pyfunc.load_model("models:/octavo@champion")
     assert served.loader_module.startswith("mlflow_plugins.")
     np.testing.assert_array_equal(served.predict(images, params={"dtype": "float32"}), expected)
     logged = {model.name: model.model_uri for model in MlflowClient().search_logged_models(["0"])}
     assert set(logged) == {ONNX, LITERT}
     for name, uri in logged.items():
-        run = open_model(paths.model(name))
+        run = open_model(model_files.path_of(name))
         loaded = mlflow.pyfunc.load_model(uri)
         np.testing.assert_array_equal(loaded.predict(bytes_), run(bytes_.astype(np.float32) / np.float32(255)))
 
@@ -145,12 +146,12 @@ def test_a_deployment_is_listed_goes_on_answering_and_is_replaced(made: Made) ->
     target = get_deploy_client("octavo")
     (before,) = target.list_deployments()
     assert (before["name"], before["status"], before["version"]) == ("cam", "running", "3")
-    expected = open_model(paths.model(LITERT))(images)
+    expected = open_model(model_files.path_of(LITERT))(images)
     np.testing.assert_array_equal(np.array(target.predict("cam", images)["predictions"], np.float32), expected)
     after = target.update_deployment("cam", "models:/octavo/1")
     assert (after["status"], after["version"], after["address"]) == ("running", "1", before["address"])
     assert not Path(before["folder"]).exists(), "the process of the former code ended"
-    expected = open_model(paths.model(ONNX))(images)
+    expected = open_model(model_files.path_of(ONNX))(images)
     np.testing.assert_array_equal(np.array(target.predict("cam", images)["predictions"], np.float32), expected)
 
 

@@ -13,7 +13,7 @@ from octavo_mlflow.tracking import connection, local_store
 
 
 @dataclass(frozen=True)
-class Finding:
+class Leftover:
     """A fault as a sentence, and the function that repairs it."""
 
     sentence: str
@@ -38,14 +38,14 @@ def doctor(mend: bool) -> None:
     click.echo("Repaired." if mend else "Nothing is broken: DVC's lock, MLflow's database.")
 
 
-def _findings() -> Iterator[Finding]:
+def _findings() -> Iterator[Leftover]:
     if dvc_rwlock.is_broken():
-        yield Finding(f"{dvc_rwlock.RECORD} cannot be read, and every dvc repro stops at it.", dvc_rwlock.mend)
+        yield Leftover(f"{dvc_rwlock.RECORD} cannot be read, and every dvc repro stops at it.", dvc_rwlock.mend)
     connection.take_night_settings()
     store = connection.uri()
     path = Path(store.removeprefix(connection.SQLITE))
     if store.startswith(connection.SQLITE) and path.exists() and _is_broken(path):
-        yield Finding(
+        yield Leftover(
             f"{path} lacks some of MLflow's tables and holds no data yet: MLflow cannot use it.",
             lambda: local_store.ready(path),
         )

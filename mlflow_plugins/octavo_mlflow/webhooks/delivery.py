@@ -26,7 +26,7 @@ FRESH = 300.0
 """Seconds by which a delivery's time may differ from this machine's clock."""
 
 
-class Refused(Exception):
+class DeliveryRefused(Exception):
     """A delivery that is refused, with its HTTP status."""
 
     def __init__(self, status: int, why: str) -> None:
@@ -44,7 +44,7 @@ def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> 
         now: seconds since 1970.
 
     Raises:
-        Refused: 401 if the signature is wrong, 400 if the time differs too much.
+        DeliveryRefused: 401 if the signature is wrong, 400 if the time differs too much.
     """
     delivery, timestamp, given = (
         headers.get(name.lower(), "")
@@ -58,9 +58,9 @@ def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> 
     signed = f"{delivery}.{timestamp}.".encode() + body
     right = hmac.compare_digest(hmac.new(secret.encode(), signed, hashlib.sha256).digest(), signature)
     if not right or version != WEBHOOK_SIGNATURE_VERSION or not delivery:
-        raise Refused(401, "the signature is not that of the secret")
+        raise DeliveryRefused(401, "the signature is not that of the secret")
     if not timestamp.isdecimal() or abs(now - int(timestamp)) > FRESH:
-        raise Refused(400, "the timestamp is not of the last minutes")
+        raise DeliveryRefused(400, "the timestamp is not of the last minutes")
     return delivery
 
 
@@ -68,10 +68,10 @@ def event(body: bytes) -> dict[str, Any]:
     """The event in a verified delivery.
 
     Raises:
-        Refused: 400 if the body is not an event.
+        DeliveryRefused: 400 if the body is not an event.
     """
     try:
         told = json_file.parse(body)
         return {"event": f"{told['entity']}.{told['action']}", **told["data"]}
     except (ValueError, TypeError, KeyError):
-        raise Refused(400, "the body is not an event") from None
+        raise DeliveryRefused(400, "the body is not an event") from None

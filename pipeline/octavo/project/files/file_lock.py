@@ -12,7 +12,7 @@ from octavo.project.errors import ServiceUnavailable
 from octavo.project.files import json_file
 
 
-class Busy(ServiceUnavailable):
+class AlreadyRunning(ServiceUnavailable):
     """Another process is at it."""
 
 
@@ -21,14 +21,16 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
     """Hold the lock file `path` for `what`.
 
     Raises:
-        Busy: another process holds it; the message says which, and since when.
+        AlreadyRunning: another process holds it; the message says which, and since when.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Busy(f"{what} runs already: {_holder(path)}. Wait for it to end, or stop that process.") from None
+            raise AlreadyRunning(
+                f"{what} runs already: {_holder(path)}. Wait for it to end, or stop that process."
+            ) from None
         file.truncate(0)
         json.dump({"pid": os.getpid(), "since": datetime.now(timezone.utc).isoformat(timespec="seconds")}, file)
         file.flush()
