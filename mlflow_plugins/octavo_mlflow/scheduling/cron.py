@@ -3,8 +3,8 @@
 cron knows no time zones and does not catch up on missed times. So it starts Octavo every ten minutes, and after the
 machine has started. `octavo nightly --due` does nothing unless a night is due.
 
-It edits the crontab's bytes itself, so that every other line stays as it is, whatever it holds. python-crontab reads
-the lines as text and writes all of them anew.
+It edits the crontab's bytes itself, so that every other line stays as it is. python-crontab writes all lines anew, and
+makes comments of those that it cannot read.
 """
 
 import os

@@ -30,7 +30,7 @@ WRITE = """
 import sys
 from pathlib import Path
 from octavo.evaluation.scorecard import Scorecards
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 from octavo.promotion.gate import decide
 from octavo.reporting.documents import bundle
 
