@@ -1,4 +1,4 @@
-"""The HTTP side of `octavo webhook listen`: verified deliveries about one alias wake its follower."""
+"""The HTTP part of `octavo webhook listen`: a verified delivery about the followed alias wakes its follower."""
 
 import asyncio
 import time
@@ -16,17 +16,17 @@ from octavo_mlflow.webhooks.delivery import DeliveryRefused
 from octavo_mlflow.webhooks.follower import Follower
 
 EVENT: Final = "model_version_alias.created"
-"""What MLflow tells when an alias is set."""
+"""The event that MLflow delivers when an alias is set."""
 LARGEST = 64 * 1024
-"""Bytes of a delivery that are read; MLflow's have a few hundred."""
+"""Limit for the bytes of a delivery; MLflow's have a few hundred."""
 
 
 def receiver(secret: str, follower: Follower, stop: Callable[[], None]) -> Starlette:
-    """An app that takes deliveries at `/`, and follows the alias as long as it runs; without a follower it has to stop.
+    """An app that accepts deliveries at `/` and follows the alias while it runs. If the follower ends, the app stops.
 
     Args:
         secret: shared with MLflow.
-        follower: woken by what concerns its alias.
+        follower: woken by deliveries about its alias.
         stop: ends the server.
     """
 

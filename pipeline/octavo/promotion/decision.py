@@ -14,11 +14,11 @@ from octavo.project.schema import Interval, Record
 
 Outcome = Literal["pass", "fail", "underpowered", "refused"]
 BESIDE = " vs "
-"""Between a rule and the model in service that the variant was judged beside, in records."""
+"""Separates, in records, a rule from the model in service that the variant was compared with."""
 
 
 class Rule(StrEnum):
-    """A rule of the gate, by the name that records have."""
+    """A rule of the gate, by its name in records."""
 
     ACCURACY = "accuracy"
     RECALL = "recall"
@@ -34,7 +34,7 @@ class Rule(StrEnum):
 
     @property
     def figure(self) -> str:
-        """What it judges; the first part of a record's code."""
+        """The figure that it judges: the first part of a record's code."""
         return FIGURES[self]
 
 
@@ -54,7 +54,7 @@ FIGURES = {
 
 
 class Judgement(StrEnum):
-    """What a rule found; the last part of a record's code."""
+    """The finding of a rule: the last part of a record's code."""
 
     OK = "ok"
     EXCEEDED = "exceeded"
@@ -72,33 +72,33 @@ NOT_COMPARED = {
     Rule.BYTES: "whose file is not what was registered",
     Rule.TEST_SPLIT: "which may have been trained on today's test images",
 }
-"""Why a variant could not be judged beside a model in service."""
+"""Why a variant could not be compared with a model in service."""
 
 
 class Reason(Record):
-    """One rule's finding. That of `baseline` is the same for every variant, and recorded only where it does not hold.
+    """The result of one rule. The rule `baseline` is the same for every variant, and recorded only if it is not met.
 
-    Records have `name` as `rule`, and in place of the finding `code`, which is `<figure>_<finding>`.
+    Records hold `name` as `rule`, and `code` (`<figure>_<finding>`) in place of the finding.
     """
 
     rule: Rule
     against: str | None = None
-    """The model in service that the variant was judged beside; None where it was judged beside the baseline."""
+    """The model in service that the variant was compared with; None for the baseline."""
     value: float | None
-    """The figure as it was judged: where that is an end of its interval, that end; None where it is unknown."""
+    """The figure as it was judged, which may be an end of its interval; None if it is unknown."""
     limit: float
     found: Judgement
     interval: Interval | None = None
-    """The figure's interval, where there is one."""
+    """The figure's interval, if it has one."""
     of: str | None = None
-    """The class that it is the figure of."""
+    """The class of the figure, for a figure of one class."""
     needed: int | None = None
-    """Where too few images were seen: the number of test images that would decide."""
+    """If there were too few images: the number of test images that would decide."""
 
     @model_validator(mode="before")
     @classmethod
     def _take_record(cls, given: Any, info: ValidationInfo) -> Any:
-        """Read what `_give_record` wrote; in JSON nothing else is read."""
+        """Read what `_give_record` wrote. In JSON nothing else is accepted."""
         if not isinstance(given, Mapping) or (info.mode == "python" and "code" not in given):
             return given
         if "rule" not in given or "code" not in given or given.keys() & {"against", "found"}:
@@ -118,7 +118,7 @@ class Reason(Record):
 
     @property
     def name(self) -> str:
-        """The rule, with the model in service where it was judged beside one: `accuracy vs champion`."""
+        """The rule, with the model in service if there is one: `accuracy vs champion`."""
         return self.rule if self.against is None else f"{self.rule}{BESIDE}{self.against}"
 
     @property
@@ -128,19 +128,19 @@ class Reason(Record):
 
     @property
     def met(self) -> bool:
-        """Whether the rule holds."""
+        """Whether the rule is met."""
         return self.outcome == "pass"
 
     @property
     def outcome(self) -> Outcome:
-        """What the rule says by itself."""
+        """What the rule alone decides."""
         if self.found is Judgement.OK:
             return "pass"
         return "underpowered" if self.found is Judgement.UNDERPOWERED else "fail"
 
     @property
     def bound(self) -> str:
-        """What `value` is of its figure: `up to`, `at least`, or nothing where it is the figure as measured."""
+        """What `value` is of its figure: `up to`, `at least`, or empty for the figure as measured."""
         return BOUNDS.get(self.rule, "")
 
     def __str__(self) -> str:
@@ -155,7 +155,7 @@ class Reason(Record):
         return f"{text}, {self.needed:,} test images would decide" if self.needed else text
 
     def _finding(self, versus: str) -> str:
-        """The figure in words; a bound is called one."""
+        """The figure in words. A bound is called one."""
         figure = self.rule.figure.replace("_", " ")
         if self.value is None:
             return f"{figure}{versus} unknown"
@@ -177,39 +177,39 @@ class Verdict(Record):
     variant: str
     verdict: Outcome
     reasons: tuple[Reason, ...]
-    """One a rule, those that hold included."""
+    """One per rule, including the rules that are met."""
     refused: str | None = None
-    """Why there is no model to judge, where the verdict is `refused`."""
+    """For the verdict `refused`: why there is no model to judge."""
 
     @property
     def unmet(self) -> tuple[Reason, ...]:
-        """The rules that do not hold."""
+        """The rules that are not met."""
         return tuple(reason for reason in self.reasons if not reason.met)
 
     @property
     def accuracy_bounds(self) -> Interval | None:
-        """Bounds of the difference of the accuracies, as they were judged; None where only the drop was recorded."""
+        """Bounds of the accuracy difference as they were judged; None if only the drop was recorded."""
         drop = next((reason.interval for reason in self.reasons if reason.rule is Rule.ACCURACY), None)
         return None if drop is None else (0.0 - drop[1], 0.0 - drop[0])
 
 
 class Majority(Record):
-    """The baseline beside the constant answer that is right most often on the test split."""
+    """The baseline compared with the constant answer that is right most often on the test split."""
 
     of: str
-    """The class that the constant answers."""
+    """The class of the constant answer."""
     images: int
-    """Those of that class, on which the constant is right."""
+    """Images of that class, on which the constant answer is right."""
     right: int
-    """Images that the baseline is right on."""
+    """Images on which the baseline is right."""
     n: int
     """All images."""
     p_value: float
-    """Chance of that many right answers or more without looking at the images, at most."""
+    """Largest chance of at least that many right answers without looking at the images."""
     confidence: float
     """One-sided, of the policy."""
     needed: int
-    """Right answers that show the baseline to be better; more than there are images where not even all would."""
+    """Right answers that show the baseline to be better; n + 1 if even n would not show it."""
     beaten: bool
 
 
@@ -218,9 +218,9 @@ class Decision(Record):
     baseline: str
     policy: Policy
     verdicts: tuple[Verdict, ...]
-    """One a candidate. The baseline is what the others are measured against, so it has none."""
+    """One per candidate. The baseline has none, because the others are measured against it."""
     majority: Majority | None = None
-    """None in decisions from before this was recorded."""
+    """None in decisions of earlier releases."""
 
     def verdict(self, variant: str) -> Verdict | None:
         """The verdict on `variant`; None for the baseline."""
@@ -228,13 +228,15 @@ class Decision(Record):
 
 
 def outcome(reasons: Iterable[Reason]) -> Outcome:
-    """What the reasons come to: fail if any does, else underpowered if any is, else pass."""
+    """The verdict that follows from the reasons: fail if one fails, otherwise underpowered if one is,
+    otherwise pass.
+    """
     found = {reason.outcome for reason in reasons}
     return "fail" if "fail" in found else "underpowered" if "underpowered" in found else "pass"
 
 
 def _points(share: float) -> str:
-    """A share in percentage points, finely enough that one just beyond its limit does not read as the limit.
+    """A share in percentage points, with enough digits that a value just above its limit does not read as the limit.
 
     >>> _points(0.0295), _points(0.01)
     ('2.95 points', '1 point')

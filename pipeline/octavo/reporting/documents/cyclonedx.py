@@ -1,9 +1,9 @@
-"""The bill of materials of one variant, as machines read it: a CycloneDX ML-BOM with the model, data and libraries.
+"""The bill of materials of one variant: a CycloneDX ML-BOM in JSON with the model, its data and its libraries.
 
 Specification: CycloneDX 1.6 (ECMA-424), whose `modelCard` follows Mitchell et al., Model Cards for Model Reporting,
 FAT* 2019. The bill has no timestamp, and its serial number comes from its content: the same inputs give the same bytes.
 
-cyclonedx-python-lib writes the bill. `modelCard` and `data`, which it does not know (as of 11.12), are written here.
+cyclonedx-python-lib writes the bill. This module writes `modelCard` and `data`, which the library (11.12) lacks.
 """
 
 import json
@@ -34,7 +34,14 @@ MODEL = "model"
 
 
 def bom(card: Scorecard, scorecards: Scorecards, decision: Decision, params: Params) -> str:
-    """The bill of `card` among all scorecards and the decision on them, as JSON."""
+    """The bill of one variant, as JSON. The same inputs give the same bytes.
+
+    Args:
+        card: the variant's scorecard.
+        scorecards: of all variants.
+        decision: of the gate.
+        params: of the project.
+    """
     model, data = _model(card, scorecards, params), _data(card, scorecards)
     content = _bill(model, [*data.values()], _libraries(card, scorecards))
     content["metadata"]["component"]["modelCard"] = _model_card(card, scorecards, decision, params) | _considerations(
