@@ -200,7 +200,7 @@ class Connection(asyncio.Protocol):
         self.transport.write(self.REQUEST)
         try:
             return await asyncio.wait_for(self.answer, PATIENCE)
-        except (OSError, asyncio.TimeoutError):
+        except (TimeoutError, OSError):
             return 0, b""
 
     def data_received(self, data: bytes) -> None:

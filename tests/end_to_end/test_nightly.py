@@ -8,7 +8,7 @@ import os
 import signal
 import time
 from collections import Counter
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -151,7 +151,7 @@ def test_a_source_out_of_reach_stops_the_night_before_anything_is_done(nights: N
 def just_now(nights: Nights) -> str:
     """A time that a night is due at since this minute began, and that no night began after."""
     last = datetime.fromisoformat(nights.records()[-1]["started"])
-    while (due := f"{datetime.now(timezone.utc):%H:%M} UTC") == f"{last:%H:%M} UTC":
+    while (due := f"{datetime.now(UTC):%H:%M} UTC") == f"{last:%H:%M} UTC":
         time.sleep(1)
     return due
 

@@ -12,7 +12,7 @@ import difflib
 import re
 from bisect import bisect_left
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from octavo.project.errors import ScheduleError
@@ -120,4 +120,4 @@ def time_zone(name: str) -> ZoneInfo:
 
 
 def _instant(at: time, day: date, zone: ZoneInfo, fold: int) -> datetime:
-    return datetime.combine(day, at.replace(fold=fold), zone).astimezone(timezone.utc)
+    return datetime.combine(day, at.replace(fold=fold), zone).astimezone(UTC)

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
@@ -81,7 +81,7 @@ def _channels(said: dict[str, Any], settings: Nightly) -> Iterator[tuple[str, An
 def _heartbeats(settings: Nightly) -> Iterator[tuple[str, Any]]:
     yield (
         "heartbeat",
-        lambda: atomic_write.write_text(HEARTBEAT, datetime.now(timezone.utc).isoformat(timespec="seconds") + "\n"),
+        lambda: atomic_write.write_text(HEARTBEAT, datetime.now(UTC).isoformat(timespec="seconds") + "\n"),
     )
     if url := os.environ.get(HEARTBEAT_URL) or settings.heartbeat:
         yield "heartbeat url", lambda: _request(url, None)

@@ -1,7 +1,7 @@
 """The record of one night, written to `reports/nightly/<date>.json`: what ran, the outcome, and why."""
 
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,13 +74,13 @@ class Night(Record):
         """
         code = EXIT_CODE.get(outcome, 0) if exit_code is None else exit_code
         return self.model_copy(
-            update={"outcome": outcome, "reasons": reasons, "ended": datetime.now(timezone.utc), "exit_code": code}
+            update={"outcome": outcome, "reasons": reasons, "ended": datetime.now(UTC), "exit_code": code}
         )
 
 
 def begin() -> Night:
     """A new night, named after its date, with a number if it is not the first of that date."""
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     taken = {path.stem for path in project_paths.NIGHTS.glob("*.json")}
     names = (f"{now:%Y-%m-%d}" + (f".{number}" if number > 1 else "") for number in range(1, len(taken) + 2))
     return Night(name=next(name for name in names if name not in taken), started=now)

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from types import FrameType
 
@@ -38,7 +38,7 @@ def nightly(due: str | None, as_json: bool) -> None:
     """Run one night: refresh the data, check them, build, register, judge, promote, clean up."""
     extras.require("mlflow", "dvc")
     settings = load_params().nightly
-    if due and not is_due(due, settings, datetime.now(timezone.utc)):
+    if due and not is_due(due, settings, datetime.now(UTC)):
         return
     try:
         with exclusive(LOCK, "A night"):

@@ -6,7 +6,7 @@ bill of materials, and the code that loads it. It is stored in that folder, so i
 
 import os
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -43,7 +43,7 @@ def sign(version: str | None, key: Path | None) -> None:
             vouched.check(folder, found, move)
             signer = signature.sign(folder, key, os.environ.get(PASSWORD))
             client.log_model_artifact(model_id, str(folder / signature.FILE))
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        now = datetime.now(UTC).isoformat(timespec="seconds")
         for tag, value in {SIGNED_BY: signer, SIGNED_WHEN: now}.items():
             client.set_model_version_tag(found.name, found.version, tag, value)
     click.echo(f"{name} is signed with the key {signer}")

@@ -3,7 +3,7 @@
 import json
 import os
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import click
 import tzlocal
@@ -38,7 +38,7 @@ def install(at: str, zone: str | None, platform: str | None) -> None:
     if platform:
         click.echo(manifest(platform, here(daily)), nl=False)
         return
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     night = here(replace(daily, since=now))
     scheduler = working()
     for other in SCHEDULERS:
@@ -56,7 +56,7 @@ def install(at: str, zone: str | None, platform: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(as_json: bool) -> None:
     """Show what starts the nights, when the next one is and when the last one was."""
-    root, now = project(), datetime.now(timezone.utc)
+    root, now = project(), datetime.now(UTC)
     found = next((installed for scheduler in SCHEDULERS if (installed := scheduler.installed(root))), None)
     if as_json:
         click.echo(json.dumps(as_record(found, now), indent=2))

@@ -1,7 +1,7 @@
 """Files for platforms that start nights themselves: Kubernetes, GitHub Actions, Airflow."""
 
 from collections.abc import Iterable
-from datetime import datetime, time, timezone
+from datetime import UTC, datetime, time
 
 from octavo.project import paths
 from octavo_mlflow.scheduling.filled_files import render
@@ -13,7 +13,7 @@ PLATFORMS = {"kubernetes": "kubernetes.yaml.j2", "github": "github.yml.j2", "air
 
 def manifest(platform: str, night: ProjectSchedule) -> str:
     """The file for one of `PLATFORMS`. The same night gives the same bytes as long as its time zone keeps its rules."""
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     return render(
         PLATFORMS[platform],
         night=night,
@@ -22,7 +22,7 @@ def manifest(platform: str, night: ProjectSchedule) -> str:
         at=f"{night.daily.at:%H:%M}",
         cron=cron([night.daily.at]),
         local_cron=cron(few(night.daily, now, night.daily.zone)),
-        utc_cron=cron(few(night.daily, now, timezone.utc)),
+        utc_cron=cron(few(night.daily, now, UTC)),
     )
 
 

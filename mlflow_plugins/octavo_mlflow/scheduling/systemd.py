@@ -3,7 +3,7 @@
 import os
 import re
 import subprocess
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from octavo.project import paths
@@ -35,7 +35,7 @@ def install(night: ProjectSchedule) -> list[str]:
         ScheduleError: systemd refuses the units. Then nothing is installed.
     """
     service, timer = _units(night.root)
-    wakes = exact(night.daily, datetime.now(timezone.utc))
+    wakes = exact(night.daily, datetime.now(UTC))
     write_text(service, render("octavo.service.j2", night=night, environment=paths.NIGHT_ENVIRONMENT))
     write_text(timer, render("octavo.timer.j2", night=night, wakes=wakes))
     for verb in (["daemon-reload"], ["enable", timer.name], ["restart", timer.name]):

@@ -4,7 +4,7 @@ Octavo itself then decides whether a night is due. A superfluous start does noth
 """
 
 from collections.abc import Iterable
-from datetime import datetime, time, timezone, tzinfo
+from datetime import UTC, datetime, time, tzinfo
 
 from octavo_mlflow.nightly.daily_time import DAY, Daily
 
@@ -33,7 +33,7 @@ def few(daily: Daily, now: datetime, zone: tzinfo) -> list[time]:
     """
     today = now.astimezone(daily.zone).date()
     nominal = (datetime.combine(today + day * DAY, daily.at, daily.zone) for day in AHEAD)
-    return _times((instant.astimezone(timezone.utc) for instant in nominal), zone)
+    return _times((instant.astimezone(UTC) for instant in nominal), zone)
 
 
 def _times(instants: Iterable[datetime], zone: tzinfo) -> list[time]:

@@ -59,7 +59,7 @@ class Intake:
         try:
             await asyncio.wait_for(self._fill(body, pieces), PATIENCE)
             yield body
-        except asyncio.TimeoutError:
+        except TimeoutError:
             raise RequestRefused(
                 HTTPStatus.REQUEST_TIMEOUT, f"The request was not here within {PATIENCE:g} seconds."
             ) from None

@@ -12,7 +12,7 @@ import signal
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -144,7 +144,7 @@ class Follower:
 
     def _event(self, version: str) -> bytes:
         """The event as MLflow would deliver it now."""
-        now = datetime.now(timezone.utc).isoformat()
+        now = datetime.now(UTC).isoformat()
         data = {"name": self.model, "alias": self.alias, "version": version}
         event = {"entity": "model_version_alias", "action": "created", "timestamp": now, "data": data}
         return json.dumps(event).encode()

@@ -66,7 +66,7 @@ def act(name: str, *arguments: object) -> None:
 @click.command(cls=Commands)
 @click.version_option(package_name="octavo")
 def octavo() -> None:
-    """From a Keras model to a promoted INT8 model."""
+    """From a float model to a promoted INT8 model."""
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ sentences of `faults`.
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -139,8 +139,8 @@ def faults(moves: Sequence[Move], since: float = 0) -> Iterator[str]:
         moves: all records, first to last.
         since: when their model was registered, in seconds since 1970. No record may be older.
     """
-    parent, latest = ORIGIN, datetime.fromtimestamp(since, timezone.utc)
-    ahead = datetime.now(timezone.utc) + 2 * SKEW
+    parent, latest = ORIGIN, datetime.fromtimestamp(since, UTC)
+    ahead = datetime.now(UTC) + 2 * SKEW
     for place, move in enumerate(moves, 1):
         if move.sequence != place:
             yield f"record {place} says that it is number {move.sequence}"

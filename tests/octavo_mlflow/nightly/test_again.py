@@ -1,7 +1,7 @@
 """A night that a service out of reach has ended is tried again, for some hours, and told of once."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from octavo_mlflow.nightly import notifications, record, supervisor
 from octavo_mlflow.nightly.record import Night, Outcome
 
 DUE = "02:30 UTC since 2026-11-01T00:00+00:00"
-TIME = datetime(2026, 11, 25, 2, 30, tzinfo=timezone.utc)
+TIME = datetime(2026, 11, 25, 2, 30, tzinfo=UTC)
 Ended = Callable[..., Night]
 
 

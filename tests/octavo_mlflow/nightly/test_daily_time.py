@@ -1,6 +1,6 @@
 """One run on every day of the local calendar, whatever its clocks do."""
 
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from octavo.project.errors import ScheduleError
 from octavo_mlflow.nightly.daily_time import Daily, clock_time, parse, time_zone
 
-UTC = timezone.utc
 DAY, HOUR, MINUTE, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 ZONES = sorted(available_timezones() - {"localtime"})
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 
@@ -100,7 +100,7 @@ def night(project: Project) -> Night:
     """The night's last step, as `octavo nightly` takes it."""
     by_policy = project.params.nightly.model_copy(update={"false_promotions": None})  # there are few images
     params = project.params.model_copy(update={"nightly": by_policy})
-    diary = worker.Diary(Night(name="2026-11-27", started=datetime.now(timezone.utc)))
+    diary = worker.Diary(Night(name="2026-11-27", started=datetime.now(UTC)))
     return worker._promote(diary, params)
 
 

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -45,7 +45,7 @@ def test_a_container_is_told_of_the_platforms() -> None:
 
 def test_nothing_is_scheduled_until_something_is() -> None:
     for name in ("2026-11-23", "2026-11-24", "2026-11-24.2", "2025-12-31"):
-        record.save(Night(name=name, started=datetime.now(timezone.utc)).end("kept"))
+        record.save(Night(name=name, started=datetime.now(UTC)).end("kept"))
     record.save(record.begin())
     shown = json.loads(run("show", "--json"))
     assert shown.pop("last") == "2026-11-24.2, kept"

@@ -1,6 +1,6 @@
 """A scheduler that knows no clock changes wakes a night up often enough, and not much more often."""
 
-from datetime import datetime, time, timedelta, timezone
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,7 +11,6 @@ from octavo_mlflow.nightly.daily_time import DAY, Daily, parse
 from octavo_mlflow.scheduling.platform_files import cron
 from octavo_mlflow.scheduling.wake_times import exact, few
 
-UTC = timezone.utc
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "America/Nuuk")
 

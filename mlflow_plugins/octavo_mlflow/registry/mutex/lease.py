@@ -5,7 +5,7 @@ import os
 import socket
 import uuid
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mlflow.entities.model_registry import RegisteredModel
@@ -72,7 +72,7 @@ def read(lock: RegisteredModel) -> Holder:
     Octavo creates a lock and its tags in one transaction. Only a lock that was made or edited by hand can lack tags, or
     can have a lease that ends later than any real one.
     """
-    since = datetime.fromtimestamp(lock.creation_timestamp / 1000, timezone.utc)
+    since = datetime.fromtimestamp(lock.creation_timestamp / 1000, UTC)
     token = lock.tags.get("token", str(lock.creation_timestamp))
     pid = lock.tags.get("pid", "")
     expires = _moment(lock.tags.get(lease_tag(token)))
@@ -98,7 +98,7 @@ def owner() -> str:
 
 
 def now() -> datetime:
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -6,7 +6,7 @@ same behavior.
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from types import SimpleNamespace
 from typing import Any, cast
@@ -46,7 +46,7 @@ class Registry:
 
     @property
     def time(self) -> datetime:
-        return datetime(2030, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=self.seconds)
+        return datetime(2030, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds)
 
     def create_registered_model(self, name: str, tags: dict[str, str], description: str) -> None:
         if name in self.models:
