@@ -8,7 +8,8 @@ from octavo_mlflow.registration.register import register
 
 @story.stage
 def main() -> str:
-    return str(register(load_scorecards(paths.SCORECARDS), load_params()))
+    with story.counter("register"):
+        return str(register(load_scorecards(paths.SCORECARDS), load_params()))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from octavo.evaluation.assembly import digest
 from octavo.evaluation.scorecard import Scorecards, load_scorecards
-from octavo.project import paths
+from octavo.project import paths, story
 from octavo.project.errors import ModelError, PromotionRefused
 from octavo.project.git import tags as git_tags
 from octavo.project.params.params import PARAMS, Params, load_params
@@ -86,7 +86,7 @@ def promote(
 ) -> None:
     """Do what `octavo promote` asks for, and print it. For the arguments see `commands.promote`."""
     params, scorecards = load_params(), load_scorecards(paths.SCORECARDS)
-    with connection.connected(existing=True) as client:
+    with connection.connected(existing=True) as client, story.counter("promote"):
         done = move_champion(client, params, scorecards, Wish(variant, reason, new_anchor, expect))
     shown = {"model": done.model, "variant": done.variant, "version": done.version, "previous": done.previous}
     asked = {"requested": done.request.shown} if done.request else {}
