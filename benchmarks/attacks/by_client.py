@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from benchmarks.attacks.kind import Change, Kind, kinds_of
-from benchmarks.attacks.victim import MODEL, VARIANT, Victim
+from benchmarks.attacks.victim import MODEL, STANDS, VARIANT, Victim
 from octavo_mlflow.registry.standing import DONE, HEAD, LOG, ORDER
 
 ODD = ("", " ", "seven", "-1", "9" * 5000, "1 abc", "\u2028", "{}", "'; --")
@@ -84,10 +84,8 @@ def _untag(version: str, tag: str, victim: Victim) -> None:
 def _aliases() -> Iterator[tuple[str, Change]]:
     for alias in ORDER:
         for version in "1234":
-            yield (
-                f"{alias} to version {version}",
-                partial(_alias, alias, version),
-            )
+            if version != STANDS[alias]:
+                yield f"{alias} to version {version}", partial(_alias, alias, version)
         yield (
             f"{alias} deleted",
             partial(_no_alias, alias),

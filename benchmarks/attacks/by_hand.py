@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.attacks.kind import Change, Kind, kinds_of
-from benchmarks.attacks.victim import FACTORS, VARIANT, Victim, sha256
+from benchmarks.attacks.victim import FACTORS, STANDS, VARIANT, Victim, sha256
 from tests.octavo_mlflow.measured_project import WEIGHTS
 
 KEPT = ("model.sha256", "octavo.digest", "variant", "audit.record")
@@ -69,12 +69,11 @@ def _swapped(table: str, one: int = 3, other: int = 4) -> Change:
 
 
 def _aliases() -> Iterator[tuple[str, Change]]:
-    for alias in ("champion", "previous", "anchor"):
+    for alias in STANDS:
         for version in (1, 2, 3, 4, 99, -1):
-            yield (
-                f"{alias} to {version}",
-                _sql("UPDATE registered_model_aliases SET version = ? WHERE alias = ?", version, alias),
-            )
+            if str(version) != STANDS[alias]:
+                change = _sql("UPDATE registered_model_aliases SET version = ? WHERE alias = ?", version, alias)
+                yield f"{alias} to {version}", change
         yield f"{alias} deleted", _sql("DELETE FROM registered_model_aliases WHERE alias = ?", alias)
         yield (
             f"{alias} of another name",

@@ -1,30 +1,38 @@
 """Something is changed behind Octavo's back; then six commands are run, each in a fresh copy of the changed project.
 
 A command either refuses, in a sentence and leaving everything as it was; or what was changed has no bearing on it:
-it does and says the same as in the project that nobody changed, and `reasons` says why. Any other outcome is a fault.
+it does and says the same as in the project that nobody changed, and `reasons` says why. Any other outcome is a fault,
+and so is a kind that changes nothing, or that cannot be applied any more.
 """
 
+import gc
 import importlib
 import multiprocessing
 import os
+import sqlite3
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from contextlib import closing
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
+
+from sqlalchemy.orm import configure_mappers
 
 from benchmarks.attacks import by_client, by_hand, in_files, reasons
 from benchmarks.attacks.alone import Died, alone, surely
 from benchmarks.attacks.kind import Kind
 from benchmarks.attacks.part import Part, Row
-from benchmarks.attacks.victim import COMMANDS, READING, Outcome, Victim, build, enter, outcome, restore
+from benchmarks.attacks.victim import COMMANDS, READING, Outcome, Victim, build, enter, outcome, restore, sha256
+from octavo.backends.litert import trial
 
 PROCESSES = 2
 PATIENCE = 300.0
 REFUSED, HARMLESS, IMPOSSIBLE = "refused", "no bearing", "MLflow refuses it"
+NOTHING = "NOTHING CHANGED: it is as before"
 
 
 Effect = dict[str, Any]
@@ -36,6 +44,8 @@ class _Place:
     project: Path
     pristine: Path
     tampered: Path
+    content: set[tuple[str, str]]
+    """Of the pristine project."""
     kinds: list[Kind]
     effects: ClassVar[dict[str, Effect]] = {}
 
@@ -84,8 +94,8 @@ def _prepare(folder: str) -> None:
     _Place.project, _Place.pristine, _Place.tampered = (place / name for name in ("project", "pristine", "tampered"))
     surely(lambda: build(_Place.project))
     restore(_Place.project, _Place.pristine)
-    for module in surely(_needed):  # once, and not in each of thousands of processes
-        importlib.import_module(module)
+    _warm_up()
+    _Place.content = _content(_Place.pristine)
     victim = Victim(_Place.project)
     _Place.kinds = [kind for module in (by_client, by_hand, in_files) for kind in module.kinds(victim)]
     for name in COMMANDS:
@@ -93,6 +103,28 @@ def _prepare(folder: str) -> None:
         if isinstance(done, Died) or done.code != 0:
             raise RuntimeError(f"{name} fails where nothing was changed: {done}")
         _Place.effects[name] = done.effect
+
+
+def _warm_up() -> None:
+    """Do once what each of thousands of processes would do: import, map tables, start what tries LiteRT files."""
+    for module in surely(_needed):
+        importlib.import_module(module)
+    configure_mappers()
+    started = trial._trial(os.getpid())  # noqa: SLF001 # it serves one process after the other
+    trial._trial = lru_cache(maxsize=1)(lambda _: started)  # noqa: SLF001
+    gc.collect()
+    gc.freeze()
+
+
+def _content(folder: Path) -> set[tuple[str, str]]:
+    """All that lies in a project: paths of files and what is in them, and what is in the database."""
+    with closing(sqlite3.connect(folder / "mlflow.db")) as database:
+        rows = {("mlflow.db", line) for line in database.iterdump()}
+    files = (path for path in folder.rglob("*") if not path.is_dir() and not path.name.startswith("mlflow.db"))
+    return rows | {
+        (str(path.relative_to(folder)), f"-> {path.readlink()}" if path.is_symlink() else sha256(path.read_bytes()))
+        for path in files
+    }
 
 
 def _needed() -> list[str]:
@@ -123,7 +155,9 @@ def _tried(number: int) -> Row:
     if isinstance(done, Died):
         if "mlflow.exceptions.MlflowException" in done.why:
             return row | {"commands": dict.fromkeys(COMMANDS, IMPOSSIBLE), "said": done.why[-300:]}
-        raise RuntimeError(f"{kind.group}, {kind.name}: {done.why}")
+        return row | {"commands": dict.fromkeys(COMMANDS, f"NOT APPLIED: {done.why[-600:]}"), "said": done.why[-300:]}
+    if _content(_Place.project) == _Place.content:
+        return row | {"commands": dict.fromkeys(COMMANDS, NOTHING), "said": ""}
     restore(_Place.project, _Place.tampered)
     found = _fresh(_Place.tampered, *READING)
     for name in COMMANDS.keys() - READING:

@@ -37,6 +37,8 @@ VARIANT = "litert_int8_static"
 MODEL = "octavo"
 FACTORS = {2: 1.0, 3: 1.01, 4: 1.02}
 """By which the weights of each version differ from those that the test split was made with."""
+STANDS = {"champion": "3", "previous": "2", "anchor": "2"}
+"""Where the aliases are."""
 COMMANDS: dict[str, list[str]] = {
     "promote": ["promote", VARIANT],
     "rollback": ["rollback"],
