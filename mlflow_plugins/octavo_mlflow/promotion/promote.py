@@ -127,7 +127,7 @@ def move_champion(
     basis = _basis(client, model, wish)
     now = basis.now
     refused: list[tuple[Grounds, Verdict]] = []
-    for version in _candidates(client, params, scorecards, wish):
+    for version in _candidates(client, params, scorecards, wish, basis.chain):
         if _is_champion(client, version, basis) and not wish.new_anchor:
             audit_copy.update(now, basis.chain)  # which a process that was killed may have left behind
             return Promotion(model, versions.variant(version), str(now.champion), None, False, None)
@@ -211,14 +211,24 @@ def _check_expected(model: str, now: State, expect: str | None) -> None:
         raise PromotionRefused(f"Nothing is promoted: the champion of {model} is version {found}, not {expect}.")
 
 
-def _candidates(client: MlflowClient, params: Params, scorecards: Scorecards, wish: Wish) -> Iterator[ModelVersion]:
-    """The version of the variant named, or of those that pass beside the baseline, best first."""
+def _candidates(
+    client: MlflowClient, params: Params, scorecards: Scorecards, wish: Wish, chain: Sequence[Move]
+) -> Iterator[ModelVersion]:
+    """The version of the variant named, or of those that pass beside the baseline, best first.
+
+    Args:
+        client: of the tracking store.
+        params: of the project.
+        scorecards: as registered.
+        wish: what is to be promoted.
+        chain: the audit log, which says what was rolled back.
+    """
     if wish.variant is not None:
         yield challenger.version_of(client, params.registry.model, scorecards.card(wish.variant))
         return
     for name in _passing(scorecards, gate.decide(scorecards, params.policy, params.baseline, wish.sure), wish):
         version = challenger.version_of(client, params.registry.model, scorecards.card(name))
-        if aliases.ROLLED_BACK not in version.tags:
+        if not aliases.was_rolled_back(version, chain):
             yield version
 
 

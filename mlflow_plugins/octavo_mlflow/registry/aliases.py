@@ -6,11 +6,12 @@ move is made inside the mutex, from the state that its verdict was found in, and
 is written, the log, the tags, this machine's copy and the aliases are held to each other: a refusal moves nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from octavo.project import typed_text
@@ -22,7 +23,8 @@ from octavo_mlflow.registry import audit_copy, audit_log, identity, standing
 from octavo_mlflow.registry.standing import CHAMPION, DONE, ORDER, State
 
 ROLLED_BACK = "rolled.back"
-"""Tag of a version that was champion and was taken back: it is not promoted again unless someone names it."""
+"""Tag of a version that was champion and was taken back: it is not promoted again unless someone names it. The audit
+log says so, too."""
 RECORD = "audit.record"
 """Tag of a version: number and hash of the last record that made it champion."""
 
@@ -191,6 +193,12 @@ def tags(move: Move) -> dict[str, str]:
         f"{move.action}.when": move.when,
     }
     return found | ({f"{move.action}.why": move.note} if move.note else {})
+
+
+def was_rolled_back(version: ModelVersion, chain: Sequence[Move]) -> bool:
+    """Whether the version was champion and was taken back: by its tag, or by the log where somebody deleted that."""
+    left = {move.before[CHAMPION].lstrip("0") for move in chain if move.action == "rollback"}
+    return ROLLED_BACK in version.tags or str(version.version) in left
 
 
 def number(client: MlflowClient, model: str, version: str) -> str | None:

@@ -23,7 +23,7 @@ from octavo.project.errors import AuditFailed, OctavoError
 from octavo.project.params import Policy
 from octavo.promotion import audit_record
 from octavo.promotion.audit_record import FOLDER, Aliases, Move
-from octavo_mlflow.registry import audit_log, standing
+from octavo_mlflow.registry import audit_log, lookalikes, standing
 from octavo_mlflow.registry import tags as registry_tags
 from octavo_mlflow.registry.aliases import RECORD
 from octavo_mlflow.registry.standing import (
@@ -39,7 +39,7 @@ from octavo_mlflow.registry.standing import (
     REQUEST,
     State,
 )
-from octavo_mlflow.server import evidence, four_eyes, lookalikes, new_versions, promotion_check, server_audit_log
+from octavo_mlflow.server import evidence, four_eyes, new_versions, promotion_check, server_audit_log
 from octavo_mlflow.server.four_eyes import Sender
 
 KEPT = (registry_tags.DIGEST, registry_tags.SHA256, registry_tags.VARIANT, registry_tags.FOLDER)

@@ -245,7 +245,14 @@ TAMPERING |= {
         "Record 3 of octavo in MLflow was changed or removed",
     ),
 }
+TAMPERING |= {
+    "an alias that looks like another": (
+        lambda project: project.client().set_registered_model_alias("octavo", "ch\u0430mpion", "1"),
+        "the alias 'ch\\u0430mpion', at version 1, is none of Octavo's and could be taken for one",
+    ),
+}
 VERSIONS_ONLY = (
+    "an alias that looks like another",
     "what it was judged by, no text",
     "the code beside the champion",
     "the scorecard beside the champion",

@@ -2,8 +2,8 @@
 
 import pytest
 
+from octavo_mlflow.registry.lookalikes import like
 from octavo_mlflow.registry.standing import ORDER
-from octavo_mlflow.server.lookalikes import like
 
 
 @pytest.mark.parametrize(
