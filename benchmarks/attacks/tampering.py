@@ -1,8 +1,9 @@
 """Something is changed behind Octavo's back; then six commands are run, each in a fresh copy of the changed project.
 
 A command either refuses, in a sentence and leaving everything as it was; or what was changed has no bearing on it:
-it does and says the same as in the project that nobody changed, and `reasons` says why. Any other outcome is a fault,
-and so is a kind that changes nothing, or that cannot be applied any more.
+it does and says the same as in the project that nobody changed, and `reasons` says why. Where a version was deleted, a
+move may also be made from what is left, said and written down. Any other outcome is a fault, and so is a kind that
+changes nothing, or that cannot be applied any more.
 """
 
 import gc
@@ -32,6 +33,8 @@ from octavo.backends.litert import trial
 PROCESSES = 2
 PATIENCE = 300.0
 REFUSED, HARMLESS, IMPOSSIBLE = "refused", "no bearing", "MLflow refuses it"
+RECORDED = "made from what is left, and said"
+FINE = (REFUSED, HARMLESS, IMPOSSIBLE, RECORDED)
 NOTHING = "NOTHING CHANGED: it is as before"
 
 
@@ -57,22 +60,51 @@ def run(most: int, seed: int) -> Part:
         with ProcessPoolExecutor(PROCESSES, context, _prepare, (folder,)) as pool:
             there = pool.submit(_count).result()
             chosen = range(there) if most >= there else [place * there // most for place in range(most)]
-            found = []
-            for each in pool.map(_tried, chosen):
-                found.append(each)
+            found, faults = [], []
+            for number, tried in [(number, pool.submit(_tried, number)) for number in chosen]:
+                try:
+                    found.append(tried.result())
+                except Exception as error:  # noqa: BLE001 # what came of the others is kept
+                    faults.append(f"kind {number} broke the attack: {error!r}")
                 if len(found) % 50 == 0:
                     print(f"{len(found)} of {len(chosen)} kinds", file=sys.stderr)
+    return summary(found, faults, seed)
+
+
+def summary(found: Sequence[Row], faults: list[str], seed: int) -> Part:
+    """What came of all kinds.
+
+    Args:
+        found: a row a kind.
+        faults: of the attack itself.
+        seed: as given.
+    """
     rows = [_row(group, [each for each in found if each["group"] == group]) for group in _groups(found)]
-    faults = [
+    accepted = [
         f"{each['group']}, {each['kind']}, {command}: {came}"
         for each in found
         for command, came in each["commands"].items()
-        if came not in (REFUSED, HARMLESS, IMPOSSIBLE)
+        if came not in FINE
     ]
     cells = Counter(came for each in found for came in each["commands"].values())
     facts: dict[str, Any] = {"kinds": len(found), "commands run": len(found) * len(COMMANDS), "refused": cells[REFUSED]}
-    facts |= {"without any bearing": cells[HARMLESS], "seed": seed, "why it has no bearing": reasons.told(found)}
-    return Part("Tampering", rows, faults, facts | {"cells": found})
+    facts |= {
+        "without any bearing": cells[HARMLESS],
+        RECORDED: cells[RECORDED],
+        "seed": seed,
+        "why it has no bearing": reasons.told(found),
+    }
+    return Part("Tampering", rows, [*faults, *accepted], facts, {"cells": [_cell(each) for each in found]})
+
+
+def _cell(found: Row) -> Row:
+    """One kind for the record: what came of it -> commands, and the sentences of those that refused."""
+    commands: dict[str, list[str]] = {}
+    for command, came in found["commands"].items():
+        commands.setdefault(came, []).append(command)
+    came = {name: " ".join(names) for name, names in commands.items()}
+    said = list(dict.fromkeys(sentence.strip()[:200] for sentence in found["said"].values() if sentence))
+    return {"kind": f"{found['group']}: {found['kind']}", **came, "said": said}
 
 
 def _groups(found: Sequence[Row]) -> list[str]:
@@ -83,7 +115,7 @@ def _row(group: str, found: Sequence[Row]) -> Row:
     row: Row = {"what was changed": group, "by": found[0]["by"], "kinds": len(found)}
     for command in COMMANDS:
         counts = Counter(each["commands"][command] for each in found)
-        known = {name: counts.pop(name) for name in (REFUSED, HARMLESS, IMPOSSIBLE) if counts[name]}
+        known = {name: counts.pop(name) for name in FINE if counts[name]}
         wrong = sum(counts.values())
         row[command] = ", ".join(f"{n} {name}" for name, n in known.items()) + (f", {wrong} FAULTS" if wrong else "")
     return row
@@ -95,6 +127,7 @@ def _prepare(folder: str) -> None:
     surely(lambda: build(_Place.project))
     restore(_Place.project, _Place.pristine)
     _warm_up()
+    restore(_Place.pristine, _Place.project)
     _Place.content = _content(_Place.pristine)
     victim = Victim(_Place.project)
     _Place.kinds = [kind for module in (by_client, by_hand, in_files) for kind in module.kinds(victim)]
@@ -154,10 +187,10 @@ def _tried(number: int) -> Row:
     row: Row = {"group": kind.group, "kind": kind.name, "by": kind.way}
     if isinstance(done, Died):
         if "mlflow.exceptions.MlflowException" in done.why:
-            return row | {"commands": dict.fromkeys(COMMANDS, IMPOSSIBLE), "said": done.why[-300:]}
-        return row | {"commands": dict.fromkeys(COMMANDS, f"NOT APPLIED: {done.why[-600:]}"), "said": done.why[-300:]}
+            return row | {"commands": dict.fromkeys(COMMANDS, IMPOSSIBLE), "said": {"change": done.why[-300:]}}
+        return row | {"commands": dict.fromkeys(COMMANDS, f"NOT APPLIED: {done.why[-600:]}"), "said": {}}
     if _content(_Place.project) == _Place.content:
-        return row | {"commands": dict.fromkeys(COMMANDS, NOTHING), "said": ""}
+        return row | {"commands": dict.fromkeys(COMMANDS, NOTHING), "said": {}}
     restore(_Place.project, _Place.tampered)
     found = _fresh(_Place.tampered, *READING)
     for name in COMMANDS.keys() - READING:
@@ -172,7 +205,8 @@ def _change(kind: Kind) -> None:
 
 
 def _sentence(done: Outcome | Died) -> str:
-    return done.why[-600:] if isinstance(done, Died) else (done.err[-600:] if done.code else "")
+    said = done.why[-600:] if isinstance(done, Died) else (done.err[-600:] if done.code else "")
+    return said.replace(f"{_Place.project}/", "")
 
 
 def _judged(kind: Kind, name: str, done: Outcome | Died) -> str:
@@ -187,8 +221,13 @@ def _judged(kind: Kind, name: str, done: Outcome | Died) -> str:
             REFUSED if done.err.startswith("octavo: ") and done.code in (1, 2, 3) else f"NO SENTENCE: {done.err[:300]}"
         )
     if difference := _difference(done.effect, _Place.effects[name]):
-        return f"ACCEPTED: {difference[:300]}"
+        return RECORDED if _is_recorded(done) else f"ACCEPTED: {difference[:300]}"
     return HARMLESS if reasons.why(kind, name) else "UNEXPLAINED: the same as without any change"
+
+
+def _is_recorded(done: Outcome) -> bool:
+    """Whether the new record names versions that were deleted, and the command said so."""
+    return bool(done.effect.get("record", {}).get("gone")) and "was deleted" in done.out
 
 
 def _difference(found: Effect, normal: Effect) -> str:

@@ -64,6 +64,8 @@ class Promotion:
     verdict: Verdict | None
     request: Request | None = None
     """Where others have to approve it first: what they are asked for."""
+    deleted: str | None = None
+    """The champion before, where somebody deleted it: the new one was not compared with it."""
 
     def __str__(self) -> str:
         if self.request is not None:
@@ -71,6 +73,8 @@ class Promotion:
         champion = f"{CHAMPION}: {self.model} version {self.version} ({self.variant})"
         if not self.moved:
             return f"{champion} already"
+        if self.deleted is not None:
+            return f"{champion}; version {self.deleted}, champion before it, was deleted: it was not compared with that"
         return champion + (f", before it version {self.previous}" if self.previous else "")
 
 
@@ -142,7 +146,8 @@ def move_champion(
             with mutex.held(client, model, "promote", PATIENCE) as still_held:
                 aliases.move(client, planned, _text(found), still_held)
             _tag(model, planned.version)
-            return Promotion(model, found.variant, planned.version, now.champion, True, verdict)
+            deleted = basis.gone.get(CHAMPION)
+            return Promotion(model, found.variant, planned.version, now.champion, True, verdict, None, deleted)
         refused.append((found, verdict))
     raise PromotionRefused(_why([verdict for _, verdict in refused], params, scorecards, wish) + _anew(refused, now))
 
