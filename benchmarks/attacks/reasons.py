@@ -192,6 +192,69 @@ RULES = (
         ALL,
         "the model's own tag names the run of its log, and the head names the last record",
     ),
+    # by hand in the database
+    Rule(
+        "tags of the model, by hand",
+        "audit.done deleted",
+        ("promote", "rollback", "replay", "deploy", "verify"),
+        "the move that it says was not made is found to be made; the audit tells",
+    ),
+    Rule("tags of the model, by hand", "audit.done 04", ALL, "it is the same number"),
+    Rule(
+        "tags of versions, by hand",
+        "(variant|octavo.digest|model.sha256|audit.record|all) of [24] (deleted|NULL)",
+        ("deploy", "verify"),
+        "this version is not the one that is served",
+    ),
+    Rule(
+        "tags of versions, by hand",
+        "(variant|octavo.digest|model.sha256|audit.record|all) of 4 (deleted|NULL)",
+        ("rollback", "audit"),
+        "it was never champion: no record vouches for it yet, and nothing goes back to it",
+    ),
+    Rule(
+        "tags of versions, by hand",
+        "(variant|octavo.digest|model.sha256|audit.record|all) of 3 (deleted|NULL)|of 3 and 4 swapped",
+        ("rollback",),
+        "only the version that comes back is read, which is 2",
+    ),
+    Rule(
+        "tags of versions, by hand",
+        "(octavo.digest|audit.record) of [23] (deleted|NULL)",
+        ("promote", "rollback"),
+        "models in service are held to the records that made them champion; the audit tells of the tag",
+    ),
+    Rule(
+        "tags of versions, by hand",
+        "audit.record of 3 (deleted|NULL)",
+        ("deploy", "verify"),
+        "the champion's files are held to its record; the audit tells of the tag",
+    ),
+    Rule(
+        "tags of versions, by hand",
+        ".*",
+        ("replay",),
+        "a verdict follows from the log and its grounds, which are whole",
+    ),
+    # files
+    Rule(
+        f"files of {FOUR}",
+        ".*",
+        ("rollback", "audit", "replay", "deploy", "verify"),
+        "it was never champion: no record vouches for it yet, nothing goes back to it, and it is not served",
+    ),
+    Rule(
+        f"files of {FOUR}",
+        "model.sig: .*|a signature by another key",
+        ("promote",),
+        "a signature is made after everything was judged, and only who has the key can judge it: octavo verify",
+    ),
+    Rule(
+        f"files of ({TWO}|{THREE}|{FOUR})",
+        "class names in the run's scorecard",
+        ALL,
+        "names are read from the scorecard beside the model, not from the run",
+    ),
 )
 
 

@@ -85,7 +85,7 @@ def _in_aliases(client: MlflowClient, now: State, chain: Sequence[Move], unfinis
     last = chain[-1]
     if unfinished:
         strays = aliases.strayed(now, last)
-        if lost := aliases.missing(client, now.model, last):
+        if lost := aliases.missing(client, now.model, last.after):
             what = f"move {last.sequence} was cut short, and a version that it leaves an alias at was deleted since: "
             yield Fault(f"{what}{audit_record.said(lost)}", "put the aliases back")
         elif strays:

@@ -69,6 +69,8 @@ def checked(client: MlflowClient, model: str) -> Checked:
     lost = gone(client, now, chain[-1]) if chain else {}
     if chain and not now.unfinished and {**now.aliases, **lost} != chain[-1].after:
         found.append(moved(now, chain[-1]))
+    if dangling := missing(client, model, now.aliases):
+        found.append(f"there is {audit_record.said(dangling)}, which is gone")
     if found:
         raise AuditFailed(f"The audit log of {model} does not hold: {'; '.join(found)}. {audit_log.REPAIR}")
     return Checked(now, chain, lost)
@@ -104,7 +106,7 @@ def settle(client: MlflowClient, model: str, still_held: Callable[[], None]) -> 
             f"Move {move.sequence} of {model} was cut short, and since then aliases were moved by other means: "
             f"{audit_record.said(strays)}. {audit_log.REPAIR}"
         )
-    if lost := missing(client, model, move):
+    if lost := missing(client, model, move.after):
         raise AuditFailed(
             f"Move {move.sequence} of {model} was cut short, and since then a version was deleted that it leaves an "
             f"alias at: {audit_record.said(lost)}. {audit_log.REPAIR}"
@@ -118,9 +120,9 @@ def strayed(now: State, move: Move) -> Aliases:
     return {alias: version for alias, version in now.aliases.items() if version not in [end.get(alias) for end in ends]}
 
 
-def missing(client: MlflowClient, model: str, move: Move) -> Aliases:
-    """Aliases that the move leaves at versions that are deleted: it cannot be made."""
-    return {alias: version for alias, version in move.after.items() if number(client, model, version) is None}
+def missing(client: MlflowClient, model: str, aliases: Aliases) -> Aliases:
+    """Those of these aliases whose versions are deleted."""
+    return {alias: version for alias, version in aliases.items() if number(client, model, version) is None}
 
 
 def move(client: MlflowClient, planned: Move, grounds: str | None, still_held: Callable[[], None]) -> State:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import yaml
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
@@ -14,7 +15,7 @@ from octavo.backends import model_files
 from octavo.backends.records import ModelFile
 from octavo.project import paths
 from octavo.project.errors import ModelError
-from octavo.project.files import atomic_write
+from octavo.project.files import atomic_write, yaml_file
 from octavo.project.params import VARIANT_NAME
 from octavo_mlflow.registry import tags
 
@@ -89,16 +90,35 @@ def fetched(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
 
 @contextmanager
 def folder(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
-    """A local copy of all that MLflow holds of a version's model, for as long as the block lasts; nothing is checked.
+    """A local copy of all that MLflow holds of a version's model, for as long as the block lasts.
+
+    What lies in it is not checked, but that it is of the logged model that the version names.
 
     Raises:
+        Damaged: it is of another.
         ModelError: it holds nothing any more, or Octavo did not register it.
     """
-    if not client.list_logged_model_artifacts(model_id(version)):
+    named = model_id(version)
+    if not client.list_logged_model_artifacts(named):
         raise ModelError(f"Version {version.version} of {version.name} has no files in MLflow any more.")
     uri = client.get_model_version_download_uri(version.name, version.version)
     with TemporaryDirectory() as target:
-        yield Path(download_artifacts(uri, dst_path=target))
+        place = Path(download_artifacts(uri, dst_path=target))
+        found = logged_as(place)
+        if found not in (None, named):
+            raise Damaged(
+                f"Version {version.version} of {version.name} names the logged model {named}, and its files are of "
+                f"{found[:80]!a}. Take another version, or promote one: octavo promote."
+            )
+        yield place
+
+
+def logged_as(folder: Path) -> str | None:
+    """The logged model that the files of a version's model are of; None where its MLmodel does not say so."""
+    try:
+        return str(yaml_file.parse(atomic_write.content(folder / "MLmodel"))["model_id"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return None
 
 
 def folder_digest(client: MlflowClient, version: ModelVersion) -> str:

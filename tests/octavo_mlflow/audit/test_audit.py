@@ -251,7 +251,18 @@ TAMPERING |= {
         "the alias 'ch\\u0430mpion', at version 1, is none of Octavo's and could be taken for one",
     ),
 }
+TAMPERING |= {
+    "the logged model of a version": (
+        lambda _: sql("UPDATE model_versions SET source = (SELECT source FROM model_versions WHERE version = 1)"),
+        "names the logged model",
+    ),
+    "the champion's row": (
+        lambda _: sql("DELETE FROM model_versions WHERE version = 2"),
+        "version 2 or its file is gone",
+    ),
+}
 VERSIONS_ONLY = (
+    "the logged model of a version",
     "an alias that looks like another",
     "what it was judged by, no text",
     "the code beside the champion",
@@ -301,7 +312,7 @@ def test_tampering_is_noticed_and_nothing_moves_until_it_is_repaired(
     assert octavo("status")[0] == 0
     promoted.weigh(VARIANT, WEIGHTS * np.float32(1.01))
     promoted.register()
-    anchor = ["--anchor"] if what in ("the champion", "the bytes") else []
+    anchor = ["--anchor"] if what in ("the champion", "the champion's row", "the bytes") else []
     code, _, stderr = octavo("promote", VARIANT, "--force", "--reason", "on we go", *anchor)
     assert code == 0, stderr
     assert octavo("audit")[0] == 0
