@@ -160,6 +160,8 @@ def _places() -> Iterator[tuple[str, Change]]:
     yield "experiments", _sql("UPDATE experiments SET artifact_location = 'file:///nowhere'")
     yield "runs", _sql("UPDATE runs SET artifact_uri = 'file:///nowhere'")
     yield "logged models", _sql("UPDATE logged_models SET artifact_location = 'file:///nowhere'")
+    yield "logged models, at a server", _sql("UPDATE logged_models SET artifact_location = 'http://127.0.0.1:9/x'")
+    yield "versions, at a server", _sql("UPDATE model_versions SET storage_location = 'http://127.0.0.1:9/x'")
     yield "runs, at a server", _sql("UPDATE runs SET artifact_uri = 'http://127.0.0.1:9/x'")
 
 

@@ -255,6 +255,128 @@ RULES = (
         ALL,
         "names are read from the scorecard beside the model, not from the run",
     ),
+    Rule(
+        "versions, by hand",
+        "version 1 deleted|stage of 1 is deleted",
+        ALL,
+        "the baseline's version never was in service: its figures are in the scorecards and the grounds",
+    ),
+    Rule(
+        "versions, by hand",
+        "version 2 deleted|stage of 2 is deleted|(source|storage_location) of 2 is that of 4",
+        ("deploy", "verify"),
+        "this version is not the one that is served",
+    ),
+    Rule(
+        "versions, by hand",
+        "version 4 deleted|stage of 4 is deleted|(source|storage_location) of 4 is that of 1",
+        ("rollback", "audit", "deploy", "verify"),
+        "it was never champion: no record is about it, nothing goes back to it, and it is not served",
+    ),
+    Rule(
+        "versions, by hand",
+        "(source|storage_location) of 3 is .*",
+        ("rollback",),
+        "only the version that comes back is read, which is 2",
+    ),
+    Rule(
+        "versions, by hand",
+        "source of (2 is that of 4|3 is .*)",
+        ("promote",),
+        "models in service are compared by the bytes that their records name; the audit tells of the source",
+    ),
+    Rule(
+        "versions, by hand",
+        "storage_location of 3 is NULL",
+        ("deploy", "verify"),
+        "then MLflow looks where the logged model lies, and the files there are held to the champion's record",
+    ),
+    Rule("versions, by hand", "run_id of .*", ALL, "runs are for looking: a version has its own files"),
+    Rule(
+        "versions, by hand",
+        "status of [34] failed",
+        ALL,
+        "MLflow's note of how registering went: whether all files are there and whole is seen from the files",
+    ),
+    Rule(
+        "versions, by hand|bytes, and what vouches for them",
+        ".*",
+        ("replay",),
+        "a verdict follows from the log and its grounds, which are whole",
+    ),
+    Rule(
+        "bytes, and what vouches for them",
+        "file(, model.sha256 and MLmodel| and model.sha256) of [24]",
+        ("deploy", "verify"),
+        "this version is not the one that is served",
+    ),
+    Rule(
+        "bytes, and what vouches for them",
+        "file(, model.sha256 and MLmodel| and model.sha256) of 3|file and tags of version 3 are those of 1",
+        ("rollback",),
+        "only the version that comes back is read, which is 2",
+    ),
+    Rule(
+        "bytes, and what vouches for them",
+        "file(, model.sha256 and MLmodel| and model.sha256) of 4",
+        ("rollback", "audit"),
+        "it was never champion: no record vouches for it yet, and nothing goes back to it",
+    ),
+    # places
+    Rule(
+        "places of artifacts",
+        "folder of version [34]: an unchanged copy",
+        ALL,
+        "the content is the same, wherever it lies",
+    ),
+    Rule(
+        "places of artifacts",
+        "folder of version 3: code changed",
+        ("promote", "rollback"),
+        "models in service are compared by their model file, which is whole; audit, deploy and verify see the rest",
+    ),
+    Rule(
+        "places of artifacts",
+        "folder of version [34]: code changed",
+        ("replay",),
+        "a verdict follows from the log and its grounds, which are whole",
+    ),
+    Rule(
+        "places of artifacts",
+        "folder of version 4: code changed",
+        ("rollback", "audit", "deploy", "verify"),
+        "it was never champion: no record vouches for it yet, nothing goes back to it, and it is not served",
+    ),
+    Rule(
+        "places of artifacts", "experiments", ALL, "only runs to come are put there: the log's has a place of its own"
+    ),
+    # the champion's and its predecessor's files
+    Rule(
+        f"files of {THREE}",
+        "(?!data/model.tflite|the folder of another version).*",
+        ("promote",),
+        "models in service are compared by their model file, which is whole; audit, deploy and verify see the rest",
+    ),
+    Rule(f"files of {THREE}", ".*", ("rollback",), "only the version that comes back is read, which is 2"),
+    Rule(
+        f"files of {TWO}",
+        "(?!data/model.tflite|the folder of another version).*",
+        ("promote",),
+        "models in service are compared by their model file, which is whole; audit and rollback see the rest",
+    ),
+    Rule(f"files of {TWO}", ".*", ("deploy", "verify"), "this version is not the one that is served"),
+    Rule(
+        f"files of ({TWO}|{THREE})",
+        ".*",
+        ("replay",),
+        "a verdict follows from the log and its grounds, which are whole",
+    ),
+    Rule(
+        f"files of ({TWO}|{THREE})",
+        "model.sig: .*|a signature by another key",
+        ("promote", "rollback", "audit", "deploy"),
+        "a signature is made after everything was judged, and only who has the key can judge it: octavo verify",
+    ),
 )
 
 

@@ -18,6 +18,7 @@ from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write, yaml_file
 from octavo.project.params import VARIANT_NAME
 from octavo_mlflow.registry import tags
+from octavo_mlflow.tracking import artifact_place
 
 UNJUDGED = ("model.sig", "registered_model_meta")
 """At the top of a model's folder, files that come after it was judged: its signature, MLflow's note in a download."""
@@ -98,12 +99,15 @@ def folder(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
         Damaged: it is of another.
         ModelError: it holds nothing any more, or Octavo did not register it.
     """
-    named = model_id(version)
-    if not client.list_logged_model_artifacts(named):
+    named, what = model_id(version), f"version {version.version} of {version.name}"
+    with artifact_place.readable(what):
+        there = client.list_logged_model_artifacts(named)
+    if not there:
         raise ModelError(f"Version {version.version} of {version.name} has no files in MLflow any more.")
     uri = client.get_model_version_download_uri(version.name, version.version)
     with TemporaryDirectory() as target:
-        place = Path(download_artifacts(uri, dst_path=target))
+        with artifact_place.readable(what):
+            place = Path(download_artifacts(uri, dst_path=target))
         found = logged_as(place)
         if found not in (None, named):
             raise Damaged(
@@ -191,11 +195,13 @@ def stored(folder_uri: str, model: ModelFile) -> Iterator[Path]:
     """A local copy of the file in a model's folder in MLflow, for as long as the block lasts. Raises as `fetched`."""
     uri = f"{folder_uri}/{place(model)}"
     with TemporaryDirectory() as folder:
-        copy = Path(download_artifacts(uri, dst_path=folder))
+        with artifact_place.readable(f"a model of {model.path}"):
+            copy = Path(download_artifacts(uri, dst_path=folder))
         for beside in model_files.beside(copy):
             beside.parent.mkdir(parents=True, exist_ok=True)
             named = beside.relative_to(copy.parent).as_posix()
-            download_artifacts(f"{uri.rpartition('/')[0]}/{named}", dst_path=str(beside.parent))
+            with artifact_place.readable(f"a model of {model.path}"):
+                download_artifacts(f"{uri.rpartition('/')[0]}/{named}", dst_path=str(beside.parent))
         check(copy, model, uri)
         yield copy
 

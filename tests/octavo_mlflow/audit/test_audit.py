@@ -491,6 +491,17 @@ def test_a_copy_of_an_earlier_release_is_taken_over_and_one_of_another_log_is_no
     assert octavo("rollback", "1")[0] == 0
 
 
+@pytest.mark.parametrize("place", ["runs SET artifact_uri", "model_versions SET storage_location"])
+def test_a_place_that_mlflow_cannot_read_from_is_told(promoted: Project, octavo: Octavo, place: str) -> None:
+    sql(f"UPDATE {place} = 'http://127.0.0.1:9/x'")
+    before = dict(promoted.client().get_registered_model("octavo").aliases)
+    for command in ("audit", "rollback"):
+        code, _, stderr = octavo(command, *(["1"] if command == "rollback" else []))
+        assert code in (1, 2)
+        assert "MLflow can make nothing of the place where" in stderr
+    assert promoted.client().get_registered_model("octavo").aliases == before
+
+
 def test_a_clock_that_ran_ahead_is_accepted_once_for_all(
     promoted: Project, octavo: Octavo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
