@@ -377,6 +377,101 @@ RULES = (
         ("promote", "rollback", "audit", "deploy"),
         "a signature is made after everything was judged, and only who has the key can judge it: octavo verify",
     ),
+    Rule(
+        "places of artifacts",
+        "logged models(, at a server)?|versions, at a server",
+        ("replay",),
+        "a verdict follows from the log and its grounds, which are whole",
+    ),
+    # the registered model and the experiments, by hand
+    Rule(
+        "registered model, by hand",
+        "registered a day later",
+        ("replay", "deploy", "verify"),
+        "the log is the model's by the tag and the head; promote, rollback and audit tell of the time",
+    ),
+    Rule(
+        "registered model, by hand",
+        "registered (at no time|a year before)",
+        ALL,
+        "the log is the model's by its first record, too, and no record is older than the model",
+    ),
+    Rule(
+        "experiments and runs, by hand",
+        "all experiments deleted",
+        ALL,
+        "an experiment in the bin whose runs are not: the log is found by its run",
+    ),
+    Rule("experiments and runs, by hand", "metrics of all runs gone", ALL, "metrics of runs are for looking"),
+    Rule(
+        "experiments and runs, by hand",
+        "all logged models deleted|rows of all logged models gone",
+        ("replay",),
+        "a verdict follows from the log and its grounds, which are whole",
+    ),
+    # the log
+    Rule(
+        "records in MLflow",
+        "record [123]: .*",
+        ("deploy", "verify"),
+        "the log is read from its head back to the record that made the champion, which is 4",
+    ),
+    Rule(
+        "records in MLflow",
+        "record [1-4]: a byte added",
+        ALL,
+        "white space at the end of a file: a record's hash is of what it says, which is the same",
+    ),
+    Rule(
+        "records in MLflow",
+        "records 2 and 3 swapped|record 4 under another name|record 4 doubled under the next number",
+        ALL,
+        "files bear a number and a hash to be found by, and a record counts by the hash of what it says",
+    ),
+    Rule(
+        f"files of {THREE}",
+        "model.sig: a byte added",
+        ("verify",),
+        "white space at the end: the signature is the same",
+    ),
+    Rule(
+        "grounds in MLflow",
+        ".*",
+        ("rollback", "deploy", "verify"),
+        "what a version was judged by is not judged again when it comes back, or is used; the audit tells",
+    ),
+    Rule(
+        "grounds in MLflow",
+        "grounds of record [12]: .*",
+        ("replay",),
+        "the last promotion is judged again, which is record 4; the audit tells",
+    ),
+    Rule(
+        "this machine's copy of the log",
+        "(deleted|empty)",
+        ALL,
+        "as on a machine that never promoted: it is made anew from MLflow's log, which is whole",
+    ),
+    Rule(
+        "this machine's copy of the log",
+        "the last line dropped",
+        ALL,
+        "as on a machine that did not see the last move: it is brought up to date from MLflow's log, which is whole",
+    ),
+    Rule("this machine's copy of the log", "a byte added", ALL, "an empty last line: every record is as it was"),
+    Rule("this machine's copy of the log", "a link to the same content", ALL, "it is read through the link"),
+    Rule(
+        "data and reports of the project",
+        ".*",
+        ("rollback", "audit", "replay", "deploy", "verify"),
+        "MLflow alone is read",
+    ),
+    Rule(
+        "data and reports of the project",
+        "the decision|logits of the baseline|the model file in the project",
+        ("promote",),
+        "it is derived anew: from the scorecards, and from MLflow's bytes run on the test split",
+    ),
 )
 
 

@@ -192,10 +192,14 @@ def _record(
 def _target(client: MlflowClient, found: Found) -> Aliases:
     """Where the aliases belong: where the last record left them, as far as the versions are there.
 
-    That is where they were before a move that was cut short and whose version was deleted since.
+    That is where they were before a move that was cut short, and whose version was deleted since or is of another model
+    than its record.
     """
     last, model = found.chain[-1], found.now.model
-    undone = found.now.unfinished and last.action != "repair" and aliases.number(client, model, last.version) is None
+    undone = found.now.unfinished and (
+        (last.action != "repair" and aliases.number(client, model, last.version) is None)
+        or aliases.unfit(client, found.now, last) is not None
+    )
     belong = last.before if undone else last.after
     numbers = {alias: aliases.number(client, model, version) for alias, version in belong.items()}
     return {alias: number for alias, number in numbers.items() if number is not None}

@@ -91,6 +91,8 @@ def _in_aliases(client: MlflowClient, now: State, chain: Sequence[Move], unfinis
         elif strays:
             what = f"move {last.sequence} was cut short, and since then there is {audit_record.said(strays)}"
             yield Fault(what, "put the aliases back")
+        elif why := aliases.unfit(client, now, last):
+            yield Fault(f"move {last.sequence} was cut short, and {why}", "put the aliases back")
         else:
             what = f"move {last.sequence} was cut short; the next octavo promote, rollback or nightly makes it"
             yield Fault(what, "finish the move")

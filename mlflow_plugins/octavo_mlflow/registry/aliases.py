@@ -15,11 +15,11 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from octavo.project import typed_text
-from octavo.project.errors import AuditFailed, PromotionRefused
+from octavo.project.errors import AuditFailed, ModelError, PromotionRefused
 from octavo.promotion import audit_record
-from octavo.promotion.audit_record import Aliases, Move
+from octavo.promotion.audit_record import FOLDER, Aliases, Move
 from octavo_mlflow.mutex import lease
-from octavo_mlflow.registry import audit_copy, audit_log, identity, standing
+from octavo_mlflow.registry import audit_copy, audit_log, identity, standing, versions
 from octavo_mlflow.registry.standing import CHAMPION, DONE, ORDER, State
 
 ROLLED_BACK = "rolled.back"
@@ -94,8 +94,8 @@ def settle(client: MlflowClient, model: str, still_held: Callable[[], None]) -> 
     """Make the move that a killed process left unmade, if there is one; then as `checked`. The caller holds the mutex.
 
     Raises:
-        AuditFailed: log, tags, copy and aliases do not fit together, or the aliases stand neither where they were
-            before that move nor where they belong after it.
+        AuditFailed: log, tags, copy and aliases do not fit together, the aliases stand neither where they were before
+            that move nor where they belong after it, or its record is of something else than the version that it names.
     """
     found = checked(client, model)
     if not found.now.unfinished:
@@ -111,7 +111,31 @@ def settle(client: MlflowClient, model: str, still_held: Callable[[], None]) -> 
             f"Move {move.sequence} of {model} was cut short, and since then a version was deleted that it leaves an "
             f"alias at: {audit_record.said(lost)}. {audit_log.REPAIR}"
         )
+    if why := unfit(client, found.now, move):
+        raise AuditFailed(f"Move {move.sequence} of {model} was cut short and is not made: {why}. {audit_log.REPAIR}")
     return replace(found, now=make(client, found.now, move, still_held), gone={})
+
+
+def unfit(client: MlflowClient, now: State, move: Move) -> str | None:
+    """Why a move that was written down is not to be made: its record says other than MLflow; None where they agree.
+
+    So a record that somebody put there is not taken for one that a killed process left.
+    """
+    if move.action == "repair":
+        return None
+    try:
+        version = client.get_model_version(now.model, move.version)
+        if versions.model_file(version).sha256 != move.digests.get("model"):
+            return f"its record is of another model than version {move.version}"
+        if move.digests.get(FOLDER, folder := versions.folder_digest(client, version)) != folder:
+            return f"its record is of other files than those of version {move.version}"
+        if move.action == "promote" and "grounds" not in move.digests:
+            return "its record does not say what it was judged by"
+        if move.action == "promote":
+            audit_log.grounds(client, now, move)
+    except (ModelError, AuditFailed) as error:
+        return str(error).removesuffix(audit_log.REPAIR).strip().rstrip(".")
+    return None
 
 
 def strayed(now: State, move: Move) -> Aliases:

@@ -261,6 +261,24 @@ TAMPERING |= {
         "version 2 or its file is gone",
     ),
 }
+
+
+def name_a_forged_record(promoted: Project) -> None:
+    """As if a promotion of version 1 had been killed after it was written down."""
+    last = chain_of(promoted)[-1]
+    forged = last.model_copy(
+        update={
+            "sequence": 4,
+            "parent": last.hash,
+            "before": last.after,
+            "after": {**last.after, "champion": "1"},
+            "version": "1",
+        }
+    )
+    state = standing.state(promoted.client(), "octavo")
+    audit_log.append(promoted.client(), state, forged, None)
+
+
 VERSIONS_ONLY = (
     "the logged model of a version",
     "an alias that looks like another",
@@ -502,6 +520,20 @@ def test_a_place_that_mlflow_cannot_read_from_is_told(promoted: Project, octavo:
     assert promoted.client().get_registered_model("octavo").aliases == before
 
 
+def test_a_record_that_somebody_forged_is_not_taken_for_one_that_was_cut_short(
+    promoted: Project, octavo: Octavo
+) -> None:
+    stands = dict(promoted.client().get_registered_model("octavo").aliases)
+    name_a_forged_record(promoted)
+    for command in (["promote", VARIANT], ["rollback", "3"], ["audit"]):
+        code, _, stderr = octavo(*command)
+        assert (code, "its record is of another model than version 1" in stderr) == (2, True), stderr
+        assert promoted.client().get_registered_model("octavo").aliases == stands
+    assert octavo("audit", "--repair", "--yes", "--reason", "was seen")[0] == 0
+    assert promoted.client().get_registered_model("octavo").aliases == stands
+    assert octavo("audit")[0] == 0
+
+
 def test_a_clock_that_ran_ahead_is_accepted_once_for_all(
     promoted: Project, octavo: Octavo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -561,12 +593,13 @@ def cut_short(promoted: Project) -> None:
     client = promoted.client()
     now, (*_, last) = standing.state(client, "octavo"), chain_of(promoted)
     after = {**last.after, "champion": "4", "previous": "2"}
-    digests = {"model": client.get_model_version("octavo", "4").tags["model.sha256"]}
+    tags, grounds = client.get_model_version("octavo", "4").tags, "{}"
+    digests = {"model": tags["model.sha256"], "grounds": hashlib.sha256(grounds.encode()).hexdigest()}
     move = last.model_copy(
         update={"action": "promote", "sequence": 4, "parent": last.hash, "version": "4", "before": last.after}
         | {"after": after, "note": "cut short", "digests": digests}
     )
-    audit_log.append(client, now, move, None)
+    audit_log.append(client, now, move, grounds)
 
 
 def test_a_repair_finishes_a_move_that_was_cut_short(promoted: Project, octavo: Octavo) -> None:
