@@ -472,6 +472,36 @@ RULES = (
         ("promote",),
         "it is derived anew: from the scorecards, and from MLflow's bytes run on the test split",
     ),
+    Rule(
+        "records, forged",
+        "a record appended, and nothing names it",
+        ALL,
+        "a file that nothing names, as a process that was killed leaves it, counts for nothing",
+    ),
+    Rule(
+        "records, forged",
+        "a record appended and named",
+        ("deploy", "verify"),
+        "the champion is where it was, and its own record vouches for it; the move that is said to be open is not made",
+    ),
+    Rule(
+        "grounds in MLflow",
+        "grounds of record 2: .*",
+        ("promote",),
+        "what models in service were made of is read from their last promotions, which are 1 and 4; the audit tells",
+    ),
+    Rule(
+        "this machine's copy of the log",
+        "a line in the middle dropped|two lines swapped",
+        ("replay", "deploy", "verify"),
+        "the copy's length and last record are held to the head; promote, rollback and audit hold every line",
+    ),
+    Rule(
+        "this machine's copy of the log",
+        "of another moment",
+        ALL,
+        "a copy that begins with the log's first record is the log's, whatever moment its name says",
+    ),
 )
 
 
