@@ -20,7 +20,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help repro test lint lock ui clean
+.PHONY: help repro test lint lock canary ui clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,7 +47,10 @@ lint: $(READY) ## check style, types and import rules
 
 lock: $(READY) ## remake requirements.lock from pyproject.toml (ARGS=--upgrade renews the pins)
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	  --python-version 3.10 --extra dev $(ARGS) pyproject.toml -o requirements.lock
+	  --python-version 3.11 --extra dev $(ARGS) pyproject.toml -o requirements.lock
+
+canary: $(READY) ## run the tests of the MLflow side against the newest MLflow that installs
+	@.ci/canary
 
 ui: $(READY) ## open MLflow on this machine's port 5000 (PORT=… for another)
 	@$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(PORT) --workers 1
@@ -56,13 +59,13 @@ clean: ## remove .venv and the tools' caches; artifacts, reports and runs stay
 	@rm -rf .venv octavo.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find pipeline stages mlflow_plugins tests -name __pycache__ -prune -exec rm -rf {} +
 
-SUPPORTED := import sys; sys.exit(0 if (3, 10) <= sys.version_info[:2] < (3, 14) else 1)
+SUPPORTED := import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] < (3, 14) else 1)
 
 # The stamp is written last, so that a set-up cut short starts again.
 $(READY): requirements.lock pyproject.toml
 	@[ -x $(BIN)/python ] || "$(PYTHON)" -c '$(SUPPORTED)' 2>/dev/null || { \
 	  found=$$("$(PYTHON)" --version 2>&1) || found='not there'; \
-	  echo "make: Octavo needs Python 3.10 to 3.13, but $(PYTHON) is $$found." \
+	  echo "make: Octavo needs Python 3.11 to 3.13, but $(PYTHON) is $$found." \
 	       'Name another: make PYTHON=python3.12' >&2; exit 1; }
 	@[ -x $(BIN)/python ] || { echo 'Setting up .venv from requirements.lock (about 3 GB, once)…' >&2; \
 	  "$(PYTHON)" -m venv --clear .venv; }

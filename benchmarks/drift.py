@@ -27,7 +27,8 @@ from octavo.data import sources
 from octavo.data.drift import Finding, compare
 from octavo.data.image_statistics import brightness_and_contrast, summarize
 from octavo.data.splits import Manifest, SplitRecord
-from octavo.project.params import Data, Drift
+from octavo.project.params.data import Data
+from octavo.project.params.nightly import Drift
 
 NIGHTS, SHIFTED_NIGHTS = 2000, 100
 ADDED = (20, 100, 500, 3000)

@@ -3,9 +3,9 @@
 Octavo decides about exact sums when it opens a file. Here its runtime is timed beside plain onnxruntime on the same
 file, interleaved in one process, for four networks trained on MNIST, quantized by `onnx_int8_static` and
 `onnx_int8_qat`, on batches of 1 and 32 images: on a CPU that cuts nothing off (VNNI, AMX, ARM) the ratio is 1. Each
-ratio takes as many rounds as its 95% interval needs to be narrow enough. Logits are compared with those of plain onnxruntime with exact
-sums and without. Prints a table, writes `benchmarks/results/exact_sums.json`, and ends with exit code 1 where, on a CPU
-that cuts nothing off, an interval is not within 0.97 to 1.03, or logits differ.
+ratio takes as many rounds as its 95% interval needs to be narrow enough. Logits are compared with those of plain
+onnxruntime with exact sums and without. Prints a table, writes `benchmarks/results/exact_sums.json`, and ends with exit
+code 1 where, on a CPU that cuts nothing off, an interval is not within 0.97 to 1.03, or logits differ.
 """
 
 import json
@@ -32,7 +32,7 @@ from octavo.backends.registry import open_model
 from octavo.data import prepare
 from octavo.data.splits import Samples, load_split
 from octavo.project import errors
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 from octavo.quantization import recipes
 
 WIDTH = 140

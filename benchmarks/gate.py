@@ -17,11 +17,11 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import binom, norm
 
-from octavo.project.params import Policy
+from octavo.project.params.policy import Policy
 from octavo.promotion.gate import recall
 from octavo.statistics.noninferiority import chance_to_pass, fewest_fixed, images_needed
 from octavo.statistics.paired_proportions import score
-from octavo.tasks.classification import Paired
+from octavo.tasks.quality import Paired
 
 TRIALS, SEED, LEVEL, POWER = 10_000, 0, 0.05, 0.9
 LARGEST = 0.1

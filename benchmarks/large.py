@@ -21,6 +21,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from octavo.backends import model_files
 from octavo.backends.registry import open_model
 from octavo.data.splits import Samples, Split
 from octavo.project import paths
@@ -91,7 +92,7 @@ def quantize(recipe: str, width: int, folder: Path) -> float:
 
 
 def model_file(step: str, folder: Path) -> Path:
-    return folder / (paths.exported("fp32") / "model.onnx" if step == "export" else paths.model(f"onnx_{step}"))
+    return folder / (paths.exported("fp32") / "model.onnx" if step == "export" else model_files.path_of(f"onnx_{step}"))
 
 
 def latency(path: Path, width: int) -> float:

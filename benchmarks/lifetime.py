@@ -28,7 +28,7 @@ from rich.table import Table
 from scipy.stats import norm
 
 from octavo.evaluation.scorecard import Scorecard, Size
-from octavo.project.params import Policy
+from octavo.project.params.policy import Policy
 from octavo.promotion import lifetime
 from octavo.statistics.noninferiority import chance_to_pass, fewest_fixed, images_needed
 

@@ -14,10 +14,12 @@ from rich.table import Table
 
 SETTINGS = {
     "data.source": "mnist",
-    "train.epochs": 1,
-    "qat.epochs": 1,
-    "qat.batch_size": 500,
-    "qat.learning_rate": 0.001,
+    "networks.fp32.epochs": 1,
+    **{
+        f"finetuned.{name}.{key}": value
+        for name in ("control", "qat")
+        for key, value in {"epochs": 1, "batch_size": 500, "learning_rate": 0.001}.items()
+    },
 }
 REFERENCE = {"onnx_fp32": 0.955, "onnx_int8_qat": 0.958, "litert_int8_qat": 0.958}
 """Test accuracy after one epoch, and one more of quantization-aware training, as published for this network."""

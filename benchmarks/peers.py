@@ -29,11 +29,11 @@ from octavo.backends import latency as backends_latency
 from octavo.backends import predictor
 from octavo.backends.registry import Predictor, open_model
 from octavo.data import prepare
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 from octavo.data.splits import Split, load_split
 from octavo.evaluation import integer_coverage
 from octavo.project import errors
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 from octavo.quantization import recipes
 from octavo.tasks import classification
 
@@ -138,8 +138,8 @@ def compare(name: str, folder: Path) -> list[Row]:
     with TemporaryDirectory() as place:
         work = Path(place)
         work.joinpath("data").symlink_to(data)
-        np.save(work / "calibration.npy", pixels(load_split(data / "calibration").images))
-        np.savez(work / "selection.npz", images=pixels(selection.images), labels=selection.labels)
+        np.save(work / "calibration.npy", encode(load_split(data / "calibration").images))
+        np.savez(work / "selection.npz", images=encode(selection.images), labels=selection.labels)
         run(Tool("Octavo", "float", "octavo", "fp32", ".tflite", ("litert_fp32",)), exported, work / "float.tflite")
         for tool in (*octavo(), *NETWORKS[name]):
             print(f"{name}: {tool.title}", file=sys.stderr)
@@ -231,7 +231,7 @@ def judge(files: dict[str, Path], test: Split, selection: Split) -> dict[str, Ro
     predictors: dict[str, Predictor] = {name: open_model(path) for name, path in files.items()}
     logits = {name: predictor.logits(predict, test.images) for name, predict in predictors.items()}
     latency = {
-        batch: backends_latency.measure(predictors, BASELINE, pixels(selection.images[:batch]), batch, ROUNDS)
+        batch: backends_latency.measure(predictors, BASELINE, encode(selection.images[:batch]), batch, ROUNDS)
         for batch in BATCHES
     }
     judged = {}

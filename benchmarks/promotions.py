@@ -18,7 +18,9 @@ from rich.table import Table
 from octavo.data import drift, prepare, sources
 from octavo.data.partition import partition
 from octavo.data.splits import Manifest, Split
-from octavo.project.params import Data, Drift, Policy
+from octavo.project.params.data import Data
+from octavo.project.params.nightly import Drift
+from octavo.project.params.policy import Policy
 from octavo.promotion import gate
 from octavo.promotion.decision import outcome
 from octavo.tasks import classification

@@ -25,7 +25,7 @@ from rich.table import Table
 from octavo.backends.latency import describe_machine
 from octavo.evaluation.scorecard import load_scorecards
 from octavo.project import paths
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 from octavo_mlflow.registration.register import register
 from tests import servers
 from tests.octavo_mlflow import measured_project

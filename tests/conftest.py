@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,12 +12,14 @@ import numpy as np
 import pytest
 
 from octavo.data import sources
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 from octavo.data.splits import Samples, Split
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 from tests import process, servers
 
 HEAVY = ("slow", "browser", "end_to_end")
+GROUPS = ("thorough", "end_to_end", "contracts", "emulator", "browser", "slow")
+"""Markers, or folders of tests. What is in none is quick."""
 EXAMPLES = int(os.environ.get("OCTAVO_EXAMPLES", "100"))
 """Of a property test that does not say itself; `.ci/full` asks for more."""
 hypothesis.settings.register_profile("untimed", deadline=None, max_examples=EXAMPLES)  # no test is a timing
@@ -26,6 +29,26 @@ SERVICES = ("MLFLOW_", "DVC_")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: any(item.get_closest_marker(name) for name in HEAVY))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the seconds of each group of tests, fixtures included, summed over the processes that ran them."""
+    reports = [
+        each for found in terminalreporter.stats.values() for each in found if isinstance(each, pytest.TestReport)
+    ]
+    seconds, tests = defaultdict[str, float](float), Counter[str]()
+    for report in reports:
+        seconds[group(report)] += report.duration
+        tests[group(report)] += report.when == "call"
+    terminalreporter.section("seconds per group, summed over processes")
+    for name, spent in sorted(seconds.items(), key=lambda found: -found[1]):
+        terminalreporter.write_line(f"{name:<12}{tests[name]:>6} tests{spent:>8.0f} s")
+
+
+def group(report: pytest.TestReport) -> str:
+    """The first of the groups that a test belongs to."""
+    names = (name for name in GROUPS if name in report.keywords or report.nodeid.startswith(f"tests/{name}/"))
+    return next(names, "quick")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,7 +78,7 @@ def process_state(module_state: None) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def images() -> np.ndarray:
     """The digits that `exported` was not trained on, float32 (300, 28, 28) in 0..1."""
-    return pixels(sources.load(Data(source="digits")).train[0][:300])
+    return encode(sources.load(Data(source="digits")).train[0][:300])
 
 
 @pytest.fixture(scope="session")

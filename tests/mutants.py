@@ -22,11 +22,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from onnx import TensorProto, helper
 from PIL import Image
 
+from octavo.backends import registry
 from octavo.backends.litert import file, model
 from octavo.backends.litert import inspection as litert_operators
 from octavo.backends.litert import interpreter as litert_runtime
 from octavo.backends.litert import macs as litert_macs
 from octavo.backends.litert import parameters as litert_parameters
+from octavo.backends.litert import stored_integers as litert_stored_integers
 from octavo.backends.onnxruntime import inspection as onnx_operators
 from octavo.backends.onnxruntime import macs as onnxruntime_macs
 from octavo.backends.onnxruntime import parameters as onnxruntime_parameters
@@ -37,13 +39,13 @@ from octavo.data import prepare, splits
 from octavo.data.sources import image_file, npz
 from octavo.evaluation import integer_coverage, scorecard
 from octavo.onnx_graph import canonicalize, file_io, structure
-from octavo.project import git, params
+from octavo.onnx_graph import stored_integers as onnx_stored_integers
 from octavo.project.files import damage, json_file, npy_file, yaml_file
+from octavo.project.git import revision
+from octavo.project.params.data import Data
+from octavo.project.params.params import load_params
 from octavo.promotion import audit_record, decision, evidence
 from octavo.promotion.evidence import Grounds, judge
-from octavo.quantization import clipping
-from octavo.quantization.clipping import litert as litert_clipping
-from octavo.quantization.clipping import onnx as onnx_clipping
 from octavo.reporting.documents import signature
 from octavo_mlflow.flavors import image_input
 from octavo_mlflow.nightly import record as nightly_record
@@ -216,7 +218,7 @@ def _arrays() -> list[bytes]:
 
 def _manifests() -> list[bytes]:
     with TemporaryDirectory() as folder:
-        return [prepare.prepare(params.Data(source="digits"), Path(folder)).model_dump_json(indent=2).encode()]
+        return [prepare.prepare(Data(source="digits"), Path(folder)).model_dump_json(indent=2).encode()]
 
 
 def _moves() -> list[bytes]:
@@ -229,7 +231,7 @@ def _moves() -> list[bytes]:
 
 
 def _decisions() -> list[bytes]:
-    policy = params.load_params(ROOT / "params.yaml").policy
+    policy = load_params(ROOT / "params.yaml").policy
     reason = decision.Reason(rule="accuracy", value=0.01, limit=0.02, code="accuracy_ok", interval=(0.0, 0.01))
     verdict = decision.Verdict(variant="onnx_int8", verdict="pass", reasons=(reason,))
     whole = decision.Decision(winner="onnx_int8", baseline="onnx_fp32", policy=policy, verdicts=(verdict,))
@@ -299,7 +301,7 @@ def _read_model(path: Path) -> None:
     integer_coverage.output_step(path)
     integer_coverage.prove(path)
     integer_coverage.measure_size(path, path)
-    clipping.READERS[path.suffix].read(path)
+    registry.backend_of(path).stored_integers(path)
     del opened
 
 
@@ -309,7 +311,7 @@ def _read_arrays(path: Path) -> None:
 
 def _grounds() -> list[bytes]:
     whole = scorecard.Scorecards.model_validate_json(_scorecards()[0])
-    policy = params.load_params(ROOT / "params.yaml").policy
+    policy = load_params(ROOT / "params.yaml").policy
     made = Grounds(
         variant="onnx_int8_static", baseline="onnx_fp32", policy=policy, scorecards=whole, same_answers=1.0, beside={}
     )
@@ -411,12 +413,12 @@ READERS = {
     "npz": Reader(_archives, npz.read, ".npz", (npz, npy_file)),
     "npy": Reader(_arrays, _read_arrays, ".npy", (npy_file,), (npy_file.Unreadable,)),
     "images": Reader(_images, image_file.read, ".img", (image_file,), mended=_with_checksums),
-    "params.yaml": Reader(_params, params.load_params, ".yaml", (yaml_file,), text=True),
+    "params.yaml": Reader(_params, load_params, ".yaml", (yaml_file,), text=True),
     "dvc.lock": Reader(
         _locks,
-        lambda path: git.stages(path.read_bytes()),
+        lambda path: revision.stages(path.read_bytes()),
         ".lock",
-        (yaml_file, git),
+        (yaml_file, revision),
         (yaml.YAMLError, KeyError, TypeError, ValueError),
         text=True,
     ),
@@ -445,13 +447,13 @@ READERS = {
         ".onnx",
         (
             file_io, structure, onnx_runtime, onnx_operators, onnxruntime_parameters, values, onnxruntime_macs,
-            onnx_clipping, damage,
+            onnx_stored_integers, damage,
         ),
     ),
     "litert": Reader(
         _litert,
         _read_model,
         ".tflite",
-        (model, litert_runtime, litert_operators, file, litert_parameters, litert_macs, litert_clipping),
+        (model, litert_runtime, litert_operators, file, litert_parameters, litert_macs, litert_stored_integers),
     ),
 }  # fmt: skip

@@ -11,10 +11,12 @@ from typing import Literal
 import numpy as np
 
 from octavo.data import sources
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 from octavo.data.splits import Split
-from octavo.project.params import Data, Fit
-from octavo.training import export, fit, networks, qat
+from octavo.project.params.data import Data
+from octavo.project.params.networks import Fit
+from octavo.training import export, fit, networks
+from octavo.training.quantization_aware import qat
 
 BUDGETS = {"digits": Fit(epochs=4, batch_size=32), "mnist": Fit(epochs=1, batch_size=32)}
 IMAGES = 6300
@@ -28,15 +30,15 @@ def main(name: str, folder: Path, source: Literal["digits", "mnist"] = "digits",
     fit.pin(seed=0, threads=1)
     model = networks.build(name, (28, 28), 10)
     fit.save(model, fit.fit(model, train, held, budget, "fp32"), folder / "fp32")
-    export.export(model, pixels(held.images), folder / "fp32")
+    export.export(model, encode(held.images), folder / "fp32")
     if form == "fp32":
         return
     aware = qat.annotate(model)
-    qat.initialize_ranges(aware, pixels(train.images[:200]))
+    qat.initialize_ranges(aware, encode(train.images[:200]))
     fit.save(aware, fit.fit(aware, train, held, budget, "qat"), folder / "qat")
-    export.export(aware, pixels(held.images), folder / "qat")
+    export.export(aware, encode(held.images), folder / "qat")
     asked = (raw.test or raw.train)[0]
-    np.save(folder / "qat" / "keras_logits.npy", aware.predict(pixels(asked), verbose=0))
+    np.save(folder / "qat" / "keras_logits.npy", aware.predict(encode(asked), verbose=0))
 
 
 if __name__ == "__main__":

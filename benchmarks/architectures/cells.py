@@ -12,9 +12,7 @@ from scipy.stats import norm
 from benchmarks.architectures import peer
 from benchmarks.architectures.catalogue import CLASSES
 from octavo.backends import latency as backends_latency
-from octavo.backends import layer_sqnr, predictor
-from octavo.backends.litert import inspection as litert_inspection
-from octavo.backends.onnxruntime import inspection as onnxruntime_inspection
+from octavo.backends import layer_sqnr, predictor, registry
 from octavo.backends.operators import Operator
 from octavo.backends.predictor import Predictor
 from octavo.backends.registry import open_model
@@ -23,7 +21,6 @@ from octavo.statistics.signal_to_noise import decibels
 
 Cell = dict[str, Any]
 
-READERS = {".onnx": onnxruntime_inspection.operators, ".tflite": litert_inspection.operators}
 BASELINES = {".onnx": "onnx_fp32", ".tflite": "litert_fp32"}
 """The float recipe whose time others of its runtime are held to."""
 HELD_TO_PEER = ("onnx_int8_static", "onnx_int8_qat")
@@ -61,7 +58,7 @@ def look(path: Path, network: Network, images: np.ndarray) -> Cell:
     proof = prove(path)
     cell["integer_weight_share"] = proof.integer_weight_share
     cell["integer_compute_share"] = proof.integer_compute_share
-    cell |= _float_part(READERS[path.suffix](path))
+    cell |= _float_part(registry.backend_of(path).operators(path, None))
     jump = layer_sqnr.jump(network.path, layer_sqnr.measure(path, network.path, images, predict.feed(images[:64])))
     return cell | {"jump": None if jump is None else jump.model_dump(), "left": network.left}
 

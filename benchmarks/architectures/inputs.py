@@ -9,7 +9,7 @@ import numpy as np
 
 from octavo.data.sources import load
 from octavo.data.splits import Split
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 
 TRAIN, TEST = 1500, 1000
 LENGTH, FRAME, HOP = 128, 32, 4

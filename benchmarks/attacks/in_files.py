@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks.attacks.kind import Change, Kind, kinds_of
 from benchmarks.attacks.victim import MODEL, VARIANT, Victim
+from octavo.backends import model_files
 from octavo.project import paths
 from octavo.promotion import audit_record
 from octavo.reporting.documents import signature
@@ -238,7 +239,7 @@ def _project() -> Iterator[tuple[str, Change]]:
     yield "the decision", lambda _: _replaced(paths.DECISION, '"pass"', '"fail"')
     yield "logits that were evaluated", lambda _: _array(paths.logits(VARIANT), lambda found: -found)
     yield "logits of the baseline", lambda _: _array(paths.logits("onnx_fp32"), lambda found: -found)
-    yield "the model file in the project", lambda _: _flipped(paths.model(VARIANT))
+    yield "the model file in the project", lambda _: _flipped(model_files.path_of(VARIANT))
 
 
 def _array(path: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:

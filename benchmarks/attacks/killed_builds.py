@@ -55,7 +55,8 @@ def _built(folder: Path) -> Project:
     params = yaml.safe_load(path.read_text())
     params["variants"] = {name: params["variants"][name] for name in VARIANTS}
     params["policy"] |= {"max_accuracy_drop": 0.5, "max_recall_drop": 0.9, "max_latency_ratio": 100}
-    params["train"]["epochs"] = params["qat"]["epochs"] = 1
+    for network in (*params["networks"].values(), *params["finetuned"].values()):
+        network["epochs"] = 1
     path.write_text(yaml.safe_dump(params, sort_keys=False))
     project.commit("a small project")
     project.run("dvc", "repro")

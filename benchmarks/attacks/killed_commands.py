@@ -13,10 +13,10 @@ from benchmarks.attacks.case import LEFT, Case
 from benchmarks.attacks.victim import MODEL, VARIANT, Victim, build, command, enter, restore
 from octavo.evaluation.scorecard import load_scorecards
 from octavo.project import paths
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 from octavo.promotion import audit_record
-from octavo_mlflow.mutex import mutex
 from octavo_mlflow.registration import register
+from octavo_mlflow.registry.mutex import mutex
 from octavo_mlflow.tracking import connection
 
 PATIENCE = 60.0

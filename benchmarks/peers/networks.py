@@ -7,10 +7,11 @@ program of its own because TensorFlow is pinned before it runs its first operati
 import sys
 from pathlib import Path
 
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 from octavo.data.splits import load_manifest, load_split
-from octavo.project.params import Fit
-from octavo.training import export, fit, networks, qat
+from octavo.project.params.networks import Fit
+from octavo.training import export, fit, networks
+from octavo.training.quantization_aware import qat
 
 FLOAT = Fit(epochs=1, batch_size=32)
 QAT = Fit(epochs=1, batch_size=500)
@@ -23,11 +24,11 @@ def make(name: str, folder: Path) -> None:
     fit.pin(seed=0, threads=1)
     model = networks.build(name, manifest.image_shape, len(manifest.classes))
     fit.save(model, fit.fit(model, train, selection, FLOAT, f"{name} fp32"), folder / name / "fp32")
-    export.export(model, pixels(calibration.images), folder / name / "fp32")
+    export.export(model, encode(calibration.images), folder / name / "fp32")
     model = qat.annotate(model)
-    qat.initialize_ranges(model, pixels(calibration.images))
+    qat.initialize_ranges(model, encode(calibration.images))
     fit.save(model, fit.fit(model, train, selection, QAT, f"{name} qat"), folder / name / "qat")
-    export.export(model, pixels(calibration.images), folder / name / "qat")
+    export.export(model, encode(calibration.images), folder / name / "qat")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""The only room with MLflow.
+"""The MLflow plugin: the only package that imports MLflow.
 
-MLflow sends usage data by default. Octavo runs unattended in other people's networks, so it switches that off,
-here, because this module is read before any of the room imports MLflow. `MLFLOW_DISABLE_TELEMETRY=false` wins.
+MLflow sends usage data by default. Octavo runs unattended in other people's networks, so this module switches it off.
+It does so here because Python reads this module before any other of the package imports MLflow. A user who sets
+`MLFLOW_DISABLE_TELEMETRY=false` keeps it on.
 """
 
 import os

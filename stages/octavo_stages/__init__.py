@@ -1,9 +1,14 @@
-"""One module per DVC stage: read params, call one function, write outs. Run as `python -m octavo_stages.<name>`.
+"""One module per DVC stage: read params, call one function, say what came of it. Run as
+`python -m octavo_stages.<name>`.
 
-TensorFlow's log is set to fatal errors: on every machine without a GPU it else reports the lack of one as an error.
-What goes wrong comes as a Python exception all the same.
+As a program a stage is quiet from its first import on (see `octavo.project.story`): TensorFlow writes to stderr while
+it is imported.
 """
 
-import os
+import sys
+from itertools import pairwise
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from octavo.project import story
+
+if any(flag == "-m" and name.startswith(f"{__name__}.") for flag, name in pairwise(sys.orig_argv)):
+    story.quiet()

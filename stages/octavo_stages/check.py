@@ -1,18 +1,17 @@
-"""DVC stage `check`: every variant's recipe and options, held to each other before anything is trained."""
+"""DVC stage `check`: the recipe and the options of every variant are checked before anything is trained."""
 
-from octavo.project import paths
-from octavo.project.errors import boundary
+from octavo.project import paths, story
 from octavo.project.files import atomic_write
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 from octavo.quantization import recipes
 
 
-@boundary()
-def main() -> None:
-    variants = load_params().variants
-    for name in sorted(variants, key=lambda name: name.startswith("litert")):  # last, they take TensorFlow to load
-        recipes.check(name, variants[name])
-    atomic_write.write_text(paths.OPTIONS_CHECKED, "Each variant's recipe takes its source and its options.\n")
+@story.stage
+def main() -> str:
+    params = load_params()
+    recipes.check(params)
+    atomic_write.write_text(paths.OPTIONS_CHECKED, "Each variant's recipe takes its network and its options.\n")
+    return f"check: recipes and options of {len(params.variants)} variants"
 
 
 if __name__ == "__main__":

@@ -1,21 +1,14 @@
-"""DVC stage `code`: the names of the network and of the recipes in, links to the project's files that they run out."""
+"""DVC stage `code`: which code and libraries each stage runs, as a digest each, and which networks are needed."""
 
-from octavo.project import paths, project_code
-from octavo.project.errors import ParamsError, boundary
-from octavo.project.params import PARAMS, load_params
-from octavo.quantization import recipes
+from octavo.project import story
+from octavo.project.code import stages
+from octavo.project.params.params import load_params
 
 
-@boundary()
-def main() -> None:
-    params = load_params()
-    try:
-        project_code.link(params.train.module, paths.NETWORK_CODE)
-    except ParamsError as error:
-        raise ParamsError(f"{PARAMS}: train.network is '{params.train.network}'. {error}") from None
-    paths.RECIPES_CODE.mkdir(parents=True, exist_ok=True)
-    for recipe in sorted({variant.recipe for variant in params.variants.values()} & set(recipes.names())):
-        project_code.link(f"{recipes.__name__}.{recipe}", paths.recipe_code(recipe))
+@story.stage
+def main() -> str:
+    stages.write(load_params())
+    return "code: a digest for each stage"
 
 
 if __name__ == "__main__":

@@ -1,25 +1,21 @@
-"""DVC stage `report`: everything measured in; scorecards, the gate's decision, metrics, plots and the page out."""
-
-import sys
+"""DVC stage `report`: everything measured becomes scorecards, the gate's decision, metrics, plots and the page."""
 
 from octavo.evaluation import assembly
-from octavo.project import paths
-from octavo.project.errors import boundary
-from octavo.project.params import NETWORKS, load_params
+from octavo.project import story
+from octavo.project.params.params import load_params
 from octavo.promotion import gate
 from octavo.reporting import report, variants_table
 
 
-@boundary()
-def main() -> None:
+@story.stage
+def main() -> str:
     params = load_params()
     scorecards = assembly.assemble(params)
     decision = gate.decide(scorecards, params.policy, params.baseline)
-    curves = {name: paths.curve(name) for name in NETWORKS}
-    trials = {name: paths.trials(name) for name in params.variants}
-    report.write(scorecards, decision, curves, trials)
+    report.write_project(scorecards, decision, params)
     for warning in variants_table.warnings(decision):
-        print(warning, file=sys.stderr)
+        story.say(warning)
+    return f"report: {decision.winner or 'no variant'} is the winner, see reports/report.html"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from tests.architecture.source_tree import ROOT, imported_names, imports_inside_
 
 TENSORFLOW = ("tensorflow", "tf_keras", "tf2onnx", "tensorflow_model_optimization")
 ROOMS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(TENSORFLOW, ("train", "control", "qat", "export")),
+    **dict.fromkeys(TENSORFLOW, ("network", "finetune")),
     "mlflow": ("register",),
     "dvc": (),
 }

@@ -15,11 +15,11 @@ import pytest
 
 from octavo.backends.registry import open_model
 from octavo.data import sources
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 from octavo.data.splits import Samples, Split
 from octavo.evaluation import integer_coverage
 from octavo.evaluation.parity import compare
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 from octavo.quantization import recipes
 from tests import integer_reference as reference
 from tests.litert_parameters import with_litert_parameters
@@ -78,7 +78,7 @@ def chain(request: pytest.FixtureRequest, train_network: Callable[..., Path]) ->
 @pytest.mark.parametrize("form", ["onnx", "static"])
 def test_onnxruntime_computes_what_the_reference_does(chain: Chain, form: str) -> None:
     path = chain.onnx if form == "onnx" else chain.static
-    asked = pixels(chain.images[:REFERRED])
+    asked = encode(chain.images[:REFERRED])
     expected = reference.logits(onnx.load(path), asked, reference.ONNXRUNTIME)
     np.testing.assert_array_equal(chain.logits[form][:REFERRED], expected)
 
@@ -86,7 +86,7 @@ def test_onnxruntime_computes_what_the_reference_does(chain: Chain, form: str) -
 def test_what_litert_answers_otherwise_comes_from_the_last_place_of_its_scales_and_from_its_sums(chain: Chain) -> None:
     """With LiteRT's scales, which it folds batch normalization into elsewhere, and its Add, nothing differs."""
     model = with_litert_parameters(onnx.load(chain.onnx), chain.litert)
-    expected = reference.logits(model, pixels(chain.images[:REFERRED]), reference.LITERT)
+    expected = reference.logits(model, encode(chain.images[:REFERRED]), reference.LITERT)
     np.testing.assert_array_equal(chain.logits["litert"][:REFERRED], expected)
 
 

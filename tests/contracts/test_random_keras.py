@@ -19,7 +19,8 @@ from octavo.data.splits import Samples, Split
 from octavo.evaluation import integer_coverage
 from octavo.project.errors import ModelError
 from octavo.quantization import recipes
-from octavo.training import export, qat
+from octavo.training import export
+from octavo.training.quantization_aware import qat
 from tests.contracts import independent_count, independent_litert_count, random_keras, random_networks
 from tests.contracts.expected_error import simulate, sqnr_db
 from tests.contracts.random_keras import KerasPlan

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, reject, settings
 
 from octavo.backends.registry import open_model
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 from octavo.evaluation import integer_coverage
 from octavo.project.errors import ModelError
 from octavo.quantization import recipes
@@ -89,14 +89,14 @@ def assert_answers(network: Network, recipe: str, expected: np.ndarray, got: np.
 def attainable(network: Network, recipe: str, expected: np.ndarray, centred: bool) -> float:
     """SQNR in dB of the network with its values rounded in float; -inf where that leaves no numbers."""
     activations = recipe in ("onnx_int8_dynamic", "onnx_int8_static")
-    calibration, test = pixels(network.samples.calibration), pixels(network.test)
+    calibration, test = encode(network.samples.calibration), encode(network.test)
     model = onnx.load(network.exported / "model.onnx")
     rounded = simulate(model, calibration, test, activations)
     return sqnr_db(expected, rounded, centred) if np.isfinite(rounded).all() else -math.inf
 
 
 def assert_counts(path: Path, network: Network) -> None:
-    images = pixels(network.test)
+    images = encode(network.test)
     shown = integer_coverage.prove(path, images)
     weights, macs = independent_count.stored_weights(path), independent_count.computed(path, images)
     assert shown.integer_weight_share == pytest.approx(weights.value)

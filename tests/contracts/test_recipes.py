@@ -17,7 +17,7 @@ from octavo.data.splits import Samples
 from octavo.evaluation import integer_coverage
 from octavo.onnx_graph import canonicalize
 from octavo.project.errors import ModelError, ParamsError
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 from octavo.quantization import clipping, recipes
 from octavo.statistics.signal_to_noise import sqnr
 
@@ -113,14 +113,14 @@ def test_the_layers_of_litert_files_are_told_apart_too(
     """Held to a network whose dense layer is the negative, the error jumps there."""
     path, network, seen = make(name), canonicalize.load(source(exported, name) / "model.onnx"), samples.calibration
     fed = open_model(path).feed(seen)
-    found = layer_sqnr.measure_litert(path, source(exported, name) / "model.onnx", seen, fed)
+    found = layer_sqnr.likely(path, source(exported, name) / "model.onnx", seen, fed)
     assert [layer.removeprefix("quant_") for layer in found] == ["conv2d", "dense"]
     assert min(found.values()) > 20
     assert layer_sqnr.jump(source(exported, name) / "model.onnx", found) is None
     (weights,) = [tensor for tensor in network.graph.initializer if len(tensor.dims) == 2]
     weights.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(weights), weights.name))
     canonicalize.save(network, tmp_path / "model.onnx")
-    turned = layer_sqnr.measure_litert(path, tmp_path / "model.onnx", seen, fed)
+    turned = layer_sqnr.likely(path, tmp_path / "model.onnx", seen, fed)
     jump = layer_sqnr.jump(tmp_path / "model.onnx", turned)
     assert jump
     assert jump.layer.removeprefix("quant_") == "dense"
@@ -183,7 +183,7 @@ def test_an_unknown_option_is_refused(name: str, exported: Path, samples: Sample
 def test_learned_ranges_that_are_not_there_are_missed(
     name: str, exported: Path, samples: Samples, tmp_path: Path
 ) -> None:
-    with pytest.raises(ModelError, match="needs source 'qat'"):
+    with pytest.raises(ModelError, match="needs a quantization-aware network"):
         recipes.quantize(name, exported / "fp32", tmp_path / "model.onnx", samples, {})
 
 

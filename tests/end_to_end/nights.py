@@ -19,7 +19,7 @@ import yaml
 from mlflow import MlflowClient
 
 from octavo.data import sources
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 from tests import servers
 from tests.end_to_end.project import Project
 

@@ -14,8 +14,18 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 ROOT = Path(__file__).parents[2]
-QUICK: dict[str, dict[str, object]] = {"train": {"epochs": 4}, "qat": {"epochs": 2}, "benchmark": {"rounds": 10}}
+QUICK: dict[str, Any] = {
+    "networks": {"fp32": {"epochs": 4}},
+    "finetuned": {"control": {"epochs": 2}, "qat": {"epochs": 2}},
+    "benchmark": {"rounds": 10},
+}
 """Enough to learn something; the defaults are for people."""
+
+
+def merged(old: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`old` with the changes at whatever depth they stand."""
+    both = {key: merged(old.get(key, {}), each) if isinstance(each, dict) else each for key, each in changes.items()}
+    return old | both
 
 
 class Project:
@@ -52,11 +62,9 @@ class Project:
         """The stages that `dvc repro` ran."""
         return re.findall(r"Running stage '([^']+)'", self.run("dvc", "repro"))
 
-    def set_params(self, changes: dict[str, dict[str, object]]) -> None:
+    def set_params(self, changes: dict[str, Any]) -> None:
         path = self.folder / "params.yaml"
-        params = yaml.safe_load(path.read_text(encoding="utf-8"))
-        for section, values in changes.items():
-            params[section] |= values
+        params = merged(yaml.safe_load(path.read_text(encoding="utf-8")), changes)
         path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
 
     def commit(self, message: str) -> None:

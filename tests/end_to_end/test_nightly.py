@@ -19,7 +19,7 @@ from tests.end_to_end.project import Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.end_to_end, pytest.mark.timeout(900)]
 
-KILLED = ("prepare", "train", "report", "register")
+KILLED = ("prepare", "network", "report", "register")
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def test_a_server_that_goes_away_midway_costs_no_night(nights: Nights) -> None:
     with nights.mlflow() as client:
         before = state(client)
         process = nights.start("--due", due)
-        nights.await_stage("train")
+        nights.await_stage("network@fp32")
     process.communicate(timeout=PATIENCE)
     assert (process.returncode, nights.records()[-1]["outcome"]) == (3, "failed")
     code, record = nights.run("--due", due)

@@ -1,11 +1,12 @@
 """A whole project, built in a folder of its own by the commands that its users type."""
 
+import functools
 import json
 import re
 
 import pytest
 
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 from tests.end_to_end.project import ROOT, Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.end_to_end, pytest.mark.timeout(900)]
@@ -17,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from onnx import numpy_helper
 
-from pipeline import canonical
-from octavo.project.params import Model
 from octavo.data.splits import Samples
+from octavo.onnx_graph import canonicalize
+from octavo.project.params.section import Model
 
 
 class Options(Model):
@@ -27,12 +28,12 @@ class Options(Model):
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
-    model = canonical.load(exported / "model.onnx")
+    model = canonicalize.load(exported / "model.onnx")
     for tensor in model.graph.initializer:
         values = numpy_helper.to_array(tensor)
         if values.dtype == np.float32:
             tensor.CopyFrom(numpy_helper.from_array(np.zeros_like(values), tensor.name))
-    canonical.save(model, target)
+    canonicalize.save(model, target)
 '''
 INTEGER = [name for name in load_params(ROOT / "params.yaml").variants if "int8" in name]
 
@@ -101,18 +102,19 @@ def test_an_added_line_makes_and_measures_one_more_variant_and_rebuilds_no_other
     project.set_params({"variants": {"onnx_fp16_control": {"source": "control", "recipe": "onnx_fp16"}}})
     ran = project.repro()
     built = [f"{stage}@onnx_fp16_control" for stage in ("quantize", "evaluate")]
-    assert ran == ["code", "check", "needed", *built, "benchmark", "report", "register"]
+    assert ran == ["code", "check", *built, "benchmark", "report", "register"]
     assert "onnx_fp16_control" in project.scorecards()
 
 
 def test_one_bad_variant_stops_nothing(project: Project) -> None:
     project.commit("before the bad variant")
-    recipe = project.folder / "pipeline/recipes/constant.py"
+    recipe = project.folder / "mine/constant.py"
+    recipe.parent.mkdir()
     recipe.write_text(CONSTANT, encoding="utf-8")
-    project.set_params({"variants": {"onnx_int8_constant": {"source": "fp32", "recipe": "constant"}}})
+    project.set_params({"variants": {"onnx_int8_constant": {"source": "fp32", "recipe": "mine.constant"}}})
     ran = project.repro()
     built = [f"{stage}@onnx_int8_constant" for stage in ("quantize", "evaluate")]
-    assert ran == ["code", "check", "needed", *built, "benchmark", "report", "register"]
+    assert ran == ["code", "check", *built, "benchmark", "report", "register"]
     record = json.loads((project.folder / "reports/scorecards.json").read_bytes())
     assert list(record["refused"]) == ["onnx_int8_constant"]
     assert "onnx_int8_constant" not in project.scorecards()
@@ -134,7 +136,7 @@ def test_a_policy_is_tried_as_an_experiment(project: Project) -> None:
     before = project.verdicts()
     assert len(set(before.values())) > 1
     said = project.run("dvc", "exp", "run", "-S", "policy.max_latency_ratio=100", "-S", "policy.max_accuracy_drop=0.5")
-    assert "otherwise, MLflow keeps their verdicts" in said
+    assert "differently; MLflow keeps their verdicts" in said
     assert project.verdicts() == before
     decision = json.loads((project.folder / "reports/decision.json").read_bytes())
     verdicts = {verdict["variant"]: verdict["verdict"] for verdict in decision["verdicts"]}
@@ -146,7 +148,7 @@ def test_an_option_that_no_recipe_knows_stops_before_the_first_stage_that_makes_
     before = (project.folder / "params.yaml").read_text()
     project.set_params(
         {
-            "train": {"epochs": 5},
+            "networks": {"fp32": {"epochs": 5}},
             "variants": {"onnx_int8_x": {"source": "fp32", "recipe": "onnx_fp32", "options": {"bits": 4}}},
         }
     )
@@ -158,7 +160,7 @@ def test_an_option_that_no_recipe_knows_stops_before_the_first_stage_that_makes_
 
 
 def test_a_network_of_ones_own_is_trained_anew_when_its_code_changes(project: Project) -> None:
-    """DVC sees the module that `train.network` names, and what it imports."""
+    """The stage `code` sees the module that `build` names, and what it imports."""
     nets = project.folder / "nets"
     nets.mkdir()
     (nets / "blocks.py").write_text("ACTIVATION = 'relu'\n")
@@ -167,8 +169,11 @@ def test_a_network_of_ones_own_is_trained_anew_when_its_code_changes(project: Pr
         "    dense = layers.Dense(8, activation=ACTIVATION)\n"
         "    return Sequential([layers.Input(shape), layers.Flatten(), dense, layers.Dense(classes)])\n"
     )
-    project.set_params({"train": {"network": "nets.mine:build", "epochs": 1}})
-    assert re.findall(r"Running stage '([^']+)'", project.run("dvc", "repro", "train"))[-1] == "train"
-    assert "up to date" in project.run("dvc", "status", "train")
+    project.set_params({"networks": {"fp32": {"build": "nets.mine:build", "epochs": 1}}})
+    again = functools.partial(project.run, "dvc", "repro", "network@fp32")
+    assert re.findall(r"Running stage '([^']+)'", again())[-1] == "network@fp32"
+    assert re.findall(r"Running stage '([^']+)'", again()) == ["code"]
     (nets / "blocks.py").write_text("ACTIVATION = 'tanh'\n")
-    assert "modified:           artifacts/code/network" in project.run("dvc", "status", "train")
+    project.run("dvc", "repro", "code")
+    assert "network.fp32" in project.run("dvc", "status", "network@fp32")
+    assert re.findall(r"Running stage '([^']+)'", again())[-1] == "network@fp32"

@@ -7,8 +7,9 @@ import pytest
 
 from octavo.backends.records import Acceptance, FloatNode, Interface, Jump, Latency, ModelFile, Proof, Refusal, Tensor
 from octavo.evaluation.scorecard import Latencies, Lineage, Scorecard, Scorecards, Size
-from octavo.project.params import VARIANT_NAME, Policy
-from octavo.tasks.classification import Paired, Quality
+from octavo.project.params.policy import Policy
+from octavo.project.params.variants import VARIANT_NAME
+from octavo.tasks.quality import Paired, Quality
 
 N = 10_000
 FP32_TOP1, FP32_BYTES, FP32_US = 0.9647, 83_230, 10.4

@@ -14,7 +14,7 @@ import yaml
 from mlflow import MlflowClient
 
 from octavo.project import cli, paths
-from octavo_mlflow.mutex import lease
+from octavo_mlflow.registry.mutex import lease
 from tests import servers
 from tests.octavo_mlflow import measured_project
 from tests.octavo_mlflow.measured_project import PARAMS, Later, MakeProject, Project, Serve

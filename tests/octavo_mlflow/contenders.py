@@ -15,9 +15,9 @@ from mlflow import MlflowClient
 
 from octavo.evaluation.scorecard import load_scorecards
 from octavo.project import paths
-from octavo.project.params import load_params
-from octavo_mlflow.mutex import lease, mutex
+from octavo.project.params.params import load_params
 from octavo_mlflow.registration import register
+from octavo_mlflow.registry.mutex import lease, mutex
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["octavo_mlflow.registration.register"])

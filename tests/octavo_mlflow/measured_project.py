@@ -14,6 +14,7 @@ from ai_edge_litert import schema_py_generated as tflite
 from mlflow import MlflowClient
 from onnx import helper, numpy_helper
 
+from octavo.backends import model_files
 from octavo.backends.records import ModelFile, Refusal
 from octavo.backends.registry import open_model
 from octavo.data import prepare
@@ -21,7 +22,8 @@ from octavo.data.partition import Partition
 from octavo.data.splits import Manifest, Split
 from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.project import paths
-from octavo.project.params import Data, Params, load_params
+from octavo.project.params.data import Data
+from octavo.project.params.params import Params, load_params
 from octavo.promotion import gate
 from octavo.tasks import classification
 from octavo_mlflow.registration.register import Registration, register
@@ -145,7 +147,7 @@ class Project:
         cards = [card for card in self.scorecards.scorecards if card.variant != variant]
         refused = {variant: Refusal(cause="not runnable", reason=reason, remedy="Take another recipe.")}
         self.scorecards = self.scorecards.model_copy(update={"scorecards": cards, "refused": refused})
-        paths.model(variant).unlink(missing_ok=True)
+        model_files.path_of(variant).unlink(missing_ok=True)
         self.write()
 
     def weigh(self, variant: str, weights: np.ndarray) -> None:
@@ -190,14 +192,14 @@ def content(variant: str, weights: np.ndarray = WEIGHTS) -> bytes:
 
 def measured(variant: str, content: bytes, baseline: str) -> Scorecard:
     """Write the variant's model file, run it on the test split, and make its scorecard beside the baseline's logits."""
-    path, test = paths.model(variant), test_split()
+    path, test = model_files.path_of(variant), test_split()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     logits = open_model(path)(test.images)
     paths.logits(variant).parent.mkdir(parents=True, exist_ok=True)
     np.save(paths.logits(variant), logits)
     beside = np.load(paths.logits(baseline))
-    ratio = len(content) / paths.model(baseline).stat().st_size
+    ratio = len(content) / model_files.path_of(baseline).stat().st_size
     kind, precision, *method = variant.split("_")
     place = list(VARIANTS).index(variant) if variant in VARIANTS else len(VARIANTS)
     latency = {"n": 300, "ratio": 0.9 - place / 100, "ratio_ci95": (0.5, 1.0)}

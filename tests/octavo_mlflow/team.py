@@ -13,7 +13,7 @@ import pytest
 import requests
 import yaml
 
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 from octavo_mlflow.registry.standing import HEAD
 from tests import servers
 from tests.octavo_mlflow.measured_project import Project

@@ -31,7 +31,11 @@ def ask(name: str, **fields: Any) -> None:
         ("onnx_int8_a", {"recipe": "nosuch"}, "Unknown recipe 'nosuch'. Known: litert_fp16, "),
         ("onnx_int8_a", {"recipe": "litert_int8_static"}, "makes litert files, and the variant's name says onnx"),
         ("litert_int8_a", {"recipe": "onnx_int8_static"}, "makes onnx files, and the variant's name says litert"),
-        ("onnx_int8_a", {"recipe": "onnx_int8_qat"}, "Recipe 'onnx_int8_qat' needs source 'qat', got 'fp32'"),
+        (
+            "onnx_int8_a",
+            {"recipe": "onnx_int8_qat"},
+            "Recipe 'onnx_int8_qat' needs a quantization-aware network as source, got 'fp32'",
+        ),
         ("onnx_int8_a", {"recipe": "onnx_int8_static", "options": {"bits": 4}}, "bits: .*It knows: method, "),
         (
             "onnx_int8_a",

@@ -38,13 +38,14 @@ for line in sys.argv[1:]:
     print(f"== {line}", file=sys.stderr, flush=True)
     importlib.import_module(f"octavo_stages.{name}").main(*arguments)
 """
-EXPORTS = [f"export {network}" for network in ("fp32", "control", "qat")]
+NETWORKS = ("network fp32", "finetune control", "finetune qat")
 
 
 def project(folder: Path, network: str, sources: list[str]) -> None:
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    params["train"] |= {"network": f"mine:{network}", "epochs": 1}
-    params["qat"]["epochs"] = 1
+    params["networks"]["fp32"] |= {"build": f"mine:{network}", "epochs": 1}
+    for name in ("control", "qat"):
+        params["finetuned"][name]["epochs"] = 1
     params["variants"] = {f"onnx_fp32_{name}": {"source": name, "recipe": "onnx_fp32"} for name in sources}
     params["baseline"] = "onnx_fp32_fp32"
     (folder / "data").mkdir(exist_ok=True)
@@ -71,44 +72,42 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
     """A network that ends in softmax and that TFMOT takes but for one layer: without QAT variants, and then with."""
     folder = tmp_path_factory.mktemp("project")
     project(folder, "scaled", ["fp32"])
-    without = run(folder, "prepare", "needed", "train", "control", "qat", *EXPORTS)
+    without = run(folder, "prepare", *NETWORKS)
     (folder / "artifacts").rename(folder / "without")
     project(folder, "scaled", ["fp32", "qat"])
     (folder / "artifacts").mkdir()
     for name in ("data", "networks"):
         (folder / "without" / name).rename(folder / "artifacts" / name)
-    return folder, without, run(folder, "needed", "control", "qat", *EXPORTS)
+    return folder, without, run(folder, *NETWORKS[1:])
 
 
 def test_networks_that_no_variant_needs_are_not_trained(artifacts: tuple[Path, dict[str, str], dict[str, str]]) -> None:
     folder, said, _ = artifacts
-    assert said["qat"] == "No variant in params.yaml has source 'qat', so network 'qat' is not trained.\n"
-    assert "'control' or 'qat'" in said["control"]
+    assert said["finetune qat"] == "No variant in params.yaml has source 'qat', so network 'qat' is not trained.\n"
+    assert "'control' or 'qat'" in said["finetune control"]
     for network in ("control", "qat"):
         exported = folder / "without/exported" / network
         assert [path.name for path in exported.iterdir()] == ["refused.json"]
         assert "is not trained" in str(read(exported / "refused.json"))
-        assert read(folder / "without/needed" / f"{network}.json") == {"needed": False}
     assert (folder / "without/exported/fp32/model.onnx").exists()
 
 
 def test_a_variant_that_needs_them_brings_them_back(artifacts: tuple[Path, dict[str, str], dict[str, str]]) -> None:
     folder, _, said = artifacts
     for network in ("control", "qat"):
-        assert read(folder / "artifacts/needed" / f"{network}.json") == {"needed": True}
         assert not (folder / "artifacts/networks" / network / "refused.json").exists()
         assert (folder / "artifacts/exported" / network / "model.onnx").exists()
-    assert "leaves in float what TFMOT cannot quantize: rescaling." in said["qat"]
+    assert "leaves in float what TFMOT cannot quantize: rescaling." in said["finetune qat"]
 
 
 def test_cards_will_say_what_was_taken_off_and_left_in_float(
     artifacts: tuple[Path, dict[str, str], dict[str, str]],
 ) -> None:
-    folder, said, _ = artifacts
+    folder, without, _ = artifacts
     softmax = "The network as written ends in softmax, which is taken off: this file gives logits."
-    assert softmax in said["train"]
-    for network, count in (("fp32", 1), ("qat", 2)):
-        remarks = read(folder / "artifacts/exported" / network / "remarks.json")
+    assert softmax in without["network fp32"]
+    for exported, count in ((folder / "without/exported/fp32", 1), (folder / "artifacts/exported/qat", 2)):
+        remarks = read(exported / "remarks.json")
         assert isinstance(remarks, list)
         assert len(remarks) == count
         assert remarks[0].startswith(softmax)
@@ -117,8 +116,8 @@ def test_cards_will_say_what_was_taken_off_and_left_in_float(
 
 def test_a_network_that_tfmot_refuses_refuses_its_variants_alone(tmp_path: Path) -> None:
     project(tmp_path, "subclassed", ["fp32", "qat"])
-    said = run(tmp_path, "prepare", "train", "qat", "export fp32", "export qat")
+    said = run(tmp_path, "prepare", *NETWORKS[::2])
     reason = "Network 'net' cannot be trained quantization-aware: TFMOT takes Sequential and functional models"
-    assert said["qat"].startswith(f"Refused network qat, and with it the variants of source 'qat': {reason}")
+    assert said["finetune qat"].startswith(f"Refused network qat, and with it the variants of source 'qat': {reason}")
     assert str(read(tmp_path / "artifacts/exported/qat/refused.json")).count(reason) == 1
     assert (tmp_path / "artifacts/exported/fp32/model.onnx").exists()

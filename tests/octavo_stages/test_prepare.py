@@ -69,14 +69,14 @@ def test_what_became_of_a_folder_is_said_and_recorded(project: Path, capsys: pyt
     dropped = manifest.duplicates.dropped
     assert "5 files left out (.heic): cat/0.heic, cat/1.heic, cat/2.heic and 2 more\n" in said
     assert f"{manifest.changed['grey converted to RGB, because others are in colour']} images: grey converted" in said
-    assert f"{dropped['train']} images taken out of train: selection or test has the same pixels" in said
+    assert f"{dropped['train']} images removed from train: selection or test has the same pixels" in said
     assert manifest.changed == {"grey converted to RGB, because others are in colour": 120}
     assert sum(manifest.splits[name].n for name in ("train", "selection", "test")) + sum(dropped.values()) == 121
     assert (manifest.split_rule, manifest.test_share) == (2, 0.2)
 
     write_params(project, source="images", path="pets", calibration=8, duplicates="allow")
     prepare.main()
-    assert "images stand in both of train/test" in capsys.readouterr().err
+    assert "images are in both of train/test" in capsys.readouterr().err
 
 
 def test_a_path_that_the_source_does_not_read_is_a_mistake(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,7 +94,9 @@ def test_a_path_that_the_source_does_not_read_is_a_mistake(project: Path, capsys
 def test_the_stage_starts_without_heavy_libraries(project: Path) -> None:
     write_params(project, source="digits")
     heavy = {"tensorflow", "tf_keras", "onnxruntime", "mlflow", "dvc"}
-    program = f"import sys; from stages import prepare; prepare.main(); sys.exit(str(sys.modules.keys() & {heavy}))"
+    program = (
+        f"import sys; from octavo_stages import prepare; prepare.main(); sys.exit(str(sys.modules.keys() & {heavy}))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program],
         env={"PYTHONPATH": str(PARAMS.parent)},

@@ -1,6 +1,7 @@
 """A variant whose file is wrong, from `quantize` to `report`: it is refused, and the others are built and judged."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,12 +12,13 @@ import pytest
 import yaml
 from onnx import helper, numpy_helper
 
+from octavo.backends import model_files
 from octavo.backends.records import Refusal
 from octavo.data.splits import Samples
 from octavo.evaluation.scorecard import Scorecards, load_scorecards
 from octavo.onnx_graph import canonicalize
 from octavo.project import paths
-from octavo.project.params import Model
+from octavo.project.params.section import Model
 from octavo.quantization import recipes
 from octavo_stages import benchmark, evaluate, quantize, report
 from tests.octavo import onnx_graphs as graphs
@@ -28,6 +30,7 @@ VARIANTS: dict[str, dict[str, object]] = {
     "onnx_fp16": {"source": "fp32", "recipe": "onnx_fp16"},
     BAD: {"source": "fp32", "recipe": "onnx_int8_static"},
 }
+SECONDS = re.compile(r" \([\d.]+ s\)$", re.MULTILINE)
 LOAD = recipes.load
 CLASSES = ["a", "b", "c"]
 Ended = tuple[int, str]
@@ -80,7 +83,7 @@ def run(project: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ende
 
 @pytest.fixture
 def build(run: Callable[..., Ended]) -> Callable[[], tuple[Scorecards, dict[str, str]]]:
-    """Run every stage as `dvc repro` would; the scorecards, and what the stages said by their names."""
+    """Run every stage as `dvc repro` would; the scorecards, and what stages said of refusals by their names."""
 
     def build() -> tuple[Scorecards, dict[str, str]]:
         variants = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["variants"]
@@ -89,7 +92,8 @@ def build(run: Callable[..., Ended]) -> Callable[[], tuple[Scorecards, dict[str,
         for stage, *name in (*steps, (benchmark.main,), (report.main,)):
             code, said[" ".join([stage.__module__, *name])] = run(stage, *name)
             assert code == 0, said
-        return load_scorecards(paths.SCORECARDS), {stage: text for stage, text in said.items() if text}
+        refusals = {stage: text for stage, text in said.items() if "Refused " in text}
+        return load_scorecards(paths.SCORECARDS), {stage: SECONDS.sub("", text) for stage, text in refusals.items()}
 
     return build
 
@@ -130,7 +134,7 @@ def test_a_drowned_network_is_refused_and_the_others_are_built(
     refusal = scorecards.refused[BAD]
     assert (refusal.cause, refusal.jump and refusal.jump.layer) == ("low SQNR", "c1")
     assert said == {f"octavo_stages.quantize {BAD}": f"Refused {BAD}: {refusal}\n"}
-    assert [path.name for path in paths.model(BAD).parent.iterdir()] == ["refused.json"]
+    assert [path.name for path in model_files.path_of(BAD).parent.iterdir()] == ["refused.json"]
     assert Refusal.model_validate_json(paths.card(BAD).read_bytes()) == refusal
     assert len(np.load(paths.logits(BAD))) == 0
 
@@ -211,14 +215,14 @@ def test_logits_that_are_not_finite_on_test_images_alone_are_refused(
     sentence = f"{BAD} gives logits that are NaN or infinite for 2 of 30 images: it chooses no class for them."
     assert scorecards.refused[BAD].reason == sentence
     assert list(said) == [f"octavo_stages.evaluate {BAD}"]
-    assert paths.model(BAD).is_file()
+    assert model_files.path_of(BAD).is_file()
 
 
 def test_a_variant_that_is_not_finite_where_it_is_timed_is_refused(
     build: Callable[[], tuple[Scorecards, dict[str, str]]],
 ) -> None:
     build()
-    not_a_number(paths.exported("fp32"), paths.model("onnx_fp16"))
+    not_a_number(paths.exported("fp32"), model_files.path_of("onnx_fp16"))
     benchmark.main()
     report.main()
     assert "for 1 of 1 images" in load_scorecards(paths.SCORECARDS).refused["onnx_fp16"].reason
@@ -243,6 +247,6 @@ def test_a_mistake_in_params_yaml_still_stops_the_stage(run: Callable[..., Ended
     write_params(VARIANTS | {BAD: VARIANTS[BAD] | {"options": {"bits": 3}}})
     code, said = run(quantize.main, BAD)
     assert (code, "bits: Extra inputs" in said) == (1, True)
-    assert not paths.model(BAD).parent.exists()
+    assert not model_files.path_of(BAD).parent.exists()
     write_params(VARIANTS | {BAD: VARIANTS[BAD] | {"min_sqnr_db": "high"}})
     assert run(quantize.main, BAD)[0] == 1

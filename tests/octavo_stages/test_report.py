@@ -1,6 +1,7 @@
 """The `report` stage, run as DVC runs it."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,7 +73,8 @@ def run_stage() -> subprocess.CompletedProcess[str]:
 @pytest.mark.usefixtures("project")
 def test_the_stage_writes_every_report_and_decides() -> None:
     done = run_stage()
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert re.fullmatch(r"report: onnx_int8_static is the winner, see reports/report.html \([\d.]+ s\)\n", done.stderr)
     assert json.loads(paths.DECISION.read_text())["winner"] == "onnx_int8_static"
     for path in (paths.SCORECARDS, paths.METRICS, paths.TRADEOFF, paths.REPORT):
         assert "onnx_int8_static" in path.read_text(encoding="utf-8")

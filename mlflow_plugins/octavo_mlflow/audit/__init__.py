@@ -1,1 +1,1 @@
-"""The audit log held to the registry, and repaired. Imports registry and mutex."""
+"""Check the audit log against the registry, and repair it. Imports `registry`."""

@@ -1,4 +1,4 @@
-"""`octavo audit` and `octavo replay`: whether the log, the aliases, the bytes and the verdicts are what they were."""
+"""`octavo audit` and `octavo replay`: check that audit log, aliases, bytes and verdicts are unchanged."""
 
 import json
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import click
 from mlflow import MlflowClient
 
 from octavo.project.errors import AuditFailed, ModelError
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 from octavo.promotion import replay as promotion_replay
 from octavo.promotion.audit_record import Move
 from octavo_mlflow.audit import repair, soundness
@@ -17,20 +17,18 @@ from octavo_mlflow.tracking import connection
 
 
 @click.command()
-@click.option(
-    "--repair", "mend", is_flag=True, help="Show what would make everything fit again, and do it after a yes."
-)
+@click.option("--repair", "mend", is_flag=True, help="Show what would repair the faults, and do it after a yes.")
 @click.option("--yes", is_flag=True, help="With --repair: do it without asking; needs --reason.")
 @click.option("--reason", help="With --repair: why, in your words; it is recorded.")
-@click.option("--json", "as_json", is_flag=True, help="Print all records, and what does not fit, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print all records and faults as JSON.")
 def audit(mend: bool, yes: bool, reason: str | None, as_json: bool) -> None:
     """Verify the log of promotions, and that every promoted version still has the bytes that were judged."""
     if not mend and (yes or reason):
-        raise click.UsageError("--yes and --reason belong to --repair.")
+        raise click.UsageError("--yes and --reason need --repair.")
     if mend and as_json:
-        raise click.UsageError("--repair asks and tells in words: leave --json out.")
+        raise click.UsageError("--repair and --json exclude each other: --repair asks questions.")
     if yes and not (reason and reason.strip()):
-        raise click.UsageError("--yes needs --reason '…': a repair is recorded, and why it was made.")
+        raise click.UsageError("--yes needs --reason '…': a repair is recorded with its reason.")
     registry = load_params().registry
     model = registry.model
     with connection.connected(existing=True) as client:
@@ -49,21 +47,21 @@ def audit(mend: bool, yes: bool, reason: str | None, as_json: bool) -> None:
         click.echo(f"Note: {note}.")
     if found.faults:
         raise AuditFailed(
-            f"The audit log of {model} does not hold: {'; '.join(map(str, found.faults))}. {audit_log.REPAIR}"
+            f"The audit log of {model} is not intact: {'; '.join(map(str, found.faults))}. {audit_log.REPAIR}"
         )
     if as_json:
         return
     accepted = [each for move in found.chain for each in move.known]
     click.echo(
         f"{len(found.chain)} moves of {model}: the chain is whole, and every version has the bytes that were judged"
-        f"{', but for what repairs accepted: ' + '; '.join(accepted) if accepted else ''}."
+        f"{', except for what repairs accepted: ' + '; '.join(accepted) if accepted else ''}."
     )
 
 
 @click.command()
 @click.argument("record", type=click.IntRange(min=1), required=False)
 def replay(record: int | None) -> None:
-    """Judge a past promotion again from what was recorded of it: RECORD, or the last one."""
+    """Repeat the verdict of a past promotion from its recorded grounds: RECORD, or the last one."""
     model = load_params().registry.model
     with connection.connected(existing=True) as client:
         now = standing.known(client, model)
@@ -77,13 +75,13 @@ def replay(record: int | None) -> None:
         try:
             text = audit_log.grounds(client, now, move)
         except AuditFailed as error:
-            raise AuditFailed(f"Record {move.sequence} of {model} does not hold: {error}.") from None
+            raise AuditFailed(f"Record {move.sequence} of {model} is not intact: {error}.") from None
     if faults := [*promotion_replay.differences(move, text)]:
-        raise AuditFailed(f"Record {move.sequence} of {model} does not hold: {'; '.join(faults)}.")
+        raise AuditFailed(f"Record {move.sequence} of {model} is not intact: {'; '.join(faults)}.")
     for reason in move.reasons:
         click.echo(f"{'met' if reason.met else 'unmet'}: {reason}")
     forced = f", forced: {move.note}" if move.note else ""
-    click.echo(f"Record {move.sequence}: {move.variant} is judged as it was on {move.when}{forced}.")
+    click.echo(f"Record {move.sequence}: the verdict on {move.variant} is the same as on {move.when}{forced}.")
 
 
 def _show(chain: Sequence[Move]) -> None:
@@ -94,11 +92,11 @@ def _show(chain: Sequence[Move]) -> None:
 
 
 def _repair(client: MlflowClient, found: Found, yes: bool, reason: str | None) -> None:
-    """Show what does not fit and what would be done; do it where it is wanted."""
+    """Show the faults and the repair; apply it after confirmation."""
     if not found.faults:
         return
     for fault in found.faults:
-        click.echo(f"Does not fit: {fault}.")
+        click.echo(f"Fault: {fault}.")
     for step in repair.plan(client, found):
         click.echo(f"Repair: {step}")
     if not yes:

@@ -1,8 +1,8 @@
-"""`octavo audit --repair`: what would make log, aliases and copy fit together again, done and recorded.
+"""`octavo audit --repair`: bring audit log, aliases and copy into agreement again, and record the repair.
 
-The log is restored from this machine's copy, or from the records that still lie in MLflow; records are added, never
-overwritten. Aliases go back to where the log left them. What cannot be mended, such as a version that was deleted, is
-accepted by name. All of it becomes a record of its own kind, so that a repair can be seen for ever.
+The log is restored from this machine's copy, or from the records that MLflow still holds. Records are added, never
+overwritten. Aliases return to where the log left them. What cannot be repaired, such as a deleted version, is accepted
+by name. All of this becomes a record of its own kind, so a repair stays visible for ever.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,32 +17,32 @@ from octavo.promotion import audit_record
 from octavo.promotion.audit_record import Aliases, Move
 from octavo_mlflow.audit import soundness
 from octavo_mlflow.audit.soundness import Found
-from octavo_mlflow.mutex import mutex
 from octavo_mlflow.registry import aliases, audit_copy, audit_log, standing
 from octavo_mlflow.registry.aliases import Checked
+from octavo_mlflow.registry.mutex import mutex
 from octavo_mlflow.registry.standing import CHAMPION, HEAD, LOG, State
 
 PATIENCE = 30.0
-"""Seconds that another process may take to promote before this one gives up."""
+"""Seconds to wait for another process that is promoting."""
 
 
 def plan(client: MlflowClient, found: Found) -> list[str]:
-    """What a repair would do, a sentence each.
+    """What a repair would do, one sentence each.
 
     Raises:
-        AuditFailed: the log cannot be restored from anything that is here.
+        AuditFailed: neither MLflow nor this machine has the records from which the log can be restored.
     """
     cures = {fault.cure for fault in found.faults}
     said = []
     if "restore the log" in cures:
         truth = _truth(client, found.now)
         said.append(f"Records 1 to {len(truth)} are put back into MLflow, the last of {truth[-1].when}.")
-        said.append("After that everything else is looked at.")
+        said.append("After that everything else is examined.")
         return said
     if "renew the copy" in cures:
-        said.append("This machine's copy is set aside, and MLflow's log is copied anew.")
+        said.append("This machine's copy is renamed, and MLflow's log is copied again.")
     if "finish the move" in cures:
-        said.append(f"Move {found.chain[-1].sequence}, which was cut short, is made.")
+        said.append(f"Move {found.chain[-1].sequence}, which was interrupted, is finished.")
     if "put the aliases back" in cures:
         said.append(f"Aliases go to where the log left them: {audit_record.said(_target(client, found))}.")
     said += [f"The alias {fault.of!a} is deleted." for fault in found.faults if fault.cure == "drop the alias"]
@@ -53,10 +53,15 @@ def plan(client: MlflowClient, found: Found) -> list[str]:
 
 
 def repair(client: MlflowClient, model: str, reason: str) -> Move:
-    """Mend what does not fit, and record that; the record.
+    """Repair the faults, and return the record of the repair.
+
+    Args:
+        client: of the tracking store.
+        model: name of the registered model.
+        reason: why, in the user's words.
 
     Raises:
-        AuditFailed: the log cannot be restored from anything that is here, or something still does not fit.
+        AuditFailed: the log cannot be restored from the records at hand, or a fault remains.
     """
     typed_text.check(reason, "The reason")
     with mutex.held(client, model, "repair", PATIENCE) as still_held:
@@ -81,7 +86,7 @@ def repair(client: MlflowClient, model: str, reason: str) -> Move:
 
 
 def _restore(client: MlflowClient, now: State, still_held: Callable[[], None]) -> list[Move]:
-    """Put the log back; its records."""
+    """Restore the log, and return its records."""
     truth = _truth(client, now)
     run = audit_log.revive(client, now)
     there = audit_log.records(client, now)
@@ -99,10 +104,10 @@ def _restore(client: MlflowClient, now: State, still_held: Callable[[], None]) -
 
 
 def _truth(client: MlflowClient, now: State) -> list[Move]:
-    """The longest chain that can be made of this machine's copy and of what lies in MLflow.
+    """The longest chain of records from this machine's copy and from MLflow.
 
-    A record beyond the copy and beyond the last move that was made counts only if the head names it: anybody may have
-    put it there.
+    A record beyond the copy and beyond the last applied move counts only if the head names it, because anybody may have
+    stored it.
 
     Raises:
         AuditFailed: there is none.
@@ -117,14 +122,14 @@ def _truth(client: MlflowClient, now: State) -> list[Move]:
     if not fitting:
         raise AuditFailed(
             f"The audit log of {now.model} cannot be restored: neither MLflow nor {audit_copy.PLACE} has its records. "
-            "Run octavo audit --repair on a machine that has promoted before, or begin anew under another "
+            "Run octavo audit --repair on a machine that has promoted before, or start again under another "
             "registry.model."
         )
     return max(fitting, key=lambda chain: (len(chain), chain[-1].after == now.aliases))
 
 
 def _done(now: State) -> int:
-    """The number of the last move that was made, 0 where its tag was changed."""
+    """The number of the last applied move; 0 if its tag was changed."""
     try:
         return now.done
     except AuditFailed:
@@ -132,7 +137,7 @@ def _done(now: State) -> int:
 
 
 def _back(move: Move, by_hash: dict[str, Move]) -> list[Move]:
-    """The chain that ends with `move`; empty where a record of it is missing."""
+    """The chain that ends with `move`; empty if one of its records is missing."""
     found = [move]
     while found[-1].sequence > 1:
         before = by_hash.get(found[-1].parent)
@@ -143,7 +148,7 @@ def _back(move: Move, by_hash: dict[str, Move]) -> list[Move]:
 
 
 def _tag(client: MlflowClient, found: Found, still_held: Callable[[], None]) -> None:
-    """Let versions name the records that made them champion."""
+    """Set the tag of each version that must name the record that made it champion."""
     last = audit_record.champions(found.chain)
     for fault in found.faults:
         if fault.cure == "tag":
@@ -164,7 +169,7 @@ def _drop(client: MlflowClient, found: Found, still_held: Callable[[], None]) ->
 def _record(
     client: MlflowClient, found: Found, mended: Sequence[str], reason: str, still_held: Callable[[], None]
 ) -> Move:
-    """Write down what was repaired, what was `mended` already included, and make it."""
+    """Record the repair, including what was `mended` before it, and apply it."""
     now, chain = found.now, found.chain
     after = _target(client, found) if chain else now.aliases
     last = chain[-1] if chain else None
@@ -190,10 +195,10 @@ def _record(
 
 
 def _target(client: MlflowClient, found: Found) -> Aliases:
-    """Where the aliases belong: where the last record left them, as far as the versions are there.
+    """Where the aliases belong: where the last record left them, as far as the versions exist.
 
-    That is where they were before a move that was cut short, and whose version was deleted since or is of another model
-    than its record.
+    If the last move was interrupted, and its version was deleted since or is not what the record says, it is where they
+    were before that move.
     """
     last, model = found.chain[-1], found.now.model
     undone = found.now.unfinished and (

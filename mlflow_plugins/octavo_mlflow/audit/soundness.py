@@ -1,7 +1,7 @@
-"""Whether audit log, aliases, registered bytes and this machine's copy fit together: each fault, and its cure.
+"""Check that audit log, aliases, registered bytes and this machine's copy agree: each fault, and its cure.
 
-Faults of the log itself come first, since what is behind them cannot be judged until they are
-mended.
+Faults of the log itself come first, because nothing that depends on it can be judged before they are repaired. A repair
+stores the sentence of a fault that it accepts, and later checks compare it word by word: do not change these sentences.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,7 @@ from typing import Literal
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from octavo.project import typed_text
 from octavo.project.errors import AuditFailed, ModelError, OctavoError
 from octavo.project.files import json_file
 from octavo.promotion import audit_record, evidence
@@ -23,7 +24,6 @@ from octavo_mlflow.registry import (
     audit_log,
     consent,
     copies,
-    lookalikes,
     standing,
     tags,
     versions,
@@ -37,12 +37,12 @@ Cure = Literal[
 
 @dataclass(frozen=True)
 class Fault:
-    """What does not fit, a clause, and what would make it fit again."""
+    """A fault as a clause, and what repairs it."""
 
     what: str
     cure: Cure
     of: str = ""
-    """Of a version's tag: which version. Of an alias to drop: its name."""
+    """For the cure `tag` the version whose tag is wrong; for `drop the alias` the alias."""
 
     def __str__(self) -> str:
         return self.what
@@ -50,7 +50,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Found:
-    """A registered model, its log as far as it can be read, and what does not fit."""
+    """A registered model, its log as far as it can be read, and its faults."""
 
     now: State
     chain: list[Move]
@@ -58,7 +58,7 @@ class Found:
 
 
 def examine(client: MlflowClient, model: str) -> Found:
-    """Everything that does not fit, but for what a repair accepted.
+    """All faults of a registered model, except those that a repair accepted.
 
     Raises:
         MlflowException: there is no such model, or MLflow does not answer.
@@ -105,7 +105,7 @@ def _in_aliases(client: MlflowClient, now: State, chain: Sequence[Move], unfinis
 def _lookalikes(client: MlflowClient, now: State) -> Iterator[Fault]:
     """Aliases that people could take for one of Octavo's: whoever asks for `Champion` gets what nobody promoted."""
     for alias, version in sorted(client.get_registered_model(now.model).aliases.items()):
-        if alias not in ORDER and lookalikes.like(alias, ORDER):
+        if alias not in ORDER and typed_text.like(alias, ORDER):
             what = f"the alias {alias!a}, at version {version}, is none of Octavo's and could be taken for one"
             yield Fault(what, "drop the alias", alias)
 
@@ -128,7 +128,7 @@ def _was_asked_for(client: MlflowClient, now: State, move: Move) -> bool:
 
 
 def _in_grounds(client: MlflowClient, now: State, move: Move) -> Iterator[Fault]:
-    """What is wrong with what a promotion was judged by; what this release cannot read is the affair of replay."""
+    """Faults in the grounds of a promotion. Grounds that this release cannot read are left to `octavo replay`."""
     try:
         text = audit_log.grounds(client, now, move)
         wrong = list(evidence.faults(json_file.parse_record(text, Grounds)))
@@ -143,13 +143,13 @@ def _in_grounds(client: MlflowClient, now: State, move: Move) -> Iterator[Fault]
 
 
 def _in_version(client: MlflowClient, now: State, move: Move, card: str | None) -> Iterator[Fault]:
-    """What is wrong with the version that was promoted.
+    """Faults in a version that was promoted.
 
     Args:
         client: of the tracking store.
-        now: the registered model.
-        move: the last that made it champion.
-        card: digest of the scorecard that it was promoted by; None where it never was.
+        now: the registered model's present state.
+        move: the last record that made it champion.
+        card: digest of the scorecard that it was promoted by; None if it never was.
     """
     try:
         version = client.get_model_version(now.model, move.version)

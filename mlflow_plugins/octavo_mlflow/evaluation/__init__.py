@@ -1,1 +1,1 @@
-"""MLflow's model evaluator for quantized models."""
+"""MLflow's model evaluator `quantization`. Imports `flavors` and the rooms below it."""

@@ -1,10 +1,10 @@
-"""The model evaluator `quantization`: what an ONNX or LiteRT classifier costs, how right it is, whether it is INT8.
+"""The model evaluator `quantization`: accuracy, latency, size and integer shares of an ONNX or LiteRT classifier.
 
     mlflow.models.evaluate("models:/octavo/2", X, targets=y, model_type="classifier", evaluators="quantization",
                            evaluator_config={"baseline": "models:/octavo/1"})
 
-`X` has a row an image, flattened, because `evaluate` takes no other arrays. MLflow loads this module with the first
-evaluation, and lets every installed evaluator try every classifier: of models that are not ours we keep silent.
+`X` has one flattened image per row, because `evaluate` accepts no other arrays. MLflow loads this module with the first
+evaluation, and lets every installed evaluator try every classifier. For other models this one does nothing.
 """
 
 import json
@@ -29,32 +29,33 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 from sklearn.metrics import ConfusionMatrixDisplay
 
+from octavo.backends import registry
 from octavo.project.errors import ModelError
-from octavo.project.params import faults
+from octavo.project.params.section import faults
 from octavo_mlflow.evaluation import classifier_metrics
 from octavo_mlflow.evaluation.classifier_metrics import Measured
-from octavo_mlflow.flavors.raw_model import FLAVORS, Opened, fetched, open_raw
+from octavo_mlflow.flavors.raw_model import Opened, fetched, open_raw
 from octavo_mlflow.registry.tags import UNKNOWN
 
 FOLDER = "quantization"
-"""Of the run's artifacts."""
+"""Folder of the run's artifacts."""
 
 log = logging.getLogger(__name__)
 
 
 class Options(BaseModel):
-    """What `evaluator_config` may say; other keys are other evaluators'."""
+    """The keys of `evaluator_config` that this evaluator reads. Other keys belong to other evaluators."""
 
     model_config = ConfigDict(frozen=True)
 
     baseline: str | None = None
     """URI of the model to compare with."""
     dtype: Literal["uint8", "float32"] | None = None
-    """The encoding of the images, where their dtype does not tell."""
+    """The encoding of the images, if their dtype is ambiguous."""
     label_list: list[Any] | None = None
-    """The targets' classes in the order of the model's scores; without it targets are the numbers of the scores."""
+    """The classes of the targets, in the order of the model's scores. Without it, targets are indices of scores."""
     rounds: PositiveInt = 30
-    """Of timing."""
+    """Rounds of the latency measurement."""
     threads: PositiveInt = 1
     metric_prefix: str = ""
 
@@ -62,7 +63,7 @@ class Options(BaseModel):
 class QuantizationEvaluator(ModelEvaluator):
     @classmethod
     def can_evaluate(cls, *, model_type: str, **kwargs: Any) -> bool:
-        """Classifiers only. The model itself MLflow shows later: `evaluate` looks at it."""
+        """Classifiers only. MLflow does not pass the model here; `evaluate` checks it."""
         return model_type == "classifier"
 
     def evaluate(
@@ -77,12 +78,22 @@ class QuantizationEvaluator(ModelEvaluator):
     ) -> EvaluationResult | None:
         """Measure the model, and log figures and artifacts to the run.
 
-        None, with a warning where it has one of the two flavors, for what is no ONNX or LiteRT classifier of images.
+        Returns None for a model that is not an ONNX or LiteRT classifier of images; with a warning if it has one of the
+        two
+        flavors.
+
+        Args:
+            dataset: MLflow's evaluation dataset; one flattened image per row.
+            run_id: of the run that gets the results.
+            evaluator_config: see `Options`.
+            model: the loaded pyfunc model.
+            model_id: of the logged model, if there is one.
+            **kwargs: further arguments of MLflow; not used.
 
         Raises:
-            MlflowException: `evaluator_config` cannot be followed.
+            MlflowException: `evaluator_config` is invalid.
         """
-        if set(FLAVORS).isdisjoint(getattr(getattr(model, "metadata", None), "flavors", None) or {}):
+        if registry.formats().keys().isdisjoint(getattr(getattr(model, "metadata", None), "flavors", None) or {}):
             return None
         options = _options(evaluator_config or {})
         try:
@@ -126,10 +137,10 @@ def _images(dataset: Any) -> np.ndarray:
 
 
 def _labels(dataset: Any, options: Options) -> np.ndarray:
-    """The targets as numbers of the model's scores, (N,).
+    """The targets as indices of the model's scores, (N,).
 
     Raises:
-        ModelError: they are none.
+        ModelError: they are not indices.
     """
     targets = np.asarray(dataset.labels_data)
     if options.label_list is not None:
@@ -138,12 +149,12 @@ def _labels(dataset: Any, options: Options) -> np.ndarray:
             raise ModelError(f"Targets {', '.join(sorted(map(str, unknown)))} are not in label_list.")
         return np.array([numbers[target] for target in targets.tolist()])
     if not np.issubdtype(targets.dtype, np.integer):
-        raise ModelError(f"Targets are {targets.dtype}; say the classes in the order of the scores: label_list.")
+        raise ModelError(f"Targets are {targets.dtype}. Give label_list: the classes in the order of the scores.")
     return targets
 
 
 def _log_metrics(figures: dict[str, float], dataset: Any, run_id: str, model_id: str | None) -> None:
-    """As MLflow's own evaluators do: on the run, and of the model on that dataset."""
+    """Log figures as MLflow's own evaluators do: on the run, for the model on that dataset."""
     now = get_current_time_millis()
     about = {
         "model_id": model_id,
@@ -156,15 +167,17 @@ def _log_metrics(figures: dict[str, float], dataset: Any, run_id: str, model_id:
 
 
 def _tell_unknown(measured: Measured, options: Options, run_id: str) -> None:
-    """A share that cannot be counted is no metric; a tag of its name, and a warning, say so."""
+    """Report a share that cannot be counted by a tag of its name and by a warning."""
     for name in measured.unknown:
         MlflowClient().set_tag(run_id, f"{options.metric_prefix}{name}", UNKNOWN)
         operators = ", ".join(dict.fromkeys(node.operator for node in measured.proof.uncounted))
-        log.warning("The evaluator quantization cannot tell %s: it does not know the work of %s.", name, operators)
+        log.warning(
+            "The evaluator quantization cannot measure %s: it cannot count the operations of %s.", name, operators
+        )
 
 
 def _log_artifacts(measured: Measured, options: Options, run_id: str) -> dict[str, EvaluationArtifact]:
-    """The confusion matrix as a picture, and all that was found as JSON."""
+    """Log the confusion matrix as a picture, and all measurements as JSON."""
     prefix, client = options.metric_prefix, MlflowClient()
     found = {
         "figures": measured.figures,

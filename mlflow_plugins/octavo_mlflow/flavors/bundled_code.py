@@ -1,4 +1,4 @@
-"""Code of Octavo that is saved with each model, so that the model loads where Octavo is not installed."""
+"""Octavo's code that is saved with each model, so that the model loads where Octavo is not installed."""
 
 import shutil
 from importlib.util import find_spec
@@ -11,11 +11,11 @@ OF_THE_LIBRARY = ("exact_sums.py", "integer_weights.py")
 """Files of the library that the model needs. They are saved beside the others, under the names that those import."""
 OF_THE_ROOM = ("__init__.py", "bundled_code.py", "image_input.py", "image_pyfunc.py", "litert.py", "onnx_pyfunc.py")
 FILES = ("__init__.py", *(f"{ROOM.name}/{name}" for name in (*OF_THE_ROOM, *OF_THE_LIBRARY)))
-"""The same with every model: a process that loads several models has this package from the first."""
+"""The same for every model: a process that loads several models uses the package of the first."""
 
 
 def copy(folder: Path) -> str:
-    """Copy these files into `folder`, as a package of the same name; the path to add to MLflow's code paths."""
+    """Copy these files into `folder` as a package of the same name, and return the path for MLflow's code paths."""
     target = folder / PACKAGE.name
     (target / ROOM.name).mkdir(parents=True)
     for name in FILES:
@@ -26,13 +26,13 @@ def copy(folder: Path) -> str:
 def requirements(
     default: list[str], conda_env: Any, given: list[str] | str | None, extra: list[str] | str | None
 ) -> dict[str, list[str] | str | None]:
-    """Two arguments of MLflow's `save_model`: a flavor's default and what is extra, unless something else is given.
+    """The arguments `pip_requirements` and `extra_pip_requirements` of MLflow's `save_model`.
 
-    Without them MLflow runs the model in another process to see what it imports, which takes two seconds.
+    Without them MLflow runs the model in another process to find its imports, which takes two seconds.
 
     Args:
-        default: requirements of the flavor, as pip reads them.
-        conda_env: the environment that the caller gave, if any.
+        default: requirements of the flavor, in pip's format.
+        conda_env: the caller's environment, if any.
         given: the caller's `pip_requirements`: a list, or the path of a file.
         extra: the caller's `extra_pip_requirements`, likewise.
     """
@@ -43,7 +43,7 @@ def requirements(
 
 
 def _source(name: str) -> Path:
-    """Where a file is copied from. In a model's own bundle, the library's files lie beside this one."""
+    """The file to copy. In a model's own bundle, the library's files are beside this one."""
     library = find_spec("octavo")
     if Path(name).name not in OF_THE_LIBRARY or library is None or library.origin is None:
         return PACKAGE / name

@@ -1,4 +1,4 @@
-"""The library's decision about exact sums, under the name that it has in a saved model (see `bundled_code`)."""
+"""The library's function for exact sums, under the name that it has in a saved model (see `bundled_code`)."""
 
 from octavo.backends.onnxruntime.exact_sums import decided
 

@@ -1,8 +1,7 @@
-"""Images as callers have them, made into the one tensor that a model takes.
+"""Convert a caller's images to the one tensor that a model takes.
 
-Two encodings are in use, uint8 in 0..255 and float32 in 0..1, and a request in JSON names neither. What can be told
-from the data is told, what could be meant either way is refused. This file travels with the models that are saved, and
-needs NumPy alone.
+Two encodings are in use: uint8 in 0..255 and float32 in 0..1. A request in JSON names neither. If the data show the
+encoding, it is used; ambiguous data are refused. This file is saved with each model, and needs only NumPy.
 """
 
 from collections.abc import Mapping
@@ -19,33 +18,35 @@ ENCODINGS = (UINT8.name, FLOAT32.name)
 
 @dataclass(frozen=True)
 class Input:
-    """The tensor that a model takes: images of one shape, in whatever it computes with."""
+    """The tensor that a model takes: images of one shape, in the model's data type."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
-    """The batch first; -1 where a dimension is free, and nothing where the file does not say."""
+    """The batch first; -1 for a free dimension; empty if the file does not declare it."""
     scale: float = 0.0
-    """Of quantized input: real = scale * (integer - zero); 0 where the integers are pixels. Images in uint8 are pixels
-    even then: what stands for them is looked up in this scale."""
+    """Of quantized input: real = scale * (integer - zero); 0 if the integers are pixels. Even then, images in uint8 are
+    pixels, and are converted with this scale.
+    """
     zero: int = 0
 
     def take(self, data: Any, encoding: str | None = None) -> np.ndarray:
-        """What the model takes of these images; the same for both encodings, to the bit.
+        """Convert images to the model's tensor. Both encodings of an image give the same bits.
 
         Args:
-            data: an array (N, ...) or (N, pixels), a nested list, a data frame of a row an image, or a mapping that
-                holds just one of these. Grey images may have their one channel last, (N, H, W, 1), or not, (N, H, W),
-                whatever the model has. Integers and float64 are what JSON makes of both encodings.
-            encoding: `uint8` or `float32`, where the data do not tell.
+            data: an array (N, ...) or (N, pixels), a nested list, a data frame with one image per row, or a mapping
+                with
+                exactly one of these. Grey images may be (N, H, W, 1) or (N, H, W), whatever the model has. JSON gives
+                integers or float64 for both encodings.
+            encoding: `uint8` or `float32`, if the data are ambiguous.
 
         Raises:
-            ValueError: they are no images of this model's shape, integers that could be pixels or values, or NaN or
-                infinite: a model of integers makes some pixel of these, and answers.
+            ValueError: the images have another shape than the model's, or are integers that can be pixels or values, or
+                contain NaN or infinite numbers. A model of integers would convert those to some pixel, and answer.
         """
         return _finite(self._converted(_finite(self._shaped(self._encoded(_array(data), encoding)))))
 
     def _encoded(self, images: np.ndarray, encoding: str | None) -> np.ndarray:
-        """In the caller's encoding, or as the model takes them."""
+        """The images in the caller's encoding, or in the model's own."""
         if encoding not in (None, *ENCODINGS):
             raise ValueError(f"Images are encoded as {' or '.join(ENCODINGS)}, not as {encoding}.")
         if encoding == UINT8.name:
@@ -100,7 +101,7 @@ class Input:
 
 
 def _array(data: Any) -> np.ndarray:
-    """The numbers in `data`, whatever holds them."""
+    """The numbers in `data`, whatever its type."""
     if isinstance(data, Mapping):
         if len(data) != 1:
             raise ValueError(
@@ -111,7 +112,7 @@ def _array(data: Any) -> np.ndarray:
         data = data.to_numpy()
         data = np.stack([np.asarray(row) for (row,) in data]) if data.dtype == object and data.shape[1] == 1 else data
     if isinstance(data, str):
-        raise ValueError("Images are arrays of numbers, got a string.")  # noqa: TRY004 - as all that is no image
+        raise ValueError("Images are arrays of numbers, got a string.")  # noqa: TRY004 - as for any other bad input
     images = np.asarray(data)
     if not (np.issubdtype(images.dtype, np.floating) or np.issubdtype(images.dtype, np.integer)):
         raise ValueError(f"Images are arrays of numbers, got {images.dtype} of shape {images.shape}.")
@@ -119,16 +120,16 @@ def _array(data: Any) -> np.ndarray:
 
 
 def _float32(images: np.ndarray) -> np.ndarray:
-    """The same numbers, or the nearest; infinite where they are beyond."""
+    """The same numbers, or the nearest ones; infinite outside the range of float32."""
     with np.errstate(over="ignore"):
         return images.astype(FLOAT32)
 
 
 def _finite(images: np.ndarray) -> np.ndarray:
-    """The images themselves.
+    """Return the images unchanged.
 
     Raises:
-        ValueError: a number of them is not finite.
+        ValueError: a number in them is not finite.
     """
     lost = np.atleast_1d(~np.isfinite(images))
     if lost.any():
@@ -140,7 +141,11 @@ def _finite(images: np.ndarray) -> np.ndarray:
 
 
 def _exactly(images: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
-    """The same numbers as integers of that type."""
+    """The same numbers as integers of that type.
+
+    Raises:
+        ValueError: a number is not a whole number in the type's range.
+    """
     with np.errstate(invalid="ignore"):
         same = images.astype(dtype)
     if not np.array_equal(same, images):

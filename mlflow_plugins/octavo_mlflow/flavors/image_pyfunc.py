@@ -1,4 +1,4 @@
-"""What MLflow's pyfunc asks of a model of images, whatever its format. Travels with the models that are saved."""
+"""MLflow's pyfunc interface for a model of images in any format. This file is saved with each model."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,26 +11,29 @@ from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from octavo_mlflow.flavors.image_input import Input
 
 ENCODING = "dtype"
-"""The parameter of a request that says how its images are encoded."""
+"""The request parameter that names the encoding of the images."""
 
 
 class ImageModel:
-    """One tensor of images in, one tensor out, in the order of the images."""
+    """A model with one tensor of images in and one tensor out, in the order of the images."""
 
-    def __init__(self, takes: Input, run: Callable[[np.ndarray], np.ndarray]) -> None:
+    def __init__(self, takes: Input, run: Callable[[np.ndarray], np.ndarray], batch: int | None = None) -> None:
         self.takes = takes
         self.run = run
+        self.batch = batch
+        """Images a call, where the file takes no other number."""
 
     def predict(self, data: Any, params: dict[str, Any] | None = None) -> np.ndarray:
         """The output tensor for images in either encoding.
 
         Args:
-            data: whatever `images.Input.take` makes an array of.
-            params: `dtype`, the encoding, where the data do not tell.
+            data: whatever `image_input.Input.take` accepts.
+            params: `dtype`, the encoding, if the data are ambiguous.
 
         Raises:
-            MlflowException: they are no images of this model's shape, the encoding is not clear, or an output is NaN or
-                infinite: whoever takes the largest of such outputs gets a class that the model did not choose.
+            MlflowException: the images have another shape than the model's, their encoding is ambiguous, or an output
+                is NaN
+                or infinite. The largest of such outputs would be a class that the model did not choose.
         """
         try:
             images = self.takes.take(data, (params or {}).get(ENCODING))
@@ -47,10 +50,12 @@ class ImageModel:
 
 
 def signature(takes: Input, gives: TensorSpec) -> ModelSignature:
-    """The tensors of the model file, without names, so that a plain array is a valid input, and the parameter `dtype`.
+    """The signature of a model file: its tensors without names, so that a plain array is valid, and the parameter
+    `dtype`.
 
-    MLflow's own enforcement knows one dtype a tensor, and would refuse the other encoding, or cast it. The signature
-    is marked as one whose model validates what it gets by itself, as those made from type hints are, and it does.
+    MLflow's own check knows one dtype per tensor, and would refuse or cast the other encoding. Therefore the signature
+    is
+    marked like one made from type hints: as one whose model validates its input itself, which it does.
     """
     made = ModelSignature(
         inputs=Schema([TensorSpec(takes.dtype, takes.shape)]),
@@ -62,6 +67,6 @@ def signature(takes: Input, gives: TensorSpec) -> ModelSignature:
 
 
 def example(of: ModelSignature) -> tuple[np.ndarray, dict[str, str]]:
-    """One black image in bytes: MLflow tries the model on it, and keeps it as the form of a request."""
+    """One black image in bytes. MLflow tries the model with it, and stores it as an example of a request."""
     (tensor,) = of.inputs.inputs
     return np.zeros([max(size, 1) for size in tensor.shape], np.uint8), {ENCODING: "uint8"}

@@ -1,7 +1,8 @@
 """The LiteRT model flavor: `.tflite` files in MLflow, by MLflow's own conventions.
 
-A model is its bytes, nothing is pickled. This file travels with each model that is saved, by MLflow's code paths, so
-that `mlflow.pyfunc.load_model` and `mlflow models serve` work where octavo is not installed; it imports no more of it.
+A model is stored as its bytes, and nothing is pickled. MLflow's code paths save this file with each model, so that
+`mlflow.pyfunc.load_model` and `mlflow models serve` work where Octavo is not installed. It imports no more of Octavo
+than is saved.
 """
 
 import sys
@@ -31,13 +32,14 @@ EIGHT_BITS = (np.dtype(np.int8), np.dtype(np.uint8))
 
 
 class LiteRTModel(ImageModel):
-    """One LiteRT file, opened on one CPU thread; its batch follows the data.
+    """One LiteRT file, opened on one CPU thread by default. Its batch size follows the data.
 
-    What a file gives as 8-bit integers comes out as what they stand for, in float32.
+    8-bit integer outputs are converted to the float32 numbers that they represent.
 
     Raises:
-        ValueError, RuntimeError: it is no LiteRT file, has several inputs or outputs, or integers
-            there without a scale.
+        ValueError, RuntimeError: it is not a LiteRT file, has several inputs or outputs, or has integer inputs or
+            outputs
+            without a scale.
     """
 
     def __init__(self, path: Path | str, threads: int = 1) -> None:
@@ -49,8 +51,9 @@ class LiteRTModel(ImageModel):
         (self._input,), (self._output,) = sources, targets
         self._scale, self._zero = _real(self._output)
         self._shape: tuple[int, ...] = ()
-        self._turn = threading.Lock()  # an interpreter holds one call's tensors; a scoring server has many threads
-        super().__init__(input_of(self._input), self._invoke)
+        self._turn = threading.Lock()  # an interpreter holds the tensors of one call; a server has many threads
+        declared = int(self._input["shape_signature"][0])
+        super().__init__(input_of(self._input), self._invoke, declared if declared > 0 else None)
 
     @property
     def signature(self) -> ModelSignature:
@@ -64,7 +67,7 @@ class LiteRTModel(ImageModel):
     def _invoke(self, images: np.ndarray) -> np.ndarray:
         with self._turn:
             if images.shape != self._shape:
-                self._shape = ()  # if the file does not run with the new one, it does not with the old one either
+                self._shape = ()  # if the new shape fails, the interpreter cannot run the old one either
                 self._interpreter.resize_tensor_input(self._input["index"], images.shape)
                 self._interpreter.allocate_tensors()
                 self._shape = images.shape
@@ -74,11 +77,16 @@ class LiteRTModel(ImageModel):
             return found if self._scale is None else (found.astype(np.float32) - self._zero) * self._scale
 
 
+def open_file(litert_model: Path | str, threads: int = 1) -> LiteRTModel:
+    """The file opened. Raises as `LiteRTModel`."""
+    return LiteRTModel(litert_model, threads)
+
+
 def input_of(tensor: Mapping[str, Any]) -> Input:
-    """The tensor that an interpreter takes, by its details; 8-bit integers other than pixels have a scale.
+    """The tensor that an interpreter takes, from its details. 8-bit integers other than pixels have a scale.
 
     Raises:
-        ValueError: they have none, or several.
+        ValueError: they have no scale, or several.
     """
     scale, zero = tensor["quantization"]
     dtype = np.dtype(tensor["dtype"])
@@ -89,12 +97,12 @@ def input_of(tensor: Mapping[str, Any]) -> Input:
 
 
 def _real(tensor: Mapping[str, Any]) -> tuple[np.float32 | None, np.float32]:
-    """Scale and zero point of 8-bit integers; None and 0 for what stands for itself."""
+    """Scale and zero point of 8-bit integers; None and 0 for any other type."""
     scale, zero = tensor["quantization"]
     if np.dtype(tensor["dtype"]) not in EIGHT_BITS:
         return None, np.float32(0)
     if not scale:
-        raise ValueError(f"its {np.dtype(tensor['dtype'])} have not one scale, so that nobody knows what they mean")
+        raise ValueError(f"its {np.dtype(tensor['dtype'])} tensor has no single scale, so its numbers have no meaning")
     return np.float32(scale), np.float32(zero)
 
 
@@ -103,10 +111,10 @@ def _shape(tensor: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def signature_of(litert_model: Path | str) -> ModelSignature:
-    """One tensor in, one out, as the file declares them; the first dimension is the batch.
+    """One tensor in and one out, as the file declares them. The first dimension is the batch.
 
     Raises:
-        MlflowException: it is no LiteRT file of one input and one output.
+        MlflowException: it is not a LiteRT file with one input and one output.
     """
     try:
         return LiteRTModel(litert_model).signature
@@ -115,7 +123,7 @@ def signature_of(litert_model: Path | str) -> ModelSignature:
 
 
 def get_default_pip_requirements() -> list[str]:
-    """What a model of this flavor needs beside MLflow."""
+    """What a model of this flavor needs in addition to MLflow."""
     return [f"{package}=={version(package)}" for package in ("ai-edge-litert", "numpy")]
 
 
@@ -138,11 +146,17 @@ def save_model(
 ) -> None:
     """Save the file `litert_model`, byte for byte, as an MLflow model in the new folder `path`.
 
-    Without a `signature` the tensors that the file declares make it. Other arguments, such as `input_example`
-    and `metadata`, are those of `mlflow.pyfunc.save_model`.
+    Args:
+        litert_model: path of the `.tflite` file.
+        path: of the new folder.
+        mlflow_model: the model to complete; a new one by default.
+        signature: by default, from the tensors that the file declares.
+        code_paths, conda_env, pip_requirements, extra_pip_requirements: as in `mlflow.pyfunc.save_model`.
+        **options: further arguments of `mlflow.pyfunc.save_model`, such as `input_example` and `metadata`.
 
     Raises:
-        MlflowException: `litert_model` is no LiteRT file, `path` is not empty, or the arguments contradict each other.
+        MlflowException: `litert_model` is not a LiteRT file, `path` is not empty, or the arguments contradict each
+            other.
     """
     declared = signature_of(litert_model)
     model = mlflow_model or Model()
@@ -168,7 +182,10 @@ def save_model(
 def log_model(litert_model: Path | str, name: str, **options: Any) -> ModelInfo:
     """Log the file `litert_model` as the logged model `name` of the active run.
 
-    Takes `save_model`'s arguments and those of `mlflow.models.Model.log`, for example `registered_model_name`.
+    Args:
+        litert_model: path of the `.tflite` file.
+        name: of the logged model.
+        **options: arguments of `save_model` and of `mlflow.models.Model.log`, such as `registered_model_name`.
 
     Raises:
         MlflowException: as `save_model`.
@@ -180,7 +197,7 @@ def log_model(litert_model: Path | str, name: str, **options: Any) -> ModelInfo:
 
 
 def load_model(model_uri: str, dst_path: str | None = None) -> LiteRTModel:
-    """Open a model of this flavor from any of MLflow's URIs, for example `models:/octavo@champion`.
+    """Open a model of this flavor from any of MLflow's URIs, such as `models:/octavo@champion`.
 
     Raises:
         MlflowException: there is no such model, or it has no LiteRT flavor.
@@ -195,5 +212,5 @@ def load_model(model_uri: str, dst_path: str | None = None) -> LiteRTModel:
 
 
 def _load_pyfunc(path: str) -> LiteRTModel:
-    """Open the model file at `path`: what `mlflow.pyfunc.load_model` calls."""
+    """Open the model file at `path`. `mlflow.pyfunc.load_model` calls this function."""
     return LiteRTModel(path)

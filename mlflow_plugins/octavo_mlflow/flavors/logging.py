@@ -1,4 +1,4 @@
-"""Model files in MLflow: logged by the flavor of their format, and held to the bytes that were measured."""
+"""Log model files in MLflow by the flavor of their format, and check them against the measured bytes."""
 
 from pathlib import Path
 
@@ -7,20 +7,19 @@ import mlflow
 from octavo.backends.records import ModelFile
 from octavo.evaluation.scorecard import Scorecard
 from octavo.project.errors import ModelError
-from octavo_mlflow.flavors import image_pyfunc, litert, onnx
+from octavo_mlflow.flavors import image_pyfunc
+from octavo_mlflow.flavors.flavor import flavor_of
 from octavo_mlflow.registry import versions
-
-FLAVORS = {"onnx": onnx, "litert": litert}
-"""By format."""
 
 
 def log(card: Scorecard) -> str:
-    """Log the model file of `card` in the active run; the logged model's id.
+    """Log the model file of `card` in the active run, and return the logged model's id.
 
     Raises:
-        ModelError: MLflow does not hold the bytes that were measured.
+        ModelError: its format has no flavor, or MLflow does not hold the bytes that were measured.
     """
-    flavor, path = FLAVORS[card.format], Path(card.model.path)
+    path = Path(card.model.path)
+    flavor = flavor_of(path)
     signature = flavor.signature_of(path)
     example = image_pyfunc.example(signature)
     logged = flavor.log_model(path, card.variant, signature=signature, input_example=example).model_id
@@ -29,10 +28,10 @@ def log(card: Scorecard) -> str:
 
 
 def check_local(model: ModelFile) -> None:
-    """Hold the local file to the bytes that were measured.
+    """Check the local file against the measured bytes.
 
     Raises:
-        ModelError: it is missing or another one.
+        ModelError: it is missing or differs.
     """
     path = Path(model.path)
     if not path.is_file():

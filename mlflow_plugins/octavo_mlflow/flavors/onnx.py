@@ -1,13 +1,14 @@
 """ONNX files in MLflow's own `onnx` flavor, byte for byte, with a pyfunc that answers as Octavo's runtime does.
 
-`mlflow.onnx.log_model` writes the model anew, splits its weights into a second file and lets pyfunc use whatever
-provider there is, with none of the session options that the file asks for. Here the measured bytes are kept, the
-options go into the `MLmodel`, and pyfunc takes images in either encoding. Exact sums, which some CPUs need, are no
-option of the file: pyfunc decides when it opens it. `mlflow.onnx.load_model` works as ever.
+`mlflow.onnx.log_model` rewrites the model, splits its weights into a second file, and lets pyfunc use any available
+provider without the session options that the file asks for. Here the measured bytes are kept, the options are written
+to the `MLmodel`, and pyfunc accepts images in either encoding. Exact sums, which some CPUs need, are not an option of
+the file: pyfunc decides when it opens the file. `mlflow.onnx.load_model` works as before.
 """
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,22 +21,24 @@ from mlflow.models.model import MLMODEL_FILE_NAME, ModelInfo
 from mlflow.types import TensorSpec
 
 from octavo.backends import model_files
+from octavo.backends.onnxruntime.session import open_session
 from octavo.onnx_graph import file_io, session_options
 from octavo.project.errors import ModelError
 from octavo_mlflow.flavors import bundled_code, image_pyfunc
 from octavo_mlflow.flavors import onnx_pyfunc as runner
 from octavo_mlflow.flavors.image_input import Input
+from octavo_mlflow.flavors.image_pyfunc import ImageModel
 
 PROVIDERS = ["CPUExecutionProvider"]
 DATA = "model.onnx"
-"""What `mlflow.onnx` calls the file, and looks for."""
+"""The file name that `mlflow.onnx` expects."""
 
 
 def signature_of(onnx_model: Path | str) -> ModelSignature:
-    """One tensor in, one out, as the file declares them; -1 where a dimension is free.
+    """One tensor in and one out, as the file declares them; -1 for a free dimension.
 
     Raises:
-        ModelError: it is no ONNX file of one input and one output, or weights of it lie outside its folder.
+        ModelError: it is not an ONNX file with one input and one output, or some of its weights are outside its folder.
     """
     graph = file_io.load(Path(onnx_model), external=False).graph
     stored = {tensor.name for tensor in graph.initializer}
@@ -49,8 +52,31 @@ def signature_of(onnx_model: Path | str) -> ModelSignature:
     return image_pyfunc.signature(Input(source.type, source.shape), target)
 
 
+def open_file(onnx_model: Path | str, threads: int = 1) -> ImageModel:
+    """The file opened, with the session options that it asks for.
+
+    Raises:
+        ModelError: onnxruntime cannot load it, or it is no file of one tensor in and one out.
+    """
+    path = Path(onnx_model)
+    session = open_session(path, threads)
+    if len(session.get_inputs()) != 1 or len(session.get_outputs()) != 1:
+        raise ModelError(f"{path.name} has several inputs or outputs; a classifier of images has one each.")
+    (source,), (target,) = session.get_inputs(), session.get_outputs()
+
+    def run(images: np.ndarray) -> np.ndarray:
+        return np.asarray(session.run([target.name], {source.name: images})[0])
+
+    try:
+        takes = runner.input_of(source)
+    except TypeError:
+        raise ModelError(f"{path.name} takes {source.type}, and no numbers.") from None
+    batch = takes.shape[0] if takes.shape and takes.shape[0] > 0 else None
+    return ImageModel(replace(takes, shape=(-1, *takes.shape[1:])), run, batch)
+
+
 def get_default_pip_requirements() -> list[str]:
-    """What a model of this flavor needs beside MLflow."""
+    """What a model of this flavor needs in addition to MLflow."""
     return list(mlflow.onnx.get_default_pip_requirements())
 
 
@@ -72,14 +98,19 @@ def save_model(
     onnx_session_options: dict[str, Any] | None = None,
     **options: Any,
 ) -> None:
-    """Save the file `onnx_model`, byte for byte, and its external data as an MLflow model in the new folder `path`.
+    """Save the file `onnx_model`, byte for byte, with its external data, as an MLflow model in the new folder `path`.
 
-    Without a `signature` the tensors that the file declares make it; without `onnx_session_options` it runs on one
-    thread with the options that its metadata ask for. Other arguments, such as `input_example` and `metadata`, are
-    those of `mlflow.onnx.save_model`.
+    Args:
+        onnx_model: path of the `.onnx` file.
+        path: of the new folder.
+        mlflow_model: the model to complete; a new one by default.
+        signature: by default, from the tensors that the file declares.
+        code_paths, conda_env, pip_requirements, extra_pip_requirements: as in `mlflow.onnx.save_model`.
+        onnx_session_options: by default one thread, and the options that the file's metadata ask for.
+        **options: further arguments of `mlflow.onnx.save_model`, such as `input_example` and `metadata`.
 
     Raises:
-        ModelError: it is no ONNX file of one tensor in and one out, or weights of it lie outside its folder.
+        ModelError: it is not an ONNX file with one input and one output, or some of its weights are outside its folder.
         MlflowException: `path` is not empty, or the arguments contradict each other.
     """
     file = Path(onnx_model)
@@ -111,8 +142,13 @@ def save_model(
 def log_model(onnx_model: Path | str, name: str, **options: Any) -> ModelInfo:
     """Log the file `onnx_model` as the logged model `name` of the active run.
 
-    Takes `save_model`'s arguments and those of `mlflow.models.Model.log`, for example `registered_model_name`.
-    Raises as `save_model`.
+    Args:
+        onnx_model: path of the `.onnx` file.
+        name: of the logged model.
+        **options: arguments of `save_model` and of `mlflow.models.Model.log`, such as `registered_model_name`.
+
+    Raises:
+        ModelError, MlflowException: as `save_model`.
     """
     info: ModelInfo = Model.log(
         artifact_path=None, name=name, flavor=sys.modules[__name__], onnx_model=str(onnx_model), **options
@@ -121,7 +157,7 @@ def log_model(onnx_model: Path | str, name: str, **options: Any) -> ModelInfo:
 
 
 def _put_bytes(file: Path, folder: Path) -> None:
-    """Let what was measured stand in the place of what MLflow wrote."""
+    """Replace the model that MLflow wrote by the measured file and its external data."""
     shutil.copyfile(file, folder / DATA)
     for beside in model_files.beside(file):
         target = folder / beside.relative_to(file.parent)
@@ -130,7 +166,7 @@ def _put_bytes(file: Path, folder: Path) -> None:
 
 
 def _session_options(proto: onnx.ModelProto) -> dict[str, Any]:
-    """Those of the measurements: one thread, and what the file's metadata ask for."""
+    """The options of the measurements: one thread, and what the file's metadata ask for."""
     asked = session_options.asked({item.key: item.value for item in proto.metadata_props})
     return {"intra_op_num_threads": 1, "inter_op_num_threads": 1, "extra_session_config": asked}
 

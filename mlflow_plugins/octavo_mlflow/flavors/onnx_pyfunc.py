@@ -1,4 +1,4 @@
-"""ONNX models as they run behind `mlflow.pyfunc`. Travels with each model that `octavo_mlflow.flavors.onnx` saves."""
+"""ONNX models behind `mlflow.pyfunc`. This file is saved with each model of `octavo_mlflow.flavors.onnx`."""
 
 from pathlib import Path
 
@@ -12,9 +12,9 @@ from octavo_mlflow.flavors.image_pyfunc import ImageModel
 
 
 class OnnxModel(ImageModel):
-    """One ONNX file, opened as its `MLmodel` says: by which provider, on how many threads, with which options.
+    """One ONNX file, opened with the provider, threads and options of its `MLmodel`.
 
-    Whether sums of integers have to be made exact on this CPU is decided here, whatever the `MLmodel` says of it.
+    Whether sums of integers must be made exact on this CPU is decided here, whatever the `MLmodel` says.
     """
 
     def __init__(self, path: str) -> None:
@@ -40,5 +40,5 @@ def input_of(tensor: onnxruntime.NodeArg) -> Input:
 
 
 def _load_pyfunc(path: str) -> OnnxModel:
-    """Open the model file at `path`: what `mlflow.pyfunc.load_model` calls."""
+    """Open the model file at `path`. `mlflow.pyfunc.load_model` calls this function."""
     return OnnxModel(path)

@@ -1,1 +1,1 @@
-"""The night: refresh data, build, judge, promote, tell. Imports promotion and what lies below it."""
+"""The nightly run: refresh data, build, judge, promote, notify. Imports `promotion` and the rooms below it."""

@@ -1,7 +1,8 @@
-"""A time of day, due once on every day of the local calendar.
+"""A time of day that is due once on every day of the local calendar.
 
-Clocks that change do not lose or repeat a day's run: a time that spring skips is due at the first instant after the
-gap, a time that autumn repeats at its first occurrence. Schedulers only wake Octavo up; what is due is decided here.
+Changes of the clock neither skip nor repeat a day's run. If a change skips the time, it is due at the first instant
+after the gap. If a change repeats it, it is due at its first occurrence. Schedulers only start Octavo; this module
+decides whether a night is due.
 """
 
 import difflib
@@ -15,13 +16,13 @@ from octavo.project.errors import ScheduleError
 
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 NEAR = range(-2, 3)
-"""Days, from today, on which the last and the next instant lie: a day can be missing from the calendar."""
+"""Days, counted from today, that can hold the last and the next due instant. A day can be missing from a calendar."""
 WRITTEN = re.compile(r"(?P<at>\S+) (?P<zone>\S+)(?: since (?P<since>\S+[+-]\d\d:\d\d))?")
 
 
 @dataclass(frozen=True)
 class Daily:
-    """What is due at `at` in `zone`, on every day; nothing that was due before `since` counts as missed."""
+    """A daily time `at` in `zone`. What was due before `since` does not count as missed."""
 
     at: time
     zone: ZoneInfo
@@ -32,10 +33,11 @@ class Daily:
         return f"{self.at:%H:%M} {self.zone.key}{since}"
 
     def due(self, day: date) -> datetime | None:
-        """The instant, in UTC, that is due on a day of the zone's calendar; None where the calendar left the day out.
+        """The due instant, in UTC, of a day in the zone's calendar. None if the calendar skips that day.
 
-        PEP 495 reads a wall-clock time with the offset before a change (fold 0) and with that after it (fold 1). Only
-        a time that does not exist is earlier by the second reading; the gap ends between the two.
+        PEP 495 reads a wall-clock time with the offset before a change (fold 0) and after it (fold 1). Only for a time
+        that
+        does not exist is the second reading earlier; the gap ends between the two.
         """
         before, after = (_instant(self.at, day, self.zone, fold) for fold in (0, 1))
         if before <= after:
@@ -58,7 +60,7 @@ class Daily:
         return min(due for due in self._dues_near(now) if due > now)
 
     def missed(self, finished: datetime | None, now: datetime) -> bool:
-        """Whether an instant has been due since `finished`, when the last run ended (None: there was none)."""
+        """Whether an instant has been due since `finished`, the end of the last run (None if there was none)."""
         due = self.last_due(now)
         return all(instant < due for instant in (finished, self.since) if instant)
 
@@ -68,10 +70,10 @@ class Daily:
 
 
 def parse(text: str) -> Daily:
-    """Read what `str` of a `Daily` writes, for example `02:30 Europe/Berlin since 2026-11-25T14:00+00:00`.
+    """Read the text form of a `Daily`, for example `02:30 Europe/Berlin since 2026-11-25T14:00+00:00`.
 
     Raises:
-        ScheduleError: it is not written so, or there is no such time or zone.
+        ScheduleError: it has another form, or there is no such time or zone.
     """
     written = WRITTEN.fullmatch(text)
     try:
@@ -81,7 +83,7 @@ def parse(text: str) -> Daily:
     except ValueError:
         pass
     raise ScheduleError(
-        f"'{text}' is no daily schedule. Write HH:MM and a time zone, for example '02:30 Europe/Berlin'."
+        f"'{text}' is not a daily schedule. Write HH:MM and a time zone, for example '02:30 Europe/Berlin'."
     )
 
 
@@ -89,28 +91,28 @@ def clock_time(text: str) -> time:
     """Read a time of day.
 
     Raises:
-        ScheduleError: it is none.
+        ScheduleError: it is not a time of day.
     """
     try:
         return datetime.strptime(text, "%H:%M").time()
     except ValueError:
-        raise ScheduleError(f"'{text}' is no time of day. Allowed: 00:00 to 23:59, for example 02:30.") from None
+        raise ScheduleError(f"'{text}' is not a time of day. Allowed: 00:00 to 23:59, for example 02:30.") from None
 
 
 def time_zone(name: str) -> ZoneInfo:
-    """The zone of that name in this machine's time zone database.
+    """The time zone with that name, from this machine's time zone database.
 
     Raises:
-        ScheduleError: it is not there; the message has the names nearest to it.
+        ScheduleError: there is none. The message suggests similar names.
     """
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         near = difflib.get_close_matches(name, available_timezones())
-        hint = f" Near to it: {', '.join(near)}." if near else ""
+        hint = f" Similar names: {', '.join(near)}." if near else ""
         raise ScheduleError(
-            f"Unknown time zone '{name}'.{hint} Allowed: the names of the tz database, such as Europe/Berlin or UTC; "
-            "a machine without any needs its package tzdata."
+            f"Unknown time zone '{name}'.{hint} Allowed: the names of the tz database, such as Europe/Berlin or UTC. "
+            "If this machine has no such database, install the package tzdata."
         ) from None
 
 

@@ -1,6 +1,6 @@
-"""New data for the night: by a command of the user's, by `dvc update` of an import, or by `dvc pull`.
+"""Get new data for the night: by the user's command, by `dvc update` of an import, or by `dvc pull`.
 
-A folder that grew by itself is seen by `dvc repro`.
+A folder that has changed in place needs nothing here, because `dvc repro` notices it.
 """
 
 import subprocess
@@ -9,18 +9,19 @@ from typing import Any
 
 import yaml
 
-from octavo.project import git
 from octavo.project.errors import DataError, OctavoError, ServiceUnavailable
 from octavo.project.files import atomic_write
-from octavo.project.params import Params
+from octavo.project.git import revision
+from octavo.project.params.params import Params
 from octavo_mlflow.nightly.dvc import dvc
 
 
 def refresh(params: Params, log: Path) -> None:
-    """Bring the data at `data.path` up to date, as far as their source says how; what is printed is added to `log`.
+    """Bring the data at `data.path` up to date by the means that their source offers. Output is appended to `log`.
 
     Raises:
         ServiceUnavailable: the command, the source of the import or the remote failed.
+        DataError: the `.dvc` file cannot be read.
     """
     if params.nightly.fetch:
         _run(params.nightly.fetch, log)
@@ -37,15 +38,15 @@ def refresh(params: Params, log: Path) -> None:
 
 
 def _tracked(path: Path) -> dict[str, Any]:
-    """What the `.dvc` file says."""
+    """The content of the `.dvc` file."""
     try:
-        return git.read(atomic_write.content(path))
+        return revision.read(atomic_write.content(path))
     except (OSError, yaml.YAMLError, TypeError, ValueError) as error:
         raise DataError(f"{path} is not a .dvc file ({' '.join(str(error).split())}). Run dvc add again.") from None
 
 
 def _changed_here(tracked: Path, log: Path) -> bool:
-    """Whether somebody added to the data since `dvc add`: pulling would take that away."""
+    """Whether the data changed after `dvc add`: a pull would undo that."""
     return any("modified:" in line for line in dvc(log, "status", str(tracked)).lines)
 
 

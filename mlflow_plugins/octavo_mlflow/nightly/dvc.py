@@ -1,4 +1,4 @@
-"""DVC, run as its users run it, with what it says in a log."""
+"""Run DVC as a command, with its output in a log."""
 
 import errno
 import os
@@ -18,12 +18,12 @@ FULL = os.strerror(errno.ENOSPC)
 
 
 class StageFailed(OctavoError):
-    """A stage of `dvc repro` failed; its own sentence, and its own exit code."""
+    """A stage of `dvc repro` failed. Has the stage's own message and exit code."""
 
     def __init__(self, stages: list[str], sentence: str, exit_code: int) -> None:
         super().__init__(sentence)
         self.stages = stages
-        """Those that began, the one that failed last."""
+        """The stages that started; the last one failed."""
         self.exit_code = exit_code
 
 
@@ -35,27 +35,27 @@ class Ran:
 
     @property
     def stages(self) -> list[str]:
-        """Stages that ran."""
+        """The stages that ran."""
         return [found[1] for line in self.lines if (found := STAGE.search(line))]
 
 
 def repro(log: Path, *targets: str) -> list[str]:
-    """Bring the targets, or everything, up to date; the stages that ran.
+    """Bring the targets, or everything, up to date, and return the stages that ran.
 
     Raises:
-        StageFailed: one failed, or DVC itself did.
+        StageFailed: a stage or DVC itself failed.
     """
     return dvc(log, "repro", *targets).stages
 
 
 def dvc(log: Path, *arguments: str) -> Ran:
-    """Run a DVC command; what it prints is added to `log`.
+    """Run a DVC command. Its output is appended to `log`.
 
     Raises:
         StageFailed: it failed.
     """
     if dvc_rwlock.mend():
-        print(f"{dvc_rwlock.RECORD}, left unreadable by a process that was killed, is removed.", file=sys.stderr)
+        print(f"Removed {dvc_rwlock.RECORD}, which a killed process left unreadable.", file=sys.stderr)
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     command = [sys.executable, "-m", "dvc", *arguments]
     lines: list[str] = []

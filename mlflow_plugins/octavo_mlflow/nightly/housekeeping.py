@@ -1,4 +1,4 @@
-"""What old nights leave behind is cleared away: runs, versions, logs and DVC's cache. What was ever promoted stays."""
+"""Delete what old nights left: runs, versions, logs and files in DVC's cache. Whatever was ever promoted stays."""
 
 import re
 import time
@@ -10,8 +10,9 @@ from mlflow.entities import Run, ViewType
 from mlflow.entities.model_registry import ModelVersion
 
 from octavo.evaluation.scorecard import load_scorecards
-from octavo.project import git_tags, paths
-from octavo.project.params import Params
+from octavo.project import paths
+from octavo.project.git import tags as git_tags
+from octavo.project.params.params import Params
 from octavo_mlflow.nightly.dvc import dvc
 from octavo_mlflow.promotion import request
 from octavo_mlflow.registry import aliases, standing, tags
@@ -22,11 +23,13 @@ REMOVED = re.compile(r"Removed (\d+) ")
 
 
 def tidy(params: Params, log: Path) -> dict[str, int]:
-    """Remove what is older than `nightly.keep` says; how much of each kind.
+    """Delete what is older than `nightly.keep` allows, and return the counts by kind.
 
-    Kept whatever their age: versions that an alias points to, that were ever promoted or that somebody asks for, with
-    their runs, and those of the present scorecards; in DVC's cache what the workspace, a tag, an experiment or one of
-    the last commits needs.
+    Some things are kept whatever their age. In MLflow: versions that have an alias, were ever promoted or are
+    requested,
+    with their runs, and those of the present scorecards. In DVC's cache: the files that the workspace, a tag, an
+    experiment
+    or one of the last commits needs.
     """
     before = time.time() - params.nightly.keep.days * DAY
     with connection.connected() as client:
@@ -62,7 +65,7 @@ def _old_runs(client: MlflowClient, params: Params, before: float, kept: set[str
 
 
 def _versions(client: MlflowClient, model: str) -> dict[str, list[ModelVersion]]:
-    """Versions by run; as the search leaves aliases out, those that have one are asked for singly."""
+    """Versions by run. The search does not return aliases, so they are read from the registered model."""
     found: dict[str, list[ModelVersion]] = {}
     pointed = set(client.get_registered_model(model).aliases.values())
     token = None
@@ -77,7 +80,7 @@ def _versions(client: MlflowClient, model: str) -> dict[str, list[ModelVersion]]
 
 
 def _runs(client: MlflowClient, experiment: str, before: int) -> Iterator[Run]:
-    """Runs of variants that began earlier."""
+    """Runs of variants that started before then."""
     query, token = f"attributes.start_time < {before}", None
     while True:
         page = client.search_runs([experiment], query, ViewType.ACTIVE_ONLY, page_token=token)
@@ -99,7 +102,7 @@ def _unlink(path: Path, before: float) -> bool:
 
 
 def _unused_cache(params: Params, kept: set[str], log: Path) -> int:
-    """Files that DVC's cache holds for nothing; tags of versions that no alias points to any more go first."""
+    """Delete files in DVC's cache that nothing needs. Tags of versions without an alias are deleted first."""
     model, commits = params.registry.model, params.nightly.keep.commits
     for version in git_tags.tags(model):
         if version not in kept:

@@ -1,4 +1,4 @@
-"""Nights in MLflow: a run each, in an experiment of their own."""
+"""Show nights in MLflow: one run per night, in an experiment of their own."""
 
 import socket
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag, ViewType
 
-from octavo.project.params import Params
+from octavo.project.params.params import Params
 from octavo_mlflow.nightly import record
 from octavo_mlflow.nightly.record import Night
 from octavo_mlflow.tracking import connection
@@ -15,11 +15,11 @@ from octavo_mlflow.tracking import connection
 NIGHT = "octavo.night"
 """Tag of a run: the machine, the project's folder on it, and the night's name."""
 SHOWN = 30
-"""Past nights that are looked at: what MLflow missed of them while it was away is added."""
+"""How many past nights are checked. Those that MLflow missed, because it did not answer, are added."""
 
 
 def show(ended: Night, params: Params) -> None:
-    """Show the night that ended, and those before it that MLflow has not got.
+    """Show the night that ended, and earlier nights that MLflow lacks.
 
     Raises:
         ServiceUnavailable: the tracking store does not answer.
@@ -40,7 +40,7 @@ def _latest(ended: Night) -> Iterator[Night]:
 
 
 def _shown(client: MlflowClient, experiment: str) -> set[str]:
-    """Nights with a whole run; runs that a killed process left are deleted."""
+    """Nights with a complete run. Runs that a killed process left are deleted."""
     runs = client.search_runs([experiment], f"tags.`{NIGHT}` LIKE '{_place()}%'", ViewType.ACTIVE_ONLY, 10 * SHOWN)
     for run in runs:
         if run.info.status == "RUNNING":

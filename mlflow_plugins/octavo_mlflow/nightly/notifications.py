@@ -1,4 +1,4 @@
-"""Telling people of a night: by a command or a web hook of their choice on failure and on recovery; and a heartbeat."""
+"""Notify people of a night: a command or a web hook on failure and on recovery, and a heartbeat."""
 
 import json
 import os
@@ -12,21 +12,27 @@ from urllib.request import Request, urlopen
 from octavo.project import paths
 from octavo.project.errors import ServiceUnavailable
 from octavo.project.files import atomic_write
-from octavo.project.params import Nightly
+from octavo.project.params.nightly import Nightly
 from octavo_mlflow.nightly.record import Night
 
 TIMEOUT = 30
-"""Seconds for a command or a server to take a message."""
+"""Seconds for a command or a server to accept a message."""
 URL, HEARTBEAT_URL = "OCTAVO_NOTIFY_URL", "OCTAVO_HEARTBEAT_URL"
-"""Environment variables for addresses that are secrets; they win over `params.yaml`."""
+"""Environment variables for addresses that are secrets. They override `params.yaml`."""
 SOON = timedelta(hours=1)
-"""Within which a night that is tried again begins: schedulers wake every ten minutes."""
+"""A retry of a night starts within this time, because schedulers start Octavo every ten minutes."""
 HEARTBEAT = paths.NIGHTS / "heartbeat"
-"""When the last night ended that needs nobody's attention, ISO 8601: let a monitor watch its age."""
+"""The time when the last night without trouble ended, ISO 8601. A monitor can watch its age."""
 
 
 def tell(night: Night, before: Night | None, settings: Nightly) -> Night:
-    """Send what there is to tell of `night`, of which `before` is the one before; the record says how that went."""
+    """Send the notifications for `night`, and return its record with the results.
+
+    Args:
+        night: the night that ended.
+        before: the night before it, or None.
+        settings: of the nights.
+    """
     said = message(night, before)
     results = {channel: _try(send) for channel, send in _channels(said, settings)} if said else {}
     if not night.is_trouble:
@@ -35,7 +41,7 @@ def tell(night: Night, before: Night | None, settings: Nightly) -> Night:
 
 
 def message(night: Night, before: Night | None) -> dict[str, Any] | None:
-    """What is sent: on trouble, and once on the first night without it; None where there is nothing to tell."""
+    """The message to send on trouble, and once after it on recovery. None if there is nothing to say."""
     recovered = before is not None and before.is_trouble and not night.is_trouble
     if (not night.is_trouble and not recovered) or (before and _is_tried_again(night, before)):
         return None
@@ -54,7 +60,7 @@ def message(night: Night, before: Night | None) -> dict[str, Any] | None:
 
 
 def _is_tried_again(night: Night, before: Night) -> bool:
-    """Whether the night failed as the attempt right before it did, of which people were told."""
+    """Whether the night failed like the attempt right before it, of which people were notified."""
     codes = {night.exit_code, before.exit_code}
     return codes == {ServiceUnavailable.exit_code} and before.ended is not None and night.started < before.ended + SOON
 

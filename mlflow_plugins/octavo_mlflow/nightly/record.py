@@ -1,4 +1,4 @@
-"""One night's record: what ran, what came of it and why, as written to `reports/nightly/<date>.json`."""
+"""The record of one night, written to `reports/nightly/<date>.json`: what ran, the outcome, and why."""
 
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -13,14 +13,16 @@ from octavo.project.files import atomic_write, json_file
 from octavo.project.schema import Record
 
 Outcome = Literal["promoted", "requested", "kept", "unchanged", "refused", "failed", "killed"]
-"""A new champion; one that others have to approve; none of the new variants may replace it; nothing was new; the data
-are broken or have drifted; a step failed; the process was killed."""
+"""`promoted`: a new champion. `requested`: a promotion waits for approval. `kept`: no new variant may replace the
+champion. `unchanged`: nothing was new. `refused`: the data are broken or have drifted. `failed`: a step failed.
+`killed`: the process was killed.
+"""
 TROUBLE: tuple[Outcome, ...] = ("refused", "failed", "killed")
 """Outcomes that a person should look at."""
 EXIT_CODE: dict[Outcome, int] = {"refused": 2, "failed": 1, "killed": 1}
-"""Where no step said otherwise; 0 for the rest."""
+"""If no step gave another one; 0 for the other outcomes."""
 RUNNING = project_paths.NIGHTS / "running.json"
-"""The record of a night that has not ended; left behind by one that was killed."""
+"""The record of a night in progress. A killed night leaves it behind."""
 
 
 class Step(Record):
@@ -29,19 +31,19 @@ class Step(Record):
 
 
 class Night(Record):
-    """As far as it is known; `outcome` and `ended` when it is over."""
+    """The record as far as it is known. `outcome` and `ended` are set when the night is over."""
 
     name: str
-    """The UTC date it began at, with a number where it was not the first."""
+    """The UTC date of its start, with a number if it is not the first night of that date."""
     started: datetime
     ended: datetime | None = None
     outcome: Outcome | None = None
     exit_code: int = 0
     reasons: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
-    """Those that ended, in their order."""
+    """The steps that ended, in order."""
     step: str | None = None
-    """The one that runs, or that was cut short."""
+    """The step in progress, or the one that was interrupted."""
     stages: tuple[str, ...] = ()
     """Stages of `dvc.yaml` that ran."""
     data: dict[str, Any] = Field(default_factory=dict)
@@ -49,7 +51,7 @@ class Night(Record):
     champion: dict[str, str | None] = Field(default_factory=dict)
     """Version, before and now."""
     removed: dict[str, int] = Field(default_factory=dict)
-    """What housekeeping removed."""
+    """Counts of what housekeeping deleted."""
     notified: dict[str, str] = Field(default_factory=dict)
     """Channel -> `sent`, or why not."""
 
@@ -59,11 +61,17 @@ class Night(Record):
 
     @property
     def log(self) -> Path:
-        """What DVC and the stages said."""
+        """The output of DVC and the stages."""
         return project_paths.NIGHTS / f"{self.name}.log"
 
     def end(self, outcome: Outcome, *reasons: str, exit_code: int | None = None) -> "Night":
-        """The record of a night that is over."""
+        """The record of the finished night.
+
+        Args:
+            outcome: of the night.
+            *reasons: sentences that explain it.
+            exit_code: None for the outcome's own.
+        """
         code = EXIT_CODE.get(outcome, 0) if exit_code is None else exit_code
         return self.model_copy(
             update={"outcome": outcome, "reasons": reasons, "ended": datetime.now(timezone.utc), "exit_code": code}
@@ -71,7 +79,7 @@ class Night(Record):
 
 
 def begin() -> Night:
-    """A new night, named by its date and, where there were others on it, a number."""
+    """A new night, named after its date, with a number if it is not the first of that date."""
     now = datetime.now(timezone.utc)
     taken = {path.stem for path in project_paths.NIGHTS.glob("*.json")}
     names = (f"{now:%Y-%m-%d}" + (f".{number}" if number > 1 else "") for number in range(1, len(taken) + 2))
@@ -79,7 +87,7 @@ def begin() -> Night:
 
 
 def save(night: Night) -> None:
-    """Write the record of a night: where it is over to its own file, else to `RUNNING`."""
+    """Write the record: to its own file if the night is over, otherwise to `RUNNING`."""
     if night.outcome is None:
         atomic_write.write_text(RUNNING, night.model_dump_json(indent=1) + "\n")
         return
@@ -88,12 +96,12 @@ def save(night: Night) -> None:
 
 
 def running() -> Night | None:
-    """The night that has not ended, if there is one."""
+    """The night in progress, or None."""
     return _read(RUNNING) if RUNNING.exists() else None
 
 
 def ended() -> Iterator[Night]:
-    """Nights that are over, the latest first."""
+    """Finished nights, latest first."""
     paths = [path for path in project_paths.NIGHTS.glob("*.json") if path != RUNNING]
     for path in sorted(paths, key=_order, reverse=True):
         yield _read(path)

@@ -1,7 +1,8 @@
-"""`octavo nightly`: one night, started, watched over and told of.
+"""`octavo nightly`: start one night, watch it, and notify people.
 
-The night itself is another process (`worker`), with everything that it starts in a process group of its own. So whatever
-happens to it, memory running out included, this one is there to end the rest, to write the record and to tell people. If this one dies, the other sees its input end, and ends with all that it started.
+The night is another process (`worker`). Whatever that process starts is in its process group. Whatever happens to it,
+such as a lack of memory, this process ends the group, writes the record and notifies people. If this process dies, the
+worker sees its standard input close, and ends its whole group.
 """
 
 import os
@@ -15,16 +16,17 @@ from types import FrameType
 
 import click
 
-from octavo.project import paths
+from octavo.project import extras, paths
 from octavo.project.errors import ServiceUnavailable
 from octavo.project.files.file_lock import Busy, exclusive
-from octavo.project.params import Nightly, load_params
+from octavo.project.params.nightly import Nightly
+from octavo.project.params.params import load_params
 from octavo_mlflow.nightly import notifications, record
 from octavo_mlflow.nightly.daily_time import parse
 from octavo_mlflow.nightly.record import Night
 
 ATTEMPTS = 3
-"""So often a night is begun that is killed each time: what takes it, such as memory, may take it again."""
+"""How often a night that is killed is started. What killed it, such as a lack of memory, may kill it again."""
 WORKER = [sys.executable, "-m", "octavo_mlflow.nightly.worker"]
 LOCK = paths.NIGHTS / "lock"
 
@@ -33,7 +35,8 @@ LOCK = paths.NIGHTS / "lock"
 @click.option("--due", metavar="'HH:MM ZONE'", help="Do nothing unless that has passed since the last night ended.")
 @click.option("--json", "as_json", is_flag=True, help="Print the night's record.")
 def nightly(due: str | None, as_json: bool) -> None:
-    """Run one night: refresh the data, check them, build, register, judge, promote, keep house."""
+    """Run one night: refresh the data, check them, build, register, judge, promote, clean up."""
+    extras.require("mlflow", "dvc")
     settings = load_params().nightly
     if due and not is_due(due, settings, datetime.now(timezone.utc)):
         return
@@ -49,7 +52,7 @@ def nightly(due: str | None, as_json: bool) -> None:
 
 
 def run(settings: Nightly) -> Night:
-    """One night from its beginning to its record. The caller holds the lock."""
+    """Run one night from its start to its record. The caller holds the lock."""
     _close_what_was_killed(settings)
     before = next(record.ended(), None)
     record.save(record.begin())
@@ -59,18 +62,18 @@ def run(settings: Nightly) -> Night:
 
 
 def _close_what_was_killed(settings: Nightly) -> None:
-    """Give a night that left no record one."""
+    """Write the record of a killed night that left none."""
     left = record.running()
     if left is not None:
         before = next(record.ended(), None)
         killed = left.end(
-            "killed", f"It was cut short in step '{left.step or 'start'}', and this record written later."
+            "killed", f"It was interrupted in step '{left.step or 'start'}', and this record was written later."
         )
         record.save(notifications.tell(killed, before, settings))
 
 
 def _watch() -> Night:
-    """Run the worker; the record that it wrote, or the one that it could not write any more."""
+    """Run the worker, and return its record, or one for a worker that was killed."""
     stopped: list[int] = []
 
     def stop(number: int, _: FrameType | None) -> None:
@@ -94,18 +97,18 @@ def _watch() -> Night:
 
 
 def _kill(group: int) -> None:
-    """End a process group, if there is anything left of it."""
+    """End a process group, if any of it is left."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
 
 
 def is_due(due: str, settings: Nightly, now: datetime) -> bool:
-    """Whether a night has been due since the last one, or that one is to be tried again.
+    """Whether a night is due since the last one, or the last one must be repeated.
 
     Args:
-        due: as `daily.parse` reads it.
+        due: daily time, as `daily_time.parse` reads it.
         settings: of the nights.
-        now: with its zone.
+        now: with a time zone.
     """
     last, daily = next(record.ended(), None), parse(due)
     if daily.missed(last.started if last else None, now):

@@ -1,7 +1,7 @@
-"""The night itself: refresh the data, check them, build, register, judge, promote, keep house, and write it all down.
+"""The night itself: refresh the data, check them, build, register, judge, promote, clean up, and record each step.
 
-Every step can be repeated: what an earlier night left half done, this one finishes. Run as a process of its own by
-`octavo nightly`, which watches it.
+Every step can be repeated. If an earlier night was interrupted, this one finishes its work. `octavo nightly` runs this
+module as a process of its own and watches it.
 """
 
 import os
@@ -21,7 +21,7 @@ from octavo.data.splits import Manifest, load_manifest
 from octavo.evaluation.scorecard import load_scorecards
 from octavo.project import paths
 from octavo.project.errors import DataError, OctavoError, PromotionRefused, ServiceUnavailable, boundary
-from octavo.project.params import Params, load_params
+from octavo.project.params.params import Params, load_params
 from octavo.promotion import lifetime
 from octavo_mlflow.nightly import housekeeping, mlflow_runs, record
 from octavo_mlflow.nightly.data_refresh import refresh
@@ -32,19 +32,19 @@ from octavo_mlflow.registry import aliases
 from octavo_mlflow.registry.standing import state
 from octavo_mlflow.tracking import connection
 
-AGAIN = "The schedule tries the night again, for as many hours as nightly.retry says; nobody has to do anything."
+AGAIN = "The schedule repeats the night for as many hours as nightly.retry says. You need not do anything."
 ALWAYS = {"code", "register"}
-"""Stages that run every night, be there anything new or not."""
+"""Stages that run every night, even if nothing is new."""
 
 
 class Refused(OctavoError):
-    """The data are broken, or unlike what the champion was made of."""
+    """The data are broken, or differ in kind from the champion's data."""
 
     exit_code = 2
 
 
 class Diary:
-    """The record of the night as it goes on, on disk after every step."""
+    """The record of the night in progress, saved after every step."""
 
     def __init__(self, begun: Night) -> None:
         self.night = begun
@@ -55,7 +55,7 @@ class Diary:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Note the step while it runs, and what time it took."""
+        """Record the step while it runs, and its duration afterwards."""
         print(f"night {self.night.name}: {name}", file=sys.stderr)
         self.note(step=name)
         start = time.monotonic()
@@ -78,13 +78,13 @@ def main() -> None:
             again = [AGAIN] if error.exit_code == ServiceUnavailable.exit_code else []
             ended = diary.night.end("failed", str(error), *again, exit_code=error.exit_code)
         diary.night = ended
-        with suppress(ServiceUnavailable):  # a later night will show this one, too
+        with suppress(ServiceUnavailable):  # a later night will show this one too
             mlflow_runs.show(ended, load_params())
         record.save(ended)
 
 
 def _through(diary: Diary, params: Params) -> Night:
-    """All steps in their order; the record of the night that came to its end."""
+    """Run all steps in order, and return the record of the night."""
     log = diary.night.log
     log.parent.mkdir(parents=True, exist_ok=True)
     with diary.step("refresh"):
@@ -103,7 +103,7 @@ def _through(diary: Diary, params: Params) -> Night:
 
 
 def _build(diary: Diary, prepared: list[str]) -> None:
-    """Bring everything up to date, and note the stages that ran for it."""
+    """Bring everything up to date, and record the stages that ran."""
     ran: list[str] = []
     try:
         ran = repro(diary.night.log)
@@ -115,7 +115,7 @@ def _build(diary: Diary, prepared: list[str]) -> None:
 
 
 def _prepare(diary: Diary, log: Path) -> list[str]:
-    """Split the data anew if they changed, and note how."""
+    """Split the data again if they changed, and record the change."""
     before, known = _data(), newcomers.pixels_of(paths.DATA)
     try:
         stages = repro(log, "prepare")
@@ -137,10 +137,11 @@ def _data() -> dict[str, Any] | None:
 
 
 def _refuse_drift(params: Params, tonight: Night) -> None:
-    """Hold the data to those of the champion, and to the anchor's: what comes in trickles is too little to be judged.
+    """Compare the data with the champion's and the anchor's, because a slow change is too small to show from night to
+    night.
 
     Raises:
-        Refused: they are another kind.
+        Refused: the data have drifted.
     """
     served, now = _served_data(params), load_manifest(paths.MANIFEST)
     share = params.nightly.drift.false_alarms / max(1, len(served))
@@ -154,7 +155,7 @@ def _refuse_drift(params: Params, tonight: Night) -> None:
 
 
 def _newcomers(tonight: Night) -> list[str]:
-    """Which images came with the data of tonight, be it tonight or in an earlier night that had the same data."""
+    """The images that came with tonight's data, tonight or in an earlier night with the same data."""
     for each in (tonight, *record.ended()):
         if each.data.get("now") != tonight.data["now"]:
             break
@@ -164,7 +165,7 @@ def _newcomers(tonight: Night) -> list[str]:
 
 
 def _served_data(params: Params) -> list[Manifest]:
-    """Manifests of the data that the champion and the anchor were made of; none where there is no champion yet."""
+    """Manifests of the data that the champion and the anchor were made of; empty if there is no champion yet."""
     model = params.registry.model
     with connection.connected() as client:
         if not _is_registered(client, model):
@@ -206,7 +207,7 @@ def _promote(diary: Diary, params: Params) -> Night:
 
 
 def _end_with_the_parent() -> None:
-    """End this process and all that it started when `octavo nightly` is no more: its end of our input closes then."""
+    """End this process and its group when `octavo nightly` ends: our standard input closes then."""
 
     def wait() -> None:
         os.read(sys.stdin.fileno(), 1)

@@ -1,1 +1,3 @@
-"""Aliases moved by policy: promote, approve, roll back, sign. Imports registry and what lies below it."""
+"""Move aliases according to the policy: promote, approve, roll back, sign. Imports `registry` and the rooms
+below it.
+"""

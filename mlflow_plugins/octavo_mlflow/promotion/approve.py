@@ -1,4 +1,6 @@
-"""`octavo approve`: somebody other than who asked says yes to a promotion; the last who has to makes the move."""
+"""`octavo approve`: a second person approves a requested promotion. The last approval that is needed applies
+the move.
+"""
 
 import json
 from collections.abc import Iterator
@@ -8,28 +10,28 @@ from mlflow import MlflowClient
 
 from octavo.project import typed_text
 from octavo.project.errors import AuditFailed, ModelError, PromotionRefused
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 from octavo.promotion import replay
 from octavo.promotion.audit_record import Move
-from octavo_mlflow.mutex import mutex
 from octavo_mlflow.promotion import request
 from octavo_mlflow.promotion.request import Request
 from octavo_mlflow.registry import aliases, audit_log, identity, standing
 from octavo_mlflow.registry.aliases import Checked
+from octavo_mlflow.registry.mutex import mutex
 from octavo_mlflow.registry.standing import CHAMPION
 from octavo_mlflow.tracking import connection
 
 PATIENCE = 30.0
-"""Seconds that another process may take to promote before this one gives up."""
+"""Seconds to wait for another process that is promoting."""
 
 
 @click.command()
 @click.argument("version", required=False)
 @click.option("--yes", is_flag=True, help="Approve without asking.")
-@click.option("--withdraw", is_flag=True, help="Take the request away instead.")
+@click.option("--withdraw", is_flag=True, help="Withdraw the request instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def approve(version: str | None, yes: bool, withdraw: bool, as_json: bool) -> None:
-    """Show the promotion that somebody asked for, and approve it; VERSION: only if it is of that version."""
+    """Show the requested promotion and approve it. With VERSION, only if the request is for that version."""
     params = load_params()
     model = params.registry.model
     with connection.connected(existing=True) as client:
@@ -46,12 +48,12 @@ def approve(version: str | None, yes: bool, withdraw: bool, as_json: bool) -> No
             return
         if gate.user is None:
             raise PromotionRefused(
-                f"MLflow at {connection.public()} knows nobody by name, so nobody can approve anything there: see "
+                f"MLflow at {connection.public()} has no user accounts, so nobody can approve anything there: see "
                 "docs/team.md."
             )
         if (why := request.lapsed(client, basis, found.asked)) or (why := _misjudged(client, basis, found.asked)):
             raise PromotionRefused(
-                f"The request has lapsed: {why}. Nothing has moved. To ask anew: octavo promote {found.asked.variant}."
+                f"The request has lapsed: {why}. Nothing has moved. To ask again: octavo promote {found.asked.variant}."
             )
         _refuse_own(found, gate.user, needed)
         click.echo("\n".join(map(typed_text.plain, _described(client, found, needed))), err=as_json)
@@ -63,7 +65,7 @@ def approve(version: str | None, yes: bool, withdraw: bool, as_json: bool) -> No
 
 
 def _finish(client: MlflowClient, model: str, as_json: bool) -> None:
-    """Make the move that was cut short, which was approved if it had to be."""
+    """Apply the recorded move that was interrupted. It already has the approvals that it needed."""
     with mutex.held(client, model, "approve", PATIENCE) as still_held:
         made = aliases.settle(client, model, still_held).chain[-1]
         if made.request:
@@ -81,7 +83,7 @@ def _opened(client: MlflowClient, basis: Checked, version: str | None) -> Reques
 
 
 def _misjudged(client: MlflowClient, basis: Checked, asked: Move) -> str | None:
-    """Where its verdict is not the one that follows from what it was judged by, a clause."""
+    """A clause if the verdict does not follow from the recorded grounds; otherwise None."""
     try:
         text = audit_log.grounds(client, basis.now, asked)
     except AuditFailed as error:
@@ -90,22 +92,22 @@ def _misjudged(client: MlflowClient, basis: Checked, asked: Move) -> str | None:
 
 
 def _refuse_own(found: Request, user: str | None, needed: int) -> None:
-    """Refuse an approval that the server would refuse; where enough approved, anybody may make the move."""
+    """Refuse an approval that the server would refuse. With enough approvals, anybody may apply the move."""
     if len(found.approved) >= needed:
         return
     if user == found.asked.who:
         raise PromotionRefused(f"You asked for this promotion, {user}: somebody else has to approve it.")
     if user in found.approved:
-        raise PromotionRefused(f"You approved it before, {user}: somebody else has to as well.")
+        raise PromotionRefused(f"You already approved it, {user}: somebody else has to approve it too.")
 
 
 def _withdraw(client: MlflowClient, found: Request, yes: bool) -> None:
     click.echo(f"{found}.")
     if not yes:
-        click.confirm("Take this request away?", abort=True)
+        click.confirm("Withdraw this request?", abort=True)
     with mutex.held(client, found.asked.model, "approve", PATIENCE):
         request.withdraw(client, found.asked.model)
-    click.echo("It is withdrawn, and nothing has moved.")
+    click.echo("The request is withdrawn. Nothing has moved.")
 
 
 def _described(client: MlflowClient, found: Request, needed: int) -> Iterator[str]:
@@ -117,7 +119,7 @@ def _described(client: MlflowClient, found: Request, needed: int) -> Iterator[st
     yield f"Version {asked.version}: {figures}; sha256 of the model {model}…, of its folder {folder}…"
     yield from (f"{'met' if reason.met else 'unmet'}: {reason}" for reason in asked.reasons)
     yield f"After it: {', '.join(f'{alias} is version {number}' for alias, number in sorted(asked.after.items()))}."
-    yield f"Approved by {len(found.approved)} of {needed} who have to."
+    yield f"Approvals: {len(found.approved)} of {needed}."
 
 
 def _tell(done: Request, made: Move | None, needed: int, as_json: bool) -> None:
@@ -127,7 +129,7 @@ def _tell(done: Request, made: Move | None, needed: int, as_json: bool) -> None:
 
 def _said(done: Request, made: Move | None, needed: int) -> str:
     if made is None:
-        return f"Approved: {len(done.approved)} of {needed}. {CHAMPION} stays until the rest did: octavo approve."
+        return f"Approved: {len(done.approved)} of {needed}. {CHAMPION} stays until the others approve: octavo approve."
     left = made.before.get(CHAMPION)
     before = f", before it version {left}" if left else ""
     approved = f"; asked for by {made.who}, approved by {', '.join(made.approved)}" if made.request else ""

@@ -1,13 +1,14 @@
-"""A registered variant as a challenger: its very bytes are fetched, run, and held to what is in service."""
+"""Collect the grounds of a verdict: run the registered bytes of a variant and compare them with the models in
+service.
+"""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
-from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
-from octavo.backends import predictor
+from octavo.backends import predictor, registry
 from octavo.backends.registry import open_model
 from octavo.data import unseen
 from octavo.data.sources.raw import sha256
@@ -16,19 +17,24 @@ from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.project import paths
 from octavo.project.errors import DataError, ModelError
 from octavo.project.files import npy_file
-from octavo.project.params import PARAMS, Params
+from octavo.project.params.params import PARAMS, Params
 from octavo.promotion import audit_record
 from octavo.promotion.audit_record import Move
 from octavo.promotion.evidence import Grounds
 from octavo.tasks import classification
-from octavo.tasks.logits import choices
+from octavo.tasks.logits import CLASSIFICATION, check
 from octavo_mlflow.promotion import served_data
 from octavo_mlflow.registry import tags, versions
 from octavo_mlflow.registry.standing import ANCHOR, CHAMPION, State
 
 
 def version_of(client: MlflowClient, model: str, card: Scorecard) -> ModelVersion:
-    """The version that shows this very scorecard.
+    """The version that shows exactly this scorecard.
+
+    Args:
+        client: of the tracking store.
+        model: name of the registered model.
+        card: the scorecard.
 
     Raises:
         ModelError: there is none.
@@ -47,26 +53,27 @@ def grounds(
     now: State,
     chain: Sequence[Move],
 ) -> Grounds:
-    """All that a verdict on `version` follows from.
+    """Everything that a verdict on `version` follows from.
 
     Args:
         client: of the tracking store.
         version: the challenger.
         scorecards: as registered.
         params: of the project.
-        now: the registered model.
+        now: the registered model's present state.
         chain: its audit log.
 
     Raises:
-        ModelError: MLflow's bytes are not those that were measured, or a model in service cannot answer today's images,
-            with finite logits.
-        DataError: the test split, or its manifest, is not here, or is not what was measured on.
-        AuditFailed: the audit log, which says what the models in service were made of, was changed.
+        ModelError: MLflow's bytes are not those that were measured, or a model in service does not return finite logits
+            for today's images.
+        DataError: the test split or its manifest is missing, or is not what the variants were measured on.
+        AuditFailed: the audit log, which says what data the models in service were made of, was changed.
     """
     variant = versions.variant(version)
     test = _test_split(scorecards, variant)
     logits = _logits(client, version, test)
-    evaluated = choices(_evaluated(variant), str(paths.logits(variant)))
+    evaluated = _evaluated(variant)
+    check(evaluated, str(paths.logits(variant)))
     classes = list(scorecards.card(variant).quality.vs_baseline.per_class)
     others = dict(_others(version, now))
     not_compared = _may_have_seen_the_test_split(client, now, chain) if others else {}
@@ -83,7 +90,7 @@ def grounds(
         baseline=params.baseline,
         policy=params.policy,
         scorecards=scorecards,
-        same_answers=float((logits.argmax(1) == evaluated).mean()),
+        same_answers=float(CLASSIFICATION.same(logits, evaluated).mean()),
         beside=beside,
         not_compared={alias: why for alias, why in not_compared.items() if alias in others},
         damaged=damaged,
@@ -91,10 +98,10 @@ def grounds(
 
 
 def _test_split(scorecards: Scorecards, variant: str) -> Split:
-    """The test split, held to its manifest, and that to the data that the scorecards are of.
+    """Load the test split, checked against its manifest, and the manifest against the data of the scorecards.
 
     Raises:
-        DataError: one of them was changed since.
+        DataError: one of them changed after the measurement.
     """
     manifest, test = load_manifest(paths.MANIFEST), load_split(paths.split("test"))
     record = manifest.splits["test"]
@@ -121,7 +128,7 @@ def _evaluated(variant: str) -> np.ndarray:
 
 
 def _others(version: ModelVersion, now: State) -> Iterator[tuple[str, str]]:
-    """The champion and the anchor, where they are other versions: alias and number."""
+    """Alias and number of the champion and the anchor, if they are other versions."""
     seen = {str(version.version)}
     for alias in (CHAMPION, ANCHOR):
         number = now.aliases.get(alias)
@@ -131,7 +138,7 @@ def _others(version: ModelVersion, now: State) -> Iterator[tuple[str, str]]:
 
 
 def _as_recorded(version: ModelVersion, chain: Sequence[Move]) -> ModelVersion:
-    """A model in service, held to the record that made it champion: its tags alone anybody could have changed.
+    """A model in service, checked against the record that made it champion, because anybody can change its tags.
 
     Raises:
         Damaged: its tag names other bytes.
@@ -145,7 +152,7 @@ def _as_recorded(version: ModelVersion, chain: Sequence[Move]) -> ModelVersion:
 
 
 def _may_have_seen_the_test_split(client: MlflowClient, now: State, chain: Sequence[Move]) -> dict[str, str]:
-    """Of the champion and the anchor those that may have been trained on today's test images: alias -> why."""
+    """The aliases in service whose model may have been trained on today's test images, and why."""
     today = load_manifest(paths.MANIFEST)
     found = {alias: unseen.why_not(today, then) for alias, then in served_data.manifests(client, now, chain).items()}
     return {alias: why for alias, why in found.items() if why}
@@ -155,7 +162,7 @@ def _logits(client: MlflowClient, version: ModelVersion, test: Split) -> np.ndar
     with versions.fetched(client, version) as path:
         try:
             logits = predictor.logits(open_model(path), test.images, f"Version {version.version} of {version.name}")
-        except (ValueError, RuntimeError, InvalidArgument):
+        except registry.backend_of(path).failures:
             logits = np.zeros((0, 0), np.float32)
     if len(logits) != len(test.labels):
         raise ModelError(

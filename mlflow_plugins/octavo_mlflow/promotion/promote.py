@@ -1,4 +1,6 @@
-"""`octavo promote`: the alias `champion` moves to a variant that the gate and the models in service let pass."""
+"""`octavo promote`: move the alias `champion` to a variant that passes the gate and is no worse than the models in
+service.
+"""
 
 import hashlib
 import json
@@ -11,41 +13,46 @@ from mlflow.entities.model_registry import ModelVersion
 
 from octavo.evaluation.assembly import digest
 from octavo.evaluation.scorecard import Scorecards, load_scorecards
-from octavo.project import git_tags, paths
+from octavo.project import paths
 from octavo.project.errors import ModelError, PromotionRefused
-from octavo.project.params import PARAMS, Params, load_params
+from octavo.project.git import tags as git_tags
+from octavo.project.params.params import PARAMS, Params, load_params
 from octavo.promotion import audit_record, gate
 from octavo.promotion.audit_record import Move
 from octavo.promotion.contradictions import joined
 from octavo.promotion.decision import Decision, Verdict
 from octavo.promotion.evidence import Grounds, faults, judge
-from octavo_mlflow.mutex import mutex
 from octavo_mlflow.promotion import challenger, request
 from octavo_mlflow.promotion.request import Request
 from octavo_mlflow.registry import aliases, audit_copy, identity, tags, versions
 from octavo_mlflow.registry.aliases import Checked
+from octavo_mlflow.registry.mutex import mutex
 from octavo_mlflow.registry.standing import ANCHOR, CHAMPION, PREVIOUS, State
 from octavo_mlflow.tracking import connection
 
 PATIENCE = 30.0
-"""Seconds that another process may take to register before this one gives up."""
+"""Seconds to wait for another process that is registering."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be promoted, and how."""
+    """What to promote, and how."""
 
     variant: str | None = None
-    """None for the best that passes; of those a version that was rolled back is none."""
+    """None for the best one that passes and was not rolled back before."""
     forced: str | None = None
-    """Why it is promoted whatever its verdict is."""
+    """The reason for a promotion against the verdict; None to respect the verdict."""
     new_anchor: bool = False
-    """Let it become the anchor, too."""
+    """Whether the version also becomes the anchor."""
     expect: str | None = None
-    """The version that has to be champion until then; `none` for none."""
+    """The version that must be champion now; `none` if there must be no champion."""
     sure: Mapping[str, float] = field(default_factory=dict)
-    """Of a night: variant -> confidence with which it must show that accuracy is kept, in the order in which they are
-    tried. By hand nothing: `policy.confidence` is enough, and `policy.prefer` says which is the best."""
+    """Used by `octavo nightly`: the confidence with which each variant must show that accuracy is kept. The order is
+    the order
+    in which the variants are tried. Empty for a promotion by hand: then `policy.confidence` applies, and
+    `policy.prefer`
+    says which variant is best.
+    """
 
 
 BEST = Wish()
@@ -53,23 +60,23 @@ BEST = Wish()
 
 @dataclass(frozen=True)
 class Promotion:
-    """What came of it."""
+    """The result of a promotion."""
 
     model: str
     variant: str
     version: str
     previous: str | None
-    """The champion before; None where there was none, or where nothing moved."""
+    """The previous champion; None if there was none, or if nothing moved."""
     moved: bool
     verdict: Verdict | None
     request: Request | None = None
-    """Where others have to approve it first: what they are asked for."""
+    """The open request, if the promotion needs approvals."""
     deleted: str | None = None
-    """The champion before, where somebody deleted it: the new one was not compared with it."""
+    """The champion before, if somebody deleted it: the new one was not compared with it."""
 
     def __str__(self) -> str:
         if self.request is not None:
-            return f"{self.request}. Nothing has moved; another person does it by: octavo approve"
+            return f"{self.request}. Nothing has moved. For another person to approve it: octavo approve"
         champion = f"{CHAMPION}: {self.model} version {self.version} ({self.variant})"
         if not self.moved:
             return f"{champion} already"
@@ -80,15 +87,15 @@ class Promotion:
 
 @click.command()
 @click.argument("variant", required=False)
-@click.option("--force", is_flag=True, help="Move although the verdict says no; needs --reason, and is recorded.")
+@click.option("--force", is_flag=True, help="Move against the verdict. Needs --reason, and is recorded.")
 @click.option("--reason", help="Why, in your words.")
-@click.option("--anchor", "new_anchor", is_flag=True, help="Let later challengers be held to this one as the anchor.")
+@click.option("--anchor", "new_anchor", is_flag=True, help="Make it the anchor too, for later comparisons.")
 @click.option("--expect", metavar="VERSION", help="Move only if that version is the champion now; 'none' for none.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def promote(
     variant: str | None, force: bool, reason: str | None, new_anchor: bool, expect: str | None, as_json: bool
 ) -> None:
-    """Move the alias champion to VARIANT, or to the best that passes; the one before it becomes previous."""
+    """Move the alias champion to VARIANT, or to the best variant that passes. The old champion becomes previous."""
     if force != (reason is not None) or (force and variant is None) or (reason is not None and not reason.strip()):
         raise click.UsageError("To move against the verdict name all three: VARIANT --force --reason '…'.")
     params, scorecards = load_params(), load_scorecards(paths.SCORECARDS)
@@ -99,8 +106,8 @@ def promote(
     click.echo(json.dumps({**shown, "moved": done.moved, **asked}) if as_json else str(done))
     if (done.moved or done.request) and not force and params.nightly.false_promotions is not None:
         click.echo(
-            f"octavo: Judged by hand, for this once, with {100 * params.policy.confidence:g}% confidence; nights "
-            "judge by the same test images again and again, and ask for more (nightly.false_promotions).",
+            f"octavo: Judged once, by hand, with {100 * params.policy.confidence:g}% confidence. Nights use the same "
+            "test images again and again, and therefore ask for more (nightly.false_promotions).",
             err=True,
         )
 
@@ -111,18 +118,18 @@ def move_champion(
     scorecards: Scorecards,
     wish: Wish = BEST,
 ) -> Promotion:
-    """Promote what is wished for, if it passes beside the baseline, the champion and the anchor.
+    """Promote a variant if it passes the comparison with the baseline, the champion and the anchor.
 
     Args:
         client: of the tracking store.
         params: of the project.
         scorecards: as registered.
-        wish: by default the best variant that passes.
+        wish: what to promote; by default the best variant that passes.
 
     Raises:
-        PromotionRefused: no verdict is `pass`, or the champion is another than expected, or changed in between.
-        ModelError: it is not registered as measured, or its registered bytes are others.
-        AuditFailed: aliases or log were changed by other means; nothing has moved.
+        PromotionRefused: no verdict is `pass`, or the champion is not the expected one, or it changed meanwhile.
+        ModelError: the variant is not registered as measured, or its registered bytes differ.
+        AuditFailed: another program changed the aliases or the log. Nothing has moved.
     """
     model = params.registry.model
     needed = identity.needed(identity.ask(), params.policy)
@@ -133,7 +140,7 @@ def move_champion(
     refused: list[tuple[Grounds, Verdict]] = []
     for version in _candidates(client, params, scorecards, wish, basis.chain):
         if _is_champion(client, version, basis) and not wish.new_anchor:
-            audit_copy.update(now, basis.chain)  # which a process that was killed may have left behind
+            audit_copy.update(now, basis.chain)  # a killed process may not have updated it
             return Promotion(model, versions.variant(version), str(now.champion), None, False, None)
         found = challenger.grounds(client, version, scorecards, params, now, basis.chain)
         found = found.model_copy(update={"sure": wish.sure.get(found.variant)})
@@ -153,10 +160,10 @@ def move_champion(
 
 
 def _check_figures(found: Grounds) -> None:
-    """Refuse figures that contradict each other, whatever is forced.
+    """Refuse figures that contradict each other. `--force` does not change this.
 
     Raises:
-        ModelError: they do.
+        ModelError: they contradict each other.
     """
     if wrong := list(faults(found)):
         raise ModelError(
@@ -165,10 +172,10 @@ def _check_figures(found: Grounds) -> None:
 
 
 def _basis(client: MlflowClient, model: str, wish: Wish) -> Checked:
-    """Where the model stands, a move that was cut short being made, and what is wished for being possible there.
+    """The model's state after an interrupted move was applied. Refuses a wish that is impossible there.
 
     Raises:
-        PromotionRefused: the champion is another than expected, or the anchor was deleted and none is named.
+        PromotionRefused: the champion is not the expected one, or the anchor was deleted and no new one is named.
         AuditFailed: as `aliases.settle`.
     """
     basis = aliases.checked(client, model)
@@ -179,37 +186,37 @@ def _basis(client: MlflowClient, model: str, wish: Wish) -> Checked:
     if ANCHOR in basis.gone and not wish.new_anchor:
         raise PromotionRefused(
             f"Nothing is promoted: the anchor of {model}, version {basis.gone[ANCHOR]}, was deleted, and there is "
-            "nothing to hold later models to. Name a variant that becomes the anchor: octavo promote VARIANT --anchor."
+            "nothing to compare later models with. Name a new anchor: octavo promote VARIANT --anchor."
         )
     return basis
 
 
 def _requested(client: MlflowClient, planned: Move, grounds: str, wish: Wish) -> Promotion:
-    """Ask others to approve the move, instead of making it."""
+    """Request approval of the move instead of applying it."""
     model, champion = planned.model, planned.before.get(CHAMPION)
     with mutex.held(client, model, "promote", PATIENCE) as still_held:
         opened = request.ask(client, planned, grounds, still_held, wish.variant is not None)
     asked = opened.asked
-    if asked.version == planned.version:  # whoever approves it has other files
+    if asked.version == planned.version:  # the files of this version are here, not with the approver
         _tag(model, asked.version)
     return Promotion(model, asked.variant, asked.version, champion, False, None, opened)
 
 
 def _tag(model: str, version: str) -> None:
-    """Keep the project's state as a git tag; say so where git is there and that cannot be done."""
+    """Mark the project's state with a git tag; print a note if git is in use and the tag fails."""
     if git_tags.tag(model, version) is None and git_tags.is_in_git():
         click.echo(
-            f"octavo: No git tag octavo/{model}/{version} could be made (has git a commit here?): cleaning DVC's cache "
-            "does not spare the files of this version.",
+            f"octavo: Could not make the git tag octavo/{model}/{version} (does git have a commit here?). A cleanup of "
+            "DVC's cache will also delete the files of this version.",
             err=True,
         )
 
 
 def _check_expected(model: str, now: State, expect: str | None) -> None:
-    """Refuse where another version is the champion; a move that was made since `now` is refused anyhow.
+    """Refuse if the champion is not the expected version. A move after `now` was read is refused later in any case.
 
     Raises:
-        PromotionRefused: it is.
+        PromotionRefused: it is another version.
     """
     found = now.champion or "none"
     if expect is not None and found != expect:
@@ -219,7 +226,7 @@ def _check_expected(model: str, now: State, expect: str | None) -> None:
 def _candidates(
     client: MlflowClient, params: Params, scorecards: Scorecards, wish: Wish, chain: Sequence[Move]
 ) -> Iterator[ModelVersion]:
-    """The version of the variant named, or of those that pass beside the baseline, best first.
+    """The version of the named variant, or the versions that pass beside the baseline, best first.
 
     Args:
         client: of the tracking store.
@@ -238,13 +245,15 @@ def _candidates(
 
 
 def _passing(scorecards: Scorecards, decision: Decision, wish: Wish) -> list[str]:
-    """Variants that pass beside the baseline, the best first: by the night's order, which no test image has seen."""
+    """Variants that pass beside the baseline, best first. A night has its own order, which does not depend on test
+    images.
+    """
     passing = gate.ranking(scorecards, decision)
     return [name for name in wish.sure if name in passing] if wish.sure else passing
 
 
 def _is_champion(client: MlflowClient, version: ModelVersion, basis: Checked) -> bool:
-    """Whether the champion, by its record, has the same bytes, be it another version with other figures."""
+    """Whether the champion has the same bytes according to its record, even if it is a version with other figures."""
     number = basis.now.champion
     if number is None:
         return False
@@ -288,19 +297,19 @@ def _text(found: Grounds) -> str:
 
 
 def _why(refused: list[Verdict], params: Params, scorecards: Scorecards, wish: Wish) -> str:
-    """Why nothing moves, in words: of what was judged, else of all that did not come so far."""
+    """Why nothing moves: one sentence per judged variant, or per variant that did not come so far."""
     decision = gate.decide(scorecards, params.policy, params.baseline, wish.sure)
     passing = _passing(scorecards, decision, wish)
     left = refused or ([] if passing else decision.verdicts)
     lines = [f"{verdict.variant} is not promoted, {_found(verdict)}" for verdict in left]
     if not lines:
-        lines = ["Nothing is promoted: what passes was rolled back before. Name a variant to have it again."]
+        lines = ["Nothing is promoted: what passes was rolled back before. Name a variant to promote it again."]
     limits = f"The limits are `policy` in {PARAMS}; after a change run dvc repro."
     return " ".join(["\n".join(lines), f"Passing beside the baseline: {', '.join(passing) or 'none'}.", limits])
 
 
 def _anew(refused: Sequence[tuple[Grounds, Verdict]], now: State) -> str:
-    """What to do where models in service cannot be compared with; nothing where all could."""
+    """What to do if a model in service cannot be compared with; empty if all can."""
     if not refused or not (left := {**refused[0][0].not_compared, **refused[0][0].damaged}):
         return ""
     best, _ = refused[0]
@@ -308,7 +317,7 @@ def _anew(refused: Sequence[tuple[Grounds, Verdict]], now: State) -> str:
     is_old = ANCHOR in left or now.aliases.get(ANCHOR) == now.champion
     return (
         f" Not compared, {why}. A model that was trained on test images looks better on them than it is. If the "
-        f"figures beside the baseline are good, begin anew: octavo promote {best.variant} --force"
+        f"figures beside the baseline are good, start again: octavo promote {best.variant} --force"
         f"{' --anchor' if is_old else ''} --reason '…'."
     )
 

@@ -1,7 +1,7 @@
-"""The open request of a registered model: a promotion that others have to approve before it is made.
+"""The open request of a registered model: a promotion that waits for approvals.
 
-It is bound to the record that comes before it, to where the aliases stand, and to the version's very bytes: where one
-of them changes it lapses, and nothing moves.
+A request is bound to the preceding record, to the aliases and to the bytes of the version. If one of them changes, the
+request lapses and nothing moves.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,22 +14,22 @@ from octavo.project import typed_text
 from octavo.project.errors import ModelError, PromotionRefused
 from octavo.promotion import audit_record
 from octavo.promotion.audit_record import Move
-from octavo_mlflow.mutex import lease
 from octavo_mlflow.registry import aliases, audit_log, consent, versions
 from octavo_mlflow.registry.aliases import Checked
+from octavo_mlflow.registry.mutex import lease
 from octavo_mlflow.registry.standing import APPROVED, CHAMPION, REQUEST, State
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for, and who approved it so far."""
+    """The requested record, and the names of those who have approved it so far."""
 
     asked: Move
     approved: tuple[str, ...]
 
     @property
     def shown(self) -> dict[str, Any]:
-        """For those who read JSON."""
+        """The request for JSON output."""
         asked = self.asked
         return {
             "by": asked.who,
@@ -52,7 +52,9 @@ class Request:
 
 
 def opened(client: MlflowClient, now: State) -> Request | None:
-    """The open request, lapsed or not; None where there is none, its move was made, or what was asked for is gone."""
+    """The open request, even if it has lapsed. None if there is none, its move was applied, or its record is
+    missing.
+    """
     found = consent.asked(now)
     if found is None:
         return None
@@ -65,17 +67,17 @@ def opened(client: MlflowClient, now: State) -> Request | None:
 
 
 def ask(client: MlflowClient, planned: Move, grounds: str, still_held: Callable[[], None], named: bool) -> Request:
-    """Ask for `planned`; the open request, which is an earlier one where that asks for the same.
+    """Request approval of `planned`, and return the open request. An equal earlier request stays open.
 
     Args:
         client: of the tracking store.
         planned: the record, as it would be written.
-        grounds: what the verdict follows from.
-        still_held: of the mutex, which the caller holds.
-        named: whether somebody chose it; what Octavo chose itself does not replace what another person asked for.
+        grounds: what the verdict follows from, as JSON.
+        still_held: called before each write; raises if the mutex is lost. The caller holds the mutex.
+        named: whether a person chose the variant. What Octavo chose does not replace another person's request.
 
     Raises:
-        PromotionRefused: the aliases are no longer where they were when it was planned.
+        PromotionRefused: the aliases have moved since the move was planned.
         AuditFailed: as `aliases.settle`.
     """
     basis = aliases.begin(client, planned, still_held)
@@ -90,10 +92,15 @@ def ask(client: MlflowClient, planned: Move, grounds: str, still_held: Callable[
 
 
 def lapsed(client: MlflowClient, basis: Checked, asked: Move) -> str | None:
-    """Why the request holds no longer, a clause; None where it does. Reads the version's bytes.
+    """The reason why the request has lapsed, as a clause, or None. Reads the version's bytes.
+
+    Args:
+        client: of the tracking store.
+        basis: the model's state and audit log.
+        asked: the requested record.
 
     Raises:
-        ModelError: the version holds nothing any more.
+        ModelError: MLflow holds no files of the version any more.
     """
     return next(_changed(basis, asked), None) or next(_in_version(client, asked), None)
 
@@ -101,25 +108,28 @@ def lapsed(client: MlflowClient, basis: Checked, asked: Move) -> str | None:
 def approve(
     client: MlflowClient, request: Request, who: str, needed: int, still_held: Callable[[], None]
 ) -> tuple[Request, Move | None]:
-    """Add the name of `who` to those who approved, and make the move where it was the last one that was missing.
+    """Add `who` to the approvers, and apply the move if enough people have approved. The caller holds the mutex.
 
-    Where enough approved before, and whoever was the last was killed, the move is made now. The caller holds the mutex.
+    If enough people approved before and the last process was killed, the move is applied now.
 
     Args:
         client: of the tracking store.
-        request: the open one, as it was looked at.
-        who: as the server knows them.
-        needed: how many have to approve.
-        still_held: of the mutex.
+        request: the open one, as the approver saw it.
+        who: the approver's name, as the server knows it.
+        needed: how many approvals are required.
+        still_held: called before each write; raises if the mutex is lost.
+
+    Returns:
+        The request with its approvers, and the record of the move if it was applied.
 
     Raises:
-        PromotionRefused: the request is another now, or lapsed; nothing has moved.
-        AuditFailed: as `aliases.settle`; nothing has moved.
+        PromotionRefused: the request has changed or lapsed. Nothing has moved.
+        AuditFailed: as `aliases.settle`. Nothing has moved.
     """
     asked = request.asked
     basis = aliases.settle(client, asked.model, still_held)
     if why := lapsed(client, basis, asked):
-        raise PromotionRefused(f"The request has lapsed: {why}. Nothing has moved. To ask anew: octavo promote.")
+        raise PromotionRefused(f"The request has lapsed: {why}. Nothing has moved. To ask again: octavo promote.")
     found = opened(client, basis.now)
     if found is None or found.asked != asked:
         raise PromotionRefused(f"The request was withdrawn or replaced. See octavo status of {asked.model}.")
@@ -127,7 +137,7 @@ def approve(
     by = (*found.approved, who) if missing else found.approved
     made = consent.granted(asked, by, lease.now().isoformat(timespec="seconds"))
     if len(by) >= needed:
-        audit_log.store(client, basis.now, made)  # whoever may not write records learns it before anything is approved
+        audit_log.store(client, basis.now, made)  # a user without write access fails here, before the approval counts
     if missing:
         still_held()
         client.set_registered_model_tag(asked.model, APPROVED, consent.tag(asked.hash, by))
@@ -139,7 +149,7 @@ def approve(
 
 
 def withdraw(client: MlflowClient, model: str) -> None:
-    """Take the open request away: the approvals first, so that none is left for another request."""
+    """Delete the open request. Its approvals are deleted first, so that none remains for another request."""
     tags = client.get_registered_model(model).tags
     for name in (APPROVED, REQUEST):
         if name in tags:
@@ -147,13 +157,13 @@ def withdraw(client: MlflowClient, model: str) -> None:
 
 
 def _meant(asked: Move) -> tuple[object, ...]:
-    """What a request is about, whenever it was judged and whoever asked for it."""
+    """What a request is about, apart from when it was judged and who asked."""
     bytes_ = {name: asked.digests.get(name) for name in ("model", audit_record.FOLDER)}
     return asked.version, asked.before, asked.after, asked.note, bytes_
 
 
 def _changed(basis: Checked, asked: Move) -> Iterator[str]:
-    """What changed in the log and in the aliases since it was asked for."""
+    """What changed in the audit log and the aliases since the request."""
     now, expected = basis.now, basis.follows
     if asked.before != now.aliases or asked.gone != expected["gone"]:
         yield f"it begins with {audit_record.said(asked.before)}, and now there is {audit_record.said(now.aliases)}"
@@ -162,7 +172,7 @@ def _changed(basis: Checked, asked: Move) -> Iterator[str]:
 
 
 def _in_version(client: MlflowClient, asked: Move) -> Iterator[str]:
-    """What changed in the version since it was asked for."""
+    """What changed in the version since the request."""
     if aliases.number(client, asked.model, asked.version) is None:
         yield f"version {asked.version} was deleted"
         return

@@ -1,6 +1,6 @@
-"""`octavo rollback`: the champion gives way to the version before it, or to one that is named.
+"""`octavo rollback`: make the previous champion, or a named version, the champion again.
 
-It needs MLflow and this project's `params.yaml`, but neither a training environment nor any artifact.
+It needs MLflow and this project's `params.yaml`, but no training environment and no artifacts.
 """
 
 import json
@@ -11,19 +11,21 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from octavo.project.errors import ModelError, PromotionRefused
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 from octavo.promotion.audit_record import FOLDER, Move
-from octavo_mlflow.mutex import mutex
 from octavo_mlflow.registry import aliases, audit_copy, identity, standing, versions
 from octavo_mlflow.registry.aliases import Checked
+from octavo_mlflow.registry.mutex import mutex
 from octavo_mlflow.registry.standing import CHAMPION, PREVIOUS
 from octavo_mlflow.tracking import connection
 
 PATIENCE = 3.0
-"""Seconds that another process may take to register or promote before this one gives up."""
+"""Seconds to wait for another process that is registering or promoting."""
 
 NUMBER = re.compile(r"[1-9]\d{0,8}", re.ASCII)
-"""Of a version, as MLflow writes it. It reads `03`, `+3` and ` 3` as 3, too: then no alias would be as recorded."""
+"""A version's number as MLflow writes it. MLflow also reads `03`, `+3` and ` 3` as 3, and then no alias would match its
+record.
+"""
 
 
 @click.command()
@@ -31,7 +33,7 @@ NUMBER = re.compile(r"[1-9]\d{0,8}", re.ASCII)
 @click.option("--reason", help="Why, in your words; it is recorded.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def rollback(version: str | None, reason: str | None, as_json: bool) -> None:
-    """Return to the champion before this one, or to VERSION."""
+    """Return to the previous champion, or to VERSION."""
     params = load_params()
     model = params.registry.model
     with connection.connected(existing=True) as client:
@@ -50,23 +52,23 @@ def move_back(
     reason: str | None = None,
     four_eyes: bool = False,
 ) -> Move:
-    """Make `previous`, or the version given, the champion again; the move that was made.
+    """Make `previous`, or the given version, the champion again, and return the record of the move.
 
-    A rollback that was cut short is finished, and then it is that one. The version that is left is not promoted again
-    unless someone names its variant.
+    If an earlier rollback was interrupted, it is finished and its record is returned. The version that was rolled back
+    is
+    promoted again only if someone names its variant.
 
     Args:
         client: of the tracking store.
-        model: registered.
+        model: name of the registered model.
         version: its number; None for `previous`.
-        reason: why, in somebody's words.
-        four_eyes: whether a promotion needs approvals: then what never was champion does not become it this way.
+        reason: why, in the user's words.
+        four_eyes: whether promotions need approvals. Then only a former champion can become champion this way.
 
     Raises:
-        ModelError: there is no such version, it is the champion, or its bytes are not those that were measured.
-        PromotionRefused: the champion changed in between, or the version never was champion and would have to be
-            approved.
-        AuditFailed: aliases or log were changed by other means.
+        ModelError: there is no such version, it is the champion already, or its bytes are not those that were measured.
+        PromotionRefused: the champion changed meanwhile, or the version was never champion and needs approvals.
+        AuditFailed: another program changed the aliases or the log.
     """
     with mutex.held(client, model, "rollback", PATIENCE) as still_held:
         unfinished = standing.state(client, model).unfinished
@@ -85,12 +87,12 @@ def move_back(
 
 
 def _is_done(last: Move, version: str | None) -> bool:
-    """Whether the move that was just finished is the rollback that is asked for."""
+    """Whether the move that was just finished is the requested rollback."""
     return last.action == "rollback" and version in (None, last.version)
 
 
 def _previous(client: MlflowClient, basis: Checked) -> str:
-    """The version before, unless it is what was rolled back from: two rollbacks do not bring the fault back."""
+    """The previous version, unless it was rolled back itself, so that two rollbacks do not restore the fault."""
     now, model = basis.now, basis.now.model
     if PREVIOUS not in now.aliases:
         raise ModelError(
@@ -99,8 +101,8 @@ def _previous(client: MlflowClient, basis: Checked) -> str:
     number = now.aliases[PREVIOUS]
     if aliases.was_rolled_back(client.get_model_version(model, number), basis.chain):
         raise ModelError(
-            f"Version {number} of {model}, the champion before this one, was rolled back itself. Nothing has moved; to "
-            f"have it again, name it: octavo rollback {number}."
+            f"Version {number} of {model}, the champion before this one, was rolled back itself. Nothing has moved. To "
+            f"return to it anyway, name it: octavo rollback {number}."
         )
     return number
 

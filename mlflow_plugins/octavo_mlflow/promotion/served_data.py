@@ -1,4 +1,4 @@
-"""The data that the models in service were made of, by the manifests that their promotions recorded."""
+"""The data that the models in service were made of, from the manifests that their promotions recorded."""
 
 from collections.abc import Sequence
 
@@ -15,14 +15,15 @@ from octavo_mlflow.registry.standing import ANCHOR, CHAMPION, State
 
 
 def manifests(client: MlflowClient, now: State, chain: Sequence[Move]) -> dict[str, Manifest | None]:
-    """Alias -> the manifest of the data that its version was made of, for `champion` and `anchor` where they are set.
+    """The recorded data manifest of the champion's and the anchor's version, by alias.
 
-    None where there is no record of the version's promotion, where what is beside it was changed, or where this release
-    cannot read it.
+    The value is None if the version has no record of a promotion, if the recorded grounds were changed, or if this
+    release
+    cannot read them.
 
     Args:
         client: of the tracking store.
-        now: the registered model.
+        now: the registered model's present state.
         chain: its audit log.
     """
     recorded = {move.version: move for move in chain if move.reasons}

@@ -1,7 +1,7 @@
-"""`octavo sign` and `octavo verify`: whether a version is what was signed, by whom; without trust in MLflow.
+"""`octavo sign` and `octavo verify`: prove that a version is what was signed, and by whom, without trust in MLflow.
 
-Signed is the whole folder of the version's model, as MLflow hands it out: model file, scorecard, model card, bill of
-materials, and what loading it runs. The signature lies in that folder, so that it goes wherever the version goes.
+The signature covers the whole folder of the version's model as MLflow hands it out: model file, scorecard, model card,
+bill of materials, and the code that loads it. It is stored in that folder, so it goes wherever the version goes.
 """
 
 import os
@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 
 from octavo.project.errors import KeyUnusable, ModelError, SignatureInvalid
 from octavo.project.files import json_file
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 from octavo.reporting.documents import bundle, signature
 from octavo_mlflow.registry import standing, tags, versions, vouched
 from octavo_mlflow.registry.standing import CHAMPION
@@ -24,7 +24,7 @@ from octavo_mlflow.tracking import connection
 
 PASSWORD = "OCTAVO_SIGNING_PASSWORD"  # noqa: S105 - the name of the variable
 SIGNED_BY, SIGNED_WHEN = "signed.by", "signed.when"
-"""Tags of a version, for people to see; only the signature itself proves anything."""
+"""Tags of a version, for people to read. Only the signature itself proves anything."""
 
 
 @click.command()
@@ -59,7 +59,7 @@ def sign(version: str | None, key: Path | None) -> None:
 @click.option("--key", envvar="OCTAVO_VERIFYING_KEY", type=Path, help="Public key; OCTAVO_VERIFYING_KEY if not given.")
 @click.option("--model", help="Name of the registered model, by default that of params.yaml.")
 def verify(version: str | None, key: Path | None, model: str | None) -> None:
-    """Hold the champion, or VERSION, to its signature; needs nothing but MLflow and the public key."""
+    """Verify the signature of the champion, or of VERSION. Needs only MLflow and the public key."""
     if key is None:
         raise KeyUnusable("No public key. Give --key PATH, or set OCTAVO_VERIFYING_KEY.")
     model = model or load_params().registry.model
@@ -97,10 +97,10 @@ def _name(version: ModelVersion) -> str:
 
 
 def _faults(version: ModelVersion, folder: Path) -> Iterator[str]:
-    """What is missing in a version's folder, or is that of another version."""
+    """What is missing in a version's folder, or belongs to another version."""
     for name in bundle.NAMES:
         if not (folder / name).is_file():
-            yield f"it has no {name}, as versions had none in earlier releases of Octavo"
+            yield f"it has no {name}; versions of earlier releases of Octavo have none"
     model = versions.model_file(version)
     try:
         versions.check(folder / versions.place(model), model, versions.place(model))

@@ -1,8 +1,9 @@
-"""`octavo status`: what is in service, since when and why, and what is under way."""
+"""`octavo status`: which versions are in service, since when and why, and what is in progress."""
 
 import json
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,11 +12,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from octavo.project.params import load_params
+from octavo.project.code import stages
+from octavo.project.params.params import load_params
 from octavo.reporting.variants_table import kilobytes, microseconds, percent
-from octavo_mlflow.mutex import mutex
 from octavo_mlflow.promotion import request
 from octavo_mlflow.registry import audit_log, copies, standing
+from octavo_mlflow.registry.mutex import mutex
 from octavo_mlflow.registry.standing import State
 from octavo_mlflow.tracking import connection
 
@@ -27,8 +29,11 @@ FORMS = (percent, kilobytes, microseconds)
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(as_json: bool) -> None:
-    """Show the champion, the version before it and the anchor, and the last move."""
-    model = load_params().registry.model
+    """Show the champion, the previous version, the anchor, and the last move."""
+    params = load_params()
+    if Path("dvc.yaml").exists():
+        stages.write(params)  # so that `dvc status` compares with the code of this moment
+    model = params.registry.model
     with connection.connected(existing=True) as client:
         now = standing.known(client, model)
         shown = {
@@ -52,7 +57,7 @@ def _version(client: MlflowClient, model: str, number: str) -> dict[str, Any]:
 
 
 def _number(text: str | None) -> float | None:
-    """The figure that a tag shows; None where somebody wrote something else there."""
+    """The number in a tag, or None if the tag holds anything else."""
     try:
         found = float(text or "nan")
     except ValueError:
@@ -70,7 +75,7 @@ def _last(client: MlflowClient, now: State) -> dict[str, Any] | None:
 
 
 def _request(client: MlflowClient, now: State) -> dict[str, Any] | None:
-    """The promotion that somebody asks for, and in words what has to be done, or why it holds no longer."""
+    """The open request, with a sentence on what to do or why it has lapsed."""
     found = request.opened(client, now)
     if found is None:
         return None
@@ -104,13 +109,13 @@ def _sentences(shown: dict[str, Any]) -> Iterator[str]:
         approved = f", approved by {', '.join(last['approved'])}" if last["approved"] else ""
         yield f"Last: {last['action']} of version {last['version']} by {last['who']}{approved}, {last['when']}{why}"
     if shown["unfinished"]:
-        yield "That move was cut short. The next octavo promote, rollback or nightly makes it."
+        yield "That move was interrupted. The next octavo promote, rollback or nightly finishes it."
     elif last and _moved_by_hand(shown):
-        yield f"Since then aliases were moved by other means; octavo left them at {last['after']}."
+        yield f"Since then aliases were moved without octavo, which left them at {last['after']}."
     if shown["request"]:
         yield shown["request"]["said"]
     yield from (f"Note: {each}." for each in shown["copies"])
-    yield f"Asked: MLflow at {shown['mlflow']}"
+    yield f"Source: MLflow at {shown['mlflow']}"
     if shown["locked_by"]:
         yield f"Being changed by {shown['locked_by']}"
 

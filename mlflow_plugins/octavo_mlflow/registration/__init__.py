@@ -1,1 +1,1 @@
-"""Scorecards become runs, models and versions. Imports flavors and what lies below it."""
+"""Register scorecards in MLflow as runs, models and versions. Imports `flavors` and the rooms below it."""

@@ -1,4 +1,4 @@
-"""What goes with a variant into MLflow beside its figures: texts into the model's folder, pictures into the run."""
+"""Artifacts of a variant in MLflow: texts in the model's folder, figures and the report in the run."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.project import paths
 from octavo.project.files import atomic_write
-from octavo.project.params import Params
+from octavo.project.params.params import Params
 from octavo.promotion.decision import Decision
 from octavo.reporting.documents.bundle import cards
 from octavo.reporting.figures.per_variant import pictures
@@ -17,7 +17,16 @@ from octavo.reporting.figures.per_variant import pictures
 def log(
     run_id: str, model_id: str, card: Scorecard, scorecards: Scorecards, decision: Decision, params: Params
 ) -> None:
-    """Log scorecard, model card and bill of materials beside the model's file; pictures and report in the run."""
+    """Log scorecard, model card and bill of materials beside the model's file, and figures and report in the run.
+
+    Args:
+        run_id: of the variant's run.
+        model_id: of its logged model.
+        card: the variant's scorecard.
+        scorecards: of all variants.
+        decision: of the gate.
+        params: of the project.
+    """
     client = MlflowClient()
     with TemporaryDirectory() as folder:
         for name, text in cards(card, scorecards, decision, params).items():
@@ -31,6 +40,6 @@ def log(
 
 
 def log_report(client: MlflowClient, run_id: str) -> None:
-    """Log the page about all variants, as it is now, in one run: so each version has the one that it came with."""
+    """Log the present report on all variants in one run, so that each version has the report of its time."""
     if paths.REPORT.is_file():
         client.log_artifact(run_id, str(paths.REPORT))

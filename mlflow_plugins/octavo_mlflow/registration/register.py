@@ -1,13 +1,14 @@
 """Bring MLflow up to date with the scorecards: one run, one model and one version per variant.
 
-Local files are the truth and MLflow a view of them. The key is `terms.digest`, so a second run finds everything in
-place and adds nothing, what was deleted in MLflow comes back, and new figures become a new run and version: those of
-a version never change under its alias. A variant is written in the order run, model, figures, version, the run ends as
-FINISHED only when it is complete, and so whatever a killed process left behind is recognized and replaced.
-Who finds something to add takes the mutex and looks again, so that two processes do not add the same; looking costs
-nobody a turn. A verdict follows from the policy, too, and can change under the same figures: then it is brought up to
-date where it stands. Not so in a DVC experiment, which asks "what if": it adds what is new, and leaves the verdicts of
-what is registered alone. Aliases are promotion's business.
+The local files are authoritative and MLflow shows them. The key is `tags.digest`. A second run therefore finds
+everything in place and adds nothing, deleted entries are restored, and new figures get a new run and version: the
+figures of a version never change. A variant is written in the order run, model, figures, version. The run gets the
+status FINISHED only when it is complete, so what a killed process left behind is recognized and replaced.
+
+A process that finds something to add takes the mutex and looks again, so that two processes do not add the same. The
+first look needs no mutex. A verdict also depends on the policy and can change while the figures stay the same; then it
+is updated in place. A DVC experiment asks "what if": it adds what is new, but does not change the verdicts of what is
+registered. Aliases are left to `promotion`.
 """
 
 from collections.abc import Callable
@@ -21,17 +22,17 @@ from mlflow.exceptions import MlflowException
 
 from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.project import paths
-from octavo.project.params import Params
+from octavo.project.params.params import Params
 from octavo.promotion.decision import load_decision
 from octavo_mlflow.flavors import logging
-from octavo_mlflow.mutex import mutex
 from octavo_mlflow.registration import artifacts, descriptions, runs, shared_view
 from octavo_mlflow.registration.runs import Repro
 from octavo_mlflow.registry import audit_log, tags, versions
+from octavo_mlflow.registry.mutex import mutex
 from octavo_mlflow.tracking import connection, run_context
 
 WAIT = 120.0
-"""Seconds that other processes may take to register or to promote before this one gives up."""
+"""Seconds to wait for other processes that are registering or promoting."""
 
 Done = Literal["added", "judged anew"]
 
@@ -42,20 +43,20 @@ class Registration:
 
     added: list[str]
     judged_anew: list[str]
-    """Those with another verdict than before, and nothing else new."""
+    """Variants with a changed verdict and nothing else new."""
     unchanged: list[str]
     left: list[str]
-    """Those of `unchanged` that a DVC experiment judges otherwise; MLflow keeps their verdicts."""
+    """Those of `unchanged` that a DVC experiment judges differently. MLflow keeps their verdicts."""
     look: str
     refused: list[str] = field(default_factory=list)
-    """Those that have no model, and of which nothing is registered."""
+    """Variants without a model. Nothing of them is registered."""
 
     def __str__(self) -> str:
         added, judged = ((f" ({', '.join(names)})" if names else "") for names in (self.added, self.judged_anew))
-        anew = f"{len(self.judged_anew)} judged anew{judged}, " if judged else ""
+        anew = f"{len(self.judged_anew)} judged again{judged}, " if judged else ""
         done = f"{len(self.added)} added{added}, {anew}{len(self.unchanged)} unchanged"
         kept = (
-            f" This experiment judges {', '.join(self.left)} otherwise, MLflow keeps their verdicts."
+            f" This experiment judges {', '.join(self.left)} differently; MLflow keeps their verdicts."
             if self.left
             else ""
         )
@@ -65,12 +66,12 @@ class Registration:
 
 
 def register(scorecards: Scorecards, params: Params) -> Registration:
-    """Make MLflow show exactly these scorecards; added are the variants for which it lacked something.
+    """Make MLflow show exactly these scorecards. `added` lists the variants for which it lacked something.
 
     Raises:
-        ModelError: a local or a stored model file is not the one that was measured, or there is no decision.
+        ModelError: a local or stored model file differs from the one that was measured, or there is no decision.
         ParamsError: a scorecard's variant is not in `params.yaml`.
-        ServiceUnavailable: the tracking store does not answer, or another process is at work on it for too long.
+        ServiceUnavailable: the tracking store does not answer, or another process changes it for too long.
     """
     for card in scorecards.scorecards:
         params.variant(card.variant)
@@ -91,7 +92,7 @@ def register(scorecards: Scorecards, params: Params) -> Registration:
 
 
 def _compare(client: MlflowClient, repro: Repro) -> tuple[list[Scorecard], list[Scorecard]]:
-    """The scorecards that MLflow lacks, and those that it shows with another verdict; looking changes nothing."""
+    """The scorecards that MLflow lacks, and those that it shows with another verdict. Changes nothing."""
     cards = repro.scorecards.scorecards
     experiment = client.get_experiment_by_name(repro.params.registry.experiment)
     if experiment is None or experiment.lifecycle_stage == LifecycleStage.DELETED:
@@ -102,7 +103,7 @@ def _compare(client: MlflowClient, repro: Repro) -> tuple[list[Scorecard], list[
 
 
 def _shown(client: MlflowClient, experiment: str, card: Scorecard, repro: Repro) -> tuple[Run, ModelVersion] | None:
-    """The run and the version of a scorecard, where they are there and whole."""
+    """The run and the version of a scorecard, if both exist and are complete."""
     active, _ = runs.look(client, experiment, tags.digest(card))
     if len(active) != 1 or not runs.is_complete(client, active[0]):
         return None
@@ -111,7 +112,7 @@ def _shown(client: MlflowClient, experiment: str, card: Scorecard, repro: Repro)
 
 
 def _add(client: MlflowClient, cards: list[Scorecard], repro: Repro) -> dict[str, Done | None]:
-    """Bring these variants up to date, undisturbed; what there still was to do, by variant."""
+    """Bring these variants up to date while holding the mutex. Returns what was done, by variant."""
     registry = repro.params.registry
     with mutex.held(client, registry.model, "register", WAIT) as still_held:
         experiment = connection.experiment(client, registry.experiment)
@@ -120,9 +121,10 @@ def _add(client: MlflowClient, cards: list[Scorecard], repro: Repro) -> dict[str
 
 
 def _ensure_registered_model(client: MlflowClient, name: str, experiment: str) -> None:
-    """Have it, with a description; one that somebody wrote stays as it is.
+    """Create the registered model with a description. A description that somebody wrote is kept.
 
-    It is made after its audit log: so both have one owner, not the log whoever first tries to promote.
+    The audit log's experiment is created first, so that both have the same owner. Otherwise the first user who promotes
+    would own the log.
     """
     about = descriptions.of_model(name, experiment)
     try:
@@ -138,7 +140,7 @@ def _ensure_registered_model(client: MlflowClient, name: str, experiment: str) -
 def _bring_up_to_date(
     client: MlflowClient, experiment: str, card: Scorecard, repro: Repro, still_held: Callable[[], None]
 ) -> Done | None:
-    """Add what MLflow lacks of one variant, and tell what that was."""
+    """Add what MLflow lacks of one variant, and return what was done."""
     still_held()
     complete, restored = runs.find(client, experiment, tags.digest(card))
     run = complete or runs.log(experiment, card, repro)
@@ -180,5 +182,5 @@ def _version(client: MlflowClient, name: str, run: Run) -> ModelVersion | None:
 
 
 def _agree(run: Run, version: ModelVersion, judged: dict[str, str]) -> bool:
-    """Whether the run and the version both show this verdict."""
+    """Whether run and version both show this verdict."""
     return judged.items() <= run.data.tags.items() and judged.items() <= version.tags.items()

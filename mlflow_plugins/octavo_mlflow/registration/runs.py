@@ -1,4 +1,4 @@
-"""The run of one variant in MLflow: found by its digest, known to be complete, logged whole."""
+"""The MLflow run of one variant: find it by digest, check that it is complete, log it."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.project import paths
-from octavo.project.params import Params
+from octavo.project.params.params import Params
 from octavo.promotion.decision import Decision
 from octavo_mlflow.flavors import logging
 from octavo_mlflow.registration import artifacts
@@ -21,7 +21,7 @@ from octavo_mlflow.tracking import dataset_source
 
 @dataclass(frozen=True)
 class Repro:
-    """What one `dvc repro` came to."""
+    """The results of one `dvc repro`."""
 
     scorecards: Scorecards
     decision: Decision
@@ -29,7 +29,13 @@ class Repro:
 
 
 def find(client: MlflowClient, experiment: str, digest: str) -> tuple[Run | None, bool]:
-    """The complete run of this digest, and whether it had to be restored; incomplete ones are deleted."""
+    """The complete run with this digest, and whether it had to be restored. Incomplete runs are deleted.
+
+    Args:
+        client: of the tracking store.
+        experiment: its id.
+        digest: of the scorecard.
+    """
     active, deleted = look(client, experiment, digest)
     complete = next((run for run in active + deleted if is_complete(client, run)), None)
     for run in active:
@@ -41,14 +47,20 @@ def find(client: MlflowClient, experiment: str, digest: str) -> tuple[Run | None
 
 
 def look(client: MlflowClient, experiment: str, digest: str) -> tuple[list[Run], list[Run]]:
-    """The runs of this digest: those that are there, and those that were deleted."""
+    """The active runs and the deleted runs with this digest.
+
+    Args:
+        client: of the tracking store.
+        experiment: its id.
+        digest: of the scorecard.
+    """
     runs = client.search_runs([experiment], f"tags.`{registry_tags.DIGEST}` = '{digest}'", ViewType.ALL)
     active = [run for run in runs if run.info.lifecycle_stage == LifecycleStage.ACTIVE]
     return active, [run for run in runs if run not in active]
 
 
 def is_complete(client: MlflowClient, run: Run) -> bool:
-    """Whether the run ended well and its model's files are still there."""
+    """Whether the run finished and its model's files still exist."""
     logged = model_id(run)
     if run.info.status != "FINISHED" or logged is None:
         return False
@@ -62,12 +74,18 @@ def is_complete(client: MlflowClient, run: Run) -> bool:
 
 
 def model_id(run: Run) -> str | None:
-    """The model that the run logged."""
+    """The id of the model that the run logged, or None."""
     return run.outputs.model_outputs[0].model_id if run.outputs and run.outputs.model_outputs else None
 
 
 def log(experiment: str, card: Scorecard, repro: Repro) -> Run:
-    """One flat run; the model comes before its metrics, which MLflow would else copy to it a second time."""
+    """Log one run. The model comes before its metrics, because MLflow would otherwise copy them to it a second time.
+
+    Args:
+        experiment: its id.
+        card: the variant's scorecard.
+        repro: scorecards, decision and parameters of the project.
+    """
     dataset = _test_split(card, repro.scorecards)
     tags = registry_tags.tags(card) | _lineage_tags(card, repro.scorecards)
     tags |= registry_tags.judged(card, repro.decision)
@@ -82,7 +100,7 @@ def log(experiment: str, card: Scorecard, repro: Repro) -> Run:
 
 
 def _discard(client: MlflowClient, run: Run) -> None:
-    """Delete a run that is not complete, with the models it had begun."""
+    """Delete an incomplete run, with the models that it started."""
     begun = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
     for model in begun:
         client.delete_logged_model(model.model_id)
@@ -90,7 +108,7 @@ def _discard(client: MlflowClient, run: Run) -> None:
 
 
 def _test_split(card: Scorecard, scorecards: Scorecards) -> MetaDataset:
-    """What the figures were measured on, by digest; MLflow shows it whole, so it is kept short."""
+    """The data that the figures were measured on, by digest. MLflow shows all of it, so it is short."""
     path = paths.split("test")
     place = dataset_source.of(path) or LocalArtifactDatasetSource(str(path.absolute()))
     name = f"{scorecards.data.get('source', 'data')}-test"
@@ -98,6 +116,8 @@ def _test_split(card: Scorecard, scorecards: Scorecards) -> MetaDataset:
 
 
 def _lineage_tags(card: Scorecard, scorecards: Scorecards) -> dict[str, str]:
-    """Which `dvc repro`, lock and commit led to the figures; unlike the run context's, the commit measured at."""
+    """The `dvc repro`, lock and commit behind the figures. The commit is that of the measurement, not of the present
+    run.
+    """
     found = {"pipeline": scorecards.pipeline, "dvc.lock": card.lineage.dvc_lock, "git.commit": card.lineage.git}
     return {name: value for name, value in found.items() if value}

@@ -1,1 +1,1 @@
-"""A registered model: its versions, aliases, audit log and people. Imports mutex and tracking."""
+"""Registered models: versions, aliases, audit log and users. Imports `tracking`."""

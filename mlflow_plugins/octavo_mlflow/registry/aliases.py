@@ -1,9 +1,11 @@
-"""The aliases of a registered model, and their moves: written down first, then made, so that none stays half made.
+"""Move the aliases of a registered model. Each move is recorded first and applied second, so none stays half applied.
 
-`champion` is in service, `previous` was before it, and `anchor` is the first that ever was: a challenger is held to it,
-too, so that many small losses do not add up. MLflow sets one alias at a time and asks nobody what it was; so every
-move is made inside the mutex, from the state that its verdict was found in, and read again afterwards. Before anything
-is written, the log, the tags, this machine's copy and the aliases are held to each other: a refusal moves nothing.
+Octavo moves three aliases. `champion` is in service. `previous` was champion before it. `anchor` is the first champion
+ever: the gate also compares each challenger with it, so that many small losses cannot add up.
+
+MLflow sets one alias at a time and does not check its old value. Therefore each move runs inside the mutex, starts from
+the state that was judged, and is read back afterwards. Before anything is written, the audit log, the tags, this
+machine's copy of the log and the aliases must agree. If they do not, nothing moves.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,29 +20,29 @@ from octavo.project import typed_text
 from octavo.project.errors import AuditFailed, ModelError, PromotionRefused
 from octavo.promotion import audit_record
 from octavo.promotion.audit_record import FOLDER, Aliases, Move
-from octavo_mlflow.mutex import lease
 from octavo_mlflow.registry import audit_copy, audit_log, identity, standing, versions
+from octavo_mlflow.registry.mutex import lease
 from octavo_mlflow.registry.standing import CHAMPION, DONE, ORDER, State
 
 ROLLED_BACK = "rolled.back"
-"""Tag of a version that was champion and was taken back: it is not promoted again unless someone names it. The audit
-log says so, too."""
+"""Tag of a version that was champion and was rolled back. It is promoted again only if someone names it. The
+audit log says so too."""
 RECORD = "audit.record"
 """Tag of a version: number and hash of the last record that made it champion."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A registered model and its audit log, seen to fit together."""
+    """A registered model and its audit log, after a check that they agree."""
 
     now: State
     chain: list[Move]
     gone: Aliases
-    """Aliases that the last record left, and MLflow dropped, as their versions were deleted."""
+    """Aliases that the last record set, and that MLflow dropped because their versions were deleted."""
 
     @property
     def follows(self) -> dict[str, Any]:
-        """The fields that bind the next record to the one before, and to where the aliases stand."""
+        """The fields that bind the next record to the previous one and to the present aliases."""
         last = self.chain[-1] if self.chain else None
         return {
             "sequence": len(self.chain) + 1,
@@ -51,15 +53,15 @@ class Checked:
 
     @property
     def next(self) -> dict[str, Any]:
-        """The fields that the next record begins with. Asks the server who we are; raises as `identity.name`."""
+        """The first fields of the next record. Asks the server for the user's name; raises as `identity.name`."""
         return {**self.follows, "when": lease.now().isoformat(timespec="seconds"), "who": identity.name()}
 
 
 def checked(client: MlflowClient, model: str) -> Checked:
-    """Where the model stands, and its whole log; both fit together, and this machine's copy fits them.
+    """Read the model's state and its whole audit log, and check that log, tags, aliases and this machine's copy agree.
 
     Raises:
-        AuditFailed: they do not.
+        AuditFailed: they do not agree.
     """
     now = standing.state(client, model)
     chain = audit_log.read(client, now)
@@ -72,12 +74,12 @@ def checked(client: MlflowClient, model: str) -> Checked:
     if dangling := missing(client, model, now.aliases):
         found.append(f"there is {audit_record.said(dangling)}, which is gone")
     if found:
-        raise AuditFailed(f"The audit log of {model} does not hold: {'; '.join(found)}. {audit_log.REPAIR}")
+        raise AuditFailed(f"The audit log of {model} is not intact: {'; '.join(found)}. {audit_log.REPAIR}")
     return Checked(now, chain, lost)
 
 
 def moved(now: State, last: Move) -> str:
-    """What to say of aliases that stand elsewhere than the log left them."""
+    """The clause for aliases that are not where the audit log left them."""
     return (
         f"the log left {audit_record.said(last.after)}, and now there is {audit_record.said(now.aliases)}: "
         "they were moved by other means"
@@ -85,17 +87,30 @@ def moved(now: State, last: Move) -> str:
 
 
 def gone(client: MlflowClient, now: State, last: Move) -> Aliases:
-    """Aliases that the last record left, and MLflow dropped, as their versions are deleted."""
+    """Aliases that the last record set, and that MLflow dropped because their versions were deleted.
+
+    Args:
+        client: of the tracking store.
+        now: the registered model's present state.
+        last: the last record of its audit log.
+    """
     lost = {alias: version for alias, version in last.after.items() if alias not in now.aliases}
     return {alias: version for alias, version in lost.items() if number(client, now.model, version) is None}
 
 
 def settle(client: MlflowClient, model: str, still_held: Callable[[], None]) -> Checked:
-    """Make the move that a killed process left unmade, if there is one; then as `checked`. The caller holds the mutex.
+    """Apply the last recorded move if a killed process did not finish it, then return as `checked`.
+
+    The caller holds the mutex.
+
+    Args:
+        client: of the tracking store.
+        model: name of the registered model.
+        still_held: called before each write; raises if the mutex is lost.
 
     Raises:
-        AuditFailed: log, tags, copy and aliases do not fit together, the aliases stand neither where they were before
-            that move nor where they belong after it, or its record is of something else than the version that it names.
+        AuditFailed: log, tags, copy and aliases do not agree, an alias is neither where it was before the unfinished
+            move nor where that move puts it, or the record of that move is not of the version that it names.
     """
     found = checked(client, model)
     if not found.now.unfinished:
@@ -103,16 +118,18 @@ def settle(client: MlflowClient, model: str, still_held: Callable[[], None]) -> 
     move = found.chain[-1]
     if strays := strayed(found.now, move):
         raise AuditFailed(
-            f"Move {move.sequence} of {model} was cut short, and since then aliases were moved by other means: "
+            f"Move {move.sequence} of {model} was interrupted, and since then aliases were moved without octavo: "
             f"{audit_record.said(strays)}. {audit_log.REPAIR}"
         )
     if lost := missing(client, model, move.after):
         raise AuditFailed(
-            f"Move {move.sequence} of {model} was cut short, and since then a version was deleted that it leaves an "
-            f"alias at: {audit_record.said(lost)}. {audit_log.REPAIR}"
+            f"Move {move.sequence} of {model} was interrupted, and since then a version was deleted that it sets an "
+            f"alias to: {audit_record.said(lost)}. {audit_log.REPAIR}"
         )
     if why := unfit(client, found.now, move):
-        raise AuditFailed(f"Move {move.sequence} of {model} was cut short and is not made: {why}. {audit_log.REPAIR}")
+        raise AuditFailed(
+            f"Move {move.sequence} of {model} was interrupted and is not finished: {why}. {audit_log.REPAIR}"
+        )
     return replace(found, now=make(client, found.now, move, still_held), gone={})
 
 
@@ -139,22 +156,34 @@ def unfit(client: MlflowClient, now: State, move: Move) -> str | None:
 
 
 def strayed(now: State, move: Move) -> Aliases:
-    """Aliases that stand neither where they were before the move nor where they belong after it."""
+    """Aliases that are neither where they were before the move nor where the move puts them."""
     ends = (move.before, move.after)
     return {alias: version for alias, version in now.aliases.items() if version not in [end.get(alias) for end in ends]}
 
 
 def missing(client: MlflowClient, model: str, aliases: Aliases) -> Aliases:
-    """Those of these aliases whose versions are deleted."""
+    """Those of these aliases whose versions are deleted.
+
+    Args:
+        client: of the tracking store.
+        model: name of the registered model.
+        aliases: alias -> version.
+    """
     return {alias: version for alias, version in aliases.items() if number(client, model, version) is None}
 
 
 def move(client: MlflowClient, planned: Move, grounds: str | None, still_held: Callable[[], None]) -> State:
-    """Write `planned` down, then make it. The caller holds the mutex.
+    """Record the planned move in the audit log, then apply it. The caller holds the mutex.
+
+    Args:
+        client: of the tracking store.
+        planned: the record of the move.
+        grounds: what the verdict follows from, as JSON; None if nothing was judged.
+        still_held: called before each write; raises if the mutex is lost.
 
     Raises:
-        ModelError: this machine's copy of the log cannot be written; nothing has moved.
-        And as `begin`; nothing has moved.
+        ModelError: this machine's copy of the log cannot be written. Nothing has moved.
+        PromotionRefused, AuditFailed, ParamsError: as `begin`. Nothing has moved.
     """
     found = begin(client, planned, still_held)
     audit_copy.prepare(found.now, found.chain)
@@ -166,12 +195,17 @@ def move(client: MlflowClient, planned: Move, grounds: str | None, still_held: C
 
 
 def begin(client: MlflowClient, planned: Move, still_held: Callable[[], None]) -> Checked:
-    """Where the model stands, `planned` being what comes next. The caller holds the mutex.
+    """Check that the planned move is the next one, and return the model's state. The caller holds the mutex.
+
+    Args:
+        client: of the tracking store.
+        planned: the record of the move.
+        still_held: called before each write; raises if the mutex is lost.
 
     Raises:
-        PromotionRefused: the aliases are no longer where they were when the move was planned.
+        PromotionRefused: the aliases have moved since the move was planned.
         AuditFailed: as `settle`.
-        ParamsError: the record would hold characters that break a line.
+        ParamsError: the record contains characters that break a line.
     """
     for words in filter(None, (planned.note, planned.who, planned.variant)):
         typed_text.check(words, f"A record of the audit log would hold {words[:80]!a}, which")
@@ -179,14 +213,24 @@ def begin(client: MlflowClient, planned: Move, still_held: Callable[[], None]) -
     if any(getattr(planned, name) != value for name, value in found.follows.items()):
         raise PromotionRefused(
             f"{planned.variant} is not promoted: while it was judged, the champion of {planned.model} became version "
-            f"{found.now.champion or 'none'}, and it was held to version {planned.before.get(CHAMPION, 'none')}. "
+            f"{found.now.champion or 'none'}, but it was compared with version {planned.before.get(CHAMPION, 'none')}. "
             "Try again."
         )
     return found
 
 
 def make(client: MlflowClient, now: State, move: Move, still_held: Callable[[], None]) -> State:
-    """Set the aliases of a move that is written down, and say on its version that it was made."""
+    """Set the aliases of a recorded move, and tag its version with the move. The caller holds the mutex.
+
+    Args:
+        client: of the tracking store.
+        now: the registered model's present state.
+        move: the last record of its audit log.
+        still_held: called before each write; raises if the mutex is lost.
+
+    Raises:
+        AuditFailed: another program moved the aliases at the same time.
+    """
     for alias in ORDER:
         if alias in move.after and now.aliases.get(alias) != move.after[alias]:
             still_held()
@@ -198,7 +242,7 @@ def make(client: MlflowClient, now: State, move: Move, still_held: Callable[[], 
     if made.aliases != move.after:
         raise AuditFailed(
             f"After move {move.sequence} of {now.model}, which leaves {audit_record.said(move.after)}, there is "
-            f"{audit_record.said(made.aliases)}. Somebody else moves them at the same time, not by octavo: "
+            f"{audit_record.said(made.aliases)}. Somebody else moved them at the same time without octavo: "
             "see octavo status."
         )
     for name, value in tags(move).items():
@@ -210,7 +254,7 @@ def make(client: MlflowClient, now: State, move: Move, still_held: Callable[[], 
 
 
 def tags(move: Move) -> dict[str, str]:
-    """What the version that becomes champion says of the move; a repair makes no champion."""
+    """The tags that a move puts on the version that becomes champion. A repair makes no champion and sets none."""
     if move.action == "repair":
         return {}
     found = {
@@ -228,7 +272,13 @@ def was_rolled_back(version: ModelVersion, chain: Sequence[Move]) -> bool:
 
 
 def number(client: MlflowClient, model: str, version: str) -> str | None:
-    """The number of a version as MLflow writes it, which reads `03` as 3; None where the model has no such version."""
+    """The version's number as MLflow writes it (`03` becomes `3`), or None if the model has no such version.
+
+    Args:
+        client: of the tracking store.
+        model: name of the registered model.
+        version: the number as a person typed it or a record holds it.
+    """
     try:
         return str(client.get_model_version(model, version).version)
     except MlflowException as error:

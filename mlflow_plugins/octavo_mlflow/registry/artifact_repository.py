@@ -1,9 +1,10 @@
-"""What MLflow asks for the files behind `models:/…`: Octavo's versions are handed out only as they were registered.
+"""Artifact repository for `models:/…`: hands out Octavo's versions only if their files are unchanged.
 
-So `mlflow.pyfunc.load_model`, `mlflow models serve` and all others that load a version by its name get no changed file,
-and run no code that was put beside a model, wherever Octavo is installed. Other models are handed out as ever.
+`mlflow.pyfunc.load_model`, `mlflow models serve` and everything else that loads a version by name go through this
+class on every machine that has Octavo. They get no changed file, and they run no code that somebody put beside a model.
+Models that Octavo did not register are handed out as MLflow does it.
 
-MLflow loads this module while it is itself being imported, so what it takes to check comes in when it is needed.
+MLflow loads this module while MLflow itself is being imported, so the modules for the check are imported on first use.
 """
 
 import shutil
@@ -20,15 +21,24 @@ from octavo_mlflow.registry.tags import FOLDER
 
 
 class ModelArtifacts(ModelsArtifactRepository):
-    """The files of one version, or of one logged model."""
+    """The files of one model version, or of one logged model."""
 
     def download_artifacts(
         self, artifact_path: str, dst_path: str | None = None, lineage_header_info: dict[str, Any] | None = None
     ) -> str:
-        """A local copy of a file or a folder of the model; of a version of Octavo's all files are checked.
+        """Copy a file or a folder of the model to this machine. All files of a version of Octavo's are checked first.
+
+        Args:
+            artifact_path: path inside the model's folder; empty for all of it.
+            dst_path: folder for the copy; a new temporary folder if None.
+            lineage_header_info: passed on to MLflow.
+
+        Returns:
+            The path of the local copy.
 
         Raises:
-            MlflowException: they are not those that were judged, or the audit log was changed; nothing is handed out.
+            MlflowException: the files differ from those that were judged, or the audit log was changed. Nothing is
+                copied.
         """
         if self.model_name is None:
             return self._as_ever(artifact_path, dst_path, lineage_header_info)
@@ -52,7 +62,7 @@ class ModelArtifacts(ModelsArtifactRepository):
 
 
 def _handed_out(place: Path, artifact_path: str, target: Path) -> Path:
-    """Copy what is asked for from the folder that was checked."""
+    """Copy the requested file or folder from the checked folder."""
     asked = (place / artifact_path).resolve()
     if not asked.is_relative_to(place.resolve()) or not asked.exists():
         raise MlflowException.invalid_parameter_value(f"The model has no file {artifact_path}.")

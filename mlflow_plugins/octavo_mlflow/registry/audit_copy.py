@@ -1,7 +1,7 @@
-"""This machine's copy of an audit log: what was read here once is held to what MLflow says later.
+"""This machine's copy of an audit log. Later reads from MLflow are compared with it, so a shortened log is noticed.
 
-A copy belongs to a registered model by the moment at which that was registered, so that another MLflow's model of the
-same name has a copy of its own. A log that begins with the same record is the same log, whatever its model says.
+A copy is named after the model and the time of its registration, so a model of the same name in another MLflow has a
+copy of its own. Two logs that begin with the same record are the same log, even if the model was renamed.
 """
 
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -21,14 +21,14 @@ PLACE = paths.AUDIT_LOGS
 
 
 def path(now: State, chain: Sequence[Move]) -> Path:
-    """Where the copy of the model's log lies, or will lie.
+    """The path of the copy of the model's log. The file may not exist yet.
 
     Args:
         now: the registered model.
         chain: its log as MLflow has it.
 
     Raises:
-        AuditFailed: an earlier release kept a copy by the model's name, and it is another log's.
+        AuditFailed: an earlier release kept a copy under the model's name, and it belongs to another log.
     """
     if kept := _kept(now, {move.hash for move in chain[:1]}):
         return kept[0]
@@ -42,7 +42,7 @@ def path(now: State, chain: Sequence[Move]) -> Path:
 
 
 def faults(now: State, chain: Sequence[Move]) -> Iterator[str]:
-    """Where the copy says something else than MLflow, a sentence each."""
+    """The differences between the copy and MLflow's log, one sentence each."""
     try:
         where = path(now, chain)
     except AuditFailed as error:
@@ -52,10 +52,10 @@ def faults(now: State, chain: Sequence[Move]) -> Iterator[str]:
 
 
 def check_head(now: State) -> None:
-    """Hold the head to this machine's copy, for those who do not read the whole log.
+    """Compare the head of the log with this machine's copy, without reading the whole log.
 
     Raises:
-        AuditFailed: the copy goes on behind it, or has another record there.
+        AuditFailed: the copy is longer than MLflow's log, or differs at the head.
     """
     sequence, known = now.head
     for where in _kept(now, ()):
@@ -68,10 +68,10 @@ def check_head(now: State) -> None:
 
 
 def prepare(now: State, chain: Sequence[Move]) -> None:
-    """Bring the copy up to date before a move, so that one that cannot be written stops it.
+    """Update the copy before a move, so that a copy that cannot be written stops the move.
 
     Raises:
-        ModelError: it cannot.
+        ModelError: the copy cannot be written.
     """
     where = path(now, chain)
     try:
@@ -87,19 +87,20 @@ def prepare(now: State, chain: Sequence[Move]) -> None:
 
 
 def update(now: State, chain: Sequence[Move]) -> None:
-    """Bring the copy up to date; it has been seen to have no faults."""
+    """Update the copy. The caller has checked that it has no faults."""
     where = path(now, chain)
     if audit_record.read(where) != list(chain):
         audit_record.write(where, chain)
 
 
 def any_of(now: State, stored: Mapping[str, Move]) -> list[Move]:
-    """The records of a whole copy of the model's log; none where there is none, or where it is damaged.
+    """The records of an intact copy of the model's log; an empty list if there is no copy or it is damaged.
 
     Args:
         now: the registered model.
-        stored: records that lie in MLflow, by hash: a copy of another moment, or kept by name alone, has to begin with
-            one of them.
+        stored: records that MLflow holds, by hash. A copy with another time in its name, or none, must begin with one
+            of
+            them.
     """
     for where in (*_kept(now, stored), paths.audit_log(now.model)):
         with suppress(AuditFailed):
@@ -111,7 +112,7 @@ def any_of(now: State, stored: Mapping[str, Move]) -> list[Move]:
 
 
 def set_aside(now: State, chain: Sequence[Move]) -> None:
-    """Keep a copy that does not fit under another name, where nothing reads it any more."""
+    """Rename the copies that differ from the log, so that nothing reads them again. They are kept."""
     for where in (*_kept(now, {move.hash for move in chain[:1]}), paths.audit_log(now.model)):
         if where.exists() and next(_differences(where, chain), None):
             taken = len(list(where.parent.glob(f"{where.name}.aside*")))
@@ -134,14 +135,14 @@ def _differences(where: Path, chain: Sequence[Move]) -> Iterator[str]:
 
 
 def _kept(now: State, firsts: Container[str]) -> list[Path]:
-    """Copies of the model's log: those of its moment, then those that begin with one of these records."""
+    """Copies of the model's log: first those with its registration time, then those that begin with one of `firsts`."""
     of_moment = sorted(paths.AUDIT_LOGS.glob(f"*.{now.made}{SUFFIX}"))
     others = [each for each in sorted(paths.AUDIT_LOGS.glob(f"*{SUFFIX}")) if each not in of_moment]
     return [*of_moment, *(each for each in others if _first(each) in firsts)]
 
 
 def _first(path: Path) -> str | None:
-    """The hash of the first record of a copy; None where it has none that can be read."""
+    """The hash of the first record of a copy, or None if it has none that can be read."""
     try:
         return next((move.hash for move in audit_record.read(path)), None)
     except AuditFailed:

@@ -1,11 +1,11 @@
-"""The audit log in MLflow, where all who share a registry share it: a run of its own, an artifact for each record.
+"""The audit log in MLflow, shared by all who share the registry: one run, one artifact per record.
 
-A record counts from the moment on when the registered model's tag `audit.head` names its number and its hash. Its file
-bears both, so that none is ever overwritten: what was uploaded and never named is what a killed process left behind.
-The log is read from its head back, record by record, each found by the hash that the one behind it names.
+A record counts from the moment when the registered model's tag `audit.head` names its number and hash. The file's name
+holds both, so no record is ever overwritten. A file that was uploaded and never named comes from a killed process. The
+log is read backwards from its head: each record is found by the hash that its successor holds.
 
-It belongs to the registered model, not to a name: the tag `audit.log` names its run. Logs of earlier releases, which
-have no such tag, are found by name, and only where they are younger than the model.
+The log belongs to the registered model, not to the model's name: the tag `audit.log` names its run. Earlier releases
+did not set that tag. Their logs are found by name, and only if they are younger than the model.
 """
 
 import hashlib
@@ -27,21 +27,29 @@ from octavo_mlflow.registry.standing import APPROVED, DONE, HEAD, LOG, REQUEST, 
 from octavo_mlflow.tracking import artifact_place, connection
 
 OF = "audit.of"
-"""Tag of the run that holds the records: the registered model."""
+"""Tag of the run that holds the records: the name of the registered model."""
 RECORDS, GROUNDS, REQUESTS = "records", "grounds", "requests"
 NAMED = re.compile(r"(?P<sequence>\d{6,})(-[0-9a-f]{64}(\.\d+)?)?\.json", re.ASCII)
-"""Files of records: number and hash, and a number where one was changed and put back beside; those of earlier releases
-bear the first alone."""
+"""File names of records: the number, the hash, and a counter if a changed record was restored beside the changed file.
+Earlier releases used the number alone.
+"""
 REPAIR = "octavo audit --repair proposes a way out."
 
 
 def prepare(client: MlflowClient, model: str) -> None:
-    """Make the log's experiment, which belongs to who makes it wherever MLflow asks people who they are."""
+    """Create the experiment of the log. On a server with user accounts it then belongs to this user."""
     connection.experiment(client, experiment(model))
 
 
 def append(client: MlflowClient, now: State, move: Move, grounds: str | None) -> None:
-    """Add a record, and beside it what the verdict follows from. The caller holds the mutex and has checked the log."""
+    """Add a record and the grounds of its verdict. The caller holds the mutex and has checked the log.
+
+    Args:
+        client: of the tracking store.
+        now: the registered model's present state.
+        move: the record.
+        grounds: what the verdict follows from, as JSON; None if nothing was judged.
+    """
     run = run_id(client, now) or _create_run(client, now.model)
     if grounds is not None:
         client.log_text(run, grounds, place(GROUNDS, move))
@@ -52,7 +60,16 @@ def append(client: MlflowClient, now: State, move: Move, grounds: str | None) ->
 
 
 def ask(client: MlflowClient, now: State, asked: Move, grounds: str) -> None:
-    """Put a request in place of the open one, whose approvals go first. The caller holds the mutex."""
+    """Replace the open request for promotion. The approvals of the old request are deleted first.
+
+    The caller holds the mutex.
+
+    Args:
+        client: of the tracking store.
+        now: the registered model's present state.
+        asked: the planned record.
+        grounds: what the verdict follows from, as JSON.
+    """
     run = run_id(client, now) or _create_run(client, now.model)
     client.log_text(run, grounds, place(GROUNDS, asked))
     client.log_text(run, asked.line(), place(REQUESTS, asked))
@@ -64,16 +81,22 @@ def ask(client: MlflowClient, now: State, asked: Move, grounds: str) -> None:
 
 
 def store(client: MlflowClient, now: State, move: Move) -> None:
-    """Put a record beside the log, where it counts for nothing as long as the head does not name it."""
+    """Store a record beside the log. It does not count until the head names it.
+
+    Args:
+        client: of the tracking store.
+        now: the registered model's present state.
+        move: the record.
+    """
     run = run_id(client, now) or _create_run(client, now.model)
     client.log_text(run, move.line(), place(RECORDS, move))
 
 
 def read(client: MlflowClient, now: State) -> list[Move]:
-    """All records, first to last, each of them the one that its successor names.
+    """All records of the log, first to last. Each one is the record that its successor names.
 
     Raises:
-        AuditFailed: one is missing or was changed, or the tag that names the last one was deleted.
+        AuditFailed: a record is missing or was changed, or the tag that names the last record was deleted.
     """
     stored = records(client, now)
     sequence, known = now.head
@@ -96,16 +119,16 @@ def last(client: MlflowClient, now: State) -> Move:
     """The record that the head names.
 
     Raises:
-        AuditFailed: it is not there, or another.
+        AuditFailed: it is missing or was changed.
     """
     return next(backwards(client, now))
 
 
 def backwards(client: MlflowClient, now: State) -> Iterator[Move]:
-    """The records, last to first, each fetched when it is asked for; none where there is no log.
+    """The records, last to first. Each one is downloaded when the iterator reaches it. Empty if there is no log.
 
     Raises:
-        AuditFailed: as `read`, where the one that is asked for is missing or was changed.
+        AuditFailed: the next record is missing or was changed, or the tag that names the last record was deleted.
     """
     sequence, known = now.head
     if not sequence:
@@ -124,10 +147,10 @@ def backwards(client: MlflowClient, now: State) -> Iterator[Move]:
 
 
 def check_done(now: State) -> None:
-    """Refuse a head that was set back.
+    """Check that the head was not set back to an earlier record.
 
     Raises:
-        AuditFailed: it names an earlier record than the last whose move was made.
+        AuditFailed: the head names a record before the last move that was applied.
     """
     if now.done > now.head[0]:
         raise AuditFailed(
@@ -137,7 +160,9 @@ def check_done(now: State) -> None:
 
 
 def records(client: MlflowClient, now: State) -> dict[str, Move]:
-    """All records that lie in MLflow, by their hash, named or not; files that are none are left out."""
+    """All records in the run, by hash, even if the head does not lead to them. Files that are not records are
+    left out.
+    """
     run = run_id(client, now)
     with _readable(now):
         if run is None or not client.list_artifacts(run, RECORDS):
@@ -149,10 +174,15 @@ def records(client: MlflowClient, now: State) -> dict[str, Move]:
 
 
 def grounds(client: MlflowClient, now: State, move: Move) -> str:
-    """What the verdict of `move` follows from, as JSON; held to the digest that the record has of it.
+    """What the verdict of `move` follows from, as JSON, checked against the digest in the record.
+
+    Args:
+        client: of the tracking store.
+        now: the registered model's present state.
+        move: the record.
 
     Raises:
-        AuditFailed: it is not there, or was changed.
+        AuditFailed: the grounds are missing or were changed.
     """
     found = list(_texts(client, now, GROUNDS, move.sequence))
     for text in found:
@@ -164,14 +194,27 @@ def grounds(client: MlflowClient, now: State, move: Move) -> str:
 
 
 def requests(client: MlflowClient, now: State, sequence: int) -> Iterator[Move]:
-    """What was asked for as the record of that number; files that are no records are left out."""
+    """The requests for promotion that were stored under a record number. Files that are not records are left out.
+
+    Args:
+        client: of the tracking store.
+        now: the registered model's present state.
+        sequence: the record number.
+    """
     for text in _texts(client, now, REQUESTS, sequence):
         with suppress(AuditFailed):
             yield audit_record.parse(text, "The request")
 
 
 def is_granted(client: MlflowClient, now: State, sequence: int, request: str) -> bool:
-    """Whether a record of that number says that this request was approved."""
+    """Whether a record with that number says that this request was approved.
+
+    Args:
+        client: of the tracking store.
+        now: the registered model's present state.
+        sequence: the record number.
+        request: the hash of the request.
+    """
     for text in _texts(client, now, RECORDS, sequence):
         with suppress(AuditFailed):
             if audit_record.parse(text, "The record").request == request:
@@ -180,14 +223,14 @@ def is_granted(client: MlflowClient, now: State, sequence: int, request: str) ->
 
 
 def run_id(client: MlflowClient, now: State) -> str | None:
-    """The run that holds the log; None where there is none, or where it was deleted."""
+    """The run that holds the log, or None if there is none or it was deleted."""
     named = now.tags.get(LOG)
     run = _run(client, named) if named else _found_by_name(client, now)
     return None if run is None or run.info.lifecycle_stage != "active" else str(run.info.run_id)
 
 
 def revive(client: MlflowClient, now: State) -> str:
-    """The run that holds the log, taken out of the bin where it was thrown away, or made anew where it is gone."""
+    """The run that holds the log. A deleted run is restored; a missing one is created."""
     named = now.tags.get(LOG)
     run = _run(client, named) if named else None
     if run is None:
@@ -201,18 +244,24 @@ def revive(client: MlflowClient, now: State) -> str:
 
 
 def place(kind: str, move: Move, copy: int = 1) -> str:
-    """Where in its run a record lies, or what it was judged by; a second copy where the first was changed."""
+    """The artifact path of a record or of its grounds.
+
+    Args:
+        kind: the folder: `RECORDS`, `GROUNDS` or `REQUESTS`.
+        move: the record.
+        copy: 2 or more for a file that is restored beside a changed one.
+    """
     return f"{kind}/{move.sequence:06}-{move.hash}{f'.{copy}' if copy > 1 else ''}.json"
 
 
 def of_number(paths: Iterable[str], sequence: int) -> list[str]:
-    """Those of these files that are of the record of that number."""
+    """The paths that belong to the record with that number."""
     found = [(path, NAMED.fullmatch(path.rpartition("/")[2])) for path in paths]
     return [path for path, match in found if match and int(match["sequence"]) == sequence]
 
 
 def experiment(model: str) -> str:
-    """The name of the experiment that the log of a model registered under that name begins in."""
+    """The name of the experiment in which a model's log begins."""
     return f"{model}.audit"
 
 
@@ -223,7 +272,7 @@ def _create_run(client: MlflowClient, model: str) -> str:
 
 
 def _texts(client: MlflowClient, now: State, kind: str, sequence: int) -> Iterator[str]:
-    """All files of that kind that are of the record of that number."""
+    """The contents of all files of that kind that belong to the record with that number."""
     run = run_id(client, now)
     yield from _fetched(now, run, of_number(_listed(client, now, run, kind), sequence))
 
@@ -235,7 +284,7 @@ def _listed(client: MlflowClient, now: State, run: str | None, kind: str) -> lis
 
 
 def _fetched(now: State, run: str | None, paths: Iterable[str]) -> Iterator[str]:
-    """The texts of these artifacts of the log's run."""
+    """The contents of these artifacts of the log's run."""
     with TemporaryDirectory() as folder:
         for path in paths:
             with _readable(now):
@@ -253,13 +302,13 @@ def _parsed(path: Path) -> Iterator[Move]:
 
 
 def _of(text: str) -> Iterator[Move]:
-    """The record that a text is; none where it is none."""
+    """The record in a text, or nothing if the text is not a record."""
     with suppress(AuditFailed):
         yield audit_record.parse(text, "A file")
 
 
 def _run(client: MlflowClient, run: str) -> Run | None:
-    """The run of that id, if it holds an audit log."""
+    """The run with that id, or None if it does not hold an audit log."""
     try:
         found = client.get_run(run)
     except MlflowException as error:
@@ -283,7 +332,7 @@ def _found_by_name(client: MlflowClient, now: State) -> Run | None:
 
 
 def _refuse_lost_head(now: State, stored: Iterable[Move]) -> None:
-    """A record that nothing names was left by a killed process, unless its move was made."""
+    """Raise if the tag of the head was deleted. A stored record that was never applied is no proof of that."""
     made = [move for move in stored if now.aliases == move.after or move.sequence > 1]
     if made or DONE in now.tags:
         raise AuditFailed(f"The tag {HEAD} of {now.model}, which vouches for its audit log, was deleted. {REPAIR}")

@@ -1,9 +1,9 @@
-"""Four eyes: a promotion that one person asked for and others approve, as tags and records say it.
+"""Four eyes: how tags and records say that one person asked for a promotion and others approved it.
 
-Who asks leaves the planned record beside the audit log, and the tag `audit.request` names its number and its hash. So
-it is bound to all that the record says: the version, its bytes, and the champion and the record that come before. Who
-approves adds their name to the tag `audit.approved`, which names the same hash. The record of the move is the request,
-with its own time, the hash of the request and the names of those who approved.
+The requester stores the planned record beside the audit log, and the tag `audit.request` names its number and hash.
+This binds the request to everything in the record: the version, its bytes, the champion and the preceding record.
+Approvers add their names to the tag `audit.approved`, which names the same hash. The record of the move is the request
+plus its own time, the hash of the request and the names of the approvers.
 """
 
 import json
@@ -13,11 +13,11 @@ from octavo.promotion.audit_record import FOLDER, ORIGIN, Move
 from octavo_mlflow.registry.standing import APPROVED, NUMBER, REQUEST, State
 
 NAMED = {"model", FOLDER, "grounds"}
-"""Digests without which a request would not be bound to what was judged."""
+"""Digests that a request must have. Without them it would not be bound to what was judged."""
 
 
 def asked(now: State) -> tuple[int, str] | None:
-    """Number and hash of the open request; None where there is none."""
+    """Number and hash of the open request, or None if there is none."""
     number, _, known = now.tags.get(REQUEST, "").partition(" ")
     if not NUMBER.fullmatch(number) or len(known) != len(ORIGIN):
         return None
@@ -25,18 +25,18 @@ def asked(now: State) -> tuple[int, str] | None:
 
 
 def approvers(now: State, request: str) -> tuple[str, ...]:
-    """Who approved the request of that hash."""
+    """The names of those who approved the request with that hash."""
     named, by = parsed(now.tags.get(APPROVED))
     return by if named == request else ()
 
 
 def tag(request: str, by: tuple[str, ...]) -> str:
-    """What `audit.approved` says where these people approved the request of that hash."""
+    """The value of the tag `audit.approved` for this request and these approvers."""
     return json.dumps({"by": by, "request": request}, separators=(",", ":"))
 
 
 def parsed(text: str | None) -> tuple[str, tuple[str, ...]]:
-    """The hash and the names in `audit.approved`; an empty hash and nobody where it says something else."""
+    """The hash and the names in `audit.approved`; an empty hash and no names if the tag holds anything else."""
     with suppress(ValueError, RecursionError, TypeError, KeyError):
         found = json.loads(text or "")
         by = tuple(str(name) for name in found["by"])
@@ -46,10 +46,16 @@ def parsed(text: str | None) -> tuple[str, tuple[str, ...]]:
 
 
 def granted(request: Move, by: tuple[str, ...], when: str) -> Move:
-    """The record of the move that `request` asks for."""
+    """The record of the move that `request` asks for.
+
+    Args:
+        request: the planned record.
+        by: names of the approvers.
+        when: time of the move, ISO 8601.
+    """
     return request.model_copy(update={"request": request.hash, "approved": by, "when": when})
 
 
 def is_of(move: Move, request: Move) -> bool:
-    """Whether a record says what was asked for, and nothing else."""
+    """Whether the record is exactly what was requested."""
     return granted(request, move.approved, move.when) == move

@@ -1,7 +1,7 @@
-"""Copies of versions: MLflow's button "Promote model" copies one with all its tags, those of its promotion too.
+"""Copies of versions: MLflow's button "Promote model" copies a version with all its tags, also those of its promotion.
 
-A copy has its original's files, and is of the original, not of a logged model. What it says of itself is not so: it was
-never judged against the models that are in service where it is.
+A copy has the files of its original, and its source is the original version instead of a logged model. Its tags are
+not true for it: it was never compared with the champion of the model that it was copied to.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.abstract_store import AbstractStore
 
-from octavo.project.params import Registry
+from octavo.project.params.registry import Registry
 from octavo.promotion import audit_record
 from octavo.promotion.audit_record import Move
 from octavo_mlflow.registry import aliases
@@ -21,23 +21,23 @@ from octavo_mlflow.registry.standing import State
 CLAIMS = (aliases.RECORD, "promote.by", "promote.when", "promote.why", "rollback.by", "rollback.when", "rollback.why")
 """Tags by which a version says that it was made champion."""
 DEEPEST = 10
-"""Copies of copies that are followed."""
+"""How many copies of copies are followed."""
 
 
 def source(version: ModelVersion) -> tuple[str, str] | None:
-    """Name and number of the version that this one is a copy of; None for one that is none."""
+    """Name and number of the version that this one was copied from, or None if it is not a copy."""
     return parsed(version.source)
 
 
 def parsed(source: object) -> tuple[str, str] | None:
-    """Name and number of the version that a source of the form `models:/name/number` names; None for any other."""
+    """Name and number of the version in a source `models:/name/number`, or None for any other source."""
     place, scheme, rest = str(source).partition("models:/")
     name, slash, number = rest.strip("/").rpartition("/")
     return (name, number) if scheme and slash and not place else None
 
 
 def original(client: MlflowClient, version: ModelVersion) -> ModelVersion:
-    """The version that this one is a copy of, itself where it is none, or where that is gone."""
+    """The version that this one was copied from; the version itself if it is not a copy or its original is gone."""
     for _ in range(DEEPEST):
         named = source(version)
         if named is None:
@@ -52,7 +52,7 @@ def original(client: MlflowClient, version: ModelVersion) -> ModelVersion:
 
 
 def within(client: MlflowClient, now: State) -> list[str]:
-    """Copies among the model's own versions that read as if they had been champion, a clause each."""
+    """One clause for each copy among the model's own versions whose tags say that it was champion."""
     found = []
     for version in search(client, f"name = '{now.model}'"):
         named = source(version)
@@ -63,7 +63,13 @@ def within(client: MlflowClient, now: State) -> list[str]:
 
 
 def invented(client: MlflowClient, now: State, chain: Sequence[Move]) -> list[str]:
-    """Versions that are no copies and read as if they had been champion, which the log does not say, a clause each."""
+    """One clause for each version that is not a copy, says that it was champion, and was not according to the log.
+
+    Args:
+        client: of the tracking store.
+        now: the registered model's present state.
+        chain: its audit log.
+    """
     made = audit_record.champions(chain)
     return [
         f"version {version.version} reads as if it had been champion, and by no record it was"
@@ -73,7 +79,7 @@ def invented(client: MlflowClient, now: State, chain: Sequence[Move]) -> list[st
 
 
 def elsewhere(client: MlflowClient, now: State) -> list[str]:
-    """Copies of the model's versions in other models that read as if they had been promoted there, a clause each."""
+    """One clause for each copy in another model whose tags say that it was promoted there."""
     found = []
     for version in search(client, f"tag.`{aliases.RECORD}` LIKE '%'"):
         named = source(version)
@@ -89,7 +95,14 @@ def elsewhere(client: MlflowClient, now: State) -> list[str]:
 
 
 def strays(client: MlflowClient, chain: Sequence[Move], model: str, registry: Registry) -> list[str]:
-    """Guarded aliases that point at versions which never were champion, a clause each."""
+    """One clause for each guarded alias that points at a version that was never champion.
+
+    Args:
+        client: of the tracking store.
+        chain: the audit log of the model.
+        model: name of the registered model.
+        registry: its settings; they list the guarded aliases.
+    """
     made = audit_record.champions(chain)
     there = client.get_registered_model(model).aliases
     found = {alias: str(there[alias]) for alias in registry.guarded_aliases if alias in there}
@@ -112,7 +125,7 @@ def _tags(client: MlflowClient, name: str, number: str) -> Mapping[str, str] | N
 
 
 def search(registry: MlflowClient | AbstractStore, query: str) -> Iterator[ModelVersion]:
-    """All versions that the query finds, page after page."""
+    """All versions that match the query, page by page."""
     token = None
     while True:
         page = registry.search_model_versions(query, page_token=token)

@@ -1,7 +1,7 @@
-"""Who we are to MLflow's server, and how many approvals it asks for: what the server says, and not what we say of us.
+"""Ask MLflow's server who the user is and how many approvals it requires. The user's own claims do not count.
 
-Octavo's apps of MLflow's server have a route of their own for it. Where there is none, as on plain MLflow or in a
-database of this machine, nobody is known by name.
+Octavo's apps for MLflow's server have a route for this. Plain MLflow and a database on this machine have none, and
+then no user is known by name.
 """
 
 from mlflow.utils.credentials import get_default_host_creds
@@ -9,30 +9,31 @@ from mlflow.utils.rest_utils import http_request, verify_rest_response
 from pydantic import BaseModel, ValidationError
 
 from octavo.project.errors import PromotionRefused
-from octavo.project.params import PARAMS, Policy
-from octavo_mlflow.mutex import lease
+from octavo.project.params.params import PARAMS
+from octavo.project.params.policy import Policy
+from octavo_mlflow.registry.mutex import lease
 from octavo_mlflow.tracking import connection
 
 ROUTE = "/octavo/gate"
 """Below `/api/2.0`."""
 NO_SUCH_ROUTE = (403, 404, 405)
-"""HTTP: what a server without it answers; 403 where all that it does not know is refused."""
+"""HTTP status codes of a server without the route; 403 from one that refuses all unknown routes."""
 
 
 class Gate(BaseModel):
-    """What the server says of itself; a later release may say more."""
+    """The server's answer. A later release may add fields."""
 
     approvals: int = 0
-    """How many people other than who asks have to approve a promotion."""
+    """How many people other than the requester have to approve a promotion."""
     user: str | None = None
-    """Who asks, as the server knows them; None where it asks nobody who they are."""
+    """The user as the server knows them; None if the server has no user accounts."""
 
 
 def ask() -> Gate:
-    """What the server of the tracking store says; that nothing is asked for where it says nothing.
+    """Ask the server of the tracking store. Without an answer of this kind, no approval is required.
 
     Raises:
-        MlflowException: it does not answer, or does not know this user.
+        MlflowException: the server does not answer, or does not know this user.
     """
     store = connection.uri()
     if not store.startswith(("http:", "https:")):
@@ -50,28 +51,28 @@ def ask() -> Gate:
 
 
 def name() -> str:
-    """Who we are, as records name us: the user whom the server knows, else account and machine. Raises as `ask`."""
+    """The user's name for records: as the server knows it, otherwise account and machine. Raises as `ask`."""
     return ask().user or lease.owner()
 
 
 def needed(gate: Gate, policy: Policy) -> int:
-    """How many people have to approve a promotion: the more of what the server and the project ask for.
+    """How many people have to approve a promotion: the larger number of server and project.
 
     Raises:
-        PromotionRefused: somebody has to, and the server knows nobody by name.
+        PromotionRefused: approvals are required, and the server has no user accounts.
     """
     approvals = max(gate.approvals, policy.approvals)
     if approvals and gate.user is None:
         where = connection.public()
         whose = f"the policy of MLflow at {where}" if gate.approvals else f"policy.approvals in {PARAMS}"
         raise PromotionRefused(
-            f"Nothing is promoted: {whose} asks for the approval of {people(approvals)}, and MLflow at {where} knows "
-            "nobody by name. It needs a server that asks people who they are: mlflow server --app-name "
-            "octavo-basic-auth, see docs/team.md."
+            f"Nothing is promoted: {whose} asks for the approval of {people(approvals)}, and MLflow at {where} has "
+            "no user accounts. It needs a server with user accounts: mlflow server --app-name octavo-basic-auth, see "
+            "docs/team.md."
         )
     return approvals
 
 
 def people(number: int) -> str:
-    """That many others, in words."""
+    """The number of approvers in words."""
     return "another person" if number == 1 else f"{number} other people"

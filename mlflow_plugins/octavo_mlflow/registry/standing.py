@@ -1,4 +1,4 @@
-"""Where a registered model stands at one moment: its aliases, its tags, and which model it is, whatever its name."""
+"""The state of a registered model at one moment: its aliases, its tags, and which model it is even after a rename."""
 
 import re
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from octavo_mlflow.tracking import connection
 
 CHAMPION, PREVIOUS, ANCHOR = "champion", "previous", "anchor"
 ORDER = (PREVIOUS, ANCHOR, CHAMPION)
-"""In which they are set: whoever looks up the champion sees the old one or the new one."""
+"""The order in which the aliases are set. `champion` is last, so a reader sees either the old one or the new one."""
 HEAD = "audit.head"
 """Tag of the registered model: number and hash of the last record of its audit log."""
 DONE = "audit.done"
-"""Tag of the registered model: the number of the last record whose move was made."""
+"""Tag of the registered model: number of the last record whose move was applied."""
 LOG = "audit.log"
 """Tag of the registered model: the run that holds its audit log."""
 REQUEST = "audit.request"
-"""Tag of the registered model: number and hash of the move that somebody asked for, and that others have to approve."""
+"""Tag of the registered model: number and hash of the requested move that awaits approval."""
 APPROVED = "audit.approved"
-"""Tag of the registered model: which request was approved, and by whom."""
+"""Tag of the registered model: the approved request and the names of its approvers."""
 
 NUMBER = re.compile(r"\d{1,9}", re.ASCII)
-"""Of a record, in a tag."""
+"""A record's number in a tag."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class State:
 
     model: str
     made: int
-    """When it was registered, in milliseconds: the same under another name, another where it was registered anew."""
+    """When it was registered, in milliseconds since 1970. A rename keeps it; a new registration changes it."""
     aliases: Aliases
     """Those that Octavo moves."""
     tags: dict[str, str]
@@ -46,10 +46,10 @@ class State:
 
     @property
     def head(self) -> tuple[int, str]:
-        """Number and hash of the last record; 0 where nothing ever moved.
+        """Number and hash of the last record; number 0 if nothing ever moved.
 
         Raises:
-            AuditFailed: the tag says something else.
+            AuditFailed: the tag has another form.
         """
         text = self.tags.get(HEAD, f"0 {ORIGIN}")
         number, _, found = text.partition(" ")
@@ -59,10 +59,10 @@ class State:
 
     @property
     def done(self) -> int:
-        """The number of the last record whose move was made; 0 where nothing ever moved.
+        """The number of the last record whose move was applied; 0 if nothing ever moved.
 
         Raises:
-            AuditFailed: the tag is no number.
+            AuditFailed: the tag is not a number.
         """
         done = self.tags.get(DONE, "0")
         if not NUMBER.fullmatch(done):
@@ -71,7 +71,7 @@ class State:
 
     @property
     def unfinished(self) -> bool:
-        """Whether the last move was written down but perhaps not made. Raises as `head` and `done`."""
+        """Whether the last move is recorded but perhaps not applied. Raises as `head` and `done`."""
         return self.head[0] > self.done
 
     def _edited(self, name: str, text: str) -> str:
@@ -82,7 +82,7 @@ class State:
 
 
 def state(client: MlflowClient, model: str) -> State:
-    """Where the model stands now.
+    """The model's present state.
 
     Raises:
         MlflowException: there is no such model, or MLflow does not answer.
@@ -91,14 +91,14 @@ def state(client: MlflowClient, model: str) -> State:
 
 
 def of(found: RegisteredModel) -> State:
-    """Where a model stands, as MLflow has it."""
+    """The state that MLflow's record of a model describes."""
     ours = {alias: str(version) for alias, version in found.aliases.items() if alias in ORDER}
     tags = {name: value or "" for name, value in found.tags.items()}  # None where the database was edited
     return State(found.name, int(found.creation_timestamp or 0), ours, tags)
 
 
 def known(client: MlflowClient, model: str) -> State:
-    """As `state`, for commands that read.
+    """As `state`, with a clear error for a model that does not exist. For commands that read.
 
     Raises:
         ModelError: there is no such model.

@@ -1,4 +1,4 @@
-"""One scorecard in MLflow's terms: what is measured, what it was made of, and the digest of both."""
+"""A scorecard as MLflow's metrics, parameters and tags, and the digest that identifies it."""
 
 import hashlib
 import json
@@ -13,39 +13,39 @@ DIGEST = "octavo.digest"
 SHA256 = "model.sha256"
 VARIANT = "variant"
 FOLDER = "octavo.folder"
-"""Tag of a version: one digest of all files of its model, as it was registered."""
+"""Tag of a version: one digest over all files of its model, taken at registration."""
 MAJORITY = "baseline.beats_majority"
 """Whether the baseline is shown to be better than the constant answer: `yes` or `no`."""
 UNKNOWN = "unknown"
 VERDICT = "verdict"
-"""Changes with the policy, and so it is neither part of the digest nor of what a version is held to."""
+"""Depends on the policy. It is therefore not part of the digest, and a version is not checked against it."""
 CHANGING = ("git", "dvc_lock", "params")
-"""Of a lineage, what changes without any figure changing."""
+"""Fields of the lineage that can change while every figure stays the same."""
 LATER = ("acceptance",)
-"""Figures that earlier releases did not have: their scorecards keep the digest that they were registered under."""
+"""Figures that earlier releases did not have. Scorecards without them keep the digest they were registered with."""
 
 
 def digest(card: Scorecard) -> str:
-    """Which model and which figures: the key under which a variant stands in MLflow.
+    """The digest of model and figures. It is the key of a variant in MLflow.
 
-    The commit, the lock and the parameters are left out. They say where the figures were taken, and change without
-    any figure changing, when a report's layout is edited for example.
+    Commit, lock and parameters are left out. They say where the figures were measured, and they can change while every
+    figure stays the same, for example after an edit of a report's layout.
     """
     return digest_of(card.model_dump(mode="json"))
 
 
 def digest_of(scorecard: Mapping[str, Any]) -> str:
-    """The digest of a scorecard as it was written, whatever release wrote it."""
+    """The digest of a scorecard as written by this or an earlier release."""
     scorecard = {name: value for name, value in scorecard.items() if name not in LATER or value is not None}
     lineage = {name: value for name, value in scorecard["lineage"].items() if name not in CHANGING}
     return hashlib.sha256(json.dumps({**scorecard, "lineage": lineage}, sort_keys=True).encode()).hexdigest()
 
 
 def metrics(card: Scorecard) -> dict[str, float]:
-    """The figures to compare variants by, as people read them; those of batch 1 have the plain names.
+    """The figures for comparing variants. Those of batch 1 have the plain names.
 
-    Shares and ratios have four decimals, microseconds one, and what is not all integer is not rounded up to that. A
-    share that is unknown is no metric: `tags` says so.
+    Shares and ratios are rounded to four decimals, microseconds to one. Shares are rounded down, so that only a fully
+    integer model shows 1. An unknown share is left out here and named by `tags`.
     """
     figures: dict[str, float] = {
         "accuracy": round(card.quality.top1, 4),
@@ -67,25 +67,25 @@ def metrics(card: Scorecard) -> dict[str, float]:
 
 
 def params(card: Scorecard, options: Mapping[str, Any]) -> dict[str, str]:
-    """What the variant was made of; each of the recipe's options is a parameter of its own."""
+    """What the variant was made of. Each option of the recipe is a parameter of its own."""
     made = {name: getattr(card, name) for name in ("source", "recipe", "format", "precision", "method")}
     made |= {f"options.{name}": value for name, value in options.items()}
     return {name: str(value) for name, value in made.items() if value is not None}
 
 
 def tags(card: Scorecard) -> dict[str, str]:
-    """What identifies the variant, on its run as on its version, and which of its shares are unknown."""
+    """The tags of the variant's run and version: its identity, and which of its shares are unknown."""
     unknown = {name: UNKNOWN for name, share in _integer_shares(card).items() if share is None}
     return {VARIANT: card.variant, DIGEST: digest(card), SHA256: card.model.sha256} | unknown
 
 
 def version_tags(card: Scorecard) -> dict[str, str]:
-    """Identity and figures: open-source MLflow shows a version's tags, but none of its run's metrics."""
+    """Identity and figures. Open-source MLflow shows a version's tags but not the metrics of its run."""
     return tags(card) | {name: str(value) for name, value in metrics(card).items()}
 
 
 def judged(card: Scorecard, decision: Decision) -> dict[str, str]:
-    """The tags that follow from the policy, on its run as on its version."""
+    """The tags that follow from the policy, for the variant's run and version."""
     tags = {VERDICT: verdict(card, decision)}
     return tags | ({MAJORITY: "yes" if decision.majority.beaten else "no"} if decision.majority else {})
 
@@ -99,6 +99,6 @@ def _integer_shares(card: Scorecard) -> dict[str, float | None]:
 
 
 def verdict(card: Scorecard, decision: Decision) -> str:
-    """How the policy judged the variant, or that it is the baseline, which it does not judge."""
+    """The policy's verdict on the variant, or `baseline` for the baseline, which is not judged."""
     judged = decision.verdict(card.variant)
     return judged.verdict if judged else "baseline"

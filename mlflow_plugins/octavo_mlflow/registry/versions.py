@@ -1,4 +1,7 @@
-"""Versions of a registered model: their files, held to the bytes that were measured. Light: rollback needs no more."""
+"""Versions of a registered model: get their files and check that these are the bytes that were measured.
+
+Imports little, because rollback needs no more.
+"""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,37 +14,33 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 
-from octavo.backends import model_files
+from octavo.backends import model_files, registry
 from octavo.backends.records import ModelFile
-from octavo.project import paths
 from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write, yaml_file
-from octavo.project.params import VARIANT_NAME
+from octavo.project.params.variants import VARIANT_NAME
 from octavo_mlflow.registry import tags
 from octavo_mlflow.tracking import artifact_place
 
 UNJUDGED = ("model.sig", "registered_model_meta")
-"""At the top of a model's folder, files that come after it was judged: its signature, MLflow's note in a download."""
+"""Files at the top of a model's folder that come after the verdict: the signature, and MLflow's note in a download."""
 CACHES = "__pycache__"
-"""Folders in which Python keeps what it compiled. They are judged, too: it runs what lies there."""
-FOLDERS = {".onnx": "", ".tflite": "data/"}
-"""Where in a model's folder each flavor keeps the file, and external data beside it."""
+"""Folder of Python's compiled code. It is checked too, because Python runs what lies there."""
+OF_MLFLOW = ("onnx",)
+"""Formats that MLflow has its own flavor for. It keeps the file and its external data at the top of the folder."""
+DATA = "data"
+"""The folder inside a model where every other flavor keeps the file, as `mlflow.pyfunc.save_model` does."""
 
 
 class Damaged(ModelError):
-    """A file in MLflow is not the one that was registered."""
-
-
-def flavor(path: Path) -> str:
-    """The flavor of a model file, which is also its format's name."""
-    return next(name for name, suffix in paths.SUFFIXES.items() if suffix == path.suffix)
+    """A file in MLflow differs from the registered one."""
 
 
 def variant(version: ModelVersion) -> str:
-    """The variant that a version is of.
+    """The variant of a version.
 
     Raises:
-        ModelError: it was not registered by Octavo, or somebody changed the tag.
+        ModelError: Octavo did not register the version, or the tag was changed.
     """
     name = _tag(version, tags.VARIANT)
     if not VARIANT_NAME.fullmatch(name):
@@ -53,10 +52,10 @@ def variant(version: ModelVersion) -> str:
 
 
 def model_id(version: ModelVersion) -> str:
-    """The logged model that a version is of.
+    """The id of the logged model behind a version.
 
     Raises:
-        ModelError: it was not registered by Octavo.
+        ModelError: Octavo did not register the version.
     """
     place, _, name = str(version.source).partition("models:/")
     if place or not name.startswith("m-"):
@@ -68,21 +67,21 @@ def model_id(version: ModelVersion) -> str:
 
 
 def model_file(version: ModelVersion) -> ModelFile:
-    """The model file of a version, as its tags have it.
+    """Path and SHA-256 of a version's model file, from its tags.
 
     Raises:
-        ModelError: it was not registered by Octavo.
+        ModelError: Octavo did not register the version.
     """
-    return ModelFile(path=paths.model(variant(version)).as_posix(), sha256=_tag(version, tags.SHA256))
+    return ModelFile(path=model_files.path_of(variant(version)).as_posix(), sha256=_tag(version, tags.SHA256))
 
 
 @contextmanager
 def fetched(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
-    """A local copy of a version's model file, for as long as the block lasts.
+    """A temporary local copy of a version's model file. It is deleted at the end of the block.
 
     Raises:
-        ModelError: it is not the file that was measured.
-        MlflowException: there is none.
+        ModelError: the file differs from the one that was measured.
+        MlflowException: there is no such file.
     """
     uri = client.get_model_version_download_uri(version.name, version.version)
     with stored(uri, model_file(version)) as path:
@@ -91,13 +90,13 @@ def fetched(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
 
 @contextmanager
 def folder(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
-    """A local copy of all that MLflow holds of a version's model, for as long as the block lasts.
+    """A temporary local copy of all files of a version's model.
 
-    What lies in it is not checked, but that it is of the logged model that the version names.
+    Their contents are not checked, only that they are of the logged model that the version names.
 
     Raises:
-        Damaged: it is of another.
-        ModelError: it holds nothing any more, or Octavo did not register it.
+        Damaged: they are of another.
+        ModelError: MLflow holds no files of it any more, or Octavo did not register the version.
     """
     named, what = model_id(version), f"version {version.version} of {version.name}"
     with artifact_place.readable(what):
@@ -126,20 +125,20 @@ def logged_as(folder: Path) -> str | None:
 
 
 def folder_digest(client: MlflowClient, version: ModelVersion) -> str:
-    """`digest_of` what MLflow holds of a version's model.
+    """The digest (`digest_of`) of the files that MLflow holds for a version.
 
     Raises:
-        ModelError: it holds nothing any more, or Octavo did not register it.
+        ModelError: MLflow holds no files of it any more, or Octavo did not register the version.
     """
     with folder(client, version) as place:
         return digest_of(place)
 
 
 def checked_digest(client: MlflowClient, version: ModelVersion) -> str:
-    """As `folder_digest`, held to what was registered, where that was recorded.
+    """As `folder_digest`, after a check against the digest from registration, if one was recorded.
 
     Raises:
-        Damaged: it is another.
+        Damaged: the files differ from those that were registered.
         ModelError: as `folder_digest`.
     """
     with folder(client, version) as place:
@@ -148,10 +147,10 @@ def checked_digest(client: MlflowClient, version: ModelVersion) -> str:
 
 
 def digest_of(folder: Path) -> str:
-    """One name for all that lies in a model's folder but its signature: code that loads it, class names, card.
+    """One SHA-256 over all files in a model's folder except its signature: model, loader code, class names, card.
 
     Raises:
-        ModelError: a file's name breaks a line, which could pass for two files.
+        ModelError: a file's name contains an unprintable character. A line break would let one file pass for two.
     """
     found = sorted(path for path in folder.rglob("*") if path.is_file())
     names = {path: path.relative_to(folder).as_posix() for path in found}
@@ -162,23 +161,23 @@ def digest_of(folder: Path) -> str:
 
 
 def logged_digest(client: MlflowClient, model_id: str) -> str:
-    """`digest_of` what MLflow holds of a logged model."""
+    """The digest (`digest_of`) of the files that MLflow holds for a logged model."""
     with TemporaryDirectory() as folder:
         location = client.get_logged_model(model_id).artifact_location
         return digest_of(Path(download_artifacts(location, dst_path=folder)))
 
 
 def check_folder(folder: Path, digest: str | None, version: ModelVersion, since: str) -> None:
-    """Hold the folder of a version's model to its digest, where one was recorded.
+    """Check the folder of a version's model against a digest, if one was recorded.
 
     Args:
-        folder: a copy of it.
-        digest: as recorded.
-        version: whose it is.
-        since: what was done when it was recorded, such as `registered`.
+        folder: a local copy.
+        digest: the recorded digest, or None.
+        version: the version, for the message.
+        since: what was done when the digest was recorded, such as `registered`; for the message.
 
     Raises:
-        Damaged: it is another.
+        Damaged: the digest differs.
     """
     if digest is None or digest_of(folder) == digest:
         return
@@ -192,7 +191,7 @@ def check_folder(folder: Path, digest: str | None, version: ModelVersion, since:
 
 @contextmanager
 def stored(folder_uri: str, model: ModelFile) -> Iterator[Path]:
-    """A local copy of the file in a model's folder in MLflow, for as long as the block lasts. Raises as `fetched`."""
+    """A temporary local copy of the model file in a model's folder in MLflow. Raises as `fetched`."""
     uri = f"{folder_uri}/{place(model)}"
     with TemporaryDirectory() as folder:
         with artifact_place.readable(f"a model of {model.path}"):
@@ -207,16 +206,25 @@ def stored(folder_uri: str, model: ModelFile) -> Iterator[Path]:
 
 
 def place(model: ModelFile) -> str:
-    """Where in its model's folder a file lies."""
+    """The path of a model file inside its model's folder.
+
+    Raises:
+        ModelError: its format is unknown.
+    """
     path = Path(model.path)
-    return f"{FOLDERS[path.suffix]}{path.name}"
+    return path.name if registry.format_of(path).name in OF_MLFLOW else f"{DATA}/{path.name}"
 
 
 def check(path: Path, model: ModelFile, shown: str) -> None:
-    """Hold a model file, called `shown`, and what lies beside it of the model, to the bytes that were measured.
+    """Check a model file and its external data against the SHA-256 that was measured.
+
+    Args:
+        path: the local copy.
+        model: the recorded file.
+        shown: what the message calls the file.
 
     Raises:
-        Damaged: it is another one.
+        Damaged: the SHA-256 differs.
     """
     got = model_files.sha256(path)
     if got != model.sha256:

@@ -1,6 +1,7 @@
-"""Versions held to what was judged: every file of one that is or was champion by the audit log, else as registered.
+"""Get a version's files only if every one of them is as it was judged.
 
-Whoever uses a version asks here first: the deployment target, `octavo verify`, and whatever loads `models:/…`.
+A version that is or was champion is checked against the audit log, any other against its registration. The deployment
+target, `octavo verify` and everything that loads `models:/…` use this module.
 """
 
 from collections.abc import Iterator
@@ -18,16 +19,16 @@ from octavo_mlflow.registry.standing import DONE, HEAD, LOG, ORDER, State
 
 @contextmanager
 def folder(client: MlflowClient, version: ModelVersion, alias: str | None = None) -> Iterator[Path]:
-    """A local copy of all files of a version's model, for as long as the block lasts.
+    """A temporary local copy of all files of a version's model, checked.
 
     Args:
         client: of the tracking store.
         version: registered by Octavo.
-        alias: by which it was found, if it was; one of Octavo's has to stand where the audit log put it.
+        alias: the alias it was found by, if any. An alias of Octavo's must be where the audit log put it.
 
     Raises:
-        ModelError: they are not those that were judged, or Octavo did not register the version.
-        AuditFailed: the audit log, or the alias, was changed by other means.
+        ModelError: the files differ from those that were judged, or Octavo did not register the version.
+        AuditFailed: the audit log or the alias was changed by another program.
     """
     move = promotion(client, version, alias)
     model = versions.model_file(version)
@@ -41,10 +42,15 @@ def folder(client: MlflowClient, version: ModelVersion, alias: str | None = None
 
 
 def promotion(client: MlflowClient, version: ModelVersion, alias: str | None = None) -> Move | None:
-    """The last record that made the version champion, or of a copy that which made its original; None where none did.
+    """The last record that made the version champion, or None. For a copy, the record of its original.
+
+    Args:
+        client: of the tracking store.
+        version: registered by Octavo, or a copy of such a version.
+        alias: the alias it was found by, if any.
 
     Raises:
-        AuditFailed: the audit log, or the alias of that name, was changed by other means.
+        AuditFailed: the audit log or the alias was changed by another program.
     """
     version = copies.original(client, version)
     now = standing.state(client, version.name)
@@ -70,10 +76,15 @@ def promotion(client: MlflowClient, version: ModelVersion, alias: str | None = N
 
 
 def check(place: Path, version: ModelVersion, move: Move | None) -> None:
-    """Hold all files of a version's model to the record that made it champion, else to what was registered.
+    """Check all files of a version's model against the record that made it champion, or against its registration.
+
+    Args:
+        place: a local copy of the model's folder.
+        version: the version.
+        move: the record that made it champion, or None.
 
     Raises:
-        Damaged: one is another, missing or too many.
+        Damaged: a file was changed, added or removed.
     """
     if move is not None and FOLDER in move.digests:
         since = f"judged, by record {move.sequence} of its audit log"
@@ -83,7 +94,9 @@ def check(place: Path, version: ModelVersion, move: Move | None) -> None:
 
 
 def _check_alias(now: State, last: Move, alias: str | None) -> None:
-    """Refuse an alias of Octavo's that stands neither where the last move left it, nor, while it is made, before it."""
+    """Raise if one of Octavo's aliases is neither where the last move put it nor, during that move, where it was before
+    it.
+    """
     if alias not in ORDER:
         return
     allowed = {last.after.get(alias)} | ({last.before.get(alias)} if now.unfinished else set())

@@ -1,1 +1,1 @@
-"""What starts a night: systemd or cron on this machine, or a file for another platform."""
+"""Start nights by schedule: systemd or cron on this machine, or a file for another platform."""

@@ -1,4 +1,4 @@
-"""`octavo schedule`: a night every night, started by what this machine has, or by another platform."""
+"""`octavo schedule`: start `octavo nightly` every night, by a scheduler of this machine or by another platform."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from octavo_mlflow.scheduling.project_schedule import Installed, Scheduler, here
 SCHEDULERS: tuple[Scheduler, ...] = (systemd, cron)
 """In the order of preference."""
 FOR_THE_NIGHT = ("MLFLOW_TRACKING_", "MLFLOW_S3_", "OCTAVO_", "AWS_", "AZURE_", "GOOGLE_APPLICATION_")
-"""Variables, by the beginning of their names, that a night without them would go wrong by."""
+"""Prefixes of variables that a night may need."""
 
 
 @click.group()
@@ -33,7 +33,7 @@ def schedule() -> None:
 )
 @click.option("--print", "platform", type=click.Choice(list(PLATFORMS)), help="Print a file for it; install nothing.")
 def install(at: str, zone: str | None, platform: str | None) -> None:
-    """Start a night at that time on every day, by systemd, else by cron."""
+    """Start a night at that time every day, by systemd or otherwise by cron."""
     daily = Daily(clock_time(at), time_zone(zone or local_zone()))
     if platform:
         click.echo(manifest(platform, here(daily)), nl=False)
@@ -55,13 +55,13 @@ def install(at: str, zone: str | None, platform: str | None) -> None:
 @schedule.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(as_json: bool) -> None:
-    """Show what starts the nights, when the next is and when the last was."""
+    """Show what starts the nights, when the next one is and when the last one was."""
     root, now = project(), datetime.now(timezone.utc)
     found = next((installed for scheduler in SCHEDULERS if (installed := scheduler.installed(root))), None)
     if as_json:
         click.echo(json.dumps(as_record(found, now), indent=2))
     elif found is None:
-        click.echo(f"No night is scheduled for {root}. octavo schedule install --at 02:30 does it.")
+        click.echo(f"No night is scheduled for {root}. To schedule one: octavo schedule install --at 02:30.")
     else:
         click.echo(f"scheduler   {found.scheduler}{'' if found.active else ', not running'}")
         late = ", or within ten minutes after" if found.scheduler == "cron" else ""
@@ -73,7 +73,7 @@ def show(as_json: bool) -> None:
 
 @schedule.command()
 def remove() -> None:
-    """Start no more nights; one that runs just now is left to end."""
+    """Start no more nights. A night in progress is not interrupted."""
     root = project()
     removed = [scheduler.remove(root) for scheduler in SCHEDULERS]
     click.echo(f"No night is scheduled for {root} any more." if any(removed) else f"No night was scheduled for {root}.")
@@ -83,7 +83,7 @@ def working() -> Scheduler:
     """The first scheduler that works for this user.
 
     Raises:
-        ServiceUnavailable: none does.
+        ServiceUnavailable: none works.
     """
     troubles = []
     for scheduler in SCHEDULERS:
@@ -91,14 +91,14 @@ def working() -> Scheduler:
             return scheduler
         troubles.append(trouble)
     raise ServiceUnavailable(
-        f"Nothing here can start a night: {'; '.join(troubles)}. On a server, log in as this user by ssh, or have root "
-        "run loginctl enable-linger for it or install cron. In a container leave it to the platform: octavo schedule "
-        f"install --print writes a file for {', '.join(PLATFORMS)}."
+        f"No scheduler here can start a night: {'; '.join(troubles)}. On a server, log in as this user by ssh, or let "
+        "root run loginctl enable-linger for this user or install cron. In a container use the platform's scheduler: "
+        f"octavo schedule install --print writes a file for {', '.join(PLATFORMS)}."
     )
 
 
 def local_zone() -> str:
-    """The name of this machine's time zone; UTC if it cannot be told."""
+    """The name of this machine's time zone; UTC if it is unknown."""
     try:
         return tzlocal.get_localzone_name() or "UTC"
     except LookupError:  # its files contradict each other
@@ -106,12 +106,12 @@ def local_zone() -> str:
 
 
 def unseen() -> list[str]:
-    """A note on variables of this shell that the night needs and will not have."""
+    """A note on variables of this shell that the night may need and will not have."""
     environment = paths.NIGHT_ENVIRONMENT
     written = environment.read_text(encoding="utf-8") if environment.exists() else ""
     missing = [name for name in sorted(os.environ) if name.startswith(FOR_THE_NIGHT) and f"{name}=" not in written]
-    note = f"A night does not see what this shell has set: {', '.join(missing)}. What it needs of these, write into "
-    return [f"{note}{environment}, a line NAME='value' each."] if missing else []
+    note = f"A night does not see these variables of this shell: {', '.join(missing)}. Write those that it needs into "
+    return [f"{note}{environment}, one line NAME='value' each."] if missing else []
 
 
 def both_zones(found: Installed, now: datetime) -> str:
@@ -121,7 +121,7 @@ def both_zones(found: Installed, now: datetime) -> str:
 
 
 def as_record(found: Installed | None, now: datetime) -> dict[str, object]:
-    """What `show --json` prints; all but the last night is null where nothing is installed."""
+    """The output of `show --json`. If nothing is installed, everything except the last night is null."""
     due = found and found.daily.next_due(now)
     return {
         "scheduler": found and found.scheduler,

@@ -1,7 +1,7 @@
-"""Lines in the user's crontab.
+"""Schedule nights by lines in the user's crontab.
 
-cron knows neither time zones nor what it has missed. So it wakes Octavo up every ten minutes, and when the machine has
-started; `octavo nightly --due` does nothing unless a night is due.
+cron knows no time zones and does not catch up on missed times. So it starts Octavo every ten minutes, and after the
+machine has started. `octavo nightly --due` does nothing unless a night is due.
 """
 
 import os
@@ -22,7 +22,7 @@ DAEMONS = {"cron", "crond"}
 
 
 def trouble() -> str | None:
-    """Why cron cannot start anything for this user."""
+    """Why cron cannot start anything for this user, or None if it can."""
     try:
         _lines()
     except ServiceUnavailable as error:
@@ -31,17 +31,21 @@ def trouble() -> str | None:
 
 
 def install(night: Night) -> list[str]:
-    """Put the project's lines at the end of the crontab, in place of its former ones."""
+    """Replace the project's lines in the crontab, and return notes for the user."""
     _, others = _split(night.root)
     if others and not others[-1].endswith(b"\n"):
         others[-1] += b"\n"
-    command = os.fsencode(command_line(night).replace("%", r"\%"))  # a bare one would end the command: crontab(5)
+    command = os.fsencode(command_line(night).replace("%", r"\%"))  # a bare % ends the command: crontab(5)
     _write([*others, *(b"%s %s%s" % (when, command, _mark(night.root)) for when in WHEN)])
     return [] if _runs() else ["No cron daemon runs here. Start it: systemctl start cron, or service cron start."]
 
 
 def installed(root: Path) -> Installed | None:
-    """What the project's lines run, and whether a cron daemon is there to run them."""
+    """What the project's lines run, and whether a cron daemon runs them.
+
+    Raises:
+        ScheduleError: the project's line was edited.
+    """
     ours, _ = _split(root)
     if not ours:
         return None
@@ -54,7 +58,7 @@ def installed(root: Path) -> Installed | None:
 
 
 def remove(root: Path) -> bool:
-    """Take the project's lines out of the crontab."""
+    """Delete the project's lines from the crontab, and return whether there were any."""
     ours, others = _split(root)
     if ours:
         _write(others)
@@ -62,7 +66,7 @@ def remove(root: Path) -> bool:
 
 
 def command_line(night: Night) -> str:
-    """What the shell runs. Its output goes to the log, and `nightly.env` is read if it is there."""
+    """The shell command of a night. Its output goes to the log, and `nightly.env` is read if it exists."""
     environment = f"set -a; [ ! -f {paths.NIGHT_ENVIRONMENT} ] || . ./{paths.NIGHT_ENVIRONMENT}"
     octavo = f"nice {shlex.quote(str(night.octavo))} nightly --due {shlex.quote(str(night.daily))}"
     return (
@@ -76,13 +80,13 @@ def _mark(root: Path) -> bytes:
 
 
 def _split(root: Path) -> tuple[list[bytes], list[bytes]]:
-    """The crontab's lines that are the project's, and all others; none of either where there is no cron."""
+    """The project's lines in the crontab, and all others. Both are empty if there is no cron."""
     lines, mark = [] if trouble() else _lines(), _mark(root)
     return [line for line in lines if line.endswith(mark)], [line for line in lines if not line.endswith(mark)]
 
 
 def _lines() -> list[bytes]:
-    """The user's crontab.
+    """The lines of the user's crontab.
 
     Raises:
         ServiceUnavailable: there is no cron, or none for this user.
@@ -96,7 +100,7 @@ def _lines() -> list[bytes]:
 def _write(lines: list[bytes]) -> None:
     done = _crontab("-", content=b"".join(lines))
     if done.returncode:
-        raise ScheduleError(f"crontab does not take the night: {_words(done)}. Its lines are as they were.")
+        raise ScheduleError(f"crontab refuses the night's lines: {_words(done)}. The crontab has not changed.")
 
 
 def _crontab(argument: str, content: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -114,7 +118,7 @@ def _words(done: subprocess.CompletedProcess[bytes]) -> str:
 def _runs() -> bool:
     processes = Path("/proc")
     if not (processes / "self").exists():
-        return True  # not Linux: nobody to ask
+        return True  # not Linux: unknown
     return any(_command(process) in DAEMONS for process in processes.glob("[0-9]*"))
 
 

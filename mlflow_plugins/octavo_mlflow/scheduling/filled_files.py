@@ -1,4 +1,4 @@
-"""The files that schedulers read, filled in: `[[ value ]]` stands for one, since braces are GitHub's and Airflow's."""
+"""Fill in the files for schedulers. A value is `[[ value ]]`, because GitHub and Airflow use braces themselves."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 
 def render(template: str, **values: object) -> str:
-    """The template with its values, ending with a line break."""
+    """The filled template, with a line break at its end."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(),
@@ -31,21 +31,21 @@ def render(template: str, **values: object) -> str:
 
 
 def unit_text(text: object) -> str:
-    """A value of a systemd unit, taken as it stands: `%` would start a specifier (systemd.unit(5))."""
+    """A value of a systemd unit as plain text: `%` would start a specifier (systemd.unit(5))."""
     return str(text).replace("%", "%%")
 
 
 def unit_word(text: object) -> str:
-    r"""A quoted word of a systemd unit; in quotes `\` and `"` need a backslash (systemd.syntax(7))."""
+    r"""A quoted word of a systemd unit: in quotes, `\` and `"` need a backslash (systemd.syntax(7))."""
     escaped = unit_text(text).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
 def unit_argument(text: object) -> str:
-    """A quoted argument of a systemd unit's command; `$` would start a variable (systemd.service(5))."""
+    """A quoted argument of a systemd unit's command: `$` would start a variable (systemd.service(5))."""
     return unit_word(text).replace("$", "$$")
 
 
 def unit_pattern(path: object) -> str:
-    """A path of a systemd unit where a pattern may stand, as in `EnvironmentFile=` (glob(7))."""
+    """A path in a systemd unit where a pattern is allowed, as in `EnvironmentFile=` (glob(7))."""
     return re.sub(r"[\\*?\[]", r"\\\g<0>", unit_text(path))

@@ -1,4 +1,4 @@
-"""A file for a platform that starts nights itself: Kubernetes, GitHub Actions, Airflow."""
+"""Files for platforms that start nights themselves: Kubernetes, GitHub Actions, Airflow."""
 
 from collections.abc import Iterable
 from datetime import datetime, time, timezone
@@ -12,7 +12,7 @@ PLATFORMS = {"kubernetes": "kubernetes.yaml.j2", "github": "github.yml.j2", "air
 
 
 def manifest(platform: str, night: Night) -> str:
-    """The file for one of `PLATFORMS`; the same night gives the same bytes for as long as its zone keeps its rules."""
+    """The file for one of `PLATFORMS`. The same night gives the same bytes as long as its time zone keeps its rules."""
     now = datetime.now(timezone.utc)
     return render(
         PLATFORMS[platform],
@@ -27,7 +27,7 @@ def manifest(platform: str, night: Night) -> str:
 
 
 def cron(times: Iterable[time]) -> str:
-    """Cron's five fields for all these times, and for every other mixture of their hours and minutes.
+    """Cron's five fields for all these times, and for every other combination of their hours and minutes.
 
     >>> cron([time(2, 30), time(3, 30)])
     '30 2,3 * * *'

@@ -1,4 +1,4 @@
-"""A timer and a service of the user's own systemd."""
+"""Schedule nights by a timer and a service of the user's own systemd."""
 
 import os
 import re
@@ -18,7 +18,9 @@ COMMAND = re.compile(r'^ExecStart=/usr/bin/env (?P<command>.* --due "(?P<daily>[
 
 
 def trouble() -> str | None:
-    """Why systemd cannot start anything for this user; it is asked, since its files are there where it does not run."""
+    """Why systemd cannot start anything for this user, or None. It is asked, because its files can exist without it
+    running.
+    """
     try:
         asked = _systemctl("show", "--property=Version")
     except FileNotFoundError:
@@ -27,7 +29,11 @@ def trouble() -> str | None:
 
 
 def install(night: Night) -> list[str]:
-    """Write, enable and start the units."""
+    """Write, enable and start the units, and return notes for the user.
+
+    Raises:
+        ScheduleError: systemd refuses the units. Then nothing is installed.
+    """
     service, timer = _units(night.root)
     wakes = exact(night.daily, datetime.now(timezone.utc))
     write_text(service, render("octavo.service.j2", night=night, environment=paths.NIGHT_ENVIRONMENT))
@@ -36,12 +42,16 @@ def install(night: Night) -> list[str]:
         done = _systemctl(*verb)
         if done.returncode:
             remove(night.root)
-            raise ScheduleError(f"systemd does not take {timer.name}: {' '.join(done.stderr.split())}")
+            raise ScheduleError(f"systemd refuses {timer.name}: {' '.join(done.stderr.split())}")
     return _lingering()
 
 
 def installed(root: Path) -> Installed | None:
-    """What the project's service runs, and whether its timer is active."""
+    """What the project's service runs, and whether its timer is active.
+
+    Raises:
+        ScheduleError: the service file was edited.
+    """
     service, timer = _units(root)
     if not service.exists():
         return None
@@ -54,7 +64,11 @@ def installed(root: Path) -> Installed | None:
 
 
 def remove(root: Path) -> bool:
-    """Stop the timer and delete both units; a night that runs just now ends as it would."""
+    """Stop the timer and delete both units. A night in progress is not interrupted.
+
+    Raises:
+        ServiceUnavailable: the timer is installed, and systemd does not answer.
+    """
     service, timer = _units(root)
     if not (service.exists() or timer.exists()):
         return False
@@ -77,7 +91,7 @@ def _units(root: Path) -> tuple[Path, Path]:
 
 
 def _systemctl(*arguments: str) -> subprocess.CompletedProcess[str]:
-    # Where `su` or `sudo -iu` left the variable out, the user's systemd may run all the same.
+    # `su` and `sudo -iu` do not set the variable, but the user's systemd may still run.
     environment = {"XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}"} | os.environ
     command = ["systemctl", "--user", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)

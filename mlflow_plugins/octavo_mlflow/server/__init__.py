@@ -1,1 +1,1 @@
-"""MLflow's server with the gate. Imports registry and what lies below it."""
+"""MLflow's server with Octavo's gate. Imports `registry` and the rooms below it."""

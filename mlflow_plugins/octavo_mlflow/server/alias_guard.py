@@ -1,11 +1,11 @@
-"""The server's own gate: the aliases of a model that Octavo registered stand where its audit log puts them.
+"""The server's gate: the aliases of a model that Octavo registered must be where its audit log puts them.
 
-It stands before MLflow's registry store, so that there is no way around it: whatever endpoint a write comes by, REST or
-the UI's, of this MLflow or of a later one, ends in one of the store's few methods.
+The gate stands in front of MLflow's registry store. Every write ends in one of the store's few methods, whatever
+endpoint it comes by (REST or the UI's, of this MLflow or a later one), so there is no way around the gate.
 
-`octavo promote` and `octavo rollback` write a move down before they make it, and it counts from when the registered
-model's tag `audit.head` names the record. So the move is judged there, before anything has moved, and once more at
-each alias.
+`octavo promote` and `octavo rollback` record a move before they apply it. The record counts from the moment when the
+registered model's tag `audit.head` names it. So the gate judges the move when that tag is set, before anything has
+moved, and again at each alias.
 """
 
 import functools
@@ -19,11 +19,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.store.model_registry.abstract_store import AbstractStore
 
+from octavo.project import typed_text
 from octavo.project.errors import AuditFailed, OctavoError
-from octavo.project.params import Policy
+from octavo.project.params.policy import Policy
 from octavo.promotion import audit_record
 from octavo.promotion.audit_record import FOLDER, Aliases, Move
-from octavo_mlflow.registry import audit_log, lookalikes, standing
+from octavo_mlflow.registry import audit_log, standing
 from octavo_mlflow.registry import tags as registry_tags
 from octavo_mlflow.registry.aliases import RECORD
 from octavo_mlflow.registry.standing import (
@@ -43,25 +44,27 @@ from octavo_mlflow.server import evidence, four_eyes, new_versions, promotion_ch
 from octavo_mlflow.server.four_eyes import Sender
 
 KEPT = (registry_tags.DIGEST, registry_tags.SHA256, registry_tags.VARIANT, registry_tags.FOLDER)
-"""Tags of a version that say what it is."""
+"""Tags of a version that identify it."""
 WHY = "it says what Octavo registered"
 MayForce = Callable[[], bool]
-"""Whether who asks may move the aliases of the model that the request names against the verdict."""
+"""Whether the sender may move the aliases of the requested model against the verdict."""
 
 
 @dataclass(frozen=True)
 class Guarded:
-    """What the server knows of the models beside their policy."""
+    """What the server knows about the models in addition to the policy."""
 
     aliases: tuple[str, ...] = ()
-    """Others than Octavo's own, which point only at versions that are or were champion."""
+    """Further aliases, which may point only at versions that are or were champion."""
     baseline: str | None = None
-    """The variant that promotions have to be held to; None where the server's file does not name it."""
+    """The variant that promotions must be compared with; None if the server's file does not name it."""
 
 
 @dataclass(frozen=True)
 class Gatekeeper:
-    """What is asked before a write: each public method has the name and the arguments of the store's, and raises."""
+    """The checks before a write. Each public method has the name and arguments of the store's method, and raises to
+    refuse.
+    """
 
     store: AbstractStore
     policy: Policy
@@ -74,9 +77,9 @@ class Gatekeeper:
 
     def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
         names = (*ORDER, *self.guarded.aliases)
-        if lookalikes.like(alias, names) and alias not in names and self._is_ours(name):
+        if typed_text.like(alias, names) and alias not in names and self._is_ours(name):
             raise refusal(
-                f"The alias {alias!a} of {name} could be taken for one of {', '.join(names)}, which this server "
+                f"The alias {alias!a} of {name} is easily mistaken for one of {', '.join(names)}, which this server "
                 "guards. Choose another name."
             )
         if alias in self.guarded.aliases and self._is_ours(name):
@@ -86,8 +89,8 @@ class Gatekeeper:
         head = self._head(name)
         if head is None or head.after.get(alias) != str(version):
             raise refusal(
-                f"The alias {alias} of {name} moves by octavo promote and octavo rollback alone, which write down "
-                f"why. The audit log does not say that it moves to version {version}; "
+                f"The alias {alias} of {name} is moved only by octavo promote and octavo rollback, which record the "
+                f"reason. The audit log does not say that it moves to version {version}; "
                 f"it says {_where(head.after if head else {})}."
             )
         self._judge(head)
@@ -110,13 +113,13 @@ class Gatekeeper:
             and tag.value != tags.get(LOG)
             and (HEAD in tags or not server_audit_log.holds_log(name, tag.value))
         ):
-            raise refusal(f"The tag {LOG} of {name} is not set so: it says where the audit log is.")
+            raise refusal(f"The tag {LOG} of {name} cannot be set to this: it says where the audit log is.")
         if tag.key == DONE and tag.value != tags.get(DONE) and not self._is_done(name, tag.value):
-            raise refusal(f"The tag {DONE} of {name} is not set so: move {tag.value} was not made.")
+            raise refusal(f"The tag {DONE} of {name} cannot be set to this: move {tag.value} was not made.")
 
     def delete_registered_model_tag(self, name: str, key: str) -> None:
         if key in (HEAD, LOG, DONE):
-            raise refusal(f"{key} of {name} is not deleted: it vouches for the audit log.")
+            raise refusal(f"{key} of {name} is not deleted: the audit log depends on it.")
 
     def delete_model_version(self, name: str, version: str) -> None:
         for alias, number in self._recorded(name).items():
@@ -157,25 +160,27 @@ class Gatekeeper:
 
     def _keep(self, name: str, what: str) -> None:
         if self._recorded(name):
-            raise refusal(f"{name} is not {what}: it has a champion, and an audit log in its name.")
+            raise refusal(f"{name} is not {what}: it has a champion and an audit log.")
 
     def _is_ours(self, name: str) -> bool:
         """Whether Octavo registered the model."""
         return new_versions.is_ours(self.store, self._state(name))
 
     def _hold_to_champions(self, name: str, what: str, version: str) -> None:
-        """Let what points at a version point at one that is or was champion, as it was judged."""
+        """Refuse to point an alias or stage at a version that was never champion, or that differs from what
+        was judged.
+        """
         made = audit_record.champions(self._chain(self._state(name))).get(version)
         if made is None:
             raise refusal(
-                f"{what} of {name} points at a version that is champion, or was, and version {version} never was by "
-                "the audit log. Promote it first: octavo promote."
+                f"{what} of {name} may only point at a version that is or was champion. According to the audit log, "
+                f"version {version} never was. Promote it first: octavo promote."
             )
         if wrong := list(evidence.against_champion(self.store, made)):
             raise refusal(f"{what} of {name} is not moved to version {version}: {'; '.join(wrong)}.")
 
     def _is_done(self, name: str, value: str) -> bool:
-        """Whether that is the number of the last move, and it was made."""
+        """Whether this is the number of the last move, and that move was applied."""
         head = self._head(name)
         return head is not None and value == str(head.sequence) and self._state(name).aliases == head.after
 
@@ -189,14 +194,14 @@ class Gatekeeper:
         return self._state(name).tags
 
     def _tags_of(self, name: str, version: str) -> dict[str, str]:
-        """The tags of a version; none where there is no such version."""
+        """The tags of a version; empty if there is no such version."""
         try:
             return dict(self.store.get_model_version(name, version).tags)
         except MlflowException:
             return {}
 
     def _state(self, name: str) -> State:
-        """Where the model stands; one that is not there stands nowhere."""
+        """The model's state; an empty one if there is no such model."""
         try:
             return standing.of(self.store.get_registered_model(name))
         except MlflowException as error:
@@ -205,18 +210,18 @@ class Gatekeeper:
             return State(name, 0, {}, {})
 
     def _recorded(self, name: str) -> Aliases:
-        """Where the audit log puts the aliases; nowhere where there is none."""
+        """Where the audit log puts the aliases; empty if there is no log."""
         head = self._head(name)
         return head.after if head else {}
 
     def _head(self, name: str) -> Move | None:
-        """The last record, None before the first."""
+        """The last record, or None before the first."""
         now = self._state(name)
         sequence, last = now.head
         return self._record(now, sequence, last) if sequence else None
 
     def _hear(self, name: str, tag: RegisteredModelTag) -> None:
-        """Let somebody ask for a promotion, or approve it, in their own name."""
+        """Let a user request or approve a promotion, in their own name only."""
         now = self._state(name)
         named = tag.value if tag.key == REQUEST else now.tags.get(REQUEST)
         asked = self._next(name, named, audit_log.REQUESTS)
@@ -234,7 +239,7 @@ class Gatekeeper:
             _refuse(four_eyes.in_way_round(move, self._chain(now)))
 
     def _next(self, name: str, value: str | None, kind: str = audit_log.RECORDS) -> Move:
-        """The record that a new `audit.head` names, held to the one before and to where the aliases stand."""
+        """The record that a new `audit.head` names, checked against the preceding record and the present aliases."""
         now = self._state(name)
         sequence, last = now.head
         number, _, hash_ = (value or "").partition(" ")
@@ -242,7 +247,7 @@ class Gatekeeper:
             raise refusal(f"Record {sequence + 1} of the audit log of {name} comes next, not {number or 'none'}.")
         move = self._record(now, sequence + 1, hash_, kind)
         if move.model != name or move.parent != last or move.before != now.aliases or not _is_one_move(move):
-            raise refusal(f"Record {number} of the audit log of {name} does not follow from where its aliases stand.")
+            raise refusal(f"Record {number} of the audit log of {name} does not match the model's present aliases.")
         return move
 
     def _record(self, now: State, sequence: int, hash_: str, kind: str = audit_log.RECORDS) -> Move:
@@ -252,7 +257,9 @@ class Gatekeeper:
             raise refusal(str(error)) from None
 
     def _judge(self, move: Move) -> None:
-        """Let a move pass that the policy lets pass, that returns to a champion, or that one made who may force it."""
+        """Accept a move that the policy accepts, that returns to a former champion, or that an authorized
+        user forces.
+        """
         try:
             text = server_audit_log.grounds(self._state(move.model), move) if move.action == "promote" else ""
             against, false = self._objections(move, text), list(self._false(move, text))
@@ -261,7 +268,7 @@ class Gatekeeper:
         if false:
             raise refusal(
                 f"Version {move.version} ({move.variant}) does not become {CHAMPION} of {move.model}, and nobody can "
-                f"force it, since its record is not true: {'; '.join(false)}."
+                f"force it, because its record is not true: {'; '.join(false)}."
             )
         forced = move.note is not None or move.action != "promote"
         if not against or (forced and self.may_force()):
@@ -269,11 +276,11 @@ class Gatekeeper:
         allowed = " Those who manage the model may force it." if forced else ""
         raise refusal(
             f"Version {move.version} ({move.variant}) does not become {CHAMPION} of {move.model}, "
-            f"this server's policy decides: {'; '.join(against)}.{allowed}"
+            f"by this server's policy: {'; '.join(against)}.{allowed}"
         )
 
     def _objections(self, move: Move, text: str) -> list[str]:
-        """What speaks against a move; `text` is what a promotion was judged by."""
+        """Reasons against a move. `text` is the grounds of a promotion."""
         if move.action == "repair":
             return ["a repair is for those who manage the model"]
         tags = dict(self.store.get_model_version(move.model, move.version).tags)
@@ -282,7 +289,7 @@ class Gatekeeper:
         now = self._state(move.model)
         sequence, _, hash_ = tags.get(RECORD, "").partition(" ")
         before = self._record(now, int(sequence), hash_) if NUMBER.fullmatch(sequence) else None
-        # Anybody may put a record beside those of the log.
+        # Anybody may store a record beside those of the log.
         if before is None or before.action == "repair" or before not in self._chain(now):
             return ["it was never champion"]
         if before.version != move.version or before.digests.get("model") != move.digests.get("model"):
@@ -292,7 +299,7 @@ class Gatekeeper:
         return []
 
     def _false(self, move: Move, text: str) -> Iterator[str]:
-        """What of the record is not so, whatever the policy says and whoever forces it."""
+        """Statements of the record that are not true. Neither the policy nor `--force` can accept them."""
         if move.action == "promote":
             yield from evidence.against_promotion(self.store, move, text, self.guarded.baseline)
         if move.action == "rollback":
@@ -300,7 +307,7 @@ class Gatekeeper:
 
 
 def _number(version: object) -> str:
-    """The number that MLflow takes `version` for; `version` itself where it is none."""
+    """The number that MLflow reads in `version`, or `version` itself if it is not a number."""
     try:
         return str(int(str(version)))
     except ValueError:
@@ -308,28 +315,36 @@ def _number(version: object) -> str:
 
 
 def _is_number(version: object, number: str) -> bool:
-    """Whether MLflow takes `version` for that number: it reads `06` and ` 6` as 6."""
+    """Whether MLflow reads `version` as that number: it reads `06` and ` 6` as 6."""
     return _number(version) == number
 
 
 CHECKED = tuple(name for name in vars(Gatekeeper) if not name.startswith("_"))
-"""Methods of the store that can move an alias, or what its move rests on."""
+"""Methods of the store that can move an alias, or change what its move depends on."""
 
 
 def guard(store: AbstractStore, policy: Policy, may_force: MayForce, guarded: Guarded, sender: Sender) -> None:
-    """Let `store` ask a gatekeeper before each write that can move an alias."""
+    """Make `store` ask a gatekeeper before each write that can move an alias.
+
+    Args:
+        store: the server's registry store; its methods are replaced.
+        policy: the server's policy.
+        may_force: whether the sender may move aliases against the verdict.
+        guarded: further guarded aliases, and the baseline.
+        sender: returns the name of the user who sends the request.
+    """
     keeper = Gatekeeper(store, policy, may_force, guarded, sender)
     for name in CHECKED:
         setattr(store, name, _checked(getattr(store, name), getattr(keeper, name)))
 
 
 def refusal(sentence: str) -> MlflowException:
-    """HTTP 403, which MLflow's clients show as this sentence."""
+    """An error with HTTP status 403, which MLflow's clients show as this sentence."""
     return MlflowException(sentence, error_code=PERMISSION_DENIED)
 
 
 def _refuse(sentences: Iterable[str]) -> None:
-    """Refuse a write that something speaks against."""
+    """Refuse the write with the first sentence, if there is one."""
     for sentence in sentences:
         raise refusal(sentence)
 
@@ -344,7 +359,7 @@ def _checked(write: Callable[..., Any], check: Callable[..., None]) -> Callable[
 
 
 def _is_one_move(move: Move) -> bool:
-    """Whether a champion that gives way to the version becomes previous, and the anchor stays or is the version."""
+    """Whether the old champion becomes previous, and the anchor either stays or becomes the new version."""
     if move.action == "repair":
         return True
     left = move.before.get(CHAMPION)

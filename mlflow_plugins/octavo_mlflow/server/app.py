@@ -21,28 +21,31 @@ from uvicorn.config import STARTUP_FAILURE
 
 from octavo.project.errors import OctavoError, ParamsError
 from octavo.project.files import yaml_file
-from octavo.project.params import GuardedAliases, Policy, faults
+from octavo.project.params.policy import Policy
+from octavo.project.params.registry import GuardedAliases
+from octavo.project.params.section import faults
 from octavo_mlflow.registry import identity
 from octavo_mlflow.registry.identity import Gate
 from octavo_mlflow.server.alias_guard import Guarded, MayForce, guard
 from octavo_mlflow.server.four_eyes import Sender
 
 POLICY = "OCTAVO_POLICY"
-"""Environment variable: the path of a `params.yaml`, or of a file with its `policy` alone, or with that and what else
-the server reads of it: `registry.guarded_aliases` and `baseline`."""
+"""Environment variable: path of a `params.yaml`, or of a file with only its `policy`. The file may also hold
+`registry.guarded_aliases` and `baseline`.
+"""
 
 
 def create_app() -> FastAPI | Flask:
-    """MLflow's own app with the gate in it. Nobody is known by name, so nobody may force a move.
+    """MLflow's own app with the gate. It has no user accounts, so nobody may force a move.
 
-    Without a policy the server ends, and does not start the worker again.
+    Without a policy the server ends, and does not restart the worker.
     """
     keep_gate(lambda: False, lambda: None)
     return create_fastapi_app(mlflow_app) if _MLFLOW_SGI_NAME.get() == "uvicorn" else mlflow_app
 
 
 def keep_gate(may_force: MayForce, sender: Sender) -> None:
-    """Guard this process's registry store by the policy that the environment names, or end the process."""
+    """Guard this process's registry store with the policy that the environment names, or end the process."""
     with _or_not_start():
         found = policy()
         guard(_get_model_registry_store(), found, may_force, guarded(), sender)
@@ -54,15 +57,15 @@ def keep_gate(may_force: MayForce, sender: Sender) -> None:
 
 
 def route() -> str:
-    """Where a client asks the server what it holds promotions to, and who it is."""
+    """The path where a client asks how many approvals are required and who the user is."""
     return str(_get_rest_path(identity.ROUTE))
 
 
 def policy() -> Policy:
-    """The policy in the file that the environment names.
+    """Read the policy from the file that the environment names.
 
     Raises:
-        ParamsError: none is named, or it cannot be read.
+        ParamsError: no file is named, or it cannot be read.
     """
     path, read = _read()
     try:
@@ -72,7 +75,7 @@ def policy() -> Policy:
 
 
 def guarded() -> Guarded:
-    """What the same file says beside the policy: `registry.guarded_aliases` and `baseline`, where it does.
+    """Read `registry.guarded_aliases` and `baseline` from the same file, if it has them.
 
     Raises:
         ParamsError: as `policy`, or one of the two is wrong.
@@ -90,12 +93,12 @@ def guarded() -> Guarded:
 
 
 def _read() -> tuple[str, Any]:
-    """The path that the environment names, and what the file there says."""
+    """The path that the environment names, and the content of the file."""
     path = os.environ.get(POLICY)
     if not path:
         raise ParamsError(
-            f"{POLICY} is not set. Let it name a params.yaml, or a file with its policy alone, on this machine: "
-            "by that the server judges what may become champion."
+            f"{POLICY} is not set. Set it to the path of a params.yaml, or of a file with only its policy, on this "
+            "machine. The server decides by that policy which model may become champion."
         )
     try:
         return path, yaml_file.read(Path(path))
@@ -105,9 +108,11 @@ def _read() -> tuple[str, Any]:
 
 @contextmanager
 def _or_not_start() -> Iterator[None]:
-    """End the process where this fails, with its sentence and the exit code by which its parent does not try again."""
+    """End the process if the block fails, with its message and the exit code that stops the parent from
+    restarting it.
+    """
     try:
         yield
     except OctavoError as error:
         print(f"octavo: {error}", file=sys.stderr, flush=True)
-        os._exit(STARTUP_FAILURE)  # at once: uvicorn kills a worker that is slow to leave, and then starts another
+        os._exit(STARTUP_FAILURE)  # at once: uvicorn kills a worker that exits slowly, and then starts another

@@ -1,4 +1,4 @@
-"""Files in MLflow's artifact store as its server itself reads them, whoever asks and wherever they lie."""
+"""Read files in MLflow's artifact store as its server does, independent of the user and of the kind of store."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 
 def place(uri: str) -> tuple[ArtifactRepository, str]:
-    """Where the files at `uri` lie: the repository, and the folder in it."""
+    """The repository that holds the files at `uri`, and the folder in it."""
     if not _is_servable_proxied_run_artifact_root(uri):
         return _get_artifact_repository_for_uri(uri), ""
     path = _get_workspace_scoped_repo_path_if_enabled(_get_proxied_run_artifact_destination_path(uri))
@@ -25,7 +25,7 @@ def place(uri: str) -> tuple[ArtifactRepository, str]:
 
 @contextmanager
 def copied(uri: str) -> Iterator[Path]:
-    """A copy of the folder at `uri`, for as long as the block lasts."""
+    """A temporary local copy of the folder at `uri`."""
     repository, folder = place(uri)
     with TemporaryDirectory() as copy:
         yield Path(repository.download_artifacts(folder, copy))

@@ -1,7 +1,7 @@
-"""What the server sees for itself of a promotion: the bytes in its own store, held to what the record says of them.
+"""Check a promotion against the server's own evidence: the bytes in its store, compared with the record.
 
-Whoever may promote sends the scorecards. How often a model's answers were right and how long they took, the server
-cannot measure. Sizes, digests and which file the baseline is, it looks at.
+The promoter sends the scorecards. The server cannot measure accuracy or latency. It checks sizes, digests, and which
+file the baseline is.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from octavo.backends import model_files
 from octavo.evaluation.scorecard import Scorecard
 from octavo.project.errors import OctavoError
 from octavo.project.files import json_file
-from octavo.project.params import VARIANT_NAME
+from octavo.project.params.variants import VARIANT_NAME
 from octavo.promotion.audit_record import FOLDER, Move
 from octavo.promotion.contradictions import joined
 from octavo.promotion.evidence import Grounds, faults
@@ -25,13 +25,13 @@ from octavo_mlflow.server import artifact_files
 
 
 def against_promotion(store: AbstractStore, move: Move, text: str, baseline: str | None) -> Iterator[str]:
-    """What is not as the record of a promotion says, a clause each; whoever forces the promotion cannot force that.
+    """What the record of a promotion says wrongly, one clause each. `--force` cannot override these.
 
     Args:
         store: the server's registry.
-        move: as recorded.
-        text: what was recorded beside it, JSON of `Grounds`.
-        baseline: the variant that it has to be held to; None where the server was not told.
+        move: the record.
+        text: the recorded grounds, JSON of `Grounds`.
+        baseline: the variant that it must be compared with; None if the server's file does not name it.
     """
     if hashlib.sha256(text.encode()).hexdigest() != move.digests.get("grounds"):
         yield "what it was judged by is not what the record names"
@@ -46,13 +46,19 @@ def against_promotion(store: AbstractStore, move: Move, text: str, baseline: str
         yield f"what it was judged by cannot be read by this release of Octavo ({str(error).rstrip('.')})"
         return
     if baseline is not None and grounds.baseline != baseline:
-        yield f"it was held to {grounds.baseline}, and this server's baseline is {baseline}"
+        yield f"it was compared with {grounds.baseline}, and this server's baseline is {baseline}"
     yield from against_files(store, move, card)
     yield from _against_baseline(store, move.model, reference)
 
 
 def against_files(store: AbstractStore, move: Move, card: Scorecard | None = None) -> Iterator[str]:
-    """Where the files that MLflow holds of the version are not those of a new record, and of its scorecard."""
+    """Where the version's files in MLflow differ from a new record and its scorecard.
+
+    Args:
+        store: the server's registry.
+        move: the record.
+        card: the scorecard of the version, or None.
+    """
     if FOLDER not in move.digests:
         yield "its record has no digest of all files of the model, as this release of Octavo writes it"
         return
@@ -60,13 +66,20 @@ def against_files(store: AbstractStore, move: Move, card: Scorecard | None = Non
 
 
 def against_champion(store: AbstractStore, move: Move, card: Scorecard | None = None) -> Iterator[str]:
-    """As `against_files`, of a record that counts: those of earlier releases have the model file's digest alone."""
+    """As `against_files`, for a record that counts already. Those of earlier releases hold only the model file's
+    digest.
+
+    Args:
+        store: the server's registry.
+        move: the record.
+        card: the scorecard of the version, or None.
+    """
     version = store.get_model_version(move.model, move.version)
     yield from _in_files(store, version, move.digests.get("model", ""), move.digests.get(FOLDER), card)
 
 
 def _against_baseline(store: AbstractStore, model: str, card: Scorecard) -> Iterator[str]:
-    """Whether the baseline that it was held to is registered as measured, and MLflow holds that very file."""
+    """Whether the baseline of the comparison is registered as measured, and MLflow holds exactly that file."""
     query = f"name = '{model}' and tag.`{tags.DIGEST}` = '{tags.digest(card)}'"
     found = list(store.search_model_versions(query, max_results=1))
     if not found:

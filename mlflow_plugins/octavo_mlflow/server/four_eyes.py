@@ -1,7 +1,7 @@
-"""What the server holds to where a promotion needs approvals: names are those that it authenticated itself.
+"""What the server requires if promotions need approvals. All names are those of users whom it authenticated itself.
 
-Each function yields what speaks against a write, a sentence each, and nothing where it may be made. An administrator is
-no exception.
+Each function yields the reasons against a write, one sentence each, and nothing if the write is allowed. Administrators
+are no exception.
 """
 
 import unicodedata
@@ -12,30 +12,36 @@ from octavo_mlflow.registry import consent
 from octavo_mlflow.registry.standing import ANCHOR, APPROVED, DONE, HEAD, LOG, REQUEST, State
 
 Sender = Callable[[], str | None]
-"""Who sends the request that is being answered; None where nobody is asked who they are."""
+"""The user who sends the current request; None if the server has no user accounts."""
 OURS = (HEAD, DONE, LOG, REQUEST, APPROVED)
-"""Tags of a registered model that its audit log rests on."""
-NOBODY = "This server knows nobody by name, so nobody can ask for a promotion or approve one: see docs/team.md."
+"""Tags of a registered model that its audit log depends on."""
+NOBODY = "This server has no user accounts, so nobody can ask for a promotion or approve one: see docs/team.md."
 
 
 def in_names(keys: Iterable[str], is_new: bool) -> Iterator[str]:
-    """Against tags that a new model is born with, and names that some databases take for one of ours."""
+    """Reasons against tags of a new model, and against names that some databases take for one of Octavo's tags."""
     for key in keys:
         letters = unicodedata.normalize("NFKD", key).casefold()
         plain = "".join(letter for letter in letters if letter.isascii() and letter.isprintable()).strip()
         if plain in OURS and (is_new or key not in OURS):
-            yield f"The tag {key!a} is not set so: Octavo alone writes it, step by step."
+            yield f"The tag {key!a} is not set: only Octavo writes it, step by step."
 
 
 def in_request(now: State, asked: Move, sender: str | None) -> Iterator[str]:
-    """Against `asked` becoming the open request."""
+    """Reasons against `asked` as the open request.
+
+    Args:
+        now: the registered model's present state.
+        asked: the requested record.
+        sender: the user who sends it.
+    """
     if sender is None:
         yield NOBODY
         return
     if asked.who != sender:
-        yield f"The request says that {asked.who!a} asks for it, and you are {sender!a}: ask in your own name."
+        yield f"The request says that {asked.who!a} asks for it, but you are {sender!a}: ask in your own name."
     if asked.action != "promote" or asked.request or asked.approved:
-        yield "A request asks for a promotion that nobody approved yet."
+        yield "A request must ask for a promotion that nobody has approved yet."
     if unnamed := consent.NAMED - asked.digests.keys():
         yield f"The request names no digest of its {', '.join(sorted(unnamed))}."
     if APPROVED in now.tags:
@@ -43,7 +49,14 @@ def in_request(now: State, asked: Move, sender: str | None) -> Iterator[str]:
 
 
 def in_approval(now: State, asked: Move, value: str, sender: str | None) -> Iterator[str]:
-    """Against `audit.approved` becoming `value`, `asked` being the open request."""
+    """Reasons against a new value of `audit.approved`.
+
+    Args:
+        now: the registered model's present state.
+        asked: the record of the open request.
+        value: the new value of the tag.
+        sender: the user who sends it.
+    """
     if sender is None:
         yield NOBODY
         return
@@ -51,24 +64,24 @@ def in_approval(now: State, asked: Move, value: str, sender: str | None) -> Iter
     if asked.who == sender:
         yield f"You asked for this promotion, {sender!a}: somebody else has to approve it."
     elif sender in by:
-        yield f"You approved it before, {sender!a}: somebody else has to as well."
+        yield f"You already approved it, {sender!a}: somebody else has to approve it too."
     elif consent.parsed(value) != (asked.hash, (*by, sender)):
         yield f"An approval adds your own name, {sender!a}, to those who approved the open request, and nothing else."
 
 
 def in_move(now: State, move: Move, asked: Move | None, sender: str | None, needed: int) -> Iterator[str]:
-    """Against `move` being recorded: by the wrong name, or without the approvals that it needs.
+    """Reasons against the record of a move: a wrong name, or missing approvals.
 
     Args:
-        now: where the model stands.
-        move: the record that comes next.
-        asked: what the record says that was approved; None where it names no request.
-        sender: who sends it.
+        now: the registered model's present state.
+        move: the next record.
+        asked: the requested record that it names as approved; None if it names none.
+        sender: the user who sends it.
         needed: how many approvals a promotion needs.
     """
     if asked is None:
         if sender is not None and move.who != sender:
-            yield f"Record {move.sequence} says that {move.who!a} made it, and you are {sender!a}."
+            yield f"Record {move.sequence} says that {move.who!a} made it, but you are {sender!a}."
         if move.approved or move.request:
             yield f"Record {move.sequence} names a request that is not open."
         if needed and move.action == "promote":
@@ -78,17 +91,17 @@ def in_move(now: State, move: Move, asked: Move | None, sender: str | None, need
     if sender is None:
         yield NOBODY
     if consent.asked(now) != (asked.sequence, asked.hash) or not consent.is_of(move, asked):
-        yield f"Record {move.sequence} is not what was asked for, or what is asked for now."
+        yield f"Record {move.sequence} is not the open request."
     if move.approved != by or asked.who in by or len(set(by)) < max(needed, 1):
-        yield f"{len(by)} approved it of {max(needed, 1)} who have to: octavo approve."
+        yield f"It has {len(by)} of {max(needed, 1)} approvals: octavo approve."
 
 
 def in_way_round(move: Move, chain: Sequence[Move]) -> Iterator[str]:
-    """Against a move that needs no approval, and would bring into service what nobody ever approved.
+    """Reasons against a move that needs no approval and would bring an unapproved version into service.
 
     Args:
-        move: the record that comes next.
-        chain: those before it.
+        move: the next record.
+        chain: the records before it.
     """
     if move.action == "rollback":
         was = (each for each in chain if each.action != "repair" and each.version == move.version)
@@ -103,4 +116,4 @@ def in_way_round(move: Move, chain: Sequence[Move]) -> Iterator[str]:
         for alias, version in move.after.items():
             known = {move.before.get(alias), *(each.after.get(alias) for each in chain)}
             if version not in known:
-                yield f"A repair puts the {alias} back to where the audit log had it, and that is not {version}."
+                yield f"A repair returns the {alias} to where the audit log had it, which is not version {version}."

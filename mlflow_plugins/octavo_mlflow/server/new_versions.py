@@ -1,7 +1,7 @@
-"""What a model's new versions may not bring along, on a server with the gate: promotions that never were.
+"""What new versions may not bring to a server with the gate: tags of promotions that never happened.
 
-A model is Octavo's from its first version that `dvc repro` registered. Copies of versions do not count: MLflow's button
-makes them, in whatever model.
+A model is Octavo's from the first version that `dvc repro` registered. Copied versions do not count, because MLflow's
+button can copy a version into any model.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,20 +21,20 @@ def is_ours(store: AbstractStore, now: State) -> bool:
     """Whether Octavo registered the model: it has an audit log, or a version with a scorecard's digest."""
     if HEAD in now.tags:
         return True
-    if "'" in now.model:  # `in_adoption` lets none in
+    if "'" in now.model:  # `in_adoption` refuses such names
         return False
     found = copies.search(store, f"name = '{now.model}' and tag.`{registry_tags.DIGEST}` LIKE '%'")
     return any(copies.source(version) is None for version in found)
 
 
 def in_version(store: AbstractStore, now: State, source: str, tags: Mapping[str, str]) -> Iterator[str]:
-    """Against a new version of that source, with these tags, a sentence each.
+    """Reasons against a new version, one sentence each.
 
     Args:
         store: the server's registry.
-        now: the model that it becomes a version of.
-        source: where its files lie.
-        tags: that it is made with.
+        now: the model that gets the version.
+        source: where the version's files are.
+        tags: of the new version.
     """
     copied, ours = copies.parsed(source), is_ours(store, now)
     if ours and copied:
@@ -49,7 +49,9 @@ def in_version(store: AbstractStore, now: State, source: str, tags: Mapping[str,
 
 
 def in_adoption(now: State, tags: Mapping[str, str]) -> Iterator[str]:
-    """Against a version that makes the model Octavo's, where somebody set aliases before, or no gate could find it."""
+    """Reasons against the version that makes the model Octavo's: aliases without a log, or a name that no search can
+    quote.
+    """
     if registry_tags.DIGEST not in tags:
         return
     if "'" in now.model:
@@ -62,13 +64,13 @@ def in_adoption(now: State, tags: Mapping[str, str]) -> Iterator[str]:
 
 
 def in_mark(chain: list[Move], version: str, key: str, value: str | None) -> Iterator[str]:
-    """Against a tag that says what happened to a version, where the audit log does not say so.
+    """Reasons against a tag that says what happened to a version, if the audit log says otherwise.
 
     Args:
         chain: the audit log.
         version: the number of the version.
         key: the tag, one of `MARKS`.
-        value: what it says; None where it is to be deleted.
+        value: its new value; None to delete it.
     """
     said: dict[str, set[str]] = {}
     for move in chain:

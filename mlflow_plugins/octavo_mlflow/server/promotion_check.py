@@ -1,11 +1,11 @@
-"""What a recorded move rests on, held to a policy that is not the promoter's: whether the record warrants the move."""
+"""Judge a recorded promotion by the server's policy instead of the promoter's."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
 
 from octavo.project.errors import OctavoError
 from octavo.project.files import json_file
-from octavo.project.params import Policy
+from octavo.project.params.policy import Policy
 from octavo.promotion.audit_record import Move
 from octavo.promotion.contradictions import joined
 from octavo.promotion.evidence import Grounds, faults, judge
@@ -14,13 +14,13 @@ from octavo_mlflow.registry.standing import ANCHOR, CHAMPION
 
 
 def objections(move: Move, text: str, tags: Mapping[str, str], policy: Policy) -> Iterator[str]:
-    """What speaks against a promotion, a clause each; nothing where the variant passes.
+    """Reasons against a promotion, one clause each; none if the variant passes.
 
     Args:
-        move: as recorded.
-        text: what was recorded beside it, JSON of `Grounds`.
+        move: the record.
+        text: the recorded grounds, JSON of `Grounds`.
         tags: of the version that becomes champion.
-        policy: judged by, instead of the one recorded.
+        policy: the server's policy, used instead of the recorded one.
     """
     if hashlib.sha256(text.encode()).hexdigest() != move.digests.get("grounds"):
         yield "what it was judged by is not what the record names"
@@ -39,21 +39,21 @@ def objections(move: Move, text: str, tags: Mapping[str, str], policy: Policy) -
         yield str(error).rstrip(".")
         return
     held = grounds.beside.keys() | grounds.not_compared.keys() | grounds.damaged.keys()
-    yield from (f"it was not held to the {alias}" for alias in sorted(_beside(move) - held))
+    yield from (f"it was not compared with the {alias}" for alias in sorted(_beside(move) - held))
     yield from map(str, verdict.unmet)
     if verdict.verdict != "pass" and not verdict.unmet:
         yield "it is the baseline, which has no verdict"
 
 
 def _of_two(grounds: Grounds) -> Grounds:
-    """The grounds without the other variants: they do not bear on the verdict, and judging them takes its time."""
+    """The grounds without the other variants. They do not influence the verdict, and judging them takes time."""
     cards = [grounds.scorecards.card(name) for name in dict.fromkeys((grounds.baseline, grounds.variant))]
     scorecards = grounds.scorecards.model_copy(update={"scorecards": cards})
     return grounds.model_copy(update={"scorecards": scorecards})
 
 
 def _in_tags(move: Move, grounds: Grounds, tags: Mapping[str, str]) -> Iterator[str]:
-    """Where the version shows other figures, or other bytes, than were judged."""
+    """Where the version's tags show other figures or bytes than were judged."""
     card = grounds.scorecards.card(grounds.variant)
     others = sorted(name for name, value in registry_tags.version_tags(card).items() if tags.get(name) != value)
     if others:
@@ -66,7 +66,7 @@ def _in_tags(move: Move, grounds: Grounds, tags: Mapping[str, str]) -> Iterator[
 
 
 def _beside(move: Move) -> set[str]:
-    """The models in service that it had to be held to: `champion`, and `anchor` where that is a third one."""
+    """The aliases that it had to be compared with: `champion`, and `anchor` if that is a third version."""
     found: dict[str, str] = {}
     for alias in (CHAMPION, ANCHOR):
         number = move.before.get(alias)

@@ -1,4 +1,4 @@
-"""The audit log as MLflow's server itself reads it: from its own stores, whoever asks and wherever artifacts lie."""
+"""Read the audit log as MLflow's server, from its own stores, independent of the user and of the kind of store."""
 
 import hashlib
 from collections.abc import Iterator
@@ -20,14 +20,20 @@ from octavo_mlflow.server import artifact_files
 
 Listed = tuple[ArtifactRepository, list[str]]
 LARGEST = 2**28
-"""Bytes of a record, or of what it was judged by; a larger file counts as none."""
+"""The largest record or grounds file, in bytes. A larger file is ignored."""
 
 
 def record(now: State, sequence: int, hash_: str, kind: str = audit_log.RECORDS) -> Move:
-    """The record of that number and hash, or what was asked for where `kind` says requests.
+    """The record, or the request, with that number and hash.
+
+    Args:
+        now: the registered model's present state.
+        sequence: the record number.
+        hash_: the record's hash.
+        kind: the folder, `audit_log.RECORDS` or `audit_log.REQUESTS`.
 
     Raises:
-        AuditFailed: it is not there, or was changed.
+        AuditFailed: it is missing or was changed.
     """
     return _named(now, sequence, hash_, _listed(now, kind), kind)
 
@@ -35,7 +41,7 @@ def record(now: State, sequence: int, hash_: str, kind: str = audit_log.RECORDS)
 def _named(now: State, sequence: int, hash_: str, listed: Listed, kind: str = audit_log.RECORDS) -> Move:
     texts = list(_texts(listed, sequence))
     for text in texts:
-        with suppress(AuditFailed):  # anybody may have put it there
+        with suppress(AuditFailed):  # anybody may have stored it there
             found = audit_record.parse(text, f"Record {sequence} of {now.model}")
             if found.sequence == sequence and found.hash == hash_:
                 return found
@@ -48,10 +54,10 @@ def _named(now: State, sequence: int, hash_: str, listed: Listed, kind: str = au
 
 
 def chain(now: State) -> list[Move]:
-    """All records, first to last, each of them the one that its successor names.
+    """All records, first to last. Each one is the record that its successor names.
 
     Raises:
-        AuditFailed: one is not there, or was changed.
+        AuditFailed: one is missing or was changed.
     """
     sequence, known = now.head
     if not sequence:
@@ -67,7 +73,7 @@ def grounds(now: State, move: Move) -> str:
     """What the verdict of `move` follows from, as JSON.
 
     Raises:
-        AuditFailed: it is not there.
+        AuditFailed: it is missing.
     """
     texts = list(_texts(_listed(now, audit_log.GROUNDS), move.sequence))
     if not texts:
@@ -77,7 +83,7 @@ def grounds(now: State, move: Move) -> str:
 
 
 def holds_log(model: str, run_id: str) -> bool:
-    """Whether the run is one that `octavo promote` makes for the audit log of a model of that name."""
+    """Whether `octavo promote` created this run for the audit log of a model with that name."""
     store = _get_tracking_store()
     try:
         run = store.get_run(run_id)
@@ -88,14 +94,14 @@ def holds_log(model: str, run_id: str) -> bool:
 
 
 def _listed(now: State, kind: str) -> Listed:
-    """Where the log lies, and all files of that kind there."""
+    """The repository of the log, and all files of that kind in it."""
     repository, root = _artifacts(now)
     listed = repository.list_artifacts(f"{root}/{kind}".lstrip("/"))
     return repository, [item.path for item in listed if (item.file_size or 0) <= LARGEST]
 
 
 def _texts(listed: Listed, sequence: int) -> Iterator[str]:
-    """The files that are of the record of that number."""
+    """The contents of the files that belong to the record with that number."""
     repository, there = listed
     with TemporaryDirectory() as copy:
         for path in audit_log.of_number(there, sequence):
@@ -103,7 +109,7 @@ def _texts(listed: Listed, sequence: int) -> Iterator[str]:
 
 
 def _artifacts(now: State) -> tuple[ArtifactRepository, str]:
-    """Where the run that holds the log has its artifacts: the repository, and the folder in it."""
+    """The repository with the artifacts of the log's run, and the folder in it."""
     return artifact_files.place(_run(now).info.artifact_uri)
 
 

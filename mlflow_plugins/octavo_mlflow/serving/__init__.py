@@ -1,1 +1,1 @@
-"""Deployments on this machine. Imports flavors and what lies below it."""
+"""Serve models on this machine. Imports `flavors` and the rooms below it."""

@@ -1,7 +1,7 @@
-"""What a request for scores means, and what is answered: the meaning behind `scoring`'s HTTP.
+"""Read scoring requests and compute their answers. The HTTP part is in `intake`, `connection` and `server`.
 
-A request is {"inputs": images, "params": {"dtype": "uint8", "classes": true}}, an answer {"predictions": logits,
-"classes": …}. What a request may cost is bounded before it is read, by what its bytes can be counted to hold.
+A request is {"inputs": images, "params": {"dtype": "uint8", "classes": true}}, an answer is {"predictions": logits,
+"classes": …}. The cost of a request is limited before it is parsed, by counts over its bytes.
 """
 
 import gc
@@ -16,31 +16,34 @@ from typing import Any
 import numpy as np
 from pydantic_core import from_json
 
-from octavo.backends import model_files
-from octavo.backends.onnxruntime.session import FAILURES
+from octavo.backends import model_files, registry
 from octavo.backends.predictor import Predictor
 from octavo.backends.registry import open_model
 from octavo.project.errors import ModelError, OctavoError
-from octavo.tasks.logits import NotFinite, check
+from octavo.tasks.logits import CLASSIFICATION, NotFinite, check
 from octavo_mlflow.flavors.image_input import ENCODINGS, Input
 from octavo_mlflow.serving.record import Deployment, load
 
 VALUES = 2**21
-"""Numbers and lists in a request, or three times the numbers of one image where that is more, so that one always fits
-with its lists; and numbers in an answer. Some 2,600 images of 28 × 28. Each takes Python up to 50 bytes, and while they
-are read, a quarter of a second, no other thread of the process runs."""
+"""Limit for numbers and lists in a request, and for numbers in an answer. If one image needs more, the limit is three
+times its numbers, so that one image with its lists always fits. The limit holds some 2,600 images of 28 × 28. Each
+value takes Python up to 50 bytes. Parsing takes a quarter of a second, during which no other thread of the process
+runs.
+"""
 STRINGS = 32
-"""Strings in a request: names of its fields and params. They are counted before a parser makes something of them."""
+"""Limit for strings in a request: names of its fields and params. They are counted before the request is parsed."""
 DEPTH = 200
-"""Levels of lists and objects: as many as the parser reads, so that none can exhaust the stack. Images have four."""
+"""Limit for nested lists and objects, the parser's own, so that no request can exhaust the stack. Images have four
+levels.
+"""
 BATCH = 256
-"""Images that the model gets at once, as when it was evaluated: a runtime keeps the memory of its largest batch."""
+"""Images per call of the model, as in the evaluation. A runtime keeps the memory of its largest batch."""
 PARAMS = {"dtype": (None, *ENCODINGS), "classes": (None, False, True)}
-"""The values of each."""
+"""The allowed values of each param."""
 
 
 class Refused(OctavoError):
-    """A request that is not answered."""
+    """A request that is refused, with its HTTP status."""
 
     def __init__(self, status: HTTPStatus, sentence: str) -> None:
         super().__init__(sentence)
@@ -48,13 +51,13 @@ class Refused(OctavoError):
 
 
 class Model:
-    """The deployed model, for one caller at a time: its threads are all that it was given."""
+    """The deployed model, for one caller at a time: it has a fixed number of threads."""
 
     def __init__(self, folder: Path) -> None:
         """Open the model in `folder`.
 
         Raises:
-            ModelError: its bytes are not those that were registered, or it cannot be opened.
+            ModelError: its bytes differ from the registered ones, or it cannot be opened.
         """
         self.deployment: Deployment = load(folder)
         path = folder / self.deployment.file
@@ -62,22 +65,25 @@ class Model:
         if got != self.deployment.sha256:
             raise ModelError(f"{path} is not the registered model: its sha256 is {got}, not {self.deployment.sha256}.")
         self._predict: Predictor = open_model(path, self.deployment.settings.threads)
+        self._failures = registry.backend_of(path).failures
         integers = self._predict.quantization
         scale, zero = (integers.scale, integers.zero) if integers else (0.0, 0)
         self._takes = Input(np.dtype(self.deployment.dtype), self.deployment.shape, scale, zero)
         self._warm_up()
 
     def _warm_up(self) -> None:
-        """Let a first request not wait for what a runtime does once; where a size is free, none is known to work."""
+        """Run once, so that the first request does not wait for the runtime's start. Skipped for models with free image
+        sizes.
+        """
         batch, *sizes = self._takes.shape or (0, 0)
         if all(size > 0 for size in sizes):
             self._predict.run(np.zeros([max(batch, 1), *sizes], self._takes.dtype))
 
     def read(self, body: bytes | bytearray) -> Any:
-        """The request that is written in `body`, JSON in UTF-8.
+        """Parse a request from JSON in UTF-8.
 
         Raises:
-            Refused: it is no JSON, or holds more than the limits of this module.
+            Refused: it is not JSON, or exceeds the limits of this module.
         """
         most = max(VALUES, 3 * prod(max(size, 1) for size in self._takes.shape[1:]))
         if body.count(b",") + body.count(b"[") + body.count(b"{") > most:
@@ -88,15 +94,15 @@ class Model:
         request = _parsed(body) if strings <= STRINGS else None
         if strings != _names(request):
             raise Refused(
-                HTTPStatus.BAD_REQUEST, "Images are arrays of numbers, without strings, and no name stands twice."
+                HTTPStatus.BAD_REQUEST, "Images are arrays of numbers without strings, and each name occurs once."
             )
         return request
 
     def answer(self, request: Any) -> dict[str, Any]:
-        """What to answer to a request.
+        """Answer a parsed request.
 
         Raises:
-            Refused: it is none, or the model has no finite logits for its images.
+            Refused: it is not a valid request, or the model returns no finite logits for its images.
         """
         if not isinstance(request, dict) or len({"inputs", "instances"} & set(request)) != 1:
             raise Refused(HTTPStatus.BAD_REQUEST, 'A request is {"inputs": images, "params": {…}}.')
@@ -109,7 +115,7 @@ class Model:
             raise Refused(HTTPStatus.BAD_REQUEST, f"Images of shape {images.shape} have no pixels.")
         try:
             logits = self._logits(images)
-        except (*FAILURES, ValueError, RuntimeError):
+        except self._failures:
             raise Refused(
                 HTTPStatus.BAD_REQUEST, f"The model fails on images of shape {images.shape}: send others, or fewer."
             ) from None
@@ -119,12 +125,14 @@ class Model:
             raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
         answer: dict[str, Any] = {"predictions": logits.tolist()}
         if params.get("classes"):
-            names = self.deployment.classes
-            answer["classes"] = [names[best] if names else best for best in logits.argmax(1).tolist()]
+            names, chosen = self.deployment.classes, CLASSIFICATION.answers(logits, self.deployment.variant).tolist()
+            answer["classes"] = [names[best] if names else best for best in chosen]
         return answer
 
     def _logits(self, images: np.ndarray) -> np.ndarray:
-        """Logits (N, classes) of images as the model takes them, batch by batch where its batch is free."""
+        """Logits (N, classes) of images in the model's own encoding, in batches of `BATCH` if its batch size
+        is free.
+        """
         if self._takes.shape[:1] != (-1,) or len(images) <= BATCH:
             return self._predict.run(images)
         first = self._predict.run(images[:BATCH])
@@ -145,13 +153,15 @@ def _parsed(body: bytes | bytearray) -> Any:
         if why.startswith("recursion limit"):
             why = f"nested more than {DEPTH} deep"
         elif b"NaN" in body or b"Infinity" in body:
-            why = "it knows neither NaN nor Infinity, and an image holds neither"
-        raise Refused(HTTPStatus.BAD_REQUEST, f"This is no JSON that is read here: {why}.") from None
+            why = "JSON has neither NaN nor Infinity, and an image needs neither"
+        raise Refused(HTTPStatus.BAD_REQUEST, f"The request cannot be read as JSON: {why}.") from None
 
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Let Python make millions of lists without looking through them for cycles, which takes most of the time."""
+    """Switch off garbage collection while Python creates millions of lists: the search for cycles takes most of the
+    time.
+    """
     was = gc.isenabled()
     gc.disable()
     try:
@@ -162,7 +172,7 @@ def _no_collection() -> Iterator[None]:
 
 
 def _names(value: Any) -> int:
-    """Strings in `value` as names and as what they name, but not in lists."""
+    """Count the strings in `value` that are keys or values of objects, but not those in lists."""
     if isinstance(value, dict):
         return len(value) + sum(map(_names, value.values()))
     return int(isinstance(value, str))

@@ -1,8 +1,8 @@
-"""The deployment target `octavo`: a registered model served on this machine, by a process of its own.
+"""The deployment target `octavo`: serves a registered model on this machine, in a process of its own.
 
     mlflow deployments create -t octavo -m models:/octavo@champion --name cam
 
-Only versions that Octavo registered are served, and only with the bytes that were measured.
+It serves only versions that Octavo registered, and only with the bytes that were measured.
 """
 
 import re
@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 
 from octavo.project.errors import ModelError, OctavoError
-from octavo.project.params import faults
+from octavo.project.params.section import faults
 from octavo_mlflow.serving import create, process, request, server
 from octavo_mlflow.serving.process import Serving
 from octavo_mlflow.serving.record import Settings
@@ -34,26 +34,26 @@ Its target URI is octavo.
   mlflow deployments get     -t octavo --name cam                   its address, and whether it runs
   mlflow deployments delete  -t octavo --name cam
 
-A model is named by its number or by an alias, and has to be registered by Octavo: its bytes are held to their sha256.
-The setting port is 0 by default, any that is free; threads is 1.
+A model is named by its number or by an alias, and must be registered by Octavo: its bytes are checked by their sha256.
+The default of the setting port is 0, any free port; the default of threads is 1.
 
 POST {"inputs": images, "params": {}} to <address>/invocations gives {"predictions": logits}. The params are dtype,
-"uint8" for pixels in 0..255 or "float32", where the numbers do not tell, and classes, true for the names of the best
-classes, too. In a file for predict these two stand beside inputs. Grey images are (N, H, W) or (N, H, W, 1).
+"uint8" for pixels in 0..255 or "float32", needed if the numbers are ambiguous, and classes, true for the names of the
+best classes too. In a file for predict these two are beside inputs. Grey images are (N, H, W) or (N, H, W, 1).
 
-A request has at most 64 MiB and two million numbers, or one image. What is refused gets a status of 4xx and a sentence;
-503 says that too many requests wait.
+A request has at most 64 MiB and two million numbers, or one image. A refused request gets a status of 4xx and a
+sentence; 503 means that too many requests wait.
 
-Deployments lie in OCTAVO_DEPLOYMENTS, by default in the user's cache.
+Deployments are stored in OCTAVO_DEPLOYMENTS, by default in the user's cache.
 """
 
 
 class DeploymentError(MlflowException, ClickException):  # type: ignore[misc] # both keep the message as `message`
-    """For callers in Python an error of MLflow, on its command line one sentence."""
+    """In Python an error of MLflow, on MLflow's command line one sentence."""
 
 
 class OctavoDeployments(BaseDeploymentClient):
-    """Deployments on this machine; `endpoint` is not supported."""
+    """Deployments on this machine. `endpoint` is not supported."""
 
     def create_deployment(
         self,
@@ -65,8 +65,15 @@ class OctavoDeployments(BaseDeploymentClient):
     ) -> dict[str, Any]:
         """Serve `model_uri` as `name`, and return when it answers.
 
+        Args:
+            name: of the deployment; letters, digits, `_`, `.` and `-`, at most 64.
+            model_uri: `models:/NAME/NUMBER` or `models:/NAME@ALIAS`.
+            flavor: `onnx` or `litert`; None for the version's own.
+            config: settings `port` and `threads`.
+            endpoint: not supported.
+
         Raises:
-            DeploymentError: there is one of that name, or the model or a setting is not to be had.
+            DeploymentError: the name is taken, or the model or a setting cannot be used.
         """
         with _told(), process.changing(_checked(name)):
             if process.find(name):
@@ -83,13 +90,17 @@ class OctavoDeployments(BaseDeploymentClient):
         config: dict[str, Any] | None = None,
         endpoint: str | None = None,
     ) -> dict[str, Any]:
-        """Serve another model, or with other settings; what was served answers until the new process does.
+        """Serve another model, or use other settings. The old process answers until the new one does.
 
-        Without `model_uri` the one given before is looked up again, which matters for an alias. Settings not given
-        stay; a port that was chosen freely stays, too.
+        Args:
+            name: of the deployment.
+            model_uri: None for the one given before; an alias is looked up again.
+            flavor: as in `create_deployment`.
+            config: settings to change. The others stay, and so does a port that was chosen automatically.
+            endpoint: not supported.
 
         Raises:
-            DeploymentError: there is no such deployment, or as `create_deployment`; it then goes on as it was.
+            DeploymentError: there is no such deployment, or as `create_deployment`. Then the old process keeps running.
         """
         with _told(), process.changing(_checked(name)):
             before = _found(name)
@@ -98,21 +109,26 @@ class OctavoDeployments(BaseDeploymentClient):
             return self._described(name)
 
     def delete_deployment(self, name: str, config: dict[str, Any] | None = None, endpoint: str | None = None) -> None:
-        """End the process and remove what belongs to it; nothing happens where there is none of that name.
+        """End the process and delete its files. Does nothing if there is no such deployment.
+
+        Args:
+            name: of the deployment.
+            config: not used.
+            endpoint: not supported.
 
         Raises:
-            DeploymentError: somebody else is changing it.
+            DeploymentError: another process is changing it.
         """
         with _told(), process.changing(_checked(name)):
             process.remove_all(name)
 
     def list_deployments(self, endpoint: str | None = None) -> list[dict[str, Any]]:
-        """All deployments of this user, as `get_deployment` describes them."""
+        """All deployments of this user, each as `get_deployment` describes it."""
         with _told():
             return [self._described(name) for name in process.names()]
 
     def get_deployment(self, name: str, endpoint: str | None = None) -> dict[str, Any]:
-        """What is served as `name`, where, and whether it runs.
+        """Model, address and state of the deployment `name`.
 
         Raises:
             DeploymentError: there is no such deployment.
@@ -123,7 +139,14 @@ class OctavoDeployments(BaseDeploymentClient):
     def predict(
         self, deployment_name: str | None = None, inputs: Any = None, endpoint: str | None = None
     ) -> PredictionsResponse:
-        """Logits of images: an array, a list, a data frame, or a request as a dict with `inputs` and `params`.
+        """Logits of images.
+
+        Args:
+            deployment_name: of the deployment.
+            inputs: images (N, H, W) or (N, H, W, C) as an array, list or data frame; or a request, a dict with `inputs`
+                and
+                `params`.
+            endpoint: not supported.
 
         Raises:
             DeploymentError: there is no such deployment, it does not run, or it refuses the images.
@@ -141,7 +164,13 @@ class OctavoDeployments(BaseDeploymentClient):
 
 
 def run_local(name: str, model_uri: str, flavor: str | None = None, config: dict[str, Any] | None = None) -> None:
-    """Serve a model in this process until it is interrupted; other commands do not see it.
+    """Serve a model in this process until it is interrupted. Other commands do not see it.
+
+    Args:
+        name: of the deployment.
+        model_uri: `models:/NAME/NUMBER` or `models:/NAME@ALIAS`.
+        flavor: `onnx` or `litert`; None for the version's own.
+        config: settings `port` and `threads`.
 
     Raises:
         DeploymentError: as `OctavoDeployments.create_deployment`.
@@ -152,7 +181,7 @@ def run_local(name: str, model_uri: str, flavor: str | None = None, config: dict
 
 
 def target_help() -> str:
-    """What `mlflow deployments help -t octavo` prints."""
+    """The text of `mlflow deployments help -t octavo`."""
     return HELP
 
 
@@ -180,7 +209,7 @@ def _found(name: str) -> Serving:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Tell of a failure as MLflow does, and in one sentence on its command line."""
+    """Raise every failure as MLflow expects it, with one sentence for its command line."""
     try:
         yield
     except OctavoError as error:

@@ -1,4 +1,4 @@
-"""One connection to the scoring process: uvicorn's, where that would wait for ever, or answer twice."""
+"""One HTTP connection of the scoring process. Corrects two cases in which uvicorn waits for ever or answers twice."""
 
 import asyncio
 
@@ -6,11 +6,11 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 IDLE = 30
-"""Seconds that a connection is kept without a request, or with the head of one that does not end."""
+"""Seconds that a connection stays open without a complete request head."""
 
 
 class Connection(H11Protocol):
-    """Ends when the head of a request does not come in time, and says once what is wrong with one."""
+    """Closes a connection whose request head does not come in time, and answers a bad request only once."""
 
     _deadline: asyncio.TimerHandle | None = None
 
@@ -27,7 +27,7 @@ class Connection(H11Protocol):
         self._unwatch()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer to what is no HTTP, unless the answer is on its way, and let the app answer no more."""
+        """Answer bytes that are not HTTP, unless an answer has started, and stop the app from answering."""
         if self.cycle is not None:
             self.cycle.disconnected = True
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):

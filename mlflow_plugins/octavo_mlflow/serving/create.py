@@ -1,4 +1,4 @@
-"""A registered version becomes a generation of a deployment: fetched, held to its bytes, brought up, put in charge."""
+"""Make a deployment's next generation from a registered version: fetch, check, start, switch over."""
 
 import re
 import shutil
@@ -9,11 +9,11 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from octavo.backends import model_files
+from octavo.backends import model_files, registry
 from octavo.project.errors import ModelError
 from octavo.project.files import json_file
 from octavo.reporting.documents import bundle
-from octavo_mlflow.flavors import logging
+from octavo_mlflow.flavors.flavor import flavor_of
 from octavo_mlflow.registry import tags, versions, vouched
 from octavo_mlflow.serving import process
 from octavo_mlflow.serving import record as serving_record
@@ -23,7 +23,17 @@ URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d
 
 
 def serve(name: str, model_uri: str, flavor: str | None, settings: Settings) -> None:
-    """Bring up a new generation, then let it take over; if it does not come up, nothing has changed."""
+    """Start a new generation, then switch to it. If it does not start, nothing has changed.
+
+    Args:
+        name: of the deployment.
+        model_uri: `models:/NAME/NUMBER` or `models:/NAME@ALIAS`.
+        flavor: `onnx` or `litert`; None for the version's own.
+        settings: port and threads.
+
+    Raises:
+        ModelError: the port serves another deployment, the model cannot be served, or as `prepare`.
+    """
     others = [other for other in map(process.find, process.names()) if other and other.deployment.name != name]
     if settings.port in {other.port for other in others if other.is_alive}:
         raise ModelError(f"Port {settings.port} serves another deployment. Take another, or 0 for any that is free.")
@@ -38,21 +48,29 @@ def serve(name: str, model_uri: str, flavor: str | None, settings: Settings) -> 
 
 
 def prepare(folder: Path, name: str, model_uri: str, flavor: str | None, settings: Settings) -> None:
-    """Put the model and its record into `folder`.
+    """Put the model and the record of its deployment into `folder`.
+
+    Args:
+        folder: of the new generation; empty.
+        name: of the deployment.
+        model_uri: `models:/NAME/NUMBER` or `models:/NAME@ALIAS`.
+        flavor: `onnx` or `litert`; None for the version's own.
+        settings: port and threads.
 
     Raises:
-        ModelError: `model_uri` names no version that Octavo registered, files of it are others, or it has not `flavor`.
-        AuditFailed: the audit log, or one of its aliases, was changed by other means.
-        MlflowException: it does not exist.
+        ModelError: `model_uri` names no version that Octavo registered, its files have changed, or it has another
+            flavor.
+        AuditFailed: another program changed the audit log or one of its aliases.
+        MlflowException: the version does not exist.
     """
     client = MlflowClient()
     version, alias = _version(client, model_uri)
     with vouched.folder(client, version, alias) as place:
         path = place / versions.place(versions.model_file(version))
-        own, card = versions.flavor(path), _scorecard(version, place)
+        own, card = registry.format_of(path).name, _scorecard(version, place)
         if flavor not in (None, own):
             raise ModelError(f"{model_uri} has the flavor {own}, not {flavor}.")
-        (tensor,) = logging.FLAVORS[own].signature_of(path).inputs.inputs
+        (tensor,) = flavor_of(path).signature_of(path).inputs.inputs
         for part in model_files.parts(path):
             target = folder / part.relative_to(path.parent)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +92,7 @@ def prepare(folder: Path, name: str, model_uri: str, flavor: str | None, setting
 
 
 def _version(client: MlflowClient, model_uri: str) -> tuple[ModelVersion, str | None]:
-    """The version that the URI names, and the alias by which it does."""
+    """The version that the URI names, and the alias in the URI."""
     named = URI.fullmatch(model_uri)
     if named is None:
         raise ModelError(f"{model_uri} names no registered version. Say models:/NAME/NUMBER or models:/NAME@ALIAS.")
@@ -84,10 +102,10 @@ def _version(client: MlflowClient, model_uri: str) -> tuple[ModelVersion, str | 
 
 
 def _scorecard(version: ModelVersion, folder: Path) -> dict[str, Any] | None:
-    """The scorecard in a version's folder, the one that it was registered with; None where there is none.
+    """The scorecard in a version's folder, or None if there is none.
 
     Raises:
-        Damaged: it is another.
+        Damaged: it differs from the one that was registered.
     """
     path = folder / bundle.SCORECARD
     if not path.exists():

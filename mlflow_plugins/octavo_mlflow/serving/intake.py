@@ -1,7 +1,7 @@
-"""The HTTP of the scoring process: its routes, and how much of requests it holds in memory.
+"""HTTP routes of the scoring process, and limits on the memory that requests take.
 
-POST /invocations is answered by the model in one worker thread; GET /health and GET /ping say what runs here, at once,
-whatever the worker does. Whatever is refused gets a status and {"error_code": …, "message": a sentence}.
+POST /invocations is answered by the model in one worker thread. GET /health and GET /ping describe the deployment at
+once, even while the worker is busy. A refused request gets a status and {"error_code": …, "message": a sentence}.
 """
 
 import asyncio
@@ -22,22 +22,22 @@ from octavo_mlflow.serving.record import LOOPBACK
 
 HOSTS = (LOOPBACK, "localhost")
 LARGEST = 2**26
-"""Bytes of a request: an image of 1024 × 1024 in colour, 21 characters a number."""
+"""Limit for the bytes of a request: a colour image of 1024 × 1024 with 21 characters per number."""
 HELD = 2 * LARGEST
-"""Bytes of all requests at once: one that is answered, and one that comes in meanwhile."""
+"""Limit for the bytes of all requests together: one that is being answered and one that comes in."""
 DISCARDED = 4 * LARGEST
-"""Bytes of a request that is too large, up to which it is read all the same: most clients listen only then."""
+"""A request that is too large is still read up to this many bytes, because most clients read the answer only then."""
 WAITING = 1024
-"""Requests at once, as many as a process may have open files on most systems."""
+"""Limit for simultaneous requests: the number of files that most systems let a process open."""
 PATIENCE, IMPATIENCE = 30.0, 3.0
-"""Seconds within which a request has to be here, and one that is refused anyway."""
+"""Seconds within which a request must arrive, and seconds for the rest of a request that is refused."""
 
 
 HEADERS = {HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "1"}, HTTPStatus.REQUEST_TIMEOUT: {"Connection": "close"}}
 
 
 class Intake:
-    """What of the requests is in memory."""
+    """Counts the requests in memory and their bytes."""
 
     def __init__(self) -> None:
         self.requests = 0
@@ -45,10 +45,10 @@ class Intake:
 
     @asynccontextmanager
     async def body(self, request: Request, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytearray]:
-        """The body of the request, which comes in these pieces; it counts until the block ends.
+        """Read the body of a request from its pieces. It counts against the limits until the block ends.
 
         Raises:
-            Refused: it is too large or too slow, or there are too many.
+            Refused: it is too large or too slow, or there are too many requests.
         """
         if int(request.headers.get("content-length", 0)) > LARGEST:
             raise _too_large()
@@ -66,7 +66,7 @@ class Intake:
         finally:
             self.requests -= 1
             self.held -= len(body)
-            with suppress(BufferError):  # the worker reads it yet, although nobody waits any more
+            with suppress(BufferError):  # the worker still reads it, although nobody waits for the answer
                 body.clear()
 
     async def _fill(self, body: bytearray, pieces: AsyncIterator[bytes]) -> None:
@@ -89,7 +89,7 @@ def _too_many() -> Refused:
 
 
 def app(model: Model, worker: Executor) -> Starlette:
-    """What answers the requests to `model`, which runs in the one thread of `worker`."""
+    """The application that answers requests to `model`, which runs in the one thread of `worker`."""
     about = model.deployment.model_dump(mode="json", include={"name", "version", "variant", "sha256"})
     intake = Intake()
 
@@ -134,7 +134,7 @@ def _answer(model: Model, body: bytearray) -> bytes:
 
 
 def _check_host(request: Request) -> None:
-    """Let no page in a browser reach us under a name of its own."""
+    """Refuse other host names, so that no web page can reach this server under its own name."""
     if request.headers.get("host", "").partition(":")[0] not in HOSTS:
         raise Refused(HTTPStatus.FORBIDDEN, f"Ask for {' or '.join(HOSTS)}.")
 
@@ -145,7 +145,7 @@ def _check_type(request: Request) -> None:
 
 
 async def _discard(request: Request, pieces: AsyncIterator[bytes]) -> None:
-    """Read what is left of a request: most clients listen only after they have said everything."""
+    """Read the rest of a request, because most clients read the answer only after they have sent everything."""
 
     async def rest() -> None:
         size = 0

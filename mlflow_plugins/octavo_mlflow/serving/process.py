@@ -1,10 +1,9 @@
-"""Deployments on this machine: their folders, and the processes that serve them, which outlive who started them.
+"""Deployments on this machine: their folders, and their processes, which outlive the command that started them.
 
-    <root>/<name>/current        the number of the generation that serves
-    <root>/<name>/<generation>/  what `deployment` and `scoring` have there, the model and the log
+    <root>/<name>/current        number of the generation that serves
+    <root>/<name>/<generation>/  files of `record` and `server`, the model and the log
 
-A deployment exists when it has a current generation. Whatever else lies there was left by a killed client, and goes
-with the next change.
+A deployment exists if it has a current generation. Other files come from killed clients; the next change deletes them.
 """
 
 import fcntl
@@ -31,12 +30,12 @@ LOG = "log"
 PATIENCE = 60.0
 """Seconds for a model to be opened."""
 GRACE = 10.0
-"""Seconds for answers that are on their way when a process is told to end."""
+"""Seconds for requests in progress after a process is told to end."""
 
 
 @dataclass(frozen=True)
 class Serving:
-    """A deployment as it stands."""
+    """A deployment and the process that serves it."""
 
     folder: Path
     deployment: Deployment
@@ -53,18 +52,18 @@ class Serving:
 
     @property
     def last_words(self) -> str:
-        """The end of the log: why it ended, where it ended by itself; killed processes say nothing."""
+        """The last line of the log: why the process ended, unless it was killed."""
         return _last_line(self.folder) or "none."
 
 
 def root() -> Path:
-    """Where deployments lie: `OCTAVO_DEPLOYMENTS`, else in the user's cache."""
+    """The folder of all deployments: `OCTAVO_DEPLOYMENTS`, otherwise in the user's cache."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.environ.get("OCTAVO_DEPLOYMENTS") or cache / "octavo" / "deployments").absolute()
 
 
 def names() -> list[str]:
-    """Of the deployments there are."""
+    """The names of all deployments."""
     return sorted(path.parent.name for path in root().glob(f"*/{CURRENT}"))
 
 
@@ -82,10 +81,10 @@ def find(name: str) -> Serving | None:
 
 @contextmanager
 def changing(name: str) -> Iterator[None]:
-    """Be the only one to change the deployment called `name`.
+    """Keep other processes from changing the deployment `name` for the length of the block.
 
     Raises:
-        Busy: somebody else does.
+        Busy: another process is changing it.
     """
     root().mkdir(parents=True, exist_ok=True, mode=0o700)
     with exclusive(root() / f".{name}.lock", f"A change of the deployment {name}"):
@@ -93,7 +92,7 @@ def changing(name: str) -> Iterator[None]:
 
 
 def new_generation(name: str) -> Path:
-    """An empty folder for the next generation of `name`."""
+    """Create an empty folder for the next generation of `name`."""
     known = [int(path.name) for path in (root() / name).glob("*") if path.name.isdigit()]
     folder = root() / name / str(max(known, default=0) + 1)
     folder.mkdir(parents=True)
@@ -101,10 +100,10 @@ def new_generation(name: str) -> Path:
 
 
 def start(folder: Path) -> None:
-    """Serve the generation in `folder` by a process of its own, and wait until it answers.
+    """Start a process that serves the generation in `folder`, and wait until it answers.
 
     Raises:
-        ModelError: it ended instead, or takes too long; nothing is left running.
+        ModelError: it ended, or takes too long. No process is left.
     """
     command = [sys.executable, "-m", "octavo_mlflow.serving.server", str(folder)]
     with (folder / LOG).open("wb") as log:
@@ -122,7 +121,7 @@ def start(folder: Path) -> None:
 
 
 def switch(folder: Path) -> None:
-    """Let the generation in `folder` be the one that serves, and end all others."""
+    """Make the generation in `folder` the current one, and end all others."""
     atomic_write.write_text(folder.parent / CURRENT, folder.name)
     for other in folder.parent.iterdir():
         if other.is_dir() and other != folder:
@@ -130,13 +129,13 @@ def switch(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """End the process that serves the generation in `folder`, and remove it."""
+    """End the process that serves the generation in `folder`, and delete the folder."""
     _end(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_all(name: str) -> None:
-    """Remove the deployment called `name`, if there is one; from its first step on it does not exist."""
+    """Delete the deployment `name`, if there is one. After the first step it no longer exists for other commands."""
     (root() / name / CURRENT).unlink(missing_ok=True)
     for folder in (root() / name).glob("*/"):
         remove(folder)
@@ -155,7 +154,7 @@ def _end(folder: Path) -> None:
 
 
 def _is_held(lock: Path) -> bool:
-    """Whether a living process holds the lock; the system frees it however that process ends."""
+    """Whether a living process holds the lock. The system frees it however that process ends."""
     try:
         with lock.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

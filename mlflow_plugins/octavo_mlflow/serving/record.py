@@ -1,4 +1,4 @@
-"""One deployment: what is served, as the client writes it down and the server reads it."""
+"""The record of one deployment, written by the client and read by the server."""
 
 from pathlib import Path
 
@@ -9,16 +9,18 @@ from octavo.project.files import atomic_write, json_file
 
 LOOPBACK = "127.0.0.1"
 RECORD, SERVER, ALIVE = "deployment.json", "server.json", "alive"
-"""In its folder: what is served, by which process on which port, and a lock that this process holds while it lives."""
+"""Files in its folder: what is served; the process and port that serve it; a lock that this process holds while it
+runs.
+"""
 
 
 class Settings(BaseModel):
-    """What `-C` sets of a deployment."""
+    """The settings of a deployment, given by `-C`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     port: int = Field(default=0, ge=0, le=65535)
-    """0 for any that is free."""
+    """0 for any free port."""
     threads: int = Field(default=1, ge=1)
 
 
@@ -29,33 +31,33 @@ class Deployment(BaseModel):
 
     name: str
     model_uri: str
-    """As asked for."""
+    """As requested."""
     version: str
-    """URI of the very version."""
+    """URI of the exact version."""
     variant: str
     flavor: str
     file: str
     sha256: str
     dtype: str
-    """Of the tensor that the model takes."""
+    """Data type of the model's input tensor."""
     shape: tuple[int, ...]
     classes: list[str]
-    """By the number of the score; empty where nobody recorded them."""
+    """Class names in the order of the scores; empty if nobody recorded them."""
     settings: Settings
 
 
 def save(deployment: Deployment, folder: Path) -> None:
-    """Write it down in its folder."""
+    """Write the record into the deployment's folder."""
     atomic_write.write_text(folder / RECORD, deployment.model_dump_json(indent=1) + "\n")
 
 
 def load(folder: Path) -> Deployment:
-    """The deployment in `folder`.
+    """Read the record of the deployment in `folder`.
 
     Raises:
-        ModelError: there is none, or it is of another version of Octavo.
+        ModelError: there is none, or another release of Octavo wrote it.
     """
     try:
         return json_file.read_record(folder / RECORD, Deployment)
     except (FileNotFoundError, json_file.Unreadable) as error:
-        raise ModelError(f"{folder / RECORD} is no record of a deployment ({error}).") from None
+        raise ModelError(f"{folder / RECORD} is not a record of a deployment ({error}).") from None

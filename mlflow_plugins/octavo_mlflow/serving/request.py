@@ -1,4 +1,4 @@
-"""A request to a deployment, from what Python callers and MLflow's command line have, and its answer."""
+"""Send a request to a deployment from Python data or from MLflow's command line, and read the answer."""
 
 import json
 import urllib.request
@@ -16,11 +16,11 @@ TIMEOUT = 60.0
 
 
 def ask(serving: Serving, inputs: Any) -> dict[str, Any]:
-    """The deployment's answer: `predictions`, and `classes` if asked for.
+    """The deployment's answer: `predictions`, and `classes` if requested.
 
     Raises:
-        ModelError: it refuses the images; the message says why.
-        ServiceUnavailable: it does not run, or has too much to do.
+        ModelError: it refuses the images. The message says why.
+        ServiceUnavailable: it does not run, or has too many requests.
     """
     body = json.dumps(request(inputs)).encode()
     asked = urllib.request.Request(  # noqa: S310 - the address is loopback's
@@ -35,16 +35,16 @@ def ask(serving: Serving, inputs: Any) -> dict[str, Any]:
     except OSError as error:
         why = getattr(error, "reason", error)
         raise ServiceUnavailable(
-            f"The deployment {serving.deployment.name} does not answer at {serving.address}: {why}. Its last words: "
+            f"The deployment {serving.deployment.name} does not answer at {serving.address}: {why}. End of its log: "
             f"{serving.last_words} Update it to start it again."
         ) from None
 
 
 def request(inputs: Any) -> dict[str, Any]:
-    """The request in JSON's types.
+    """The request as JSON types.
 
-    A data frame is a row an image; or, as `mlflow deployments predict` reads a file, a column `inputs` of one image a
-    row, with what params there are in columns of their own.
+    A data frame has one image per row. As `mlflow deployments predict` reads a file, it has a column `inputs` with one
+    image per row, and a column for each param.
     """
     if isinstance(inputs, dict):
         return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in inputs.items()}

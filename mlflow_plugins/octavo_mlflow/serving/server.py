@@ -1,8 +1,7 @@
 """The process that serves one model over HTTP on loopback, in the format of MLflow's scoring servers.
 
-Run by `process` as `python -m octavo_mlflow.serving.server FOLDER`. It does not import MLflow, so that it starts in a
-moment and stays small. `connection` and
-`intake` are its HTTP, `answers` is what requests mean; uvicorn is the server.
+`process` runs it as `python -m octavo_mlflow.serving.server FOLDER`. It does not import MLflow, so it starts quickly
+and stays small. `connection` and `intake` are its HTTP, `answers` reads requests, and uvicorn is the server.
 """
 
 import asyncio
@@ -28,22 +27,24 @@ from octavo_mlflow.serving.connection import IDLE, Connection
 from octavo_mlflow.serving.record import ALIVE, LOOPBACK, SERVER
 
 BACKLOG = 2048
-"""Connections that wait to be accepted."""
+"""Connections that may wait to be accepted."""
 FIRST = 0.5
-"""Seconds that a connection has for its first request when the server ends."""
+"""Seconds for the first request of a connection when the server ends."""
 SWITCH = 0.0005
-"""Seconds for which the model's thread keeps Python to itself while others want it. With Python's 5 ms each of the
-three or four steps of HTTP to an answer may wait so long for it."""
+"""Seconds that the model's thread may keep Python's lock while other threads wait for it. Each of the three or four
+HTTP
+steps of an answer may wait that long; Python's default is 5 ms.
+"""
 LAST = 8
-"""Seconds for answers that are on their way when the server ends: less than `deployed.GRACE`."""
+"""Seconds for requests in progress when the server ends; less than `process.GRACE`."""
 
 
 class Server(uvicorn.Server):
-    """Serves until SIGTERM or SIGINT, and then answers those who are on their way."""
+    """Serves until SIGTERM or SIGINT, then answers the requests in progress."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """As uvicorn does, but end as `serve` does, not by the signal."""
+        """As in uvicorn, but the process then ends by returning from `serve` instead of by the signal."""
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield
@@ -52,12 +53,12 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept those who are in the queue, too, and let them ask; closing would reset their connections."""
+        """Accept the queued connections and answer them too. Closing the socket would reset them."""
         (listener,) = sockets or []
         accepted = []
         with listener.dup() as queue:
             self.servers[0].close()
-            with suppress(OSError):  # nobody waits any more
+            with suppress(OSError):  # the queue is empty
                 while True:
                     accepted.append(queue.accept()[0])
         for each in accepted:
@@ -81,7 +82,7 @@ def serve(folder: Path) -> None:
     """Serve the deployment in `folder` until SIGTERM or SIGINT.
 
     Raises:
-        Busy: another process does.
+        Busy: another process serves it.
         ModelError: as `Model`, or the port is taken.
     """
     sys.setswitchinterval(SWITCH)
@@ -110,11 +111,11 @@ def serve(folder: Path) -> None:
 
 @contextmanager
 def _listening(port: int) -> Iterator[socket.socket]:
-    """A socket where requests come in.
+    """A socket that listens on the port.
 
-    A successor can listen before this process stops, so that an update leaves no gap.
+    A successor can listen before this process stops, so an update leaves no gap.
     """
-    with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # named, or asyncio leaves Nagle's algorithm on
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # without `proto` asyncio leaves Nagle's algorithm on
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         try:

@@ -1,1 +1,1 @@
-"""MLflow's tracking store: where it is, and where runs and data come from. Imports no other room."""
+"""MLflow's tracking store: where it is, and which data and code a run came from. Imports no other room."""

@@ -1,4 +1,4 @@
-"""Where MLflow's tracking store is, and whether it answers."""
+"""Connect to MLflow's tracking store: find its address, and check that it answers."""
 
 import logging
 import os
@@ -27,7 +27,7 @@ from octavo_mlflow.tracking import local_store
 
 SQLITE = "sqlite:///"
 MANNERS = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's own default goes on for four minutes
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # with MLflow's default it tries for four minutes
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -38,35 +38,35 @@ QUIET = (
     "mlflow.store.db.utils",
     "mlflow.store.model_registry.abstract_store",
 )
-"""Loggers that tell of every model, version and new database; the first warns where uv left pip out."""
+"""Loggers with a line for every model, version and new database. The first warns if uv created no pip."""
 PAUSES = (0.5, 1.0)
 """Seconds before each further attempt to reach a server."""
 OF_MLFLOW = "MLFLOW_"
-"""What the names of its variables begin with."""
+"""Prefix of MLflow's environment variables."""
 MISSING = "RESOURCE_DOES_NOT_EXIST"
-"""MLflow's answer where it is there, and what was asked for is not: trying again does not help."""
+"""MLflow answers, but what was asked for does not exist. Another attempt does not help."""
 FULL = ("disk is full", "No space left")
 UNKNOWN, DENIED = 401, 403
-"""HTTP: who asks is not known; is known, and may not."""
+"""HTTP status codes: the user is unknown; the user is known but not allowed."""
 BASIC_AUTH_SAYS = "Permission denied"
-"""Body of its 403; a server's own check of host names, or a proxy, says something else."""
+"""Body of its 403. A server's own check of host names, or a proxy, says something else."""
 
 
 class AccessDenied(OctavoError):
-    """MLflow answers, and says no. Trying again does not help, hence exit code 2."""
+    """MLflow answers and refuses. Another attempt does not help, therefore exit code 2."""
 
     exit_code = 2
 
 
 def root() -> Path:
-    """The project's folder; under `dvc exp run --temp` the one whose experiment it is, not the temporary copy."""
+    """The project's folder. Under `dvc exp run --temp` this is the original project, not the temporary copy."""
     return Path(os.environ.get("DVC_ROOT", ".")).absolute()
 
 
 def uri() -> str:
-    """The tracking store: `MLFLOW_TRACKING_URI`, else `mlflow.db` in the project.
+    """The address of the tracking store: `MLFLOW_TRACKING_URI`, otherwise `mlflow.db` in the project.
 
-    A relative SQLite path starts at the project's folder, wherever the process stands.
+    A relative SQLite path starts at the project's folder, whatever the working directory is.
     """
     given = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db"
     return f"{SQLITE}{root() / given.removeprefix(SQLITE)}" if given.startswith(SQLITE) else given
@@ -74,17 +74,17 @@ def uri() -> str:
 
 @contextmanager
 def connected(existing: bool = False) -> Iterator[MlflowClient]:
-    """A client of the tracking store, known to answer, and the default of MLflow's own functions from here on.
+    """Connect to the tracking store, check that it answers, and make it the default of MLflow's own functions.
 
-    Where the store is, and who asks, is read from the night's settings, too, as far as this shell has not set it.
+    The address and the login also come from the settings of `octavo nightly`, for variables that the shell has not set.
 
     Args:
-        existing: whether the store has to be there: else one is made where there is none.
+        existing: whether the store must exist. Otherwise a missing one is created.
 
     Raises:
-        AccessDenied: the server does not know this user, or this user may not do it.
-        ModelError: what is asked for is not in MLflow, or there is no store to read from.
-        ServiceUnavailable: the store does not answer, refuses, or stops answering on the way.
+        AccessDenied: the server does not know this user, or does not allow the request.
+        ModelError: MLflow does not have what was asked for, or the store does not exist.
+        ServiceUnavailable: the store does not answer, refuses, or stops answering during the block.
     """
     take_night_settings()
     for name, value in MANNERS.items():
@@ -95,7 +95,7 @@ def connected(existing: bool = False) -> Iterator[MlflowClient]:
     try:
         urlsplit(store)
     except ValueError as error:
-        raise ModelError(f"MLFLOW_TRACKING_URI is no address ({error}). Set it to your server.") from None
+        raise ModelError(f"MLFLOW_TRACKING_URI is not an address ({error}). Set it to your server.") from None
     try:
         _knock(store, existing)
         mlflow.set_tracking_uri(store)
@@ -114,43 +114,43 @@ def connected(existing: bool = False) -> Iterator[MlflowClient]:
         advice = (
             "Make room, then run the same command again"
             if any(words in why for words in FULL)
-            else "Start the server or mend MLFLOW_TRACKING_URI, then run the same command again"
+            else "Start the server or correct MLFLOW_TRACKING_URI, then run the same command again"
         )
         raise ServiceUnavailable(
-            f"MLflow at {public()} cannot be used: {why}. Nothing is lost, the local files are the truth. {advice}."
+            f"MLflow at {public()} cannot be used: {why}. Nothing is lost: the local files are complete. {advice}."
         ) from error
 
 
 def take_night_settings() -> None:
-    """Let this process have the night's settings of MLflow, as far as the shell has set no others."""
+    """Set the MLflow variables of `octavo nightly` in this process, if the shell has not set them."""
     for name, value in night_settings().items():
         os.environ.setdefault(name, value)
 
 
 def night_settings() -> dict[str, str]:
-    """What the night is told of MLflow beyond a bare environment: lines `NAME='value'` of `nightly.env`."""
+    """MLflow's variables for `octavo nightly`: the lines `NAME='value'` of `nightly.env`."""
     path = root() / paths.NIGHT_ENVIRONMENT
     if not path.is_file():
         return {}
     found: dict[str, str] = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        with suppress(ValueError):  # a quote that is not closed: what the shell makes of that is the night's affair
+        with suppress(ValueError):  # a quote that is not closed: the shell that runs the night reports it
             for word in shlex.split(line, comments=True):
                 name, equals, value = word.partition("=")
-                if equals and name.startswith(OF_MLFLOW) and "\0" not in word:  # which no environment holds
+                if equals and name.startswith(OF_MLFLOW) and "\0" not in word:  # no environment can hold a NUL
                     found[name] = value
     return found
 
 
 def public() -> str:
-    """The store's address as people may see it: without a password."""
+    """The store's address without a password, for messages."""
     return _public(uri())
 
 
 def experiment(client: MlflowClient, name: str) -> str:
-    """The id of the experiment called `name`, made or restored where needed.
+    """The id of the experiment called `name`. It is created or restored if necessary.
 
-    With a SQLite store the artifacts lie in the project's `mlruns`; a server has its own place for them.
+    With a SQLite store the artifacts are in the project's folder `mlruns`. A server has its own place for them.
     """
     found = client.get_experiment_by_name(name)
     if found is None:
@@ -162,7 +162,12 @@ def experiment(client: MlflowClient, name: str) -> str:
 
 
 def how_to_look(experiment_id: str, view: str) -> str:
-    """What to type and open to see the runs, in the shared view of that key."""
+    """The command and the address that show the runs in MLflow's UI.
+
+    Args:
+        experiment_id: of the experiment.
+        view: key of the shared view.
+    """
     store = _public(uri())
     if store.startswith("http"):
         return f"{store.rstrip('/')}/#{page(experiment_id, view)}"
@@ -171,14 +176,14 @@ def how_to_look(experiment_id: str, view: str) -> str:
 
 
 def page(experiment_id: str, view: str) -> str:
-    """Where MLflow's pages show the runs in the shared view of that key."""
+    """The path of the page in MLflow's UI that shows the runs in the shared view with that key."""
     return f"/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={view}"
 
 
 def _denial(error: Exception, server: str) -> str | None:
-    """The sentence for an answer that says no; None where the error is another one.
+    """The message for an answer that denies access, or None for any other error.
 
-    An error that came as JSON is a sentence of the server's own, such as its gate's.
+    An error that came as JSON already has a sentence from the server, such as from Octavo's gate.
     """
     status = error.response.status_code if isinstance(error, RequestRefused) and error.response is not None else None
     if isinstance(error, MlflowException):
@@ -205,11 +210,11 @@ def _public(store: str) -> str:
 
 
 def _knock(store: str, existing: bool) -> None:
-    """Ask impatiently whether anyone is there, because MLflow itself would wait for long.
+    """Check quickly whether the store answers, because MLflow itself waits for minutes.
 
     Raises:
-        ModelError: there is no file to read from.
-        OSError, sqlite3.Error, SQLAlchemyError: nobody is.
+        ModelError: there is no database file to read from, or it is incomplete.
+        OSError, sqlite3.Error, SQLAlchemyError: the store does not answer.
         ImportError: the database's driver is not installed.
     """
     if store.startswith(SQLITE):
@@ -219,7 +224,7 @@ def _knock(store: str, existing: bool) -> None:
                 f"There is no MLflow at {_public(store)} yet. Run dvc repro, or set MLFLOW_TRACKING_URI to your server."
             )
         if existing and local_store.is_broken(path):
-            raise ModelError(f"MLflow at {_public(store)} is empty, or half made. To mend it: octavo doctor --mend.")
+            raise ModelError(f"MLflow at {_public(store)} is empty or incomplete. To repair it: octavo doctor --mend.")
         local_store.ready(path)
     elif urlsplit(store).scheme.partition("+")[0] in DATABASE_ENGINES:
         create_engine(store, poolclass=NullPool).connect().close()
@@ -235,7 +240,7 @@ def _knock(store: str, existing: bool) -> None:
 
 
 def _silence(server: str) -> OSError | None:
-    """Why `server` does not answer; any answer will do, what it thinks of us is for MLflow to say."""
+    """The reason why `server` does not answer, or None. Any answer counts; its meaning is left to MLflow."""
     try:
         urllib.request.urlopen(server, timeout=5).close()  # noqa: S310 - the caller has seen that it is http
     except HTTPError:

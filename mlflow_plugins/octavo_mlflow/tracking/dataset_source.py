@@ -1,6 +1,6 @@
-"""The dataset source `dvc`: data that DVC tracks, by path, content and revision, so that a run leads back to them.
+"""The dataset source `dvc`: path, content and revision of data that DVC tracks, so that a run leads back to its data.
 
-MLflow loads this module while it is itself being imported, so it stays light.
+MLflow loads this module while MLflow itself is being imported, so it imports little.
 """
 
 import os
@@ -14,7 +14,7 @@ from mlflow.data.dataset_source import DatasetSource
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 
-from octavo.project import git
+from octavo.project.git import revision as git_revision
 from octavo_mlflow.tracking import dvc_outputs
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError)
@@ -22,35 +22,35 @@ UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAM
 
 @dataclass(frozen=True)
 class DvcDatasetSource(DatasetSource):
-    """One file or folder under DVC, as it was."""
+    """One file or folder under DVC, as it was during the run."""
 
     path: str
-    """From the DVC project's root, with slashes."""
+    """Relative to the root of the DVC project, with slashes."""
     md5: str
-    """As DVC tracks it; ends in `.dir` for a folder."""
+    """As DVC records it; ends in `.dir` for a folder."""
     revision: str | None = None
-    """Git's commit, with `-dirty` where tracked files differed."""
+    """Git's commit, with `-dirty` if tracked files differed."""
     repository: str | None = None
-    """Where the project's git repository comes from."""
+    """Address of the project's git repository."""
     remote: str | None = None
-    """DVC's default remote, where the data can be pulled from."""
+    """DVC's default remote, from which the data can be pulled."""
 
     @staticmethod
     def _get_source_type() -> str:
         return "dvc"
 
     def load(self) -> str:
-        """The local path of the data, in the DVC project that the process runs in.
+        """The local path of the data, in the DVC project of the working directory.
 
         Raises:
-            MlflowException: they are not here, or not what they were; the message says how to get them.
+            MlflowException: the data are missing or have changed. The message says how to get them.
         """
         folder = Path.cwd()
         path = (dvc_outputs.root(folder) or Path(os.environ.get("DVC_ROOT", folder))) / self.path
         got = dvc_outputs.found(path) if path.exists() else None
         if got == self.md5:
             return str(path)
-        differs = f"is not what it was: its MD5 is {got}, then {self.md5}" if got else "is not here"
+        differs = f"has changed: its MD5 is {got}, then it was {self.md5}" if got else "is not here"
         raise MlflowException(f"{path} {differs}. {self._way_back()}", error_code=RESOURCE_DOES_NOT_EXIST)
 
     def _way_back(self) -> str:
@@ -82,7 +82,7 @@ class DvcDatasetSource(DatasetSource):
 
 
 def of(path: Path) -> DvcDatasetSource | None:
-    """The file or folder at `path` as DVC tracks it now, or None where it does not."""
+    """The dataset source of the file or folder at `path`, or None if DVC does not track it."""
     path = path.absolute()
     root = dvc_outputs.root(path.parent)
     try:
@@ -94,8 +94,8 @@ def of(path: Path) -> DvcDatasetSource | None:
     return DvcDatasetSource(
         path.relative_to(root).as_posix(),
         md5,
-        git.git_commit(root),
-        _public(git.git(root, "config", "--get", "remote.origin.url")),
+        git_revision.git_commit(root),
+        _public(git_revision.git(root, "config", "--get", "remote.origin.url")),
         _public(dvc_outputs.remote(root)),
     )
 

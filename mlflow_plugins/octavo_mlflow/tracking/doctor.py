@@ -1,4 +1,4 @@
-"""`octavo doctor`: what killed processes can leave behind, and its cure."""
+"""`octavo doctor`: find what killed processes left behind, and repair it."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -14,16 +14,16 @@ from octavo_mlflow.tracking import connection, local_store
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong, a sentence, and what mends it."""
+    """A fault as a sentence, and the function that repairs it."""
 
     sentence: str
     mend: Callable[[], object]
 
 
 @click.command()
-@click.option("--mend", is_flag=True, help="Mend what is found.")
+@click.option("--mend", is_flag=True, help="Repair what is found.")
 def doctor(mend: bool) -> None:
-    """Look for what killed processes leave behind, and mend it if asked."""
+    """Look for what killed processes left behind, and repair it with --mend."""
     found = list(_findings())
     for finding in found:
         click.echo(finding.sentence)
@@ -33,11 +33,11 @@ def doctor(mend: bool) -> None:
         found = list(_findings())
     if found:
         raise OctavoError(
-            "It could not be mended: is another process at work? Try again when that has ended."
+            "The repair failed. Perhaps another process uses these files: try again when it has ended."
             if mend
-            else "To mend it: octavo doctor --mend."
+            else "To repair it: octavo doctor --mend."
         )
-    click.echo("Mended." if mend else "Nothing is broken: DVC's lock, MLflow's database.")
+    click.echo("Repaired." if mend else "Nothing is broken: DVC's lock, MLflow's database.")
 
 
 def _findings() -> Iterator[Finding]:
@@ -48,21 +48,21 @@ def _findings() -> Iterator[Finding]:
     path = Path(store.removeprefix(connection.SQLITE))
     if store.startswith(connection.SQLITE) and path.exists() and _is_broken(path):
         yield Finding(
-            f"{path} has not all of MLflow's tables, and holds nothing yet: MLflow cannot use it.",
+            f"{path} lacks some of MLflow's tables and holds no data yet: MLflow cannot use it.",
             lambda: local_store.ready(path),
         )
 
 
 def _is_broken(path: Path) -> bool:
-    """Whether MLflow's database is half made.
+    """Whether MLflow's database is incomplete.
 
     Raises:
-        OctavoError: it is no database, or a damaged one, which may hold something.
+        OctavoError: it is not a database, or a damaged one that may hold data.
     """
     try:
         return local_store.is_broken(path)
     except sqlite3.Error as error:
         raise OctavoError(
-            f"{path} cannot be read as MLflow's database ({error}), and nothing here can mend it. Restore it from a "
-            "backup, or move it away and run dvc repro: then the models' history begins anew."
+            f"{path} cannot be read as MLflow's database ({error}), and Octavo cannot repair it. Restore it from a "
+            "backup, or move it away and run dvc repro: then the models' history starts again from nothing."
         ) from None

@@ -1,6 +1,6 @@
-"""What DVC tracks: which content a path should have, by `dvc.lock` or a `.dvc` file, and which it has.
+"""What DVC tracks: the recorded MD5 of a path, from `dvc.lock` or a `.dvc` file, and the MD5 of its present content.
 
-Both files are read as they are. DVC itself is not imported: it takes longer than MLflow.
+Both files are read directly. DVC itself is not imported, because its import takes longer than MLflow's.
 """
 
 import hashlib
@@ -10,20 +10,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from octavo.project import git
 from octavo.project.files import atomic_write
+from octavo.project.git import revision
 
 FOLDER = ".dir"
-"""Ends the digest of a folder, which is that of the list of its files."""
+"""Suffix of a folder's digest, which is the digest of the list of its files."""
 
 
 def root(folder: Path) -> Path | None:
-    """The DVC project that `folder` is in, or None."""
+    """The DVC project that contains `folder`, or None."""
     return next((each for each in (folder, *folder.parents) if (each / ".dvc").is_dir()), None)
 
 
 def recorded(path: Path) -> str | None:
-    """The MD5 that the output at `path` was tracked with, or None where no `.dvc` file and no lock beside tracks it.
+    """The MD5 that DVC recorded for the output at `path`, or None if no `.dvc` file and no `dvc.lock` tracks it.
 
     Raises:
         OSError, yaml.YAMLError, KeyError, TypeError, ValueError: those files cannot be read.
@@ -31,24 +31,24 @@ def recorded(path: Path) -> str | None:
     path = path.absolute()
     tracked = path.with_name(f"{path.name}.dvc")
     if tracked.is_file():
-        outputs = git.read(tracked.read_bytes())["outs"]
+        outputs = revision.read(tracked.read_bytes())["outs"]
         return next((out.get("md5") for out in outputs if out["path"] == path.name), None)
-    lock = git.nearest_lock(path.parent)
+    lock = revision.nearest_lock(path.parent)
     return _locked(lock.read_bytes()).get(path.relative_to(lock.parent).as_posix()) if lock else None
 
 
 @lru_cache(maxsize=1)
 def _locked(content: bytes) -> dict[str, str]:
-    """Every output of the stages in that lock that has an MD5, by its path."""
-    stages: dict[str, Any] = git.stages(content)
+    """The MD5 of every output of the stages in the lock, by path."""
+    stages: dict[str, Any] = revision.stages(content)
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", []) if "md5" in out}
 
 
 def found(path: Path) -> str:
-    """The MD5 that DVC would track the file or the folder at `path` with, of its present content.
+    """The MD5 that DVC would record now for the file or folder at `path`.
 
-    That of a folder is of the list of its files as JSON, sorted by path (dvc-data, `Tree.digest`). Files that
-    `.dvcignore` leaves out are not left out here.
+    For a folder it is the MD5 of the list of its files as JSON, sorted by path (dvc-data, `Tree.digest`). Files that
+    `.dvcignore` excludes are included here.
     """
     if path.is_file():
         return atomic_write.digest(path, "md5")

@@ -1,7 +1,8 @@
-"""MLflow's database in a file: made beside and put in its place whole.
+"""MLflow's SQLite database: created under a temporary name and then put in place, so that it is complete or absent.
 
-MLflow makes its tables step by step in the file itself, which takes seconds. Killed meanwhile, it leaves a database
-that it can neither use nor finish. One that is empty or half made, and holds nothing yet, is set aside and made anew.
+MLflow creates its tables step by step in the file itself, which takes seconds. If it is killed meanwhile, it leaves a
+database that it can neither use nor complete. A database that is empty or incomplete and holds no data yet is renamed,
+and a new one takes its place.
 """
 
 import os
@@ -19,22 +20,22 @@ from mlflow.store.db.utils import (
 from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
 
 FORGOTTEN = 600
-"""Seconds after which nobody works any more on a database that is made beside."""
+"""Seconds after which a temporary database belongs to no running process."""
 BROKEN = ".broken"
-"""What the name of a database ends with that was set aside."""
+"""Suffix of a broken database that was renamed."""
 REVISION = "alembic_version"
 KNOWN = {*Base.metadata.tables, *InitialBase.metadata.tables, REVISION}
 UNDER_WAY = "_alembic_tmp_"
-"""What the names of tables begin with that are being changed."""
+"""Prefix of tables that a migration is changing."""
 OURS = ("runs", "registered_models")
-"""Tables that hold what people would miss."""
+"""Tables that hold users' data."""
 
 
 def ready(path: Path) -> None:
-    """Make sure that there is a whole database at `path`; one that holds anything is left to MLflow.
+    """Make sure that there is a complete database at `path`. A database that holds data is not touched.
 
     Raises:
-        OSError, sqlite3.Error: it cannot be made.
+        OSError, sqlite3.Error: it cannot be created.
     """
     _sweep(path)
     if path.exists() and not is_broken(path):
@@ -55,7 +56,7 @@ def ready(path: Path) -> None:
 
 
 def _sweep(path: Path) -> None:
-    """Remove what killed processes left beside."""
+    """Delete temporary databases that killed processes left behind."""
     for left in path.parent.glob(f".{path.name}.*"):
         with suppress(OSError):  # another process was faster
             if time.time() - left.stat().st_mtime > FORGOTTEN:
@@ -63,9 +64,9 @@ def _sweep(path: Path) -> None:
 
 
 def is_broken(path: Path) -> bool:
-    """Whether the database has no tables, or only some of MLflow's while it holds nothing yet.
+    """Whether the database has no tables, or lacks some of MLflow's tables while it holds no data.
 
-    A process that was killed within a transaction leaves a journal, which whoever reads first has to roll back.
+    The connection can write: a process killed within a transaction leaves a journal, which the next reader rolls back.
     """
     with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True)) as database:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

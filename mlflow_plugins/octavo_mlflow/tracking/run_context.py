@@ -1,6 +1,6 @@
-"""Run context: which DVC stage, which locked stages and which commit a run came from.
+"""Run context: tags for the DVC stage, the locked stages and the commit that a run came from.
 
-MLflow loads this module while it is itself being imported, so it stays light and never raises.
+MLflow loads this module while MLflow itself is being imported, so it imports little and never raises.
 """
 
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from mlflow.tracking.context.abstract_context import RunContextProvider
 
-from octavo.project import git
+from octavo.project.git import revision
 
 PATIENCE = 5
 """Seconds that git may take to name the commit."""
@@ -18,8 +18,9 @@ PATIENCE = 5
 class DvcRunContext(RunContextProvider):
     """Tags of DVC and git.
 
-    They are `dvc.stage`, `dvc.root` and, in an experiment, `dvc.exp`, its name, as DVC sets them for its stages;
-    `dvc.lock`, a digest; and `git.commit`.
+    They are `dvc.stage` and `dvc.root`, as DVC sets them for its stages; in an experiment `dvc.exp`, its name;
+    `dvc.lock`,
+    a digest; and `git.commit`.
     """
 
     def in_context(self) -> bool:
@@ -32,20 +33,20 @@ class DvcRunContext(RunContextProvider):
             "dvc.root": root,
             "dvc.exp": experiment(),
             "dvc.lock": _lock(root),
-            "git.commit": git.git(Path(root or "."), "rev-parse", "--verify", "HEAD", timeout=PATIENCE),
+            "git.commit": revision.git(Path(root or "."), "rev-parse", "--verify", "HEAD", timeout=PATIENCE),
         }
         return {name: value for name, value in found.items() if value}
 
 
 def experiment() -> str | None:
-    """The DVC experiment that this process runs in, by its name; None outside of one."""
+    """The name of the DVC experiment that this process runs in, or None."""
     return os.environ.get("DVC_EXP_NAME") or os.environ.get("DVC_EXP_BASELINE_REV")
 
 
 def _lock(root: str | None) -> str | None:
-    """The digest of the lock that is nearest, else of `root`'s; None where there is none, or none that can be read."""
+    """The digest of the nearest `dvc.lock`, otherwise of `root`'s; None if there is none that can be read."""
     try:
-        lock = git.nearest_lock(Path.cwd()) or (git.nearest_lock(Path(root)) if root else None)
-        return git.lock_digest(lock) if lock else None
+        lock = revision.nearest_lock(Path.cwd()) or (revision.nearest_lock(Path(root)) if root else None)
+        return revision.lock_digest(lock) if lock else None
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
         return None

@@ -1,1 +1,1 @@
-"""Promotions trigger deployments. Imports registry and what lies below it."""
+"""Trigger deployments by promotions. Imports `registry` and the rooms below it."""

@@ -1,4 +1,6 @@
-"""`octavo webhook`: promotion triggers a deployment, by MLflow's web hooks and by looking for what they missed."""
+"""`octavo webhook`: run a command for each new champion, on MLflow's web hooks and by regular checks for
+missed ones.
+"""
 
 import os
 import shutil
@@ -12,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from octavo.project import paths
 from octavo.project.errors import OctavoError
 from octavo.project.files.file_lock import exclusive
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 from octavo_mlflow.registry.standing import CHAMPION
 from octavo_mlflow.tracking import connection
 from octavo_mlflow.webhooks.follower import SECRET, Follower
@@ -20,12 +22,12 @@ from octavo_mlflow.webhooks.receiver import EVENT, receiver
 
 PORT = 8765
 STATE = paths.REPORTS / "webhook"
-"""A folder for each alias that is followed, with what outlives the receiver."""
+"""One folder per followed alias, for what outlives the receiver."""
 
 
 @click.group()
 def webhook() -> None:
-    """Run a command for each new champion, told by MLflow's web hooks."""
+    """Run a command for each new champion, on MLflow's web hooks."""
 
 
 @webhook.command()
@@ -39,19 +41,19 @@ def webhook() -> None:
     default=60,
     show_default=True,
     metavar="SECONDS",
-    help="How often to look without being told.",
+    help="How often to check the alias without a delivery.",
 )
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def listen(host: str, port: int, model: str | None, alias: str, every: float, command: tuple[str, ...]) -> None:
     """Wait for deliveries, and run COMMAND once for each new champion: octavo webhook listen -- ./deploy.sh
 
-    The command gets OCTAVO_MODEL, OCTAVO_VERSION and OCTAVO_ALIAS in its environment and the event as JSON on its
-    input. It is run again, with growing pauses, until it succeeds, always for the champion of the moment. What it
-    succeeded for is remembered in reports/webhook, so that a restart does not run it again.
+    The command gets OCTAVO_MODEL, OCTAVO_VERSION and OCTAVO_ALIAS in its environment, and the event as JSON on its
+    standard input. It is repeated, with growing pauses, until it succeeds, always for the present champion. The version
+    that it succeeded for is stored in reports/webhook, so a restart does not run it again.
     """
     secret = _secret()
     if shutil.which(command[0]) is None:
-        raise OctavoError(f"There is no command {command[0]} here. Name one that can be run, after --.")
+        raise OctavoError(f"There is no command {command[0]} here. Name an executable program after --.")
     model = model or load_params().registry.model
     folder = STATE / f"{quote(model, safe='')}.{quote(alias, safe='')}"
     with exclusive(folder / "lock", f"octavo webhook for {alias} of {model}"):
@@ -61,7 +63,7 @@ def listen(host: str, port: int, model: str | None, alias: str, every: float, co
 @webhook.command()
 @click.argument("url")
 def register(url: str) -> None:
-    """Let MLflow deliver to URL, where octavo webhook listen waits; under basic-auth an administrator's work."""
+    """Let MLflow deliver to URL, where octavo webhook listen waits. Under basic-auth, an administrator must do this."""
     secret = _secret()
     with connection.connected() as client:
         try:
@@ -74,12 +76,12 @@ def register(url: str) -> None:
             raise OctavoError(f"MLflow does not deliver to {url}: {why.rstrip('.')}. See docs/team.md.") from None
     click.echo(f"MLflow delivers {EVENT} to {url}, web hook {webhook_id} ({done}).")
     reached = tried.success or f"{tried.error_message or tried.response_status}"
-    answer = "was taken" if reached is True else f"failed: {' '.join(str(reached).split())[:300]}"
-    click.echo(f"octavo: a delivery to try it {answer}.", err=True)
+    answer = "was accepted" if reached is True else f"failed: {' '.join(str(reached).split())[:300]}"
+    click.echo(f"octavo: a test delivery {answer}.", err=True)
 
 
 def _serve(host: str, port: int, secret: str, follower: Follower) -> None:
-    """Take deliveries until a signal comes.
+    """Accept deliveries until a signal comes.
 
     Raises:
         SystemExit: the address is taken, or the follower failed.
@@ -99,7 +101,7 @@ def _serve(host: str, port: int, secret: str, follower: Follower) -> None:
 
 
 def _subscribe(client: MlflowClient, url: str, secret: str) -> tuple[str, str]:
-    """Make the web hook, or bring the one of this URL up to date; its id, and which of the two it was."""
+    """Create the web hook, or update the one with this URL. Returns its id, and which of the two was done."""
     token = None
     while True:
         page = client.list_webhooks(page_token=token)
@@ -118,7 +120,7 @@ def _secret() -> str:
     """The secret from the environment.
 
     Raises:
-        OctavoError: there is none.
+        OctavoError: it is not set.
     """
     secret = os.environ.get(SECRET)
     if not secret:

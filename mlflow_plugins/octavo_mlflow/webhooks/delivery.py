@@ -1,7 +1,7 @@
-"""MLflow's webhook deliveries: what came from MLflow just now, and what did not.
+"""Verify MLflow's webhook deliveries: accept what MLflow sent in the last minutes, refuse the rest.
 
-MLflow signs a delivery as `v1,base64(HMAC-SHA256(secret, "{delivery id}.{timestamp}.{body}"))`, with the three headers
-below (`mlflow.webhooks.delivery`, after https://www.standardwebhooks.com).
+MLflow signs a delivery as `v1,base64(HMAC-SHA256(secret, "{delivery id}.{timestamp}.{body}"))`, in three headers
+(`mlflow.webhooks.delivery`, after https://www.standardwebhooks.com).
 """
 
 import base64
@@ -21,11 +21,11 @@ from mlflow.webhooks.constants import (
 from octavo.project.files import json_file
 
 FRESH = 300.0
-"""Seconds by which a delivery may be older, or newer, than this machine's clock says."""
+"""Seconds by which a delivery's time may differ from this machine's clock."""
 
 
 class Refused(Exception):
-    """A delivery that is not acted upon, and the HTTP status that says so."""
+    """A delivery that is refused, with its HTTP status."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
@@ -33,16 +33,16 @@ class Refused(Exception):
 
 
 def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> str:
-    """The id of a delivery that was signed with `secret` within the last minutes.
+    """Verify a delivery's signature and time, and return its id.
 
     Args:
-        headers: of the request; names in lower case, or a mapping that does not care.
+        headers: of the request; names in lower case, or a mapping that ignores case.
         body: as received.
         secret: shared with MLflow.
         now: seconds since 1970.
 
     Raises:
-        Refused: 401 where it was not signed so, 400 where that was too long ago.
+        Refused: 401 if the signature is wrong, 400 if the time differs too much.
     """
     delivery, timestamp, given = (
         headers.get(name.lower(), "")
@@ -63,10 +63,10 @@ def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> 
 
 
 def event(body: bytes) -> dict[str, Any]:
-    """The event that a verified delivery tells of.
+    """The event in a verified delivery.
 
     Raises:
-        Refused: 400 where it is none.
+        Refused: 400 if the body is not an event.
     """
     try:
         told = json_file.parse(body)

@@ -1,7 +1,7 @@
-"""Runs a command for each new champion: whatever a delivery says, or fails to say, the registry is the truth.
+"""Run a command for each new champion. The registry decides which version that is; deliveries only say when to check.
 
-A delivery only says when to look. So one that is lost, doubled or late changes nothing: the command runs where the
-alias points to another version than the one that it last succeeded for.
+A lost, repeated or late delivery therefore changes nothing. The command runs if the alias points to another version
+than the one that it last succeeded for.
 """
 
 import asyncio
@@ -25,22 +25,22 @@ from octavo_mlflow.tracking import connection
 from octavo_mlflow.webhooks.delivery import FRESH
 
 SECRET = "OCTAVO_WEBHOOK_SECRET"  # noqa: S105 - its name, not the secret
-"""Environment variable with the secret that MLflow signs with; the command does not get to see it."""
+"""Environment variable with the secret that MLflow signs with. The command does not receive it."""
 PAUSES = (1.0, 300.0)
-"""Seconds before a command that failed is tried again: the first time, and at most."""
+"""Seconds before a failed command is repeated: the first and the longest pause."""
 GRACE = 10.0
 """Seconds that a command has to end when the receiver is stopped."""
 REMEMBERED = 10_000
-"""Deliveries that are remembered at most; more than this in ten minutes are too many to be MLflow's."""
+"""Limit for remembered deliveries. More than this in ten minutes cannot come from MLflow."""
 
 
 class Memory(BaseModel):
     """What outlives the receiver."""
 
     version: str | None = None
-    """The one that the command last succeeded for."""
+    """The version that the command last succeeded for."""
     deliveries: dict[str, float] = {}
-    """Ids, and when they came, seconds since 1970."""
+    """Ids and times of arrival, in seconds since 1970."""
 
 
 @dataclass
@@ -51,9 +51,9 @@ class Follower:
     alias: str
     command: tuple[str, ...]
     every: float
-    """Seconds between looks without a delivery."""
+    """Seconds between checks without a delivery."""
     folder: Path
-    """Where its memory is."""
+    """Folder of its memory."""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     memory: Memory = field(init=False)
     _failures: int = 0
@@ -71,9 +71,9 @@ class Follower:
             ) from None
 
     def is_new(self, delivery: str, now: float) -> bool | None:
-        """Whether the delivery did not come before, remembering it; None where there is no room to remember it.
+        """Whether the delivery is new; remembers it. None if there is no room to remember it.
 
-        What came so long ago that its timestamp would be refused is forgotten.
+        A delivery so old that its timestamp would be refused is forgotten.
         """
         recent = {name: came for name, came in self.memory.deliveries.items() if now - came <= 2 * FRESH}
         if delivery in recent:
@@ -84,7 +84,7 @@ class Follower:
         return True
 
     async def follow(self) -> None:
-        """Look, run, look again, until cancelled; a command that runs then is ended."""
+        """Check and run, again and again, until cancelled. A command in progress is then ended."""
         while True:
             self.wake.clear()
             pause = await self._step()
@@ -92,7 +92,7 @@ class Follower:
                 await asyncio.wait_for(self.wake.wait(), pause)
 
     async def _step(self) -> float:
-        """Bring the command up to date once; how many seconds to wait for the next time."""
+        """Run the command if the alias moved, and return the seconds until the next check."""
         try:
             return await self._look()
         except (OctavoError, OSError) as error:
@@ -112,9 +112,9 @@ class Follower:
         return 0
 
     async def _run(self, version: str) -> str | None:
-        """Run the command; why it failed, None where it did not.
+        """Run the command, and return why it failed, or None.
 
-        It holds a lock as long as it lives, so that one which outlived a killed receiver is not run beside.
+        It holds a lock while it lives. If it outlives a killed receiver, no second one runs beside it.
         """
         with (self.folder / "running").open("w", encoding="utf-8") as turn:
             try:
@@ -128,7 +128,7 @@ class Follower:
                     start_new_session=True,
                 )
             except BlockingIOError:
-                return "the one before has not ended yet"
+                return "the previous command has not ended yet"
             except OSError as error:
                 return f"it cannot be run: {error.strerror}"
             try:
@@ -143,7 +143,7 @@ class Follower:
         return {name: value for name, value in os.environ.items() if name != SECRET} | told
 
     def _event(self, version: str) -> bytes:
-        """What MLflow would have delivered, as it stands now."""
+        """The event as MLflow would deliver it now."""
         now = datetime.now(timezone.utc).isoformat()
         data = {"name": self.model, "alias": self.alias, "version": version}
         event = {"entity": "model_version_alias", "action": "created", "timestamp": now, "data": data}
@@ -161,7 +161,7 @@ class Follower:
         print(f"octavo: {what}", file=sys.stderr, flush=True)
 
     def _remember(self, **fields: object) -> None:
-        self.memory = self.memory.model_copy(update=fields)  # first: what cannot be written is known until a restart
+        self.memory = self.memory.model_copy(update=fields)  # first: if the write fails, it is known until a restart
         atomic_write.write_text(self._path, self.memory.model_dump_json())
 
     @property
@@ -170,7 +170,7 @@ class Follower:
 
 
 def _version(model: str, alias: str) -> str | None:
-    """The version that the alias points to, None where there is no such alias."""
+    """The version that the alias points to, or None if there is no such alias."""
     with connection.connected():
         try:
             found = MlflowClient().get_registered_model(model).aliases.get(alias)
@@ -182,7 +182,7 @@ def _version(model: str, alias: str) -> str | None:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End the command and what it started, politely at first."""
+    """End the command and its children, by SIGTERM and then by SIGKILL."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)

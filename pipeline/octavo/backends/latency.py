@@ -7,14 +7,16 @@ statistics, which assume no distribution (Conover, Practical Nonparametric Stati
 
 import platform
 import time
-from collections.abc import Mapping
-from importlib.metadata import version
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import cpuinfo
 import numpy as np
 from scipy.stats import quantile_test
 
+from octavo.backends import registry
 from octavo.backends.predictor import Predictor
 from octavo.backends.records import Latency
 from octavo.tasks.logits import fault
@@ -25,17 +27,32 @@ P99_SAMPLES = 299
 """Calls below which no upper 95% bound on the 99th percentile exists: 0.99^299 < 0.05."""
 WARM_UP = 20
 INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "asimddp", "i8mm", "sve")
-RUNTIMES = ("onnxruntime", "ai-edge-litert", "numpy")
 
 
-def measure(
-    predictors: Mapping[str, Predictor], baseline: str, images: np.ndarray, batch: int, rounds: int, seed: int = 0
+def measure(  # noqa: PLR0913 - one figure has many conditions
+    predictors: Mapping[str, Predictor],
+    baseline: str,
+    images: np.ndarray,
+    batch: int,
+    rounds: int,
+    *,
+    seed: int = 0,
+    advance: Callable[[], None] = lambda: None,
 ) -> dict[str, Latency]:
     """Latency of every predictor on batches of `batch` images, beside the one called `baseline`.
 
     A call is what a user's call is: from images as the file takes them to logits in float32. So integers that a file
     gives are turned into logits within the time; scaling bytes to floats, or rounding floats to the integers that a
     file takes, is the caller's preparation in every format, and not counted.
+
+    Args:
+        predictors: models opened for running, by name.
+        baseline: the name that each of them is paired with.
+        images: (N, H, W[, C]); repeated where there are fewer than `batch`.
+        batch: images a call.
+        rounds: blocks of calls for each model.
+        seed: of the order in which they run.
+        advance: called after each round.
     """
     generator = np.random.default_rng(seed)
     stack = np.resize(images, (batch, *images.shape[1:]))
@@ -51,6 +68,7 @@ def measure(
                 pair[role] = _block(predictors[runner], feeds[runner], calls[runner])
             blocks[name].append(pair["variant"])
             ratios[name].append(float(np.median(pair["variant"]) / np.median(pair["baseline"])))
+        advance()
     return {name: _summary(np.concatenate(blocks[name]), np.array(ratios[name])) for name in predictors}
 
 
@@ -70,8 +88,17 @@ def describe_machine() -> dict[str, Any]:
         "instruction_sets": [name for name in INSTRUCTION_SETS if name in cpu.get("flags", [])],
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in RUNTIMES},
+        "versions": _versions(),
     }
+
+
+def _versions() -> dict[str, str]:
+    """Of the libraries of every format, as far as they are installed."""
+    found = {}
+    for name in dict.fromkeys(name for form in registry.formats().values() for name in form.libraries):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _calls_a_block(predict: Predictor, feed: np.ndarray) -> int:

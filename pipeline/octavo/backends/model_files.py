@@ -3,19 +3,29 @@
 import hashlib
 from pathlib import Path
 
+from octavo.backends import registry
 from octavo.backends.records import ModelFile
-from octavo.onnx_graph import file_io
+from octavo.project import paths
 from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write
+
+
+def path_of(variant: str) -> Path:
+    """The model file of one variant, for example `artifacts/models/onnx_fp32/model.onnx`.
+
+    Raises:
+        ModelError: its name begins with no known format.
+    """
+    return paths.model_folder(variant) / f"model{registry.named(variant.partition('_')[0]).suffix}"
 
 
 def beside(path: Path) -> list[Path]:
     """The files beside the model file `path` that hold weights of it, be they there or not.
 
     Raises:
-        ModelError: it is no ONNX file, or weights of it lie outside its folder.
+        ModelError: its format is unknown or its weights lie outside its folder, or it is damaged.
     """
-    return file_io.named_beside(path) if path.suffix == ".onnx" else []
+    return registry.format_of(path).beside(path)
 
 
 def parts(path: Path) -> list[Path]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import BYTES, IMAGES, encode
 from octavo.tasks.logits import check
 
 
@@ -47,10 +47,8 @@ class Predictor:
     def feed(self, images: np.ndarray) -> np.ndarray:
         """What the model takes of these images."""
         if self.quantization is not None:
-            return self.quantization.integers(pixels(images))
-        if not self.takes_bytes:
-            return pixels(images)
-        return images if images.dtype == np.uint8 else np.rint(images * 255).astype(np.uint8)
+            return self.quantization.integers(encode(images))
+        return encode(images, BYTES if self.takes_bytes else IMAGES)
 
 
 BATCH = 256

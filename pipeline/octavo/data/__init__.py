@@ -1,1 +1,1 @@
-"""From a source of images to splits and their manifest. Imports project and statistics."""
+"""Read images from a source, split them, and describe the splits in a manifest. Imports `project` and `statistics`."""

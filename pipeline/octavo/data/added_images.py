@@ -1,4 +1,4 @@
-"""The images that came between two manifests, as counts by class, brightness and contrast."""
+"""Images that were added between two manifests, as counts by class, brightness and contrast."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from octavo.data.image_statistics import Histogram, Range, histogram_range, midd
 from octavo.data.splits import Manifest
 
 Counts = dict[str, npt.NDArray[Any]]
-"""`class_balance`, `brightness` and `contrast` -> images in each class or bin (K,)."""
+"""`class_balance`, `brightness` and `contrast` -> number of images in each class or bin (K,)."""
 
 PIXELS: tuple[Histogram, ...] = ("brightness", "contrast")
 SPLITS = ("train", "selection", "test")
@@ -20,7 +20,7 @@ SPLITS = ("train", "selection", "test")
 
 @dataclass(frozen=True)
 class Arrivals:
-    """Images to judge, and those before to judge them by."""
+    """The images to judge, and the earlier images to compare them with."""
 
     name: str
     """For example "420 new images"."""
@@ -30,10 +30,13 @@ class Arrivals:
 
 
 def arrivals(now: Manifest, then: Manifest) -> list[Arrivals]:
-    """What to judge, one for each set of images: all splits together, or train and test where the source has both.
+    """The sets of images to judge: all splits together, or train and test separately if the source has both.
 
-    Where every old count is contained in the new one, data grew, and what was added is to be judged; else all images
-    now. Manifests of one schema; counts of brightness and contrast are there if both manifests have them.
+    If every old count is contained in the new one, the data have grown, and only the added images are judged; otherwise
+    all
+    present images are. Both manifests must have the same schema. Counts of brightness and contrast exist if both
+    manifests
+    have them.
     """
     sets: dict[str, Sequence[str]] = {"": SPLITS}
     if now.own_test and then.own_test:
@@ -43,7 +46,7 @@ def arrivals(now: Manifest, then: Manifest) -> list[Arrivals]:
 
 
 def common_range(now: Manifest, then: Manifest) -> Range | None:
-    """The range of pixels whose bins both manifests' histograms fit into; None if one of them has no histograms."""
+    """The range of pixels whose bins fit both manifests' histograms; None if one of them has no histograms."""
     if now.pixel_range is None or then.pixel_range is None:
         return None
     lows, highs = zip(now.pixel_range, then.pixel_range, strict=True)

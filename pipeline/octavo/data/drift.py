@@ -13,7 +13,7 @@ import numpy.typing as npt
 from octavo.data.added_images import PIXELS, Arrivals, arrivals, common_range
 from octavo.data.image_statistics import middles
 from octavo.data.splits import Manifest
-from octavo.project.params import Drift
+from octavo.project.params.nightly import Drift
 from octavo.project.schema import Record
 from octavo.statistics.two_sample import distance, p_value, pooled
 

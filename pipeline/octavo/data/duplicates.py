@@ -1,7 +1,7 @@
-"""Images with equal pixels in two splits: what a network was trained on, or chosen by, would judge it.
+"""Find images with equal pixels in two splits, by which a network would be judged on what it was trained or chosen on.
 
-Copies of a file are always in one split. What is found here are files that differ though their pixels do not, such as a
-photo that was saved twice, and images of a source's own test split that are in its train split, too.
+Copies of a file are always in one split. What is found here are different files with equal pixels, such as a photo that
+was saved twice, and images of a source's own test split that are also in its train split.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,31 +15,31 @@ from octavo.data.split_assignment import Digests, image_digests
 from octavo.project.errors import DataError
 
 JUDGES = {"train": ("selection", "test"), "selection": ("test",)}
-"""Split -> the splits that judge what is learned or chosen by it."""
+"""Split -> the splits that judge what is trained or chosen on it."""
 
 Images = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Copies:
-    """Images of one split whose pixels stand in a split that judges it."""
+    """Images of one split whose pixels are also in a split that judges it."""
 
     mask: npt.NDArray[np.bool_]
-    """(N,) which they are."""
+    """(N,), true for a copy."""
     first: tuple[int, str, int]
-    """The first one's place, and where its pixels stand: the split, and the place there."""
+    """Index of the first copy, and where its pixels also are: the split and the index there."""
 
 
 def pixel_digests(images: Images) -> Digests:
-    """(N,) digests of 16 bytes, equal where all pixels of two images are; -0.0 equals 0.0."""
+    """(N,) digests of 16 bytes, equal for images with equal pixels; -0.0 equals 0.0."""
     return image_digests(images if images.dtype == np.uint8 else images + np.float32(0))
 
 
 def find(splits: Mapping[str, Images]) -> dict[str, Copies]:
-    """Split -> its copies; nothing for a split that has none.
+    """The copies in each split, by split. Splits without copies are left out.
 
     Args:
-        splits: images of train, selection and test.
+        splits: images of train, selection and test, by split.
     """
     digests = {name: pixel_digests(images) for name, images in splits.items()}
     found = {}
@@ -55,19 +55,19 @@ def find(splits: Mapping[str, Images]) -> dict[str, Copies]:
 
 
 def refuse(found: Mapping[str, Copies], name: Callable[[str, int], str]) -> None:
-    """Refuse data in which there are copies.
+    """Refuse data that contain copies.
 
     Args:
-        found: by `find`.
-        name: what the user calls the image at a place of a split.
+        found: from `find`.
+        name: returns the user's name of an image, from its split and index.
 
     Raises:
-        DataError: there are some; it names the first of them.
+        DataError: there are copies. The message names the first one.
     """
     for split, copies in found.items():
         place, judge, there = copies.first
         raise DataError(
             f"{copies.mask.sum()} images of {split} have the same pixels as images of {' or '.join(JUDGES[split])}, so "
-            f"accuracy would flatter; the first is {name(split, place)}, like {name(judge, there)}. Remove them from "
-            "one of the two, or set data.duplicates to drop_from_train."
+            f"accuracy would be too high; the first is {name(split, place)}, like {name(judge, there)}. Remove them "
+            "from one of the two, or set data.duplicates to drop_from_train."
         )

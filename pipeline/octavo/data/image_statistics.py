@@ -1,4 +1,4 @@
-"""Brightness and contrast of images, in bins that stay comparable from one data set to the next."""
+"""Brightness and contrast of images, in bins that stay comparable between data sets."""
 
 import math
 from collections.abc import Sequence
@@ -14,14 +14,16 @@ Range = tuple[float, float]
 Measures = npt.NDArray[np.float64]
 BINS = 32
 CHUNK = 256
-"""Images measured at once, so that memory is bounded."""
+"""Images measured at a time, which limits the memory."""
 
 
 def pixel_range(arrays: Sequence[npt.NDArray[Any]]) -> Range:
-    """What the histograms of these arrays cover: 0..255 for uint8, for floats 0..b or -b..b, b a power of two.
+    """The range of the histograms of these arrays: 0..255 for uint8, for floats 0..b or -b..b, where b is a power of
+    two.
 
-    Of all powers of two it is the smallest that holds every pixel, so that the range stays when data grow and the bins
-    of one range are whole bins of the next.
+    It is the smallest power of two that holds every pixel. So the range stays the same when data grow, and the bins of
+    one
+    range are whole bins of the next.
     """
     if all(array.dtype == np.uint8 for array in arrays):
         return 0.0, 255.0
@@ -32,12 +34,17 @@ def pixel_range(arrays: Sequence[npt.NDArray[Any]]) -> Range:
 
 
 def measure(images: npt.NDArray[Any], values: Range) -> PixelStatistics:
-    """Statistics of images (N, H, W) or (N, H, W, C), histograms over the range `values`."""
+    """Statistics of images.
+
+    Args:
+        images: (N, H, W) or (N, H, W, C).
+        values: range of the histograms.
+    """
     return summarize(*brightness_and_contrast(images), values)
 
 
 def brightness_and_contrast(images: npt.NDArray[Any]) -> tuple[Measures, Measures]:
-    """Mean and standard deviation of each image's pixels, (N,) both."""
+    """Mean and standard deviation of each image's pixels, (N,) each."""
     rows = images.reshape(len(images), -1)
     chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
     means = [chunk.mean(axis=1, dtype=np.float64) for chunk in chunks]
@@ -46,7 +53,13 @@ def brightness_and_contrast(images: npt.NDArray[Any]) -> tuple[Measures, Measure
 
 
 def summarize(brightness: Measures, contrast: Measures, values: Range) -> PixelStatistics:
-    """Statistics of images of one size by what `brightness_and_contrast` found, histograms over the range `values`."""
+    """Statistics of images of one size.
+
+    Args:
+        brightness: (N,) mean of each image's pixels.
+        contrast: (N,) standard deviation of each image's pixels.
+        values: range of the histograms.
+    """
     return PixelStatistics(
         mean=float(brightness.mean()),
         std=math.sqrt(float((contrast**2).mean() + brightness.var())),
@@ -56,17 +69,23 @@ def summarize(brightness: Measures, contrast: Measures, values: Range) -> PixelS
 
 
 def histogram_range(name: Histogram, values: Range) -> Range:
-    """What one histogram covers where pixels lie in the range `values`."""
+    """The range of one histogram for pixels in the range `values`."""
     low, high = values
     return (low, high) if name == "brightness" else (0.0, (high - low) / 2)
 
 
 def middles(name: Histogram, values: Range, bins: int = BINS) -> Measures:
-    """(bins,) what stands for the images of each bin."""
+    """(bins,) the middle of each bin.
+
+    Args:
+        name: `brightness` or `contrast`.
+        values: range of the pixels.
+        bins: number of bins.
+    """
     edges = np.linspace(*histogram_range(name, values), bins + 1)
     return (edges[1:] + edges[:-1]) / 2
 
 
 def _histogram(measured: Measures, span: Range) -> tuple[int, ...]:
-    """Counts in `BINS` equal bins; what rounding puts outside is counted in the outermost."""
+    """Counts in `BINS` equal bins. What rounding puts outside is counted in the outermost bin."""
     return tuple(np.histogram(np.clip(measured, *span), BINS, span)[0].tolist())

@@ -1,4 +1,4 @@
-"""Images that came since the data were last prepared, by the names that the user knows them by."""
+"""Images that were added since the data were last prepared, with the names that the user knows."""
 
 import json
 import re
@@ -13,15 +13,15 @@ from octavo.project.schema import Record
 
 NAMES = "names.json"
 SHOWN = 3
-"""So many are named."""
+"""How many names are shown."""
 
 
 class Newcomers(Record):
-    """What came."""
+    """The added images."""
 
     n: int
     first: tuple[str, ...]
-    """The first few names, in their order."""
+    """The first few names, in order."""
 
     def __str__(self) -> str:
         more = f" and {self.n - len(self.first):,} more" if self.n > len(self.first) else ""
@@ -29,12 +29,12 @@ class Newcomers(Record):
 
 
 def write_names(folder: Path, names: tuple[str, ...]) -> None:
-    """Write what the user calls each image beside the arrays of a split."""
+    """Write the user's names of the images beside the arrays of a split."""
     atomic_write.write_text(folder / NAMES, json.dumps(names, indent=0, ensure_ascii=False) + "\n")
 
 
 def pixels_of(data: Path) -> set[bytes] | None:
-    """Digests of all prepared images; None where nothing is prepared."""
+    """Digests of all prepared images; None if nothing is prepared."""
     try:
         return {digest for name in DISJOINT for digest in pixel_digests(load_split(data / name).images).tolist()}
     except DataError:
@@ -42,10 +42,10 @@ def pixels_of(data: Path) -> set[bytes] | None:
 
 
 def since(before: set[bytes] | None, data: Path) -> Newcomers | None:
-    """What is new among the prepared images; None where nothing is, or it is not known.
+    """The added images among the prepared ones; None if there are none, or if that is unknown.
 
     Args:
-        before: of `pixels_of`, when the data were prepared the time before.
+        before: from `pixels_of`, when the data were last prepared.
         data: the folder of the splits.
     """
     if before is None:
@@ -58,7 +58,7 @@ def since(before: set[bytes] | None, data: Path) -> Newcomers | None:
 
 
 def _by_number(name: str) -> list[tuple[int, str]]:
-    """Sorts `2.png` before `10.png`."""
+    """Sort key that puts `2.png` before `10.png`."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 

@@ -1,4 +1,4 @@
-"""All images of a source become four splits: train, calibration (a part of train), selection and test."""
+"""Partition all images of a source into four splits: train, calibration (a part of train), selection and test."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,21 +12,23 @@ from octavo.data.sources.raw import Files
 from octavo.data.split_assignment import Digests, Labels
 from octavo.data.splits import Split
 from octavo.project.errors import DataError
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 
 DISJOINT = ("train", "selection", "test")
-"""Splits that have no image in common; calibration is a part of train."""
+"""Splits without common images. Calibration is a part of train."""
 Rows = dict[str, npt.NDArray[np.intp]]
-"""Split -> which of the source's images are in it."""
+"""Split -> indices of the source's images in it."""
 
 
 @dataclass(frozen=True)
 class Partition:
     splits: dict[str, Split]
     names: dict[str, tuple[str, ...]]
-    """Of train, selection and test, what the user calls each image: its file, or its place in the source's array."""
+    """For train, selection and test: the user's name of each image, which is its file, or its index in the source's
+    array.
+    """
     dropped: dict[str, int]
-    """Split -> how many images were taken out of it because selection or test have their pixels."""
+    """Split -> number of images that were removed from it because selection or test have their pixels."""
 
 
 def partition(
@@ -37,24 +39,25 @@ def partition(
     files: Files | None = None,
     published: bool = False,
 ) -> Partition:
-    """Seeded splits of images that were checked.
+    """Make seeded splits of checked images.
 
-    An image's place follows from the seed and from the bytes of its file, or of its array where it has no file. So it
-    keeps it as the data grow: what was tested yesterday is not trained on today. Sizes are therefore about the shares
-    asked for; `membership` says how nearly, and what becomes of small classes. What becomes of images with equal
-    pixels in two splits is `data.duplicates`.
+    The split of an image depends on the seed and on the bytes of its file, or of its array if it has no file. So it
+    stays
+    the same when the data grow: an image that was in test is not used for training later. The sizes of the splits are
+    therefore only about the requested shares. See `split_assignment` for the deviation and for small classes.
+    `data.duplicates` says what happens to images with equal pixels in two splits.
 
     Args:
-        train: all images, or all beside the source's own test split.
+        train: all images, or all except the source's own test split.
         test: the source's own test split, if it has one.
-        classes: in label order.
+        classes: class names in label order.
         data: shares, seed and the size of calibration.
-        files: that the images come from, if they do.
-        published: others compare their results on this source as it is.
+        files: the files of the images, if they have any.
+        published: whether others compare their results on this source as it is.
 
     Raises:
-        DataError: a class is too small to be split, calibration asks for more images than train has left, or images
-            with equal pixels are refused.
+        DataError: a class is too small to be split, calibration needs more images than train has, or images with equal
+            pixels are refused.
     """
     keys = files.digests if files else split_assignment.image_digests(train.images)
     _require_enough(keys, train.labels, classes, test is not None, partial(_called, "train", files))
@@ -97,13 +100,13 @@ def _calibration(keys: Digests, labels: Labels, data: Data) -> npt.NDArray[np.in
 
 
 def _name(rows: Rows, files: Files | None, split: str, place: int) -> str:
-    """What the user calls an image of a split: its file, or its place in the source's array."""
+    """The user's name of an image in a split: its file, or its index in the source's array."""
     part, place = ("train", int(rows[split][place])) if split in rows else ("test", place)
     return _called(part, files, place)
 
 
 def _called(part: str, files: Files | None, place: int) -> str:
-    """What the user calls an image of the source's train or test."""
+    """The user's name of an image in the source's train or test."""
     if files is None:
         return f"x_{part}[{place}]"
     return (files.train if part == "train" else files.test)[place]
@@ -120,7 +123,7 @@ def _require_enough(
                 first, other = twins[0]
                 raise DataError(
                     f"Class '{classes[label]}' has {n} different images of its own, {needed}: {len(twins)} of its "
-                    f"images stand in another class, too, first {called(first)}, which is {called(other)} of class "
+                    f"images are also in another class, first {called(first)}, which is {called(other)} of class "
                     f"'{classes[labels[other]]}'. Remove each from one of the two."
                 )
             raise DataError(

@@ -1,7 +1,7 @@
-"""The making of the data set: read, checked, split, described and written as plain arrays."""
+"""Make the data set: read, check, split, describe, and write it as plain arrays."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from octavo.data import newcomers, sources, split_assignment
-from octavo.data.duplicates import pixel_digests
+from octavo.data.duplicates import JUDGES, pixel_digests
 from octavo.data.image_statistics import measure, pixel_range
 from octavo.data.partition import DISJOINT, Partition, partition
 from octavo.data.sources.raw import Files, Raw, sha256
@@ -18,18 +18,18 @@ from octavo.data.split_assignment import Digests
 from octavo.data.splits import Duplicates, LeftOut, Manifest, Split, SplitRecord, digest_of
 from octavo.project.errors import DataError
 from octavo.project.files import npy_file
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 
 NAMED = 3
-"""Of the files that are left out, so many of each kind are named."""
+"""For each kind of file that is left out, this many are named."""
 
 
 def prepare(data: Data, target: Path) -> Manifest:
-    """Read the source, check and split it, and replace `target`'s splits and `manifest.json` by it.
+    """Read the source, check and split it, and replace the splits and `manifest.json` in `target`.
 
     Raises:
-        DataError: the data cannot be used; nothing has been written then.
-        ServiceUnavailable: the source has to be downloaded and cannot be.
+        DataError: the data cannot be used. Nothing has been written.
+        ServiceUnavailable: the source must be downloaded and cannot be.
     """
     raw = sources.load(data)
     train, test, classes = check(raw)
@@ -40,7 +40,8 @@ def prepare(data: Data, target: Path) -> Manifest:
 
 
 def check(raw: Raw) -> tuple[Split, Split | None, list[str]]:
-    """The source's arrays in the types of a `Split`, and its class names.
+    """Convert the source's arrays to the types of a `Split`. Returns train, the own test split or None, and the class
+    names.
 
     Raises:
         DataError: wrong rank, lengths, dtype or values, or an empty class.
@@ -65,7 +66,15 @@ def check(raw: Raw) -> tuple[Split, Split | None, list[str]]:
 def describe(
     parts: Partition, classes: Sequence[str], data: Data, own_test: bool = False, files: Files | None = None
 ) -> Manifest:
-    """The manifest of finished splits: what is in them, how they came about, and the digest that names them."""
+    """The manifest of finished splits: their content, their origin, and the digest that identifies them.
+
+    Args:
+        parts: the splits.
+        classes: class names in label order.
+        data: as in `params.yaml`.
+        own_test: whether the source has its own test split.
+        files: the files of the images, if they have any.
+    """
     splits = parts.splits
     values = pixel_range([splits[name].images for name in DISJOINT])
     records = {
@@ -106,7 +115,7 @@ def describe(
 
 
 def _two_labels(prints: Mapping[str, Digests], splits: Mapping[str, Split]) -> int:
-    """Images whose pixels stand under another label, too."""
+    """The number of images whose pixels also occur with another label."""
     digests = np.concatenate([prints[name] for name in DISJOINT])
     labels = np.concatenate([splits[name].labels for name in DISJOINT])
     which = np.unique(digests, return_inverse=True)[1]
@@ -121,7 +130,7 @@ def _check_arrays(part: str, images: npt.NDArray[Any], labels: npt.NDArray[Any],
         raise DataError(f"Images of {part} have shape {images.shape}. Give one or more, as (N, H, W) or (N, H, W, C).")
     if labels.ndim != 1 or len(labels) != len(images):
         raise DataError(
-            f"Labels of {part} have shape {labels.shape} for {len(images)} images. Give one an image, as (N,)."
+            f"Labels of {part} have shape {labels.shape} for {len(images)} images. Give one per image, as (N,)."
         )
     if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
         raise DataError(f"Images of {part} are {images.dtype}. Give uint8 in 0..255, or floats already scaled.")
@@ -133,7 +142,7 @@ def _check_arrays(part: str, images: npt.NDArray[Any], labels: npt.NDArray[Any],
         if bad := int((~np.isfinite(images)).sum()):
             raise DataError(f"{bad} pixels of {part} are NaN or infinite in float32. Repair or remove their images.")
     if labels.min() < 0 or labels.max() >= (n_classes or len(labels)):
-        allowed = f"0 to {n_classes - 1}" if n_classes else "0 to the number of classes less one"
+        allowed = f"0 to {n_classes - 1}" if n_classes else "0 to the number of classes minus one"
         raise DataError(f"Labels of {part} run from {labels.min()} to {labels.max()}. Renumber them to {allowed}.")
     return Split(np.ascontiguousarray(images), labels.astype(np.int64))
 
@@ -144,7 +153,9 @@ def _require_every_class(part: str, labels: npt.NDArray[Any], classes: Sequence[
 
 
 def _replace(target: Path, parts: Partition, manifest: Manifest) -> None:
-    """Write all beside, then swap; the manifest leaves first and arrives last, so it never names other arrays."""
+    """Write everything beside, then rename. The manifest is removed first and added last, so it never names other
+    arrays.
+    """
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target, prefix=".") as scratch:
         new, old = Path(scratch, "new"), Path(scratch, "old")
@@ -162,3 +173,19 @@ def _replace(target: Path, parts: Partition, manifest: Manifest) -> None:
                 (target / name).rename(old / name)
         for name in names:
             (new / name).rename(target / name)
+
+
+def findings(manifest: Manifest) -> Iterator[str]:
+    """What happened to the data that a user may not expect, one sentence each."""
+    for kind, files in manifest.left_out.items():
+        more = f" and {files.n - len(files.names)} more" if files.n > len(files.names) else ""
+        yield f"{files.n} files left out ({kind}): {', '.join(files.names)}{more}"
+    for change, n in manifest.changed.items():
+        yield f"{n} images: {change}"
+    for split, n in manifest.duplicates.dropped.items():
+        yield f"{n} images removed from {split}: {' or '.join(JUDGES[split])} has the same pixels (data.duplicates)"
+    for pair, n in manifest.duplicates.across.items():
+        if n:
+            yield f"{n} images are in both of {pair}"
+    if n := manifest.duplicates.two_labels:
+        yield f"{n} images have pixels that also occur with another label: no network can get all of them right"

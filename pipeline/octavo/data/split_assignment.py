@@ -1,7 +1,7 @@
-"""Which part an image belongs to: a property of its bytes, so that it stays there as others come or go.
+"""Assign images to splits by their bytes, so that an image keeps its split when other images are added or removed.
 
-The bytes are those that came: of its file, where it has one, else of its array. So neither its neighbours, nor the size
-asked for, nor the library that decodes it, moves an image.
+The bytes are those of its file, or of its array if it has no file. So an image does not move when its neighbours, the
+requested size or the library that decodes it changes.
 """
 
 import hashlib
@@ -11,28 +11,30 @@ import numpy as np
 import numpy.typing as npt
 
 BY_PIXELS, BY_FILE = 1, 2
-"""The rules by which data were ever split, as manifests number them: by an image's array as the splits hold it, and by
-its file. Images from files were split by the first once, and then moved with their neighbours."""
+"""The rules that ever split data, by their numbers in manifests: by an image's array as in the splits, and by its file.
+Images from files were once split by the first rule, and then moved with their neighbours.
+"""
 
 Digests = npt.NDArray[np.bytes_]
 Labels = npt.NDArray[Any]
 
 
 def image_digests(images: npt.NDArray[Any]) -> Digests:
-    """(N,) digests of 16 bytes, equal where images are byte-identical."""
+    """(N,) digests of 16 bytes, equal for byte-identical images."""
     return np.array([hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images], dtype="S16")
 
 
 def draws(digests: Digests, seed: int, purpose: str) -> npt.NDArray[np.float64]:
-    """(N,) numbers in [0, 1), one for each image's digest whatever else is there; equal for byte-identical images.
+    """(N,) pseudo-random numbers in [0, 1). Each depends only on its image's digest, the seed and the purpose.
 
-    They are uniform, and independent from one seed or purpose to another: BLAKE2b (Aumasson et al., BLAKE2: simpler,
-    smaller, fast as MD5, 2013) keyed by the seed and personalized by `purpose`, to the 53 bits that a float64 holds.
+    They are uniform, and independent for different seeds or purposes: BLAKE2b (Aumasson et al., BLAKE2: simpler,
+    smaller,
+    fast as MD5, 2013) keyed by the seed and personalized by `purpose`, with the 53 bits that a float64 holds.
 
     Args:
         digests: from `image_digests`.
         seed: any integer.
-        purpose: what is drawn for, up to 16 bytes.
+        purpose: what the numbers are for, up to 16 bytes.
     """
     key, person = hashlib.blake2b(str(seed).encode()).digest(), purpose.encode()
     whole = np.ascontiguousarray(digests).view("V16")  # as bytes, S16 would lose trailing zeros
@@ -41,15 +43,28 @@ def draws(digests: Digests, seed: int, purpose: str) -> npt.NDArray[np.float64]:
 
 
 def held_out(digests: Digests, labels: Labels, share: float, seed: int, part: str, leave: int) -> npt.NDArray[np.bool_]:
-    """(N,) whether an image goes to `part`: those whose draw is below `share`, so copies go together.
+    """(N,) bool: whether an image goes to `part`. Its draw must be below `share`, so copies stay together.
 
-    Of n different images about `share` are held out, give or take sqrt(share (1 - share) / n): 20% ± 0.9 points of
-    1,797. An image never changes sides as others come or go, but where a class would be missing on one side: there
-    its images with the smallest draws are held out, one at least, and `leave` at least stay. Then a newcomer of that
-    class can take such an image's place: the lone one held out goes back to train or, rarer (a chance of share^k with
-    k images of the class), one that stayed is held out after all, and models trained before have seen it.
+    Of n different images about `share` are held out, with a standard deviation of sqrt(share (1 - share) / n): 20% ±
+    0.9
+    points of 1,797. An image never changes sides when others are added or removed, with one exception: if a class would
+    be
+    missing on one side, its images with the smallest draws are held out, at least one, and at least `leave` stay. Then
+    a
+    new image of that class can take such an image's place. The single held-out image goes back to train; or, more
+    rarely
+    (with a chance of share^k for k images of the class), an image that had stayed is held out later, and models trained
+    before have seen it.
 
     A class needs `leave` + 1 different images, as `different_images` counts them.
+
+    Args:
+        digests: (N,) from `image_digests`.
+        labels: (N,) integers.
+        share: of the images to hold out, 0..1.
+        seed: any integer.
+        part: name of the split, up to 16 bytes.
+        leave: number of different images of a class that must stay.
     """
     unique, owners, copy_of = _different(digests, labels)
     drawn, held = draws(unique, seed, part), np.zeros(len(unique), np.bool_)
@@ -61,9 +76,16 @@ def held_out(digests: Digests, labels: Labels, share: float, seed: int, part: st
 
 
 def stratified(digests: Digests, labels: Labels, n: int, seed: int, purpose: str) -> npt.NDArray[np.intp]:
-    """(n,) sorted indices, each class in proportion and of each the images with the smallest draws.
+    """(n,) sorted indices: each class in proportion, and of each class the images with the smallest draws.
 
-    Seats go by largest remainder. When the data grow by a share g, about g / (1 + g) of the images are replaced.
+    Seats are given by largest remainder. If the data grow by a share g, about g / (1 + g) of the images are replaced.
+
+    Args:
+        digests: (N,) from `image_digests`.
+        labels: (N,) integers.
+        n: number of images to choose.
+        seed: any integer.
+        purpose: what they are chosen for, up to 16 bytes.
     """
     values, counts = np.unique(labels, return_counts=True)
     seats, remainders = np.divmod(n * counts, len(labels))
@@ -76,19 +98,31 @@ def stratified(digests: Digests, labels: Labels, n: int, seed: int, purpose: str
 
 
 def different_images(digests: Digests, labels: Labels, n_classes: int) -> npt.NDArray[np.intp]:
-    """(n_classes,) images of each class that differ; one that stands in several classes counts in the first."""
+    """(n_classes,) number of different images in each class. An image in several classes counts in the first one.
+
+    Args:
+        digests: (N,) from `image_digests`.
+        labels: (N,) integers.
+        n_classes: number of classes.
+    """
     return np.bincount(_different(digests, labels)[1], minlength=n_classes)
 
 
 def twins(digests: Digests, labels: Labels, label: int) -> list[tuple[int, int]]:
-    """The places of a class's images that stand in an other class, too, each with the first place where it does."""
+    """Indices of a class's images that are also in another class, each with the first index there.
+
+    Args:
+        digests: (N,) from `image_digests`.
+        labels: (N,) integers.
+        label: of the class.
+    """
     own, others = np.flatnonzero(labels == label), np.flatnonzero(labels != label)
     first = {digest: place for place, digest in zip(others[::-1], digests[others[::-1]], strict=True)}
     return [(int(place), int(first[digests[place]])) for place in own if digests[place] in first]
 
 
 def _different(digests: Digests, labels: Labels) -> tuple[Digests, npt.NDArray[np.int64], npt.NDArray[np.intp]]:
-    """The different images, the lowest class that each stands in, and which of them each image is."""
+    """The different images, the lowest class that each is in, and the index of each image among them."""
     unique, copy_of = np.unique(digests, return_inverse=True)
     owners = np.full(len(unique), np.iinfo(np.int64).max)
     np.minimum.at(owners, copy_of, labels)

@@ -1,4 +1,4 @@
-"""The data as every later stage reads it: splits of plain arrays, and the manifest that names them."""
+"""The data for all later stages: splits of plain arrays, and the manifest that describes them."""
 
 import hashlib
 from collections.abc import Mapping
@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from octavo.data.input_encoding import IMAGES, InputEncoding
 from octavo.project.errors import DataError
 from octavo.project.files import json_file, npy_file
-from octavo.project.params import MIN_SQNR_DB
+from octavo.project.params.variants import MIN_SQNR_DB
 from octavo.project.schema import Record
 
 
@@ -20,7 +21,7 @@ class Split:
     images: np.ndarray
     """(N, H, W) or (N, H, W, C), uint8 in 0..255 or float32 as the network takes it."""
     labels: np.ndarray
-    """(N,) int64, 0 to the number of classes less one."""
+    """(N,) int64, from 0 to the number of classes minus one."""
 
     def take(self, which: npt.NDArray[Any]) -> "Split":
         return Split(self.images[which], self.labels[which])
@@ -28,57 +29,61 @@ class Split:
 
 @dataclass(frozen=True)
 class Samples:
-    """What a recipe may look at: never the test split."""
+    """The data that a recipe may use: never the test split."""
 
     calibration: np.ndarray
-    """Images as a split has them; `pixels` makes of a batch what the network takes."""
+    """Images as a split has them; `encode` makes of a batch what the network takes."""
     selection: Split
-    """For every choice made."""
+    """For every choice that the recipe makes."""
     min_sqnr_db: float = MIN_SQNR_DB
     """Of the outputs: a file with less is refused, so a recipe need not choose it."""
+    task: str = "classification"
+    """What the outputs mean, by the name that `octavo.tasks.task.load` takes."""
 
     def arrays(self) -> tuple[np.ndarray, ...]:
         return self.calibration, self.selection.images, self.selection.labels
 
 
 class PixelStatistics(Record):
-    """What drift can be judged by without the images; in the images' own unit, 0..255 for uint8."""
+    """What drift can be judged by without the images, in the images' own unit, 0..255 for uint8."""
 
     mean: float
     """Over all pixels."""
     std: float
     brightness: tuple[int, ...]
-    """Images in each of equal bins of an image's mean pixel, over `Manifest.pixel_range`."""
+    """Histogram of the images' mean pixel, in equal bins over `Manifest.pixel_range`."""
     contrast: tuple[int, ...]
-    """Images in each of equal bins of the standard deviation of an image's pixels, over 0 to half the range's width,
-    the largest there can be."""
+    """Histogram of the standard deviation of the images' pixels, in equal bins from 0 to half the width of the range,
+    which is
+    the largest possible one.
+    """
 
 
 class SplitRecord(Record):
     n: int
     counts: dict[str, int]
-    """Images of each class, in label order."""
+    """Number of images in each class, in label order."""
     images_sha256: str
     labels_sha256: str
     pixels: PixelStatistics | None = None
-    """None in manifests from before these were measured."""
+    """None in manifests of earlier releases."""
 
 
 class Duplicates(Record):
-    """Images with equal pixels, as the splits hold them."""
+    """Images with equal pixels in the splits."""
 
     within: dict[str, int]
-    """Split -> its images that repeat an earlier one."""
+    """Split -> number of its images that repeat an earlier one."""
     across: dict[str, int]
-    """`a/b` -> images of split b that also stand in split a."""
+    """`a/b` -> number of images of split b that are also in split a."""
     two_labels: int = 0
-    """Images whose pixels stand under another label, too: of these no network can get all right."""
+    """Number of images whose pixels also occur with another label. No network can get all of these right."""
     dropped: dict[str, int] = {}
-    """Split -> images that were taken out of it, since selection or test have their pixels."""
+    """Split -> number of images that were removed from it because selection or test have their pixels."""
 
 
 class LeftOut(Record):
-    """Files of one kind that are no examples."""
+    """Files of one kind that are not examples."""
 
     n: int
     names: tuple[str, ...]
@@ -93,30 +98,32 @@ class Manifest(Record):
     classes: list[str]
     splits: dict[str, SplitRecord]
     own_test: bool = False
-    """The source has a test split of its own; else all splits were cut from one set of images."""
+    """Whether the source has its own test split. Otherwise all splits were cut from one set of images."""
     pixel_range: tuple[float, float] | None = None
-    """What the histograms of all splits cover; see `pixel_statistics.pixel_range`."""
+    """The range of the histograms of all splits; see `image_statistics.pixel_range`."""
     duplicates: Duplicates
     split_rule: int = 1
-    """By which rule of `membership` images were split; 1 in manifests from before there was another."""
+    """The rule of `split_assignment` that split the images; 1 in manifests of earlier releases."""
     test_share: float | None = None
-    """The share asked for as the test split; None where the source has its own, or it was not yet recorded."""
+    """The requested share of the test split; None if the source has its own, or in manifests of earlier releases."""
     left_out: dict[str, LeftOut] = {}
-    """Kind -> files of the folder that are no examples."""
+    """Kind -> files of the folder that are not examples."""
     changed: dict[str, int] = {}
-    """How images were changed as they were read -> how many."""
+    """How images were changed while they were read -> number of images."""
+    encoding: InputEncoding = IMAGES
+    """How stored images become what the networks take."""
     digest: str
-    """sha256 over the splits' digests: one name for all of the data."""
+    """SHA-256 over the digests of the splits, which identifies the data."""
 
 
 def digest_of(splits: Mapping[str, SplitRecord]) -> str:
-    """One name for all of the data: sha256 over the digests of their images and labels, in the order of `splits`."""
+    """SHA-256 over the digests of all images and labels, in the order of `splits`. It identifies the data."""
     lines = (f"{name} {record.images_sha256} {record.labels_sha256}" for name, record in splits.items())
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def load_split(folder: Path) -> Split:
-    """Read one split as `dataset.prepare` wrote it.
+    """Read one split as `prepare` wrote it.
 
     Raises:
         DataError: `images.npy` or `labels.npy` is missing or damaged.
@@ -140,11 +147,16 @@ def load_manifest(path: Path) -> Manifest:
     """Read `manifest.json`.
 
     Raises:
-        DataError: it is missing or not a manifest.
+        DataError: it is missing or not a manifest, or declares an encoding that nothing here applies.
     """
     try:
-        return json_file.read_record(path, Manifest)
+        manifest = json_file.read_record(path, Manifest)
     except FileNotFoundError:
         raise DataError(f"No {path}. Run dvc repro prepare.") from None
     except json_file.Unreadable as error:
         raise DataError(f"{path} is not a data manifest ({error}). Run dvc repro --force prepare.") from None
+    if manifest.encoding != IMAGES:
+        raise DataError(
+            f"{path} declares the input encoding {manifest.encoding}; known is {IMAGES}. Run dvc repro --force prepare."
+        )
+    return manifest

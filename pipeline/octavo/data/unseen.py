@@ -1,18 +1,19 @@
-"""Whether a model of earlier data may have been trained on images that are tested on today."""
+"""Whether a model of earlier data may have been trained on today's test images."""
 
 from octavo.data.splits import Manifest
 
 
 def why_not(now: Manifest, then: Manifest | None) -> str | None:
-    """Why a model that was made of `then` may have seen test images of `now`; None where it has seen none of them.
+    """Why a model that was made of `then` may have seen test images of `now`; None if it has seen none of them.
 
-    An image's place follows from the rule, the seed and the share of test, so where these are the same it was in test
-    before, too. A smaller share holds out some of the same images, a larger one also others. A test split of the
-    source's own is compared with none but such.
+    An image's split depends on the rule, the seed and the share of test. If these are the same, the image was in test
+    before too. A smaller share holds out some of the same images, a larger one also others. A source's own test split
+    can
+    only be compared with another source's own test split.
 
     Args:
-        now: of the data that are tested on.
-        then: of the data that the model was made of; None where they are not known.
+        now: the data of the test.
+        then: the data that the model was made of; None if they are unknown.
     """
     if then is None:
         return "which data it was made of is not recorded"

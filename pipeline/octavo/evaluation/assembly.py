@@ -15,8 +15,9 @@ from octavo.evaluation.scorecard import Evaluation, Latencies, Lineage, Parity, 
 from octavo.project import paths
 from octavo.project.errors import ModelError
 from octavo.project.files import json_file, npy_file, yaml_file
-from octavo.project.git import digest, git_commit, lock_digest
-from octavo.project.params import PARAMS, VARIANT_NAME, Params
+from octavo.project.git.revision import digest, git_commit, lock_digest
+from octavo.project.params.params import PARAMS, Params
+from octavo.project.params.variants import VARIANT_NAME
 from octavo.project.schema import Record
 
 __all__ = ["assemble", "digest"]
@@ -120,7 +121,7 @@ def _scorecard(
 
 
 def _beside_counterparts(name: str, measured: Mapping[str, Evaluation], params: Params) -> dict[str, Parity]:
-    others = [other for other in parity.counterparts(name, params.variants) if other in measured]
+    others = [other for other in parity.counterparts(name, params) if other in measured]
     network = measured[name].parity.get("network")
     if not others or network is None:
         return {}

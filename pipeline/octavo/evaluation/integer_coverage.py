@@ -4,28 +4,25 @@ from pathlib import Path
 
 import numpy as np
 
-from octavo.backends import model_files
-from octavo.backends.litert import inspection as litert_inspection
-from octavo.backends.onnxruntime import inspection as onnxruntime_inspection
-from octavo.backends.operators import Operator, Parameter
+from octavo.backends import model_files, registry
+from octavo.backends.operators import Operator
 from octavo.backends.records import FloatNode, Interface, Proof
-from octavo.evaluation import saturation
 from octavo.evaluation.scorecard import Size
 
-READERS = {".onnx": onnxruntime_inspection, ".tflite": litert_inspection}
 UNCOUNTED = "how many multiply-accumulates it takes is unknown: its type is, or how often it runs, or on what sizes"
 
 
 def prove(path: Path, images: np.ndarray | None = None) -> Proof:
     """Integer shares of weights and of multiply-accumulates, and the operators that stay float, by name.
 
-    With `images` of the calibration split, as the model takes them, the risk of saturation, too. A model that takes
+    With `images` of the calibration split, as the model takes them, the risk of saturation, too, where its runtime
+    knows any. A model that takes
     images of any size is measured at the size of these; without them its compute share is unknown.
 
     Raises:
         ModelError: the runtime cannot load the file.
     """
-    reader = READERS[path.suffix]
+    reader = registry.backend_of(path)
     weights = [parameter for parameter in reader.parameters(path) if parameter.kind == "weight"]
     operators = reader.operators(path, images)
     return Proof(
@@ -33,7 +30,7 @@ def prove(path: Path, images: np.ndarray | None = None) -> Proof:
         integer_compute_share=_share([(operator.macs, operator.integer) for operator in operators]),
         float_nodes=[_node(operator, _why(operator)) for operator in operators if not operator.integer],
         uncounted=[_node(operator, UNCOUNTED) for operator in operators if operator.macs is None],
-        saturation=None if images is None else saturation.measure(path, images),
+        saturation=None if images is None or reader.saturation is None else reader.saturation(path, images),
     )
 
 
@@ -42,7 +39,7 @@ def measure_size(path: Path, baseline: Path) -> Size:
 
     The floor is one byte a weight and four a bias: what an INT8 file with nothing else in it would take.
     """
-    parameters: list[Parameter] = READERS[path.suffix].parameters(path)
+    parameters = registry.backend_of(path).parameters(path)
     file_bytes = model_files.size(path)
     floor = sum(parameter.elements * (1 if parameter.kind == "weight" else 4) for parameter in parameters)
     return Size(
@@ -55,12 +52,12 @@ def measure_size(path: Path, baseline: Path) -> Size:
 
 def interface(path: Path) -> Interface:
     """How the model file is called."""
-    return READERS[path.suffix].interface(path)
+    return registry.backend_of(path).interface(path)
 
 
 def output_step(path: Path) -> float | None:
     """The scale of the integers that the model's logits are, or None where they are float from the start."""
-    return READERS[path.suffix].output_step(path)
+    return registry.backend_of(path).output_step(path)
 
 
 def _node(operator: Operator, why: str) -> FloatNode:

@@ -5,25 +5,31 @@ in LiteRT. Each should answer like the others. For Keras' own network stands the
 checks it against Keras, and on MNIST's test images both choose the same class 10,000 times of 10,000.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from octavo.evaluation.scorecard import Parity
-from octavo.project.params import VARIANT_NAME, Variant
-from octavo.tasks.logits import choices
+from octavo.project.params.params import Params
+from octavo.project.params.variants import VARIANT_NAME
+from octavo.tasks.logits import CLASSIFICATION, check
+from octavo.tasks.task import Task
 
 
-def compare(logits: np.ndarray, reference: np.ndarray, step: float | None) -> Parity:
-    """Parity of `logits` with those of a reference, both float32 (N, classes) of the same images.
+def compare(logits: np.ndarray, reference: np.ndarray, step: float | None, task: Task = CLASSIFICATION) -> Parity:
+    """Parity of `logits` with those of a reference.
 
-    `step` is the scale of the integers that `logits` are, or None.
+    Args:
+        logits: float32 (N, classes).
+        reference: likewise, of the same images.
+        step: the scale of the integers that `logits` are, or None.
+        task: what they mean.
 
     Raises:
         NotFinite: a logit is NaN or infinite.
     """
+    check(logits, "The variant")
+    check(reference, "Its reference")
     return Parity(
-        top1=int((choices(logits, "The variant") == choices(reference, "Its reference")).sum()),
+        top1=int(task.same(logits, reference).sum()),
         n=len(logits),
         identical=float((logits == reference).all(1).mean()),
         largest=float(np.abs(logits - reference).max(initial=0) / (step or 1)),
@@ -31,14 +37,15 @@ def compare(logits: np.ndarray, reference: np.ndarray, step: float | None) -> Pa
     )
 
 
-def counterparts(name: str, variants: Mapping[str, Variant]) -> list[str]:
+def counterparts(name: str, params: Params) -> list[str]:
     """Variants that are to answer like the one called `name`: the same learned ranges, in another format."""
-    if variants[name].source != "qat":
+    source = params.variants[name].source
+    if not params.is_quantization_aware(source):
         return []
     return [
         other
-        for other, variant in variants.items()
-        if variant.source == "qat" and other != name and _kind(other) == _kind(name)
+        for other, variant in params.variants.items()
+        if variant.source == source and other != name and _kind(other) == _kind(name)
     ]
 
 

@@ -12,7 +12,7 @@ from octavo.backends.records import Acceptance, Interface, Latency, ModelFile, P
 from octavo.project.errors import ModelError, VariantRefused
 from octavo.project.files import json_file
 from octavo.project.schema import Record
-from octavo.tasks.classification import Quality
+from octavo.tasks.quality import Quality
 
 
 class Parity(Record):

@@ -1,1 +1,1 @@
-"""ONNX graphs: read, written and changed. Imports data and project."""
+"""Read, write and change ONNX graphs. Imports `data` and `project`."""

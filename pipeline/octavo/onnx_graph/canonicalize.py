@@ -1,9 +1,8 @@
-"""One ONNX graph, one sequence of bytes: short names in graph order, nothing that does not compute.
+"""Bring an ONNX graph into a canonical form, so that equal graphs have equal bytes: short names, no unused parts.
 
-Converters number values from counters that change from run to run, and onnxruntime's quantizer spends a third of a
-small file on names. Everything here keeps to the standard: the checker passes, and the graph computes the same.
-
-What layer of the network an operator came from is kept beside the file, so that people can still be told.
+Converters number values by counters that change from run to run, and onnxruntime's quantizer uses a third of a small
+file for names. The result is valid ONNX and computes the same. The network's layer of each operator is stored beside
+the file, so that messages can still name it.
 """
 
 import itertools
@@ -22,11 +21,11 @@ from octavo.project.files import atomic_write, json_file
 
 IR_VERSION = 10
 LAYERS = "layers.json"
-"""Beside a model file: the layer that makes a value, by the value's name."""
+"""File beside a model file: the layer that produces each value, by the value's name."""
 
 
 def rename_ends(model: onnx.ModelProto, names: dict[str, str]) -> onnx.ModelProto:
-    """Rename graph inputs and outputs in place."""
+    """Rename graph inputs and outputs, in place."""
     for value in (*model.graph.input, *model.graph.output):
         value.name = names.get(value.name, value.name)
     _rename_values(model.graph, names)
@@ -34,9 +33,9 @@ def rename_ends(model: onnx.ModelProto, names: dict[str, str]) -> onnx.ModelProt
 
 
 def canonical(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same computation under short canonical names, without documentation, default attributes or shape notes.
+    """The same computation with short canonical names, without documentation, default attributes or shape annotations.
 
-    Graph inputs and outputs keep their names; equal initializers are shared; nodes nobody reads are dropped.
+    Graph inputs and outputs keep their names. Equal initializers are shared, and unused nodes are dropped.
 
     Raises:
         onnx.checker.ValidationError: the result is not valid ONNX.
@@ -47,14 +46,14 @@ def canonical(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def save(model: onnx.ModelProto, path: Path, kept: Mapping[str, Content] | None = None) -> None:
-    """Write `model` in canonical form; past 2 GB with its large weights in `<path>.data` beside it.
+    """Write `model` in canonical form. Above 2 GB, its large weights go to `<path>.data` beside it.
 
-    The doc strings of its operators, which say what layers they came from, go into `layers.json` beside it.
+    The doc strings of its operators, which name their layers, go to `layers.json` beside it.
 
     Args:
-        model: left as it is; its weights are not copied.
+        model: not changed; its weights are not copied.
         path: the file to write.
-        kept: contents of initializers that `model` only declares (`detached.declare`).
+        kept: contents of initializers that `model` only declares (`external_tensors.declare`).
 
     Raises:
         onnx.checker.ValidationError: the result is not valid ONNX.
@@ -68,7 +67,7 @@ def save(model: onnx.ModelProto, path: Path, kept: Mapping[str, Content] | None 
 
 
 def load(path: Path) -> onnx.ModelProto:
-    """The model at `path`, with doc strings on its operators that say what layers they came from.
+    """The model at `path`, with doc strings on its operators that name their layers.
 
     Raises:
         ModelError: the file is missing or not ONNX, or its external data are missing or outside its folder.
@@ -81,7 +80,7 @@ def load(path: Path) -> onnx.ModelProto:
 
 
 def layers(path: Path) -> dict[str, str]:
-    """The layer that makes a value, by the value's name, as far as `save` knew it.
+    """The layer that produces each value, by the value's name, as far as `save` knew it.
 
     Raises:
         ModelError: the file beside the model is damaged.
@@ -96,7 +95,7 @@ def layers(path: Path) -> dict[str, str]:
 
 
 def _simplify(model: onnx.ModelProto, contents: Mapping[str, Content]) -> dict[str, str]:
-    """Make it canonical, in place; the layers of its operators, by the new names of their outputs."""
+    """Make the model canonical, in place. Returns the layers of its operators by the new names of their outputs."""
     graph = model.graph
     _constants_to_initializers(graph)
     _drop_unread(graph)
@@ -183,7 +182,9 @@ def _same_value(attribute: onnx.AttributeProto, default: onnx.AttributeProto | N
 
 
 def _rename(graph: onnx.GraphProto) -> dict[str, str]:
-    """Give every value a short name, and take names and layers off the operators; layers by the outputs' new names."""
+    """Give every value a short name, and remove names and layers from the operators. Returns the layers by the new
+    names.
+    """
     ends = [value.name for value in (*graph.input, *graph.output)]
     fresh = (name for name in _short_names() if name not in ends)
     names = {name: name for name in ends} | {"": ""}
@@ -211,7 +212,7 @@ def _rename(graph: onnx.GraphProto) -> dict[str, str]:
 
 
 def _values(graph: onnx.GraphProto) -> Iterator[str]:
-    """Names of values in the order they are read and made, those of graphs within graphs included."""
+    """Names of values in the order in which they are read and produced, including those of inner graphs."""
     yield from (value.name for value in graph.input)
     for node in graph.node:
         yield from node.input
@@ -222,7 +223,7 @@ def _values(graph: onnx.GraphProto) -> Iterator[str]:
 
 
 def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """The graph, and those in the attributes of its operators, such as the body of a loop."""
+    """The graph, and the graphs in the attributes of its operators, such as the body of a loop."""
     yield graph
     for node in graph.node:
         for inner in qdq.subgraphs(node):
@@ -230,7 +231,7 @@ def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 
 
 def _rename_dimensions(graph: onnx.GraphProto) -> None:
-    """Free dimensions, too, are numbered by converters."""
+    """Rename free dimensions, which converters number too."""
     ends = [end for each in _graphs(graph) for end in (*each.input, *each.output)]
     dimensions = [dim for end in ends for dim in end.type.tensor_type.shape.dim]
     found = dict.fromkeys(dim.dim_param for dim in dimensions if dim.dim_param)

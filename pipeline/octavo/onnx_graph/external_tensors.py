@@ -1,6 +1,6 @@
-"""ONNX graphs whose large weights lie beside them, so that working on a graph does not copy what it does not change.
+"""Keep the large weights of an ONNX graph outside the graph, so that work on the graph does not copy them.
 
-Protobuf frees nothing before the whole message goes, and every copy of a model copies its weights.
+Protobuf frees nothing before the whole message is freed, and every copy of a model copies its weights.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from onnx import TensorProto, helper
 
 LARGE = 2**16
-"""Bytes from which on an initializer's content is left where it is."""
+"""An initializer of this many bytes or more is kept outside."""
 LOCATION = "location"
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
@@ -22,7 +22,7 @@ AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 @dataclass(frozen=True)
 class Content:
-    """What an initializer holds, wherever that is."""
+    """The content of an initializer, wherever it is stored."""
 
     size: int
     read: Callable[[], bytes | memoryview]
@@ -33,16 +33,16 @@ class Content:
 
     @classmethod
     def of_array(cls, array: np.ndarray) -> "Content":
-        """Without a copy, if it is contiguous."""
+        """Without a copy, if the array is contiguous."""
         return cls(array.nbytes, lambda: np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
     def digest(self) -> bytes:
-        """The same for the same bytes, and for no others."""
+        """A digest of the bytes (BLAKE2b, 32 bytes)."""
         return hashlib.blake2b(self.read(), digest_size=32).digest()
 
 
 def detach(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, Content]]:
-    """A copy of `model` whose large initializers are declared only, and their contents by key."""
+    """A copy of `model` that only declares its large initializers, and their contents by key."""
     bare = only(model, lambda field: field != "graph")
     bare.graph.CopyFrom(only(model.graph, lambda field: field != "initializer"))
     contents: dict[str, Content] = {}
@@ -57,7 +57,7 @@ def detach(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, Content]]
 
 
 def attach(bare: onnx.ModelProto, contents: Mapping[str, Content]) -> onnx.ModelProto:
-    """The model with all of its contents in it."""
+    """The model with all of its contents inside."""
     model = only(bare, lambda _: True)
     for tensor in model.graph.initializer:
         if is_declared(tensor):
@@ -68,7 +68,7 @@ def attach(bare: onnx.ModelProto, contents: Mapping[str, Content]) -> onnx.Model
 
 
 def arrays(bare: onnx.ModelProto, contents: Mapping[str, Content]) -> dict[str, np.ndarray]:
-    """What is declared only, by its present name."""
+    """The arrays of the declared initializers, by their present names."""
     return {
         tensor.name: np.frombuffer(
             contents[key(tensor)].read(), helper.tensor_dtype_to_np_dtype(tensor.data_type)
@@ -79,24 +79,31 @@ def arrays(bare: onnx.ModelProto, contents: Mapping[str, Content]) -> dict[str, 
 
 
 def declare(graph: onnx.GraphProto, name: str, data_type: int, dims: Iterable[int]) -> None:
-    """Add an initializer whose content is kept elsewhere: under the key `name`, whatever it will be called."""
+    """Add an initializer whose content is stored elsewhere, under the key `name`, even if it is renamed later.
+
+    Args:
+        graph: changed in place.
+        name: of the initializer, and key of its content.
+        data_type: as in `TensorProto.DataType`.
+        dims: its shape.
+    """
     tensor = graph.initializer.add(name=name, data_type=data_type, dims=dims, data_location=TensorProto.EXTERNAL)
     tensor.external_data.add(key=LOCATION, value=name)
 
 
 def is_declared(tensor: TensorProto) -> bool:
-    """Whether the tensor's content lies elsewhere."""
+    """Whether the tensor's content is stored elsewhere."""
     return bool(tensor.data_location == TensorProto.EXTERNAL)
 
 
 def key(tensor: TensorProto) -> str:
-    """Under which a declared initializer's content is kept."""
+    """The key of a declared initializer's content."""
     (location,) = [entry.value for entry in tensor.external_data if entry.key == LOCATION]
     return str(location)
 
 
 def check(bare: onnx.ModelProto) -> None:
-    """Hold the graph to the standard; what is declared only stands as an input of its type and shape.
+    """Check the graph against the ONNX standard. A declared initializer counts as an input of its type and shape.
 
     Raises:
         onnx.checker.ValidationError: it is not valid ONNX.

@@ -1,4 +1,4 @@
-"""ONNX files: opened with care, written in one stream, and in two files where protobuf ends.
+"""Read ONNX files with checks, and write them as a stream, in two files if one exceeds protobuf's limit.
 
 Protobuf holds at most 2 GB. A larger model's weights go into a second file beside it, as ONNX's external data.
 """
@@ -18,17 +18,18 @@ from octavo.project.files import atomic_write, damage
 LIMIT = 2**31 - 1
 """Bytes of the largest file that protobuf can read."""
 PAGE = 4096
-"""External data begin at multiples of it, so that they can be mapped into memory."""
+"""External data begin at multiples of this offset, so that they can be mapped into memory."""
 CHUNK = 2**24
 
 
 @damage.told
 def load(path: Path, external: bool = True) -> onnx.ModelProto:
-    """The model with all of its weights, or without what lies in external data.
+    """The model with all of its weights, or without its external data.
 
     Raises:
-        ModelError: the file is missing, not ONNX or contradicts itself, or its external data are missing, outside its
-            folder or of another size.
+        ModelError: the file is missing, not ONNX or inconsistent, or its external data are missing, outside its folder
+            or
+            of another size.
     """
     others = external_data(path)
     model = _parsed(path)
@@ -52,21 +53,21 @@ def _parsed(path: Path) -> onnx.ModelProto:
 
 @damage.told
 def external_data(path: Path) -> list[Path]:
-    """The files beside `path` that hold weights of it, in order; none where all lie in the file itself.
+    """The files beside `path` with weights of it, sorted; empty if all weights are in the file itself.
 
     Raises:
-        ModelError: one of them is outside the folder of `path` or no file, or `path` is not ONNX.
+        ModelError: one of them is outside the folder of `path` or does not exist, or `path` is not ONNX.
     """
     found = named_beside(path)
     for other in found:
         if not other.is_file():
-            raise _distrusted(path, other, "which is no file")
+            raise _distrusted(path, other, "which is not a file")
     return found
 
 
 @damage.told
 def named_beside(path: Path) -> list[Path]:
-    """The files beside `path` that it takes weights from, in order, be they there or not.
+    """The files beside `path` that it takes weights from, sorted, whether they exist or not.
 
     Raises:
         ModelError: one of them is outside the folder of `path`, or `path` is not ONNX.
@@ -82,7 +83,7 @@ def named_beside(path: Path) -> list[Path]:
             outside = not other.resolve().is_relative_to(path.parent.resolve())
             other.is_file()
         except (OSError, ValueError):  # a name that is too long, or has a NUL
-            raise _distrusted(path, f"a file of {len(str(other)):,} characters", "which no file is called") from None
+            raise _distrusted(path, f"a name of {len(str(other)):,} characters", "which no file can have") from None
         if outside:
             raise _distrusted(path, other, "outside its folder")
     return found
@@ -91,7 +92,7 @@ def named_beside(path: Path) -> list[Path]:
 def _distrusted(path: Path, other: Path | str, why: str) -> ModelError:
     return ModelError(
         f"{path} takes weights from {other}, {why}; allowed are files beside it. "
-        "A model from others that does so is not to be trusted; export one of your own again."
+        "Do not trust such a model from others; export one of your own again."
     )
 
 
@@ -99,11 +100,17 @@ def _location(tensor: TensorProto, path: Path) -> str:
     try:
         return external_tensors.key(tensor)
     except ValueError:
-        raise ModelError(f"Cannot load {path}: tensor {tensor.name} has not one place for its weights.") from None
+        raise ModelError(f"Cannot load {path}: tensor {tensor.name} does not name one file for its weights.") from None
 
 
 def save(bare: onnx.ModelProto, contents: Mapping[str, Content], path: Path) -> None:
-    """Write the model to `path`, and its large weights to `<path>.data` beside it where one file would be too large."""
+    """Write the model to `path`. If the file would be too large, its large weights go to `<path>.data` beside it.
+
+    Args:
+        bare: the model, with its large initializers only declared.
+        contents: their contents by key.
+        path: the file to write.
+    """
     beside = path.with_name(f"{path.name}.data")
     pieces = streaming_writer.pieces(bare, contents)
     if streaming_writer.size(pieces) <= LIMIT:
@@ -118,7 +125,7 @@ def save(bare: onnx.ModelProto, contents: Mapping[str, Content], path: Path) -> 
 
 
 def _place(model: onnx.ModelProto, contents: Mapping[str, Content], location: str) -> list[streaming_writer.Piece]:
-    """Give every declared initializer its place in the file called `location`; the pieces of that file."""
+    """Give every declared initializer its offset in the file `location`, and return the pieces of that file."""
     pieces: list[streaming_writer.Piece] = []
     end = 0
     for tensor in filter(external_tensors.is_declared, model.graph.initializer):
@@ -133,7 +140,7 @@ def _place(model: onnx.ModelProto, contents: Mapping[str, Content], location: st
 
 
 def _holds(path: Path, word: bytes) -> bool:
-    """Whether `word` is anywhere in the file, which may be too large to parse it for that."""
+    """Whether `word` occurs in the file, which may be too large to be parsed for that."""
     end = b""
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):

@@ -1,4 +1,7 @@
-"""Ranges of real values as 8-bit integers: scale and zero point."""
+"""Integers that stand for real values: ranges as scale and zero point, and the constants that files store."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,8 +12,33 @@ LEVELS = 255
 Range = tuple[float, float]
 
 
+@dataclass(frozen=True)
+class Stored:
+    """A constant in integers: real = scale * (integer - zero)."""
+
+    integers: np.ndarray
+    scale: np.ndarray
+    """Of a shape that goes with the integers'."""
+    zero: np.ndarray
+
+
+class StoredIntegers(NamedTuple):
+    """What a model file stores in integers."""
+
+    clipped_biases: int
+    """Biases that the range of their integers has cut off."""
+    constants: list[Stored]
+    """In 8-bit integers, weights among them."""
+
+
 def uint8_parameters(low: float, high: float) -> tuple[np.float32, np.uint8]:
     """Scale and zero point of the uint8 range that holds `low`, `high` and zero."""
     low, high = min(low, 0.0), max(high, 0.0)
     scale = np.float32((high - low) / LEVELS) or np.float32(1)
     return scale, np.uint8(np.clip(np.rint(-low / scale), 0, LEVELS))
+
+
+def is_at_an_end(biases: np.ndarray) -> np.ndarray:
+    """Which of the integers are at an end of their type; converters that keep to a symmetric range end one before."""
+    limits = np.iinfo(biases.dtype)
+    return (biases == limits.max) | (biases <= -limits.max)

@@ -1,10 +1,10 @@
-"""QuantizeLinear/DequantizeLinear in an ONNX graph: the pieces that recipes put models together from.
+"""QuantizeLinear/DequantizeLinear (QDQ) in an ONNX graph: the operations that recipes build models from.
 
-Conventions of the ONNX operators: real = scale * (integer - zero point); weights are int8 with zero point 0,
-activations uint8. Zero points of 8-bit integers are always written: without them onnxruntime silently stops fusing.
-Biases stay float32 in the file: onnxruntime rounds them to int32, at input scale times weight scale, when it loads
-layers whose output is quantized, and spares the file a scale for each. A dense layer whose output stays float needs
-them written as int32.
+Conventions of the ONNX operators: real = scale * (integer - zero point). Weights are int8 with zero point 0,
+activations are uint8. Zero points of 8-bit integers are always written, because without them onnxruntime silently stops
+fusing. Biases stay float32 in the file: onnxruntime rounds them to int32, at input scale times weight scale, when it
+loads layers whose output is quantized. This saves a scale for each bias. A dense layer whose output stays float needs
+them as int32 in the file.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -22,16 +22,16 @@ BIAS_INPUT = 2
 OUTPUT_AXIS = {"Conv": 0, "ConvTranspose": 1, "MatMul": -1, "Gemm": -1}
 """Axis of the output channels in each operator's weight."""
 INTEGER_KERNELS = ("Conv", "MatMul", "Gemm")
-"""Operators with weights that onnxruntime runs in integers; a transposed convolution stays float."""
+"""Operators with weights that onnxruntime runs in integers. A transposed convolution stays float."""
 VOLUMES = 5
-"""Dimensions of the weights of a 3-D convolution: its integer kernel takes six times FP32's time."""
+"""Dimensions of the weights of a 3-D convolution, whose integer kernel takes six times as long as FP32."""
 BIAS_STEPS = 2**30
-"""Steps of an int32 bias on either side of zero."""
+"""Steps of an int32 bias on each side of zero."""
 TINY = 1e-30
-"""Magnitudes below it count as zero: a float32 scale for them could not be multiplied by another."""
+"""Smaller magnitudes count as zero: a product of their float32 scale with another would be lost."""
 CLIPS = ("Relu", "Clip")
 MOVERS = ("MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
-"""Operators through which onnxruntime carries integers: their output has their input's range."""
+"""Operators that onnxruntime runs on integers: their output has the range of their input."""
 
 
 Shapes = Mapping[str, tuple[int | None, ...]]
@@ -39,7 +39,9 @@ Shapes = Mapping[str, tuple[int | None, ...]]
 
 @dataclass(frozen=True)
 class Grid:
-    """Integers and their scale: a float32 array per channel along `axis`, or a scalar where `axis` is None."""
+    """Integers and their scale: a float32 array with one value per channel along `axis`, or a scalar if
+    `axis` is None.
+    """
 
     integers: np.ndarray
     scale: np.ndarray
@@ -47,7 +49,7 @@ class Grid:
 
 
 def nearest(weights: np.ndarray, axis: int | None) -> Grid:
-    """Symmetric int8 with the largest magnitude of each channel (or of all, where `axis` is None) at 127."""
+    """Symmetric int8 that maps the largest magnitude of each channel (of the whole array if `axis` is None) to 127."""
     axis = None if axis is None else axis % weights.ndim
     others = tuple(other for other in range(weights.ndim) if other != axis)
     along = None if axis is None else others
@@ -61,7 +63,13 @@ def nearest(weights: np.ndarray, axis: int | None) -> Grid:
 
 
 def insert_dequantized(model: onnx.ModelProto, name: str, grid: Grid) -> None:
-    """Replace the initializer `name` by its integers and a DequantizeLinear that yields `name`."""
+    """Replace the initializer `name` by its integers and a DequantizeLinear with the output `name`.
+
+    Args:
+        model: changed in place.
+        name: of the initializer.
+        grid: its integers and scale.
+    """
     parts = {"integers": grid.integers, "scale": grid.scale}
     if grid.integers.dtype == np.int8:
         parts["zero"] = np.zeros(grid.scale.shape, np.int8)
@@ -73,7 +81,14 @@ def insert_dequantized(model: onnx.ModelProto, name: str, grid: Grid) -> None:
 
 
 def insert_pair(model: onnx.ModelProto, value: str, scale: np.float32, zero: np.uint8) -> None:
-    """Put a QuantizeLinear/DequantizeLinear pair on `value`, before all its readers; a graph output keeps its name."""
+    """Insert a QuantizeLinear/DequantizeLinear pair on `value`, before all its readers. A graph output keeps its name.
+
+    Args:
+        model: changed in place.
+        value: name of the activation.
+        scale: of the uint8 range.
+        zero: zero point of the uint8 range.
+    """
     graph = model.graph
     rounded = f"{value}/rounded"
     if value in {output.name for output in graph.output}:
@@ -93,15 +108,16 @@ def insert_pair(model: onnx.ModelProto, value: str, scale: np.float32, zero: np.
 def store_integers(
     model: onnx.ModelProto, grid_of: Callable[[np.ndarray, int], Grid | None], left: Collection[str] = ()
 ) -> None:
-    """Store weights as int8 behind a DequantizeLinear, where the input is quantized.
+    """Store weights as int8 behind a DequantizeLinear, for layers with a quantized input.
 
-    Biases are written as int32 where the output is not quantized right behind the layer. A channel whose bias leaves
-    int32 gets a larger step: its weights are then small beside it.
+    Biases are written as int32 if the output is not quantized directly after the layer. A channel whose bias exceeds
+    int32
+    gets a larger scale; its weights are small compared with its bias.
 
     Args:
-        model: with pairs on its activations, and each constant of a layer read by it alone; changed in place.
-        grid_of: the integers for float32 weights whose output channels lie along the given axis; None leaves them.
-        left: outputs of nodes to leave as they are.
+        model: has pairs on its activations, and each constant of a layer is read by that layer alone; changed in place.
+        grid_of: the integers for float32 weights and the axis of their output channels; None leaves them in float.
+        left: outputs of nodes to leave unchanged.
     """
     known, arrays, makers, readers = constants(model), initializers(model), producers(model), consumers(model)
     for node in [node for node in model.graph.node if is_layer(node, known) and node.output[0] not in left]:
@@ -123,18 +139,18 @@ def store_integers(
 
 
 def least_scale(bias: np.ndarray, input_scale: np.float32) -> np.ndarray:
-    """The smallest scale of weights, float32, with which each value of a bias is an int32.
+    """The smallest float32 scale of the weights at which each value of a bias fits into int32.
 
-    A bias is stored in steps of input scale times weight scale. Half of int32's range is left to the sum of products.
+    A bias is stored in steps of input scale times weight scale. Half of int32's range is kept for the sum of products.
     """
     least = np.abs(bias.astype(np.float64)) / (float(input_scale) * BIAS_STEPS)
     return np.nextafter(least.astype(np.float32), np.float32(np.inf), where=least > 0, out=np.zeros_like(bias))
 
 
 def _with_room(grid: Grid, weights: np.ndarray, bias: np.ndarray, input_scale: np.float32, axis: int) -> Grid:
-    """The grid with larger steps in channels whose bias would else leave int32.
+    """The grid with a larger scale for channels whose bias would otherwise exceed int32.
 
-    A channel without weights takes the step that is best for its bias alone.
+    A channel without weights gets the scale that is best for its bias alone.
     """
     axis %= weights.ndim
     others = tuple(other for other in range(weights.ndim) if other != axis)
@@ -153,16 +169,17 @@ def store_for_float(
     grid_of: Callable[[np.ndarray, int], Grid | None],
     left: Collection[str] = (),
 ) -> None:
-    """Store the float weights of these operators as int8 and let them compute in float, in place.
+    """Store the float weights of these operators as int8, and let the operators compute in float.
 
-    A Cast and a Mul turn them back into float. Runtimes do that once, while they load the file; a DequantizeLinear
+    A Cast and a Mul convert the weights back to float. Runtimes do that once, while they load the file. A
+    DequantizeLinear
     would be computed at every call.
 
     Args:
         model: changed in place.
         operators: types of operators.
-        grid_of: the integers for float32 weights whose output channels lie along the given axis; None leaves them.
-        left: outputs of nodes to leave as they are.
+        grid_of: the integers for float32 weights and the axis of their output channels; None leaves them in float.
+        left: outputs of nodes to leave unchanged.
     """
     known = constants(model)
     weights = {
@@ -178,7 +195,7 @@ def store_for_float(
 
 
 def _insert_cast(model: onnx.ModelProto, name: str, grid: Grid) -> None:
-    """Replace the initializer `name` by its integers, a Cast, and a Mul that yields `name`."""
+    """Replace the initializer `name` by its integers, a Cast, and a Mul with the output `name`."""
     others = [axis for axis in range(grid.integers.ndim) if axis != grid.axis]
     scale = grid.scale if grid.axis is None else np.expand_dims(grid.scale, others)
     _replace(model, name, {"integers": grid.integers, "scale": scale})
@@ -189,7 +206,7 @@ def _insert_cast(model: onnx.ModelProto, name: str, grid: Grid) -> None:
 
 
 def _replace(model: onnx.ModelProto, name: str, parts: Mapping[str, np.ndarray]) -> None:
-    """Put initializers `<name>/<part>` in the place of the one called `name`."""
+    """Replace the initializer `name` by initializers `<name>/<part>`."""
     (old,) = [tensor for tensor in model.graph.initializer if tensor.name == name]
     model.graph.initializer.remove(old)
     for part, array in parts.items():
@@ -197,30 +214,44 @@ def _replace(model: onnx.ModelProto, name: str, parts: Mapping[str, np.ndarray])
 
 
 def origin(name: str, makers: Mapping[str, onnx.NodeProto]) -> str:
-    """The activation whose values `name` has, before operators moved them."""
+    """The activation that holds the values of `name`, before operators moved them."""
     while name in makers and makers[name].op_type in MOVERS:
         name = makers[name].input[0]
     return name
 
 
 def scale_before(name: str, makers: dict[str, onnx.NodeProto], constants: dict[str, np.ndarray]) -> np.float32 | None:
-    """The scale of the DequantizeLinear that feeds `name`, looking through operators that move values only."""
+    """The scale of the DequantizeLinear that feeds `name`, also through operators that only move values; None without
+    one.
+
+    Args:
+        name: of the value.
+        makers: from `producers`.
+        constants: from `initializers`.
+    """
     found = makers.get(origin(name, makers))
     return np.float32(constants[found.input[1]]) if found and found.op_type == "DequantizeLinear" else None
 
 
 def constants(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
-    """Initializers by name, as they are."""
+    """Initializers by name, as tensors."""
     return {tensor.name: tensor for tensor in model.graph.initializer}
 
 
 def initializers(model: onnx.ModelProto) -> dict[str, np.ndarray]:
-    """Initializers by name."""
+    """Initializers by name, as arrays."""
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
 def add_constant(model: onnx.ModelProto, name: str, array: np.ndarray) -> str:
-    """Give `model` an initializer, float64 as float32; returns its name, `name` or one like it that was free."""
+    """Add an initializer, with float64 converted to float32, and return its name: `name`, or a similar one that was
+    free.
+
+    Args:
+        model: changed in place.
+        name: wanted.
+        array: the content.
+    """
     known = {tensor.name for tensor in model.graph.initializer}
     while name in known:
         name += "'"
@@ -230,7 +261,13 @@ def add_constant(model: onnx.ModelProto, name: str, array: np.ndarray) -> str:
 
 
 def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
-    """The value of an operator's attribute."""
+    """The value of an operator's attribute.
+
+    Args:
+        node: the operator.
+        name: of the attribute.
+        default: the value if the operator does not have it.
+    """
     return next((helper.get_attribute_value(item) for item in node.attribute if item.name == name), default)
 
 
@@ -239,7 +276,8 @@ def has_bias(node: onnx.NodeProto) -> bool:
 
 
 def is_layer(node: onnx.NodeProto, known: Mapping[str, onnx.TensorProto]) -> bool:
-    """Whether onnxruntime has a fast integer kernel for `node`: with constant weights, and a Gemm as `gemm` leaves it.
+    """Whether onnxruntime has a fast integer kernel for `node`: weights are constant, and a Gemm is as `gemm_fusion`
+    makes it.
 
     `known` are the model's `constants`.
     """
@@ -252,7 +290,7 @@ def is_layer(node: onnx.NodeProto, known: Mapping[str, onnx.TensorProto]) -> boo
 
 
 def shapes(model: onnx.ModelProto) -> Shapes:
-    """Dimensions of values by name, as far as they can be inferred; None where a dimension is free."""
+    """Dimensions of values by name, as far as they can be inferred. None is a free dimension."""
     bare, _ = external_tensors.detach(model)
     graph = onnx.shape_inference.infer_shapes(bare, data_prop=True).graph
     return {
@@ -265,12 +303,12 @@ def shapes(model: onnx.ModelProto) -> Shapes:
 
 
 def producers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
-    """For every value the node that makes it."""
+    """For every value, the node that produces it."""
     return {output: node for node in model.graph.node for output in node.output}
 
 
 def consumers(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
-    """For every value the nodes that read it."""
+    """For every value, the nodes that read it."""
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in model.graph.node:
         for value in reads(node):
@@ -279,7 +317,7 @@ def consumers(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
 
 
 def reads(node: onnx.NodeProto) -> Iterator[str]:
-    """What a node reads: its inputs, and all that the graphs in its attributes read, a name as often as it stands."""
+    """The names that a node reads, with repetitions: its inputs, and what the graphs in its attributes read."""
     yield from node.input
     for graph in subgraphs(node):
         for inner in graph.node:

@@ -1,6 +1,6 @@
-"""The bytes of an ONNX model as protobuf writes them, piece by piece, so that its weights need no copy.
+"""The bytes of an ONNX model as protobuf writes them, piece by piece, so that its weights are not copied.
 
-Fields stand in the order of their numbers, as in protobuf's own deterministic form; a test holds the two together.
+Fields are in the order of their numbers, as in protobuf's own deterministic form. A test compares the two.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -13,11 +13,11 @@ from octavo.onnx_graph import external_tensors
 from octavo.onnx_graph.external_tensors import Content
 
 Piece = bytes | Content
-"""A part of a file; contents are read no sooner than they are written."""
+"""A part of a file. Contents are read only when they are written."""
 
 
 def pieces(bare: onnx.ModelProto, contents: Mapping[str, Content]) -> list[Piece]:
-    """The serialized model, with its contents in it."""
+    """The serialized model with its contents."""
     before, after = _around(bare, "graph")
     head, tail = _around(bare.graph, "initializer")
     tensors = [_framed(onnx.GraphProto, "initializer", _tensor(each, contents)) for each in bare.graph.initializer]
@@ -26,12 +26,12 @@ def pieces(bare: onnx.ModelProto, contents: Mapping[str, Content]) -> list[Piece
 
 
 def size(parts: list[Piece]) -> int:
-    """Bytes of all pieces together."""
+    """Bytes of all pieces."""
     return sum(len(part) if isinstance(part, bytes) else part.size for part in parts)
 
 
 def read(parts: list[Piece]) -> Iterator[bytes | memoryview]:
-    """One piece after the other."""
+    """The bytes of the pieces, one after the other."""
     return (part if isinstance(part, bytes) else part.read() for part in parts)
 
 
@@ -44,7 +44,7 @@ def _tensor(tensor: TensorProto, contents: Mapping[str, Content]) -> list[Piece]
 
 
 def _around(message: Message, field: str) -> tuple[bytes, bytes]:
-    """The serialized fields with lower and with higher numbers than `field`."""
+    """The serialized fields with lower numbers than `field`, and those with higher ones."""
     numbers = {each.name: each.number for each in message.DESCRIPTOR.fields}
 
     def serialized(keep: Callable[[int], bool]) -> bytes:
@@ -55,7 +55,7 @@ def _around(message: Message, field: str) -> tuple[bytes, bytes]:
 
 
 def _framed(message: type[Message], field: str, parts: list[Piece]) -> list[Piece]:
-    """A length-delimited field of protobuf's wire format."""
+    """A length-delimited field in protobuf's wire format."""
     number = message.DESCRIPTOR.fields_by_name[field].number
     return [_varint(number << 3 | 2) + _varint(size(parts)), *parts]
 

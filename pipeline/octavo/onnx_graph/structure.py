@@ -1,4 +1,4 @@
-"""What must hold of an ONNX file before anything follows its numbers and names."""
+"""Check the structure of an ONNX file before anything relies on its sizes and names."""
 
 from collections import ChainMap
 from collections.abc import Iterator
@@ -19,14 +19,14 @@ PACKED = {
     for name, bits in {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2}.items()
     if hasattr(TensorProto, name)
 }
-"""Types of which several elements lie in a byte, and their bits."""
+"""Types with several elements per byte, and their bits."""
 
 
 def check(model: onnx.ModelProto, path: Path) -> None:
-    """Hold the model at `path` to itself: sizes of tensors, order of operators, functions.
+    """Check that the model at `path` is consistent: sizes of tensors, order of operators, functions.
 
     Raises:
-        ModelError: it contradicts itself.
+        ModelError: it is inconsistent.
     """
     if not (model.graph.input and model.graph.output):
         raise ModelError(f"{path} is damaged: it has no input, or no output. Export it again.")
@@ -35,7 +35,7 @@ def check(model: onnx.ModelProto, path: Path) -> None:
 
 
 def tensors(message: Message) -> Iterator[TensorProto]:
-    """All stored tensors in the message, however deep."""
+    """All stored tensors in the message, at any depth."""
     if isinstance(message, TensorProto):
         yield message
         return
@@ -56,11 +56,11 @@ def _tensor_faults(model: onnx.ModelProto, folder: Path) -> Iterator[str]:
             if length != size or offset < 0 or (place.is_file() and offset + length > place.stat().st_size):
                 yield f"tensor {tensor.name} of {size:,} bytes is not whole in {place.name}"
         elif tensor.HasField("raw_data") and len(tensor.raw_data) != size and tensor.data_type != TensorProto.STRING:
-            yield f"tensor {tensor.name} has {len(tensor.raw_data):,} bytes, and {size:,} by its shape and type"
+            yield f"tensor {tensor.name} has {len(tensor.raw_data):,} bytes, but {size:,} by its shape and type"
 
 
 def _size(tensor: TensorProto) -> int | None:
-    """Bytes by its shape and type; None where it has none."""
+    """Bytes by its shape and type; None if they are invalid."""
     if any(size < 0 for size in tensor.dims):
         return None
     count = prod(tensor.dims)
@@ -74,30 +74,30 @@ def _size(tensor: TensorProto) -> int | None:
 
 
 def _number(tensor: TensorProto, key: str, default: int) -> int:
-    """Of the external data; -1 where it is none."""
+    """A number of the external data; -1 if it is not a number."""
     text = next((entry.value for entry in tensor.external_data if entry.key == key), str(default))
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else -1
 
 
 def _order_faults(graph: onnx.GraphProto, around: "ChainMap[str, None]") -> Iterator[str]:
-    """Operators that read what no operator before them gives: such a graph may turn in circles."""
+    """Operators that read a value that no earlier operator produces. Such a graph may contain a cycle."""
     known = around.new_child(dict.fromkeys(value.name for value in (*graph.input, *graph.initializer)))
     known |= dict.fromkeys(sparse.values.name for sparse in graph.sparse_initializer)
     for node in graph.node:
         for name in node.input:
             if name and name not in known:
-                yield f"an operator {node.op_type} reads {name!r}, which nothing before it gives"
+                yield f"an operator {node.op_type} reads {name!r}, which no earlier operator produces"
         for item in node.attribute:
             for inner in [item.g] if item.type == onnx.AttributeProto.GRAPH else item.graphs:
                 yield from _order_faults(inner, known)
         known |= dict.fromkeys(node.output)
     for value in graph.output:
         if value.name not in known:
-            yield f"its output {value.name!r} is given by nothing"
+            yield f"no operator produces its output {value.name!r}"
 
 
 def _call_faults(model: onnx.ModelProto) -> Iterator[str]:
-    """Functions that call themselves, by way of others or at once."""
+    """Functions that call themselves, directly or through others."""
     calls = {
         (function.domain, function.name): {(node.domain, node.op_type) for node in _nodes(function.node)}
         for function in model.functions

@@ -1,10 +1,10 @@
-"""Networks that take uint8 images 0..255 as they are: the same answers for a quarter of the request."""
+"""Let a network take uint8 images in 0..255: the same answers with a quarter of the input bytes."""
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import IMAGES, encode
 from octavo.onnx_graph import qdq
 from octavo.onnx_graph.integer_ranges import LEVELS
 from octavo.project.errors import ModelError
@@ -14,23 +14,23 @@ def require(images: np.ndarray) -> None:
     """Check that images (N, H, W[, C]) can be given as bytes.
 
     Raises:
-        ModelError: they are float and leave 0..1, so that no bytes stand for them.
+        ModelError: they are float and leave 0..1, so that bytes cannot represent them.
     """
     if images.dtype == np.uint8 or not images.size:
         return
     low, high = float(images.min()), float(images.max())
     if low < 0 or high > 1:
         raise ModelError(
-            f"A network takes bytes only where images are uint8, or float in 0..1; these run from {low:g} to {high:g}. "
+            f"A network takes bytes only if images are uint8, or float in 0..1; these run from {low:g} to {high:g}. "
             "Remove the option take_bytes, or give images as uint8."
         )
 
 
 def take_bytes(model: onnx.ModelProto) -> None:
-    """Let `model` take uint8 instead of float32 in 0..1, in place.
+    """Make `model` take uint8 instead of float32 in 0..1, in place.
 
-    Quantizing an image that was scaled to 0..1 gives its bytes back; so the input is what that would give. A network
-    that does something else to its input first, such as subtracting a mean, scales the bytes by itself.
+    Quantizing an image that was scaled to 0..1 gives its bytes back. If that is the first operator, it is removed. A
+    network that first does something else, such as subtracting a mean, scales the bytes itself.
     """
     (source,) = model.graph.input
     source.type.tensor_type.elem_type = TensorProto.UINT8
@@ -46,7 +46,7 @@ def take_bytes(model: onnx.ModelProto) -> None:
 def _gives_bytes_back(model: onnx.ModelProto, quantize_linear: onnx.NodeProto) -> bool:
     constants, every = qdq.initializers(model), np.arange(LEVELS + 1)
     scale, zero = (constants[name] for name in quantize_linear.input[1:])
-    return np.array_equal(np.clip(np.rint(pixels(every.astype(np.uint8)) / scale) + zero, 0, LEVELS), every)
+    return np.array_equal(np.clip(np.rint(encode(every.astype(np.uint8)) / scale) + zero, 0, LEVELS), every)
 
 
 def _rename(model: onnx.ModelProto, read: str, by: str) -> None:
@@ -55,7 +55,7 @@ def _rename(model: onnx.ModelProto, read: str, by: str) -> None:
 
 
 def _scale(model: onnx.ModelProto, source: str) -> None:
-    model.graph.initializer.append(numpy_helper.from_array(np.array(LEVELS, np.float32), f"{source}/levels"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(IMAGES.scale, np.float32), f"{source}/levels"))
     nodes = [
         helper.make_node("Cast", [source], [f"{source}/float"], to=TensorProto.FLOAT),
         helper.make_node("Div", [f"{source}/float", f"{source}/levels"], [f"{source}/pixels"]),

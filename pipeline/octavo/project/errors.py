@@ -6,8 +6,10 @@ A message says what failed, what was got, what is allowed and the next step.
 import errno
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from octavo.project import extras
 
 NO_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EROFS: "it is read-only"}
 """What stops a write although nobody made a mistake."""
@@ -78,27 +80,42 @@ class ServiceUnavailable(OctavoError):
 
 
 @contextmanager
-def boundary() -> Iterator[None]:
-    """Turn an `OctavoError` into its sentence on stderr and its exit code, and a full disk or memory into 3.
+def boundary(say: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Turn an `OctavoError` into its sentence on stderr and its exit code, a library that an extra has into 1.
+
+    A full disk or memory ends in 3.
+
+    Args:
+        say: writes a sentence to people; stderr by default.
 
     Raises:
         SystemExit: with the error's `exit_code`.
     """
+    say = say or _say
     try:
         yield
     except OctavoError as error:
-        print(f"octavo: {error}", file=sys.stderr)
+        say(f"octavo: {error}")
         raise SystemExit(error.exit_code) from None
+    except ModuleNotFoundError as fault:
+        said = extras.sentence(fault)
+        if said is None:
+            raise
+        say(f"octavo: {said}")
+        raise SystemExit(OctavoError.exit_code) from None
     except MemoryError:
-        print("octavo: This machine's memory is too small. Free some, or use a larger machine.", file=sys.stderr)
+        say("octavo: This machine's memory is too small. Free some, or use a larger machine.")
         raise SystemExit(ServiceUnavailable.exit_code) from None
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
         where = error.filename or "a file"
-        print(
+        say(
             f"octavo: Cannot write {where}: {NO_ROOM[error.errno]}. What is there is whole; make room and run the same "
-            "command again.",
-            file=sys.stderr,
+            "command again."
         )
         raise SystemExit(ServiceUnavailable.exit_code) from None
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)

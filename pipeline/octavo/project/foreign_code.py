@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from octavo.project import extras
 from octavo.project.errors import NO_ROOM, OctavoError, ParamsError
 
 HOME = Path(__file__).parents[1]
@@ -35,6 +36,7 @@ def code(
 
     Raises:
         OctavoError: of the class `error`, for any exception and for `sys.exit`, whatever its code.
+        ModuleNotFoundError: a library is missing that one of Octavo's extras installs; `errors.boundary` says which.
     """
     try:
         yield
@@ -42,6 +44,8 @@ def code(
         raise
     except (Exception, SystemExit) as fault:
         if isinstance(fault, OSError) and fault.errno in NO_ROOM:
+            raise
+        if isinstance(fault, ModuleNotFoundError) and extras.sentence(fault):
             raise
         raise error(" ".join(filter(None, [f"{what}: {told(fault, own)}", advice]))) from None
 

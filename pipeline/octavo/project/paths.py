@@ -9,10 +9,8 @@ from urllib.parse import quote
 ARTIFACTS = Path("artifacts")
 REPORTS = Path("reports")
 
-CODE = ARTIFACTS / "code"
-"""Links to the project's own code that the network and the recipes run."""
-NETWORK_CODE = CODE / "network"
-RECIPES_CODE = CODE / "recipes"
+CODE = ARTIFACTS / "code.json"
+"""For each stage the digest of the code that it runs, and which networks are needed."""
 OPTIONS_CHECKED = ARTIFACTS / "options_checked.txt"
 DATA = ARTIFACTS / "data"
 EVALUATIONS = ARTIFACTS / "evaluations"
@@ -26,6 +24,9 @@ SCORECARDS = REPORTS / "scorecards.json"
 DECISION = REPORTS / "decision.json"
 METRICS = REPORTS / "metrics.json"
 TRADEOFF = REPORTS / "tradeoff.csv"
+CURVES = REPORTS / "curves.csv"
+TRIALS_TRIED = REPORTS / "trials.csv"
+"""The trials of all searches, for a plot."""
 REPORT = REPORTS / "report.html"
 NIGHTS = REPORTS / "nightly"
 """A record of each night, `<date>.json`, and cron's log."""
@@ -36,13 +37,6 @@ NIGHT_ENVIRONMENT = Path("nightly.env")
 AUDIT_LOGS = REPORTS / "audit"
 """This machine's copies of the audit logs, one a registered model."""
 
-SUFFIXES = {"onnx": ".onnx", "litert": ".tflite"}
-
-
-def recipe_code(recipe: str) -> Path:
-    """Folder of links to the files that one recipe runs."""
-    return RECIPES_CODE / recipe
-
 
 def split(name: str) -> Path:
     """Folder of one split: `images.npy` and `labels.npy`."""
@@ -52,11 +46,6 @@ def split(name: str) -> Path:
 def network(name: str) -> Path:
     """Folder of one trained network: `weights.h5` and `curve.csv`, or `refused.json`, which says why there are none."""
     return ARTIFACTS / "networks" / name
-
-
-def needed(network: str) -> Path:
-    """Whether any variant needs one network: `{"needed": true}`."""
-    return ARTIFACTS / "needed" / f"{network}.json"
 
 
 def weights(name: str) -> Path:
@@ -73,24 +62,24 @@ def exported(source: str) -> Path:
     return ARTIFACTS / "exported" / source
 
 
-def model(variant: str) -> Path:
-    """The model file of one variant, for example `artifacts/models/onnx_fp32/model.onnx`."""
-    return ARTIFACTS / "models" / variant / f"model{SUFFIXES[variant.split('_', maxsplit=1)[0]]}"
+def model_folder(variant: str) -> Path:
+    """Folder of one variant's model file, whose name its format knows, and of what lies beside it."""
+    return ARTIFACTS / "models" / variant
 
 
 def trials(variant: str) -> Path:
     """CSV with a row for each way to quantize that was tried for one variant; there only if it was searched."""
-    return model(variant).with_name(TRIALS_CSV)
+    return model_folder(variant) / TRIALS_CSV
 
 
 def acceptance(variant: str) -> Path:
     """How one variant's file answered when it was tried; there only if it was accepted."""
-    return model(variant).with_name("acceptance.json")
+    return model_folder(variant) / "acceptance.json"
 
 
 def refusal(variant: str) -> Path:
     """Why there is no model of one variant; there only if it was refused."""
-    return model(variant).with_name("refused.json")
+    return model_folder(variant) / "refused.json"
 
 
 def card(variant: str) -> Path:

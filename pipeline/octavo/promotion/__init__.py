@@ -1,1 +1,1 @@
-"""From scorecards and a policy to a decision, and the record of it. Imports evaluation and what lies below it."""
+"""Make a decision from scorecards and a policy, and record it. Imports `evaluation` and the rooms below it."""

@@ -1,11 +1,14 @@
-"""The audit log: every move of the registry's aliases, each record bound to the one before by its hash.
+"""Records of the audit log: one for every move of the registry's aliases, each bound to the previous one by its hash.
 
-A record says who moved what, from where to where, why, and by which bytes, data, parameters and policy. Whoever
-changes, drops, adds or reorders one breaks every hash behind it, and the last hash stands in three more places: in
-MLflow beside the model, on its versions, and in the copy on each machine that moved an alias.
+A record says who moved what, from where to where, why, and by which bytes, data, parameters and policy. A change,
+deletion, addition or reordering breaks every later hash. The last hash is also stored in three other places: in MLflow
+on the model, on its versions, and in the copy on each machine that moved an alias.
 
-Each record begins where the one before ended. Where it does not, aliases were moved by other means in between; only a
-repair may say so, and a record whose `gone` names the versions that were deleted.
+Each record begins where the previous one ended. If it does not, somebody moved the aliases without Octavo in between.
+Only a repair may record that, or a record whose `gone` names versions that were deleted.
+
+A repair stores the sentence of a fault that it accepts, and later checks compare it word by word. Do not change the
+sentences of `faults`.
 """
 
 import hashlib
@@ -23,18 +26,20 @@ from octavo.project.schema import Record
 from octavo.promotion.decision import Reason
 
 ORIGIN = "0" * 64
-"""What stands for the hash before the first record."""
+"""Stands for the hash before the first record."""
 
 Aliases = dict[str, str]
 """Alias -> version."""
 FOLDER = "folder"
-"""Of a record's digests that of all files of the model. Records of earlier releases have none."""
+"""Key of the digest over all files of the model. Records of earlier releases have none."""
 ADDED = ("gone", "known", "request", "approved")
-"""Fields that earlier releases did not have: where they say nothing, a record keeps the hash that it had."""
+"""Fields that earlier releases did not have. While they are empty, a record keeps its hash."""
 SKEW = timedelta(days=1)
-"""By how much clocks of two machines may differ before a record's time counts as wrong."""
+"""How much the clocks of two machines may differ before a record's time counts as wrong."""
 WRONG_TIME = "which is no time, lies ahead, or lies before the one before it"
-"""What `faults` says of such a record. A repair that accepts it begins anew: the records behind follow its own time."""
+"""What `faults` says of such a record. After a repair that accepts it, the next times are compared with its
+own time.
+"""
 
 
 class Move(Record):
@@ -43,46 +48,46 @@ class Move(Record):
     sequence: int
     """From 1."""
     parent: str
-    """Hash of the record before."""
+    """Hash of the previous record."""
     when: str
     """ISO 8601, UTC."""
     who: str
-    """The user whom the server knows; where it asks nobody, account and machine by their own word."""
+    """The user as the server knows them; without user accounts, account and machine as they name themselves."""
     action: Literal["promote", "rollback", "repair"]
     model: str
     variant: str
     version: str
-    """The one that becomes champion."""
+    """The version that becomes champion."""
     before: Aliases
     after: Aliases
     reasons: tuple[Reason, ...]
-    """What the gate found; none but for a promotion."""
+    """What the gate found; only for a promotion."""
     note: str | None
-    """Why, in the words of who forced it, rolled it back or repaired it."""
+    """The reason, in the words of the user who forced, rolled back or repaired."""
     digests: dict[str, str]
-    """sha256 of what the move rests on: model, data, params, scorecard, policy and grounds."""
+    """SHA-256 of what the move depends on: model, data, params, scorecard, policy and grounds."""
     gone: Aliases = Field(default_factory=dict)
-    """Aliases that the record before left, and MLflow dropped since, as their versions were deleted."""
+    """Aliases that the previous record set, and that MLflow dropped because their versions were deleted."""
     known: tuple[str, ...] = ()
-    """Of a repair: what did not fit, as `octavo audit` words it. What cannot be mended is accepted from here on."""
+    """For a repair: the faults, in the words of `octavo audit`. From here on they are accepted."""
     request: str = ""
-    """Of a promotion that others had to approve: the hash of what they were asked for."""
+    """For a promotion that needed approvals: the hash of the request."""
     approved: tuple[str, ...] = ()
-    """Who approved it, by the names that the server knows them by."""
+    """The names of the approvers, as the server knows them."""
 
     @property
     def hash(self) -> str:
-        """sha256 of the record's canonical JSON."""
+        """SHA-256 of the record's canonical JSON."""
         return hashlib.sha256(self.line().encode()).hexdigest()
 
     @property
     def name(self) -> str:
-        """Number and hash, as tags in MLflow name the record."""
+        """Number and hash, as MLflow's tags name the record."""
         return f"{self.sequence} {self.hash}"
 
     @property
     def number(self) -> str:
-        """The version as MLflow writes it, which reads `03` as 3."""
+        """The version as MLflow writes it: `03` becomes `3`."""
         return self.version.lstrip("0")
 
     def line(self) -> str:
@@ -92,10 +97,10 @@ class Move(Record):
 
 
 def parse(text: str, where: str) -> Move:
-    """A record from its line.
+    """Read a record from its line.
 
     Raises:
-        AuditFailed: it is not one.
+        AuditFailed: it is not a record.
     """
     try:
         return json_file.parse_record(text, Move)
@@ -107,10 +112,10 @@ def parse(text: str, where: str) -> Move:
 
 
 def read(path: Path) -> list[Move]:
-    """The records in a local copy of the log; none where there is none.
+    """The records in a local copy of the log; empty if there is no copy.
 
     Raises:
-        AuditFailed: a line is not a record, or the file is no text.
+        AuditFailed: a line is not a record, or the file is not text.
     """
     if not path.exists():
         return []
@@ -118,21 +123,21 @@ def read(path: Path) -> list[Move]:
         text = atomic_write.content(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise AuditFailed(f"{path} cannot be read ({error}). Compare it with the copies on other machines.") from None
-    lines = text.rstrip("\n").split("\n") if text.strip() else []  # and at no other line's end: notes may have some
+    lines = text.rstrip("\n").split("\n") if text.strip() else []  # not splitlines: notes may hold other line ends
     return [parse(line, f"Line {number} of {path}") for number, line in enumerate(lines, 1)]
 
 
 def write(path: Path, moves: Sequence[Move]) -> None:
-    """Write a local copy of the log, a line a record."""
+    """Write a local copy of the log, one record per line."""
     atomic_write.write_text(path, "".join(f"{move.line()}\n" for move in moves))
 
 
 def faults(moves: Sequence[Move], since: float = 0) -> Iterator[str]:
-    """Where the chain is broken, a sentence each; nothing where it is whole.
+    """The faults of the chain, one sentence each; none if it is intact.
 
     Args:
-        moves: first to last.
-        since: when their model was registered, in seconds since 1970: no record is older.
+        moves: all records, first to last.
+        since: when their model was registered, in seconds since 1970. No record may be older.
     """
     parent, latest = ORIGIN, datetime.fromtimestamp(since, timezone.utc)
     ahead = datetime.now(timezone.utc) + 2 * SKEW
@@ -162,7 +167,7 @@ def champions(moves: Iterable[Move]) -> dict[str, Move]:
 
 
 def begins(move: Move) -> Aliases:
-    """Where the aliases stood for `move`, those counted in whose versions were deleted before it."""
+    """The aliases before `move`, including those whose versions were deleted."""
     return {**move.before, **move.gone}
 
 

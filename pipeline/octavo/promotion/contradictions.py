@@ -1,6 +1,7 @@
-"""Whether the figures of a scorecard can all be true: every ratio, share and interval is held to what it is made of.
+"""Check whether the figures of a scorecard can all be true: compare every ratio, share and interval with its parts.
 
-What passes can still be untrue, as counts and times are what somebody measured. It is then untrue in all its figures.
+Figures that pass can still be false, because counts and times come from whoever measured them. But then all of them
+are false together.
 """
 
 import math
@@ -13,25 +14,26 @@ from octavo.backends.latency import P99_SAMPLES
 from octavo.backends.records import Latency
 from octavo.evaluation.scorecard import Latencies, Parity, Scorecard
 from octavo.statistics.paired_proportions import score_interval
-from octavo.tasks.classification import Paired, Quality
+from octavo.tasks.quality import Paired, Quality
 
 EXACT = 1e-9
-"""What two ways to compute a share may differ by, relative to it."""
+"""Relative tolerance between two ways to compute a share."""
 INTERVAL = 1e-3
-"""What the ends of an interval may differ by between releases of the libraries."""
+"""Tolerance for the ends of an interval, which may differ between releases of the libraries."""
 NOISE = 2
-"""By what factor the ratio of two medians may lie beyond the interval of the median of ratios: noise that comes and
-goes during a benchmark moves them apart, though not by that."""
+"""Factor by which the ratio of two medians may lie outside the interval of the median ratio. Noise that comes and goes
+during a benchmark moves them apart, but less than that.
+"""
 MOST = 10_000_000
-"""Images of a test split; the gate's bounds take half a minute with that many."""
+"""Limit for the images of a test split. The gate's bounds take half a minute with that many."""
 
 
 def contradictions(card: Scorecard, baseline: Scorecard) -> Iterator[str]:
-    """What contradicts itself in a scorecard, or the scorecard of the baseline beside it, a clause each.
+    """The contradictions in a scorecard, alone or beside the baseline's, one clause each.
 
     Args:
         card: of the variant, or of the baseline itself.
-        baseline: of the variant that is the baseline.
+        baseline: of the baseline.
     """
     if unusable := list(_unusable(card.model_dump())):
         yield from unusable
@@ -51,13 +53,13 @@ def contradictions(card: Scorecard, baseline: Scorecard) -> Iterator[str]:
 
 
 def in_pair(paired: Paired, quality: Quality, where: str, other_answers: int = 0) -> Iterator[str]:
-    """What contradicts itself in a comparison of the variant with a reference over its test images.
+    """The contradictions in a comparison of the variant with a reference on its test images, one clause each.
 
     Args:
-        paired: image by image.
-        quality: of the variant, over the same images.
-        where: what the comparison is called.
-        other_answers: images that may have got another class than when `quality` was found.
+        paired: the comparison, image by image.
+        quality: of the variant, on the same images.
+        where: name of the comparison, for the clauses.
+        other_answers: number of images that may have got another class than in `quality`.
     """
     images, right = [sum(row) for row in quality.confusion], _right(quality)
     broke, fixed, n = paired.broke, paired.fixed, sum(images)
@@ -75,7 +77,7 @@ def in_pair(paired: Paired, quality: Quality, where: str, other_answers: int = 0
 
 
 def _unusable(value: Any, name: str = "") -> Iterator[str]:
-    """Numbers that are none, or beyond what a float holds exactly."""
+    """Numbers that are not finite, or too large for a float to hold exactly."""
     if isinstance(value, dict):
         for key, each in value.items():
             yield from _unusable(each, f"{name}.{key}".lstrip("."))
@@ -110,13 +112,13 @@ def _in_quality(quality: Quality) -> Iterator[str]:
 
 
 def _beside_baseline(card: Scorecard, baseline: Scorecard) -> Iterator[str]:
-    """The comparison with the baseline, which has a confusion matrix of its own over the same images."""
+    """Contradictions in the comparison with the baseline, which has its own confusion matrix for the same images."""
     quality, reference, paired = card.quality, baseline.quality, card.quality.vs_baseline
     if [sum(row) for row in quality.confusion] != [sum(row) for row in reference.confusion]:
         yield "it and the baseline were measured on other images"
         return
     if any(len(row) != len(quality.confusion) for row in quality.confusion + reference.confusion):
-        return  # said before
+        return  # `_in_quality` has reported it
     yield from in_pair(paired, quality, "vs_baseline")
     yield from _differs("vs_baseline.delta", paired.delta, quality.top1 - reference.top1)
     if card.variant == baseline.variant and (paired.broke or paired.fixed or paired.agreement != 1):
@@ -211,7 +213,7 @@ def _right(quality: Quality) -> list[int]:
 
 
 def _is_no_count(share: float, n: int) -> bool:
-    """Whether the share is none of a whole number of `n`."""
+    """Whether the share is not a whole number of `n`."""
     return not 0 <= share <= 1 or not math.isclose(share * n, round(share * n), abs_tol=1e-6, rel_tol=EXACT)
 
 
@@ -221,6 +223,6 @@ def _differs(name: str, found: float, wanted: float, tolerance: float = 0) -> It
 
 
 def joined(found: Sequence[str], most: int = 3) -> str:
-    """The first of these clauses, and how many more there are."""
+    """The first of these clauses, and the number of further ones."""
     more = f"; and {len(found) - most} more" if len(found) > most else ""
     return "; ".join(found[:most]) + more

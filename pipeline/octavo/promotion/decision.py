@@ -6,7 +6,7 @@ from typing import Literal
 
 from octavo.project.errors import ModelError
 from octavo.project.files import json_file
-from octavo.project.params import Policy
+from octavo.project.params.policy import Policy
 from octavo.project.schema import Interval, Record
 
 Outcome = Literal["pass", "fail", "underpowered", "refused"]

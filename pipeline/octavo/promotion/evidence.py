@@ -1,4 +1,6 @@
-"""What a promotion is judged by: all of it, so that the same verdict can be found again from the record alone."""
+"""The grounds of a promotion: everything that its verdict follows from, so that it can be repeated from the record
+alone.
+"""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -6,14 +8,16 @@ from typing import Annotated
 from pydantic import Field
 
 from octavo.evaluation.scorecard import Scorecards
-from octavo.project.params import Policy
+from octavo.project.params.policy import Policy
 from octavo.project.schema import Record
 from octavo.promotion import contradictions, gate
 from octavo.promotion.decision import Reason, Verdict, outcome
-from octavo.tasks.classification import Paired
+from octavo.tasks.quality import Paired
 
 MIN_SAME_ANSWERS = 0.99
-"""Share of the test images that must get the evaluated class again: another CPU may round a few otherwise."""
+"""Share of the test images that must get the same class as in the evaluation. Another CPU may round a few
+differently.
+"""
 
 
 class Grounds(Record):
@@ -24,20 +28,22 @@ class Grounds(Record):
     policy: Policy
     scorecards: Scorecards
     sure: Annotated[float, Field(gt=0, le=1 - 1e-12)] | None = None
-    """One-sided confidence with which accuracy had to be shown to be kept, where that was more than the policy's: a
-    night's, which judges the same test images again and again. See `lifetime`."""
+    """One-sided confidence with which accuracy must be shown to be kept, if it is above the policy's. A night uses
+    more,
+    because it judges by the same test images again and again. See `lifetime`.
+    """
     same_answers: float
-    """Share of the test images that the registered bytes, loaded and run, gave the class that was evaluated."""
+    """Share of the test images for which the registered bytes, when run, gave the class of the evaluation."""
     beside: dict[str, Paired]
-    """`champion` and `anchor`, as far as there are any: the variant against each, on today's test split."""
+    """`champion` and `anchor`, if they exist: the variant compared with each, on today's test split."""
     not_compared: dict[str, str] = Field(default_factory=dict)
-    """Of these two those that may have been trained on today's test split, and why that is not excluded."""
+    """Those of the two that may have been trained on today's test split, and why that cannot be excluded."""
     damaged: dict[str, str] = Field(default_factory=dict)
-    """Of these two those whose file is not what was registered, and what was found."""
+    """Those of the two whose file differs from the registered one, and how."""
 
 
 def judge(grounds: Grounds) -> Verdict:
-    """The gate's verdict on the variant, beside the baseline and beside the models in service.
+    """The gate's verdict on the variant, beside the baseline and the models in service.
 
     Raises:
         ModelError: the variant or the baseline was not measured.
@@ -60,7 +66,7 @@ def judge(grounds: Grounds) -> Verdict:
 
 
 def faults(grounds: Grounds) -> Iterator[str]:
-    """What contradicts itself in these grounds, a clause each: figures that cannot all be true.
+    """The contradictions in these grounds, one clause each: figures that cannot all be true.
 
     Raises:
         ModelError: the variant or the baseline was not measured.
@@ -83,5 +89,5 @@ def faults(grounds: Grounds) -> Iterator[str]:
 
 
 def _incomparable(what: str, against: str) -> Reason:
-    """The share of the test images that a model in service can be compared on is unknown, so it counts as 0."""
+    """A reason that is not met: the share of test images on which a model in service can be compared counts as 0."""
     return Reason(rule=f"{what} vs {against}", value=0, limit=1, code=f"{what.replace(' ', '_')}_incomparable")

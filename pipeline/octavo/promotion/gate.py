@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from octavo.backends.records import Refusal
 from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.project.errors import ModelError, ParamsError
-from octavo.project.params import Figure, Policy
+from octavo.project.params.policy import Figure, Policy
 from octavo.promotion.decision import Decision, Majority, Reason, Verdict, outcome
 from octavo.promotion.majority import against_majority
 from octavo.statistics.noninferiority import images_needed, lower_bound, upper_bound
-from octavo.tasks.classification import Paired
+from octavo.tasks.quality import Paired
 
 PREFERENCES: Mapping[Figure, Callable[[Scorecard], float]] = {
     "latency": lambda card: card.latency.batches["1"].ratio,

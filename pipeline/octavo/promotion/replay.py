@@ -1,4 +1,4 @@
-"""A recorded verdict, found again from what it was judged by."""
+"""Repeat a recorded verdict from its recorded grounds."""
 
 import math
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from octavo.promotion.evidence import Grounds, faults, judge
 
 
 def differences(move: Move, text: str) -> Iterator[str]:
-    """Where `text`, JSON of `Grounds`, leads to another verdict than the record has, a clause each."""
+    """Where `text`, the JSON of `Grounds`, leads to another verdict than the record's, one clause each."""
     try:
         grounds = json_file.parse_record(text, Grounds)
         wrong = list(faults(grounds))
@@ -27,11 +27,11 @@ def differences(move: Move, text: str) -> Iterator[str]:
     for reason in again:
         if not _alike(before.pop(reason.rule, None), reason):
             yield f"{reason.rule} is now {reason}"
-    yield from (f"{rule} is judged no more" for rule in before)
+    yield from (f"{rule} is no longer judged" for rule in before)
 
 
 def _alike(one: Reason | None, other: Reason) -> bool:
-    """Equal to what another release of a numerical library may compute otherwise."""
+    """Equal, up to differences between releases of the numerical libraries."""
     if one is None or one.code != other.code:
         return False
     if one.value is None or other.value is None:

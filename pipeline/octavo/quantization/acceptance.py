@@ -6,7 +6,6 @@ Only images of calibration are looked at.
 """
 
 import math
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,10 +16,12 @@ from octavo.backends.predictor import Predictor
 from octavo.backends.records import Acceptance, Cause, Jump, Refusal
 from octavo.backends.registry import open_model
 from octavo.data.splits import Samples
+from octavo.project import story
 from octavo.project.errors import ModelError, VariantRefused
 from octavo.quantization import clipping
 from octavo.statistics.signal_to_noise import decibels
 from octavo.tasks import logits
+from octavo.tasks.task import load
 
 IMAGES = 500
 BATCH = 32
@@ -57,7 +58,7 @@ def accept(path: Path, network: Path, samples: Samples, remedy: str) -> Acceptan
     except Exception as error:  # noqa: BLE001 - runtimes raise whatever they like at a broken file
         said = _sentence(error).replace(f"{path.parent}/", "")
         raise refused("not runnable", f"The file cannot be used: {said}", OTHER_RECIPE) from None
-    figures = _compare(wanted, got, samples.min_sqnr_db, clipping.count(path, network))
+    figures = _compare(wanted, got, samples, clipping.count(path, network))
     if not figures.non_finite and figures.sqnr_db >= figures.min_sqnr_db:
         return figures
     lost = int(logits.broken(wanted).sum())
@@ -111,16 +112,17 @@ def _check_shape(got: np.ndarray, wanted: np.ndarray) -> None:
         raise ModelError(f"its outputs have shape {got.shape}, those of the network {wanted.shape}.")
 
 
-def _compare(wanted: np.ndarray, got: np.ndarray, min_sqnr_db: float, clips: clipping.Clips) -> Acceptance:
+def _compare(wanted: np.ndarray, got: np.ndarray, samples: Samples, clips: clipping.Clips) -> Acceptance:
+    task = load(samples.task)
     with np.errstate(over="ignore", invalid="ignore"):
         signal, noise = float(np.mean(wanted**2)), float(np.mean((wanted - got) ** 2))
     relative = math.sqrt(noise / signal) if signal else 0.0 if noise == 0 else math.inf
     return Acceptance(
         n=len(wanted),
         sqnr_db=round(decibels(signal, noise), 2),
-        min_sqnr_db=min_sqnr_db,
+        min_sqnr_db=samples.min_sqnr_db,
         relative_rms_error=float(f"{relative:.4g}") if math.isfinite(relative) else None,
-        agreement=logits.agreement(got, wanted),
+        agreement=float(task.same(got, wanted).mean()),
         non_finite=int(np.count_nonzero(~np.isfinite(got))),
         clipped_biases=clips.biases,
         clipped_weights=clips.weights,
@@ -129,11 +131,10 @@ def _compare(wanted: np.ndarray, got: np.ndarray, min_sqnr_db: float, clips: cli
 
 
 def _layers(path: Path, network: Path, images: np.ndarray, predict: Predictor) -> dict[str, float]:
-    measure = layer_sqnr.measure if path.suffix == ".onnx" else layer_sqnr.measure_litert
     try:
-        return measure(path, network, images, predict.feed(images[: layer_sqnr.IMAGES]))
+        return layer_sqnr.likely(path, network, images, predict.feed(images[: layer_sqnr.IMAGES]))
     except Exception as error:  # noqa: BLE001 - a refused file may be broken in any way; it is refused all the same
-        print(f"Its layers cannot be compared: {_sentence(error)}", file=sys.stderr)
+        story.say(f"Its layers cannot be compared: {_sentence(error)}")
         return {}
 
 

@@ -13,7 +13,7 @@ import onnx
 from scipy.special import rel_entr
 
 from octavo.backends.onnxruntime.intermediate_outputs import open_probe
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 from octavo.onnx_graph.integer_ranges import LEVELS, Range, uint8_parameters
 from octavo.project.errors import ModelError
 
@@ -183,7 +183,7 @@ def run(model: onnx.ModelProto, tensors: Sequence[str], images: np.ndarray) -> I
     made = [name for name in tensors if name != source.name]
     session = open_probe(model, made) if made else None
     for start in range(0, len(images), BATCH):
-        values = {source.name: pixels(images[start : start + BATCH])}
+        values = {source.name: encode(images[start : start + BATCH])}
         if session is not None:
             values |= dict(zip(made, session.run(made, values), strict=True))
         yield {name: values[name] for name in tensors}

@@ -1,1 +1,1 @@
-"""Results for people: the variants table, the report, figures and documents. Imports every room below."""
+"""Show results to people: the variants table, the report, figures and documents. Imports every room below."""

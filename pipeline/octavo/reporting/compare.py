@@ -16,7 +16,7 @@ from octavo.reporting.variants_table import HEADERS, Line, cells, findings, gain
 
 STYLES = {"pass": "green", "fail": "red", "underpowered": "yellow", "refused": "red", "baseline": "dim"}
 UNBOUNDED = 1000
-"""Columns that no table needs."""
+"""Columns; wider than any table."""
 
 
 @click.command()
@@ -35,31 +35,31 @@ def command(form: str | None) -> None:
 
 
 def as_json(rows: Sequence[Line], decision: Decision) -> str:
-    """The winner, the baseline, how it compares with the majority class, and the rows, unrounded."""
+    """JSON of the winner, the baseline, its comparison with the majority class, and the rows, not rounded."""
     found = decision.model_dump(mode="json", include={"winner", "baseline", "majority"})
     return json.dumps(found | {"variants": [row.model_dump(mode="json") for row in rows]}, indent=2)
 
 
 def as_markdown(rows: Sequence[Line]) -> str:
-    """A Markdown table, figures to the right and the winner in bold."""
+    """A Markdown table with figures right-aligned and the winner in bold."""
     rule = ["---" if _is_text(column) else "---:" for column in range(len(HEADERS))]
     lines = [HEADERS, rule, *(_bold(cells(row)) if row.winner else cells(row) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def show(rows: Sequence[Line], decision: Decision) -> None:
-    """Print the table to stdout; a terminal too narrow for intervals and reasons gets the figures alone."""
+    """Print the table to stdout. A terminal that is too narrow for intervals and reasons gets only the figures."""
     full = _view(rows, HEADERS, [cells(row) for row in rows], gap=2)
     needed = Console(width=UNBOUNDED).measure(full).maximum
     fits = not sys.stdout.isatty() or Console().width >= needed
     console = Console(width=needed if fits else None, highlight=False)
     if fits:
         console.print(full)
-        brackets = "In brackets the bounds that are judged: accuracy by the lower, latency by the upper."
+        brackets = "In brackets: the bounds that are judged, the lower one of accuracy, the upper one of latency."
     else:
         stacked = [header.replace(" ", "\n") for header in HEADERS]
         console.print(_view(rows, stacked, [_figures(row) for row in rows], gap=1))
-        brackets = f"Bounds: {needed} columns."
+        brackets = f"To see the bounds, use {needed} columns."
     notes = [f"Baseline {decision.baseline}. Latency at batch 1. {brackets}", *gains(rows), *findings(rows)]
     console.print("\n" + "\n".join([*notes, *warnings(decision), _outcome(decision)]))
 

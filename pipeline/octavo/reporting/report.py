@@ -1,4 +1,4 @@
-"""The results of one `dvc repro`, written for people and for tools: JSON, metrics, plot data and one page."""
+"""Write the results of one `dvc repro` for people and for tools: JSON, metrics, plot data and one page."""
 
 import csv
 import io
@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from octavo.backends import registry
 from octavo.backends.records import Acceptance
 from octavo.evaluation.scorecard import Scorecards
 from octavo.project import paths
 from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write
 from octavo.project.files.atomic_write import write_text
+from octavo.project.params.params import Params
 from octavo.promotion.decision import Decision
 from octavo.reporting import variants_table
 from octavo.reporting.figures.curves import History, curves
@@ -20,16 +22,47 @@ from octavo.reporting.figures.intervals import intervals
 from octavo.reporting.figures.scatter import scatter
 from octavo.reporting.figures.svg import templates
 
+_CURVE = ("epoch", "accuracy", "val_accuracy", "loss", "val_loss")
+_TRIAL = ("agreement", "accuracy", "sqnr_db", "file_bytes")
 HEATMAP_CLASSES = 25
-"""With more classes than this a confusion matrix is no longer read; the page leaves it out."""
+"""With more classes a confusion matrix is not readable, and the page leaves it out."""
+
+
+def write_project(scorecards: Scorecards, decision: Decision, params: Params) -> None:
+    """Write the report of the project in the working directory; for its files see `write`.
+
+    Args:
+        scorecards: of all variants.
+        decision: of the gate on them.
+        params: of the project; they name the networks and variants whose curves and trials are shown.
+
+    Raises:
+        ModelError: the CSV file of a curve or of trials is damaged.
+    """
+    curves = {name: paths.curve(name) for name in (*params.networks, *params.finetuned)}
+    trials = {name: paths.trials(name) for name in params.variants}
+    parents = {name: network.parent for name, network in params.finetuned.items()}
+    write(scorecards, decision, curves, trials, parents)
 
 
 def write(
-    scorecards: Scorecards, decision: Decision, trainings: Mapping[str, Path], searches: Mapping[str, Path]
+    scorecards: Scorecards,
+    decision: Decision,
+    trainings: Mapping[str, Path],
+    searches: Mapping[str, Path],
+    parents: Mapping[str, str],
 ) -> None:
-    """Write every file of the report, each whole or not at all; the same inputs give the same bytes.
+    """Write every file of the report atomically. The same inputs give the same bytes.
 
-    `trainings` names the CSV of each training, `searches` that of each variant's trials; what is not there is left out.
+    Args:
+        scorecards: of all variants.
+        decision: of the gate.
+        trainings: network -> CSV of its training; missing files are left out.
+        searches: variant -> CSV of its trials; missing files are left out.
+        parents: fine-tuned network -> the network that it started from.
+
+    Raises:
+        ModelError: one of the CSV files is damaged.
     """
     histories = {network: _history(path) for network, path in trainings.items() if path.exists()}
     trials = {variant: _rows(path) for variant, path in searches.items() if path.exists()}
@@ -38,14 +71,16 @@ def write(
         paths.DECISION: decision.model_dump_json(indent=2),
         paths.METRICS: json.dumps(metrics(scorecards), indent=2),
         paths.TRADEOFF: tradeoff(scorecards),
-        paths.REPORT: page(scorecards, decision, histories, trials),
+        paths.CURVES: _csv("network", _CURVE, histories),
+        paths.TRIALS_TRIED: _csv("variant", _TRIAL, trials),
+        paths.REPORT: page(scorecards, decision, histories, trials, parents),
     }
     for path, text in written.items():
         write_text(path, text.rstrip("\n") + "\n")
 
 
 def metrics(scorecards: Scorecards) -> dict[str, dict[str, float]]:
-    """The figures that `dvc metrics show` and `diff` print, by variant; one that is refused has `refused` 1."""
+    """The figures of `dvc metrics show` and `diff`, by variant. A refused variant has `refused` 1."""
     measured = {
         card.variant: {
             "accuracy": card.quality.top1,
@@ -66,7 +101,7 @@ def _sqnr(acceptance: Acceptance | None) -> dict[str, float]:
 
 
 def tradeoff(scorecards: Scorecards) -> str:
-    """CSV behind the plot of accuracy against latency, of the variants that have a model."""
+    """The CSV of the plot of accuracy against latency, for the variants that have a model."""
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\n")
     rows.writerow(("variant", "format", "accuracy", "latency_us", "size_bytes"))
@@ -81,8 +116,17 @@ def page(
     decision: Decision,
     histories: Mapping[str, History],
     trials: Mapping[str, Sequence[Mapping[str, str]]],
+    parents: Mapping[str, str],
 ) -> str:
-    """The report as one HTML page that refers to nothing outside itself."""
+    """The report as one HTML page without references to other files.
+
+    Args:
+        scorecards: of all variants.
+        decision: of the gate.
+        histories: network -> its training by epoch.
+        trials: variant -> the rows of its search.
+        parents: fine-tuned network -> the network that it started from.
+    """
     rows = variants_table.table(scorecards, decision)
     refused = variants_table.refused(scorecards)
     return (
@@ -102,15 +146,25 @@ def page(
             classes=scorecards.classes,
             heatmap_classes=HEATMAP_CLASSES,
             scatter=scatter(scorecards),
+            formats=[registry.named(name) for name in dict.fromkeys(card.format for card in scorecards.scorecards)],
             intervals=intervals(scorecards, decision),
-            curves=curves(histories),
+            curves=curves(histories, parents),
             trials=trials,
         )
     )
 
 
+def _csv(key: str, columns: Sequence[str], tables: Mapping[str, Sequence[Mapping[str, object]]]) -> str:
+    """Several tables as one CSV, with a first column `key` that says which table a row is of."""
+    out = io.StringIO()
+    rows = csv.DictWriter(out, (key, *columns), restval="", extrasaction="ignore", lineterminator="\n")
+    rows.writeheader()
+    rows.writerows({key: name, **row} for name, table in tables.items() for row in table)
+    return out.getvalue()
+
+
 def _data(scorecards: Scorecards) -> dict[str, Any]:
-    """What is known of the data, but for the histograms that nights are judged by."""
+    """The description of the data, without the histograms that drift is judged by."""
     splits = scorecards.data.get("splits", {})
     shown = {name: {key: value for key, value in split.items() if key != "pixels"} for name, split in splits.items()}
     return scorecards.data | ({"splits": shown} if shown else {})

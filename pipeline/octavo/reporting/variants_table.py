@@ -1,4 +1,4 @@
-"""The variants table: one row a variant, and how its figures read."""
+"""The variants table: one row per variant, and the format of its figures."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from octavo.backends.records import Acceptance
 from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.project.schema import Interval, Record
 from octavo.promotion.decision import Decision
-from octavo.tasks.classification import Paired
+from octavo.tasks.quality import Paired
 
 HEADERS = (
     "variant",
@@ -30,32 +30,32 @@ class Line(Record):
     verdict: str
     """`baseline`, `pass`, `fail`, `underpowered` or `refused`."""
     unmet: tuple[str, ...]
-    """The rules that do not hold, or what it is refused for."""
+    """The rules that are not met, or the cause of the refusal."""
     undecided: tuple[str, ...] = ()
-    """Those of them that too few images were seen for: neither is shown, that they hold or that they do not."""
+    """Those of them that need more images: neither is shown, that they are met or that they are not."""
     reasons: tuple[str, ...]
-    """What they found, with figure and limit."""
+    """Their findings, with figure and limit."""
     winner: bool
     sqnr_db: float | None
-    """Of the outputs, beside those of the network that it was made of; None where it was not recorded."""
+    """Of the outputs, compared with the network that it was made of; None if it was not recorded."""
 
 
 class Row(Line):
-    """The figures of one variant that has a model; latency is that of batch 1."""
+    """The figures of one variant that has a model. Latency is that of batch 1."""
 
     accuracy: float
     delta: float
     delta_ci: Interval
-    """As it was judged."""
+    """The bounds that were judged."""
     vs_control: Paired | None
-    """Of a quantization-aware variant: beside the float network that trained on for just as long."""
+    """For a quantization-aware variant: the comparison with the float network that trained for as long."""
     size_bytes: int
     size_ratio: float
     latency_us: float
     latency_ratio: float
     latency_ratio_ci95: Interval
     integer_weight_share: float | None
-    """None where it is unknown."""
+    """None if it is unknown."""
 
 
 def table(scorecards: Scorecards, decision: Decision) -> list[Row]:
@@ -64,7 +64,7 @@ def table(scorecards: Scorecards, decision: Decision) -> list[Row]:
 
 
 def refused(scorecards: Scorecards) -> list[Line]:
-    """One line for each variant that has no model, in the order of `params.yaml`."""
+    """One line for each variant without a model, in the order of `params.yaml`."""
     return [
         Line(
             variant=name,
@@ -79,7 +79,7 @@ def refused(scorecards: Scorecards) -> list[Line]:
 
 
 def cells(line: Line) -> tuple[str, ...]:
-    """The line as people read it, a text for each of `HEADERS`."""
+    """The texts of a line, one for each of `HEADERS`."""
     noise = "" if line.sqnr_db is None else decibels(line.sqnr_db)
     if not isinstance(line, Row):
         return (line.variant, *[""] * 6, noise, "", verdict(line))
@@ -99,7 +99,7 @@ def cells(line: Line) -> tuple[str, ...]:
 
 
 def gains(lines: Sequence[Line]) -> list[str]:
-    """What quantization-aware training gained beyond more training: a line for each variant made by it."""
+    """What quantization-aware training gained beyond more training, one line for each variant made by it."""
     return [
         f"QAT beyond more training: {row.variant} {points(row.vs_control.delta)} points, "
         f"95% interval [{', '.join(map(points, row.vs_control.ci))}]"
@@ -109,7 +109,7 @@ def gains(lines: Sequence[Line]) -> list[str]:
 
 
 def warnings(decision: Decision) -> list[str]:
-    """What makes all verdicts worthless, a sentence each."""
+    """What makes all verdicts worthless, one sentence each."""
     majority = decision.majority
     if majority is None or majority.beaten:
         return []
@@ -124,7 +124,7 @@ def warnings(decision: Decision) -> list[str]:
 
 
 def findings(lines: Sequence[Line]) -> list[str]:
-    """Why each variant that did not pass did not: a sentence or two for each."""
+    """Why each variant that did not pass did not pass, in one or two sentences each."""
     return [
         f"{line.verdict.capitalize()} {line.variant}: {'; '.join(line.reasons).rstrip('.')}."
         for line in lines
@@ -133,7 +133,7 @@ def findings(lines: Sequence[Line]) -> list[str]:
 
 
 def outputs(found: Acceptance) -> dict[str, str]:
-    """How a file's outputs compare with its network's, by what each figure is called."""
+    """The comparison of a file's outputs with its network's, by the name of each figure."""
     unknown = f" ({found.unmatched_weights:,} unknown)" if found.unmatched_weights else ""
     return {
         "SQNR, dB": f"{decibels(found.sqnr_db)}, at least {found.min_sqnr_db:g}",
@@ -155,7 +155,7 @@ def percent(share: float) -> str:
 
 
 def whole_percent(share: float | None) -> str:
-    """A share that reads 100% only when nothing is missing.
+    """A share that reads 100% only if nothing is missing.
 
     >>> whole_percent(1.0), whole_percent(0.9999), whole_percent(0.0), whole_percent(None)
     ('100%', '99.9%', '0%', 'unknown')
@@ -166,7 +166,7 @@ def whole_percent(share: float | None) -> str:
 
 
 def points(difference: float) -> str:
-    """A difference of shares in percentage points; the sign of zero is plus.
+    """A difference of shares in percentage points. Zero has a plus sign.
 
     >>> points(-0.0004), points(-0.00001)
     ('-0.04', '+0.00')
@@ -184,7 +184,7 @@ def kilobytes(size: int) -> str:
 
 
 def microseconds(time: float) -> str:
-    """Three figures or more, never a fraction of a digit that nobody could measure.
+    """A time with three digits or more, but none that cannot be measured.
 
     >>> microseconds(9.517), microseconds(83.25), microseconds(1234.5)
     ('9.52', '83.2', '1,234')
@@ -193,7 +193,7 @@ def microseconds(time: float) -> str:
 
 
 def ratio(value: float) -> str:
-    """A ratio to the baseline, finely enough that one just beyond its limit does not read as the limit.
+    """A ratio to the baseline, with enough digits that one just above its limit does not read as the limit.
 
     >>> ratio(0.2674)
     '0.267'
@@ -211,7 +211,7 @@ def interval(value: float, bounds: Interval) -> str:
 
 
 def decibels(value: float) -> str:
-    """A signal-to-noise ratio; 200 and more stand for no noise at all.
+    """A signal-to-noise ratio. 200 dB and more mean no noise.
 
     >>> decibels(43.278), decibels(200.0)
     ('43.3', '∞')
@@ -220,7 +220,7 @@ def decibels(value: float) -> str:
 
 
 def verdict(line: Line) -> str:
-    """The verdict in words, with the rules that do not hold, or the winner's mark."""
+    """The verdict in words, with the rules that are not met, or the winner's mark."""
     if line.winner:
         return f"{line.verdict}, winner"
     failing = [rule for rule in line.unmet if rule not in line.undecided]

@@ -1,1 +1,1 @@
-"""Tests and intervals. Imports no other room."""
+"""Statistical tests and intervals. Imports no other room."""

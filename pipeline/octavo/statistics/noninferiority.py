@@ -1,16 +1,17 @@
-"""Non-inferiority of one classifier to another on the same images: an exact bound, its power, the images it needs.
+"""Non-inferiority of one classifier to another on the same images: an exact bound, its power, and the images it needs.
 
-Of `n` images one classifier `broke` some, which only its reference gets right, and `fixed` others. Their law has two
-parameters: the true difference of the accuracies, and the discordance rate, the chance that one of the two alone is
-right. Results are ordered by Tango's lower score limit. At a true difference, the chance of a result as high as the
-one seen or higher is summed exactly, and the bound is the difference at which it is 1 - confidence, for whichever
-discordance rate makes it largest. Tango's own limit exceeds a level of 5% (5.6% at 359 images and a margin of 0.005,
-`benchmarks/gate.py`).
+Of `n` images, the classifier `broke` some, which only its reference gets right, and `fixed` others. Their distribution
+has two parameters: the true difference of the accuracies, and the discordance rate, which is the chance that exactly
+one of the two is right. Results are ordered by Tango's lower score limit. For a true difference, the chance of a result
+at least as high as the observed one is summed exactly. The bound is the difference at which this chance is
+1 - confidence, for the discordance rate that makes it largest. Tango's own limit exceeds a level of 5% (5.6% at 359
+images and a margin of 0.005, `benchmarks/gate.py`).
 
-The discordance rate is sought in a confidence set of its own, whose chance to miss is taken off the level: a rate near
-1, which no two classifiers in use have, would else widen every bound. The set belongs to the discordant images seen in
-bins two standard deviations wide, so that one order serves many results. Within a bin one image better never lowers
-the bound. From one bin to the next it was seen to, by a point at most, only where most images were discordant.
+The discordance rate is searched in a confidence set of its own. The chance that the set misses the true rate is
+subtracted from the level. Without this set, a rate near 1, which no two classifiers in use have, would widen every
+bound. The set belongs to a bin of discordant counts two standard deviations wide, so that one order serves many
+results. Within a bin, one more correct image never lowers the bound. From one bin to the next it has been seen to do
+so, by a point at most, only where most images were discordant.
 
 Sources: R. J. Buehler, Confidence intervals for the product of two binomial parameters, JASA 52 (1957), 482-493;
 C. J. Lloyd and M. V. Moldovan, Exact one-sided confidence limits for the difference between two correlated
@@ -33,30 +34,33 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 OUTSIDE = 0.002
-"""Share of the level that is spent on the discordance rate lying outside its confidence set."""
+"""Share of the level reserved for a discordance rate outside its confidence set."""
 RATES = 65
-"""Discordance rates tried; with 1,001 the largest chance rises by 0.00002 at most."""
+"""Number of discordance rates tried. With 1,001 the largest chance rises by at most 0.00002."""
 DEVIATIONS = 6
-"""Standard deviations of a count beyond which its chance, below 1e-8, is left out; for a level below 3e-5 more, so that
-what is left out stays below a hundredth of it."""
+"""Standard deviations of a count beyond which its chance, below 1e-8, is left out. For a level below 3e-5 there are
+more,
+so that what is left out stays below a hundredth of the level.
+"""
 EDGE = 1 - 1e-9
 TIE = 1e-6
-"""Scores that near to each other are one."""
+"""Scores closer than this count as equal."""
 EXACT_UP_TO = 2000
-"""Discordant images up to which power is summed exactly; beyond, the closed form is right to a percent."""
+"""Number of discordant images up to which power is summed exactly. Beyond it, the closed form is right to a percent."""
 
 
 @cache
 def lower_bound(broke: int, fixed: int, n: int, confidence: float = 0.95) -> float:
-    """The exact lower bound of the true difference, (fixed - broke) / n as seen, in accuracy.
+    """The exact lower bound of the true difference in accuracy, which is observed as (fixed - broke) / n.
 
-    In at least `confidence` of all repetitions it lies at or below the truth, whatever that is. -1 where nothing can
-    be said. It takes some 0.1 s where tens of 10,000 images are discordant, 0.5 s where hundreds are.
+    In at least `confidence` of all repetitions it is at or below the truth, whatever that is. It is -1 if nothing can
+    be
+    said. It takes some 0.1 s if tens of 10,000 images are discordant, 0.5 s if hundreds are.
 
     Args:
-        broke: images that only the reference got right.
-        fixed: images that only the other got right.
-        n: all images.
+        broke: number of images that only the reference got right.
+        fixed: number of images that only the other got right.
+        n: number of all images.
         confidence: one-sided.
     """
     limit = _score_limit(broke, fixed, n, confidence)
@@ -78,14 +82,26 @@ def lower_bound(broke: int, fixed: int, n: int, confidence: float = 0.95) -> flo
 
 
 def upper_bound(broke: int, fixed: int, n: int, confidence: float = 0.95) -> float:
-    """The exact upper bound of the true difference: `lower_bound` with the two classifiers exchanged."""
+    """The exact upper bound of the true difference: `lower_bound` with the two classifiers exchanged.
+
+    Args:
+        broke: number of images that only the reference got right.
+        fixed: number of images that only the other got right.
+        n: number of all images.
+        confidence: one-sided.
+    """
     return -lower_bound(fixed, broke, n, confidence)
 
 
 def fewest_fixed(discordant: Integers, n: int, margin: float, confidence: float = 0.95) -> Integers:
-    """Of so many discordant images, how many must be fixed for `lower_bound` to lie above -margin.
+    """How many of the discordant images must be fixed for `lower_bound` to be above -margin; one more if all do not
+    suffice.
 
-    One more than there are where not even all suffice.
+    Args:
+        discordant: (K,) counts of discordant images.
+        n: number of all images.
+        margin: difference that must be excluded, above 0.
+        confidence: one-sided.
     """
     fewest = np.empty_like(discordant)
     bins = np.array([math.isqrt(count) for count in discordant])
@@ -96,7 +112,15 @@ def fewest_fixed(discordant: Integers, n: int, margin: float, confidence: float 
 
 
 def chance_to_pass(n: int, delta: float, discordance: float, margin: float, confidence: float = 0.95) -> float:
-    """The exact chance that `lower_bound` lies above -margin, at a true difference and a discordance rate."""
+    """The exact chance that `lower_bound` is above -margin.
+
+    Args:
+        n: number of all images.
+        delta: true difference of the accuracies.
+        discordance: chance that exactly one of the two is right, above 0.
+        margin: difference that must be excluded, above 0.
+        confidence: one-sided.
+    """
     discordant = _likely_counts(n, discordance, discordance, confidence)
     fixed = fewest_fixed(discordant, n, margin, confidence)
     share = (discordance + delta) / (2 * discordance)
@@ -112,7 +136,7 @@ def images_needed(discordance: float, margin: float, confidence: float = 0.95, p
     Statistics in Medicine 21 (2002), 231-245.
 
     Args:
-        discordance: rate of images that one of the two alone gets right, above 0.
+        discordance: rate of images that exactly one of the two gets right, above 0.
         margin: difference that must be excluded, above 0.
         confidence: one-sided.
         power: chance to pass.
@@ -128,13 +152,13 @@ def images_needed(discordance: float, margin: float, confidence: float = 0.95, p
 
 
 def _score_limit(broke: int, fixed: int, n: int, confidence: float) -> float:
-    """Tango's lower limit, by which results are ordered; `confidence` is one-sided."""
+    """Tango's lower limit, which orders the results. `confidence` is one-sided."""
     return score_interval(broke, fixed, n, 2 * confidence - 1)[0]
 
 
 @cache
 def _limit_to_pass(n: int, margin: float, discordant: int, confidence: float) -> float:
-    """How high Tango's limit must be for `lower_bound` to lie above -margin, in the bin of `discordant` images."""
+    """The smallest Tango limit for which `lower_bound` is above -margin, in the bin of `discordant` images."""
 
     def passes(limit: float) -> bool:
         return _largest_chance(limit, n, -margin, discordant, confidence) <= 1 - confidence
@@ -152,7 +176,9 @@ def _limit_to_pass(n: int, margin: float, discordant: int, confidence: float) ->
 
 
 def _largest_chance(limit: float, n: int, delta: float, discordant: int, confidence: float) -> float:
-    """The largest chance, at a true difference, that Tango's limit reaches `limit`; that of a missed rate added."""
+    """The largest chance, at a true difference, that Tango's limit reaches `limit`, plus the chance of a
+    missed rate.
+    """
     outside = OUTSIDE * (1 - confidence)
     rates = _plausible_rates(discordant, n, abs(delta), outside)
     counts = _likely_counts(n, rates[0], rates[-1], confidence)
@@ -163,7 +189,9 @@ def _largest_chance(limit: float, n: int, delta: float, discordant: int, confide
 
 
 def _fewest_to_reach(limit: float, discordant: Integers, n: int, confidence: float) -> Integers:
-    """Of so many discordant images, how many must be fixed for Tango's limit to reach `limit`; one more if none do."""
+    """How many of the discordant images must be fixed for Tango's limit to reach `limit`; one more if all do not
+    suffice.
+    """
     bound = norm.ppf(confidence) - TIE
     low, high = np.zeros_like(discordant), discordant + 1
     while (low < high).any():
@@ -187,7 +215,7 @@ def _plausible_rates(discordant: int, n: int, least: float, outside: float) -> F
 
 
 def _likely_counts(n: int, lowest: float, highest: float, confidence: float) -> Integers:
-    """Every number of discordant images that has a noticeable chance at some rate from `lowest` to `highest`."""
+    """All numbers of discordant images that have a noticeable chance at some rate from `lowest` to `highest`."""
     deviations = max(DEVIATIONS, norm.ppf(confidence) + 2)
     below, above = (deviations * math.sqrt(max(0.0, n * rate * (1 - rate))) + 9 for rate in (lowest, highest))
     return np.arange(max(0, math.floor(n * lowest - below)), min(n, math.ceil(n * highest + above)) + 1)

@@ -1,4 +1,4 @@
-"""Two classifiers on the same images: the difference of their accuracies, and how sure one can be of it."""
+"""Two classifiers on the same images: the difference of their accuracies, and its interval."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +11,16 @@ Counts = int | npt.NDArray[np.int64]
 def score_interval(broke: int, fixed: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Tango's score interval for the paired difference (fixed - broke) / n, in accuracy.
 
-    It is near its level also at small counts, and at none. Source: T. Tango, Equivalence test and confidence interval
-    for the difference in proportions for the paired-sample design, Statistics in Medicine 17 (1998), 891-908.
+    Its coverage is close to the nominal one even for small counts, zero included. Source: T. Tango, Equivalence test
+    and
+    confidence interval for the difference in proportions for the paired-sample design, Statistics in Medicine 17
+    (1998),
+    891-908.
 
     Args:
-        broke: images that only the reference got right.
-        fixed: images that only the other got right.
-        n: all images.
+        broke: number of images that only the reference got right.
+        fixed: number of images that only the other got right.
+        n: number of all images.
         confidence: two-sided.
     """
     bound = float(norm.ppf(0.5 + confidence / 2))
@@ -35,8 +38,15 @@ def score_interval(broke: int, fixed: int, n: int, confidence: float = 0.95) -> 
 def score(broke: Counts, fixed: Counts, n: int, delta: float) -> npt.NDArray[np.float64]:
     """Tango's score statistic for the hypothesis that the true difference is `delta`.
 
-    About standard normal where the hypothesis holds; it falls as `delta` rises, and infinite where only one result is
-    possible. Of `broke` and `fixed` one can be many counts, or both.
+    Approximately standard normal if the hypothesis holds. It falls as `delta` rises, and is infinite if only one result
+    is
+    possible.
+
+    Args:
+        broke: number of images that only the reference got right; scalar or array.
+        fixed: number of images that only the other got right; scalar or array.
+        n: number of all images.
+        delta: hypothetical difference of the accuracies.
     """
     linear = -fixed - broke + (2 * n - fixed + broke) * delta
     constant = -broke * delta * (1 - delta)

@@ -1,4 +1,4 @@
-"""Signal-to-quantization-noise ratio in decibels."""
+"""Signal-to-quantization-noise ratio (SQNR) in decibels."""
 
 import math
 
@@ -6,15 +6,15 @@ import numpy as np
 
 
 def sqnr(wanted: np.ndarray, got: np.ndarray) -> float:
-    """Signal-to-quantization-noise ratio in decibels; 200 where there is no noise, -200 where a value is not finite."""
+    """SQNR of two arrays of one shape, in decibels: 200 without any noise, -200 if a value is not finite."""
     wanted, got = wanted.astype(np.float64), got.astype(np.float64)
     return decibels(float(np.mean(wanted**2)), float(np.mean((wanted - got) ** 2)))
 
 
 def decibels(signal: float, noise: float) -> float:
-    """The ratio of two powers in decibels, within 200 of zero.
+    """The ratio of two powers in decibels, limited to -200..200.
 
-    It is 200 where there is no noise, and -200 where one of the two is not finite.
+    It is 200 if there is no noise, and -200 if one of the two is not finite.
     """
     if not (math.isfinite(signal) and math.isfinite(noise)):
         return -200.0

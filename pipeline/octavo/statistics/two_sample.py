@@ -1,4 +1,4 @@
-"""Two samples of counts: whether one distribution can have made both, and how far apart they are."""
+"""Two samples of counts: whether one distribution can have produced both, and how far apart they are."""
 
 import math
 from typing import Any
@@ -11,18 +11,26 @@ Counts = npt.NDArray[Any]
 
 GROUPS = 10
 SCREEN, CLEAR = 499, 0.05
-"""Random tables that tell a plainly ordinary difference, and the p-value above which it is one. More are drawn for the
-others, so that the screen can only keep a test from finding something."""
+"""The number of random tables for a first test, and the p-value above which the difference is plainly ordinary.
+Otherwise
+more tables are drawn. So the first test can only prevent a finding, never cause one.
+"""
 HITS = 5
 """Random tables to expect beyond the level. With as many, a Monte Carlo test decides nearly as the exact one would
-(F. H. C. Marriott, Barnard's Monte Carlo tests: how many simulations?, Applied Statistics 28 (1979), 75-77)."""
+(F. H. C. Marriott, Barnard's Monte Carlo tests: how many simulations?, Applied Statistics 28 (1979), 75-77).
+"""
 
 
 def p_value(first: Counts, second: Counts, level: float) -> float:
-    """How often chance alone makes two samples (K,) at least as different as these, by Pearson's chi-square.
+    """The probability that chance alone makes two samples at least as different as these, by Pearson's chi-square.
 
     The distribution of chi-square is drawn from random tables with the same margins, so that the level holds at small
     counts too: p ≤ `level` happens at most with that probability. The draws have a fixed seed.
+
+    Args:
+        first: counts (K,).
+        second: counts (K,).
+        level: of the test; more tables are drawn for a smaller one.
     """
     table = np.stack([first, second])[:, first + second > 0]
     for draws in (SCREEN, math.ceil(HITS / level) - 1):
@@ -34,14 +42,14 @@ def p_value(first: Counts, second: Counts, level: float) -> float:
 
 
 def distance(first: Counts, second: Counts) -> float:
-    """Total variation distance of two samples (K,): the share of one that would have to differ to be like the other."""
+    """Total variation distance of two samples (K,): the share of one that would have to change to match the other."""
     return float(np.abs(first / first.sum() - second / second.sum()).sum() / 2)
 
 
 def pooled(first: Counts, second: Counts) -> tuple[Counts, Counts]:
-    """Two histograms (K,) with neighbouring bins put together, into `GROUPS` at most, of about equal counts in both.
+    """Two histograms (K,) with neighbouring bins merged into at most `GROUPS` groups of about equal total counts.
 
-    The groups follow from the sums of both alone, so a test that holds these fixed keeps its level.
+    The groups depend only on the sums of both, so a test that holds these fixed keeps its level.
     """
     both = first + second
     middles = np.cumsum(both) - both / 2

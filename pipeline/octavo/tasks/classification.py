@@ -4,40 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix
 
 from octavo.data.splits import Split
-from octavo.project.schema import Interval, Record
 from octavo.statistics.paired_proportions import score_interval
 from octavo.tasks.logits import choices
-
-
-class Paired(Record):
-    """One variant against a reference, image by image."""
-
-    delta: float
-    """Top-1 of the variant minus top-1 of the reference."""
-    ci: Interval
-    broke: int
-    """Images only the reference got right."""
-    fixed: int
-    """Images only the variant got right."""
-    agreement: float
-    """Share of images with the same top-1 class."""
-    per_class: dict[str, tuple[int, int, int]] = {}
-    """Class -> of its images, how many broke, how many were fixed, how many there are; empty where not counted."""
-
-
-class Quality(Record):
-    top1: float
-    n: int
-    ci95: Interval
-    per_class_recall: list[float]
-    confusion: list[list[int]]
-    """Rows are the actual class, columns the predicted one."""
-    vs_baseline: Paired
-    vs_control: Paired | None = None
-    """Of a quantization-aware variant: beside the float network that trained on for just as long."""
+from octavo.tasks.quality import Paired, Quality
 
 
 def judge(
@@ -56,17 +27,30 @@ def judge(
     """
     predicted = choices(variant, "The variant")
     right = predicted == test.labels
-    confusion = confusion_matrix(test.labels, predicted, labels=range(variant.shape[1]))
+    counts = confusion(test.labels, predicted, variant.shape[1])
     interval = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
     return Quality(
         top1=float(right.mean()),
         n=len(right),
         ci95=(float(interval.low), float(interval.high)),
-        per_class_recall=[float(row[label] / row.sum()) for label, row in enumerate(confusion)],
-        confusion=confusion.tolist(),
+        per_class_recall=[float(row[label] / row.sum()) for label, row in enumerate(counts)],
+        confusion=counts.tolist(),
         vs_baseline=pair(test.labels, variant, baseline, classes),
         vs_control=None if control is None else pair(test.labels, variant, control, classes),
     )
+
+
+def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """How many examples there are of each actual class and each predicted one, int64 (classes, classes).
+
+    Args:
+        labels: (N,) the actual classes, which are the rows; those not below `classes` are left out.
+        predicted: (N,) the predicted classes, which are the columns, each below `classes`.
+        classes: how many there are.
+    """
+    known = labels < classes
+    cells = labels[known].astype(np.int64) * classes + predicted[known]
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 
 def pair(

@@ -1,4 +1,4 @@
-"""The class that a model chooses: that of the largest logit, where every logit is a finite number.
+"""Classification: a model chooses the class of the largest logit, where every logit is a finite number.
 
 NumPy calls NaN the largest, and then the first of several: a network that is broken would choose class 0.
 """
@@ -47,7 +47,29 @@ def broken(logits: np.ndarray) -> np.ndarray:
     return ~np.isfinite(logits).all(axis=tuple(range(1, logits.ndim)))
 
 
-def agreement(logits: np.ndarray, reference: np.ndarray) -> float:
-    """Share of images for which both, (N, classes) each, choose the same class; where one is not finite, none does."""
-    same = logits.argmax(1) == reference.argmax(1)
-    return float((same & ~broken(logits) & ~broken(reference)).mean())
+class Classification:
+    """The task of this module, by the contract of `task`: the answer is the class of the largest logit."""
+
+    name = "classification"
+    loss = "sparse_categorical_crossentropy"
+    metric = "accuracy"
+    outputs = "a logit for each class"
+
+    def answers(self, outputs: np.ndarray, whose: str) -> np.ndarray:
+        """The chosen classes, as `choices`."""
+        return choices(outputs, whose)
+
+    def scores(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """1 where the class of the largest logit is the right one, else 0: float64 (N,)."""
+        return ((outputs.argmax(1) == labels) & ~broken(outputs)).astype(np.float64)
+
+    def same(self, outputs: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        """For which images both choose the same class, bool (N,)."""
+        return (outputs.argmax(1) == reference.argmax(1)) & ~broken(outputs) & ~broken(reference)
+
+    def summary(self, scores: np.ndarray) -> float:
+        """The share of right answers."""
+        return float(scores.mean())
+
+
+CLASSIFICATION = Classification()

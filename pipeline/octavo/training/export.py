@@ -7,7 +7,6 @@ in the SavedModel.
 """
 
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ import tf_keras as keras
 from octavo.backends.onnxruntime import session as onnx_runtime
 from octavo.onnx_graph import canonicalize, session_options
 from octavo.onnx_graph.external_tensors import Content
-from octavo.project import foreign_code
+from octavo.project import foreign_code, story
 from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write
 from octavo.training.conversion import to_onnx
@@ -65,7 +64,7 @@ def _save_for_litert(frozen: Frozen, folder: Path) -> None:
     saved = saved_model(frozen)
     if saved is None:
         shutil.rmtree(folder, ignore_errors=True)
-        print(f"{folder} is left out, and with it LiteRT: it would be larger than protobuf's 2 GB.", file=sys.stderr)
+        story.say(f"{folder} is left out, and with it LiteRT: it would be larger than protobuf's 2 GB.")
         return
     atomic_write.write_bytes(folder / "saved_model.pb", saved.SerializeToString(deterministic=True))
 

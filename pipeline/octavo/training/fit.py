@@ -1,21 +1,23 @@
 """Fit a network, byte for byte the same in every process, and keep its weights and its curve."""
 
 import shutil
-import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 import tf_keras as keras
-from rich.console import Console
-from rich.progress import Progress, TaskID
 
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 from octavo.data.splits import Split
-from octavo.project import foreign_code
+from octavo.project import foreign_code, story
 from octavo.project.errors import ModelError
-from octavo.project.params import Fit
+from octavo.project.files import csv_file
+from octavo.project.params.networks import Fit
+
+Curve = Mapping[str, Sequence[float]]
+"""`loss`, `accuracy`, `val_loss` and `val_accuracy` (on the selection split) -> a figure an epoch."""
 
 
 def pin(seed: int, threads: int) -> None:
@@ -29,22 +31,21 @@ def pin(seed: int, threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
-def fit(model: keras.Model, train: Split, selection: Split, budget: Fit, label: str) -> pd.DataFrame:
+def fit(model: keras.Model, train: Split, selection: Split, budget: Fit, label: str) -> Curve:
     """Train `model` in place with Adam on sparse categorical cross-entropy from logits.
 
     Training stops at a loss that is not finite.
 
     Returns:
-        The curve: a row an epoch, columns `loss`, `accuracy`, `val_loss` and `val_accuracy` (on the selection split).
+        The curve.
 
     Raises:
         ModelError: the network cannot be run, or a loss or a weight became NaN or infinite.
     """
     if budget.batch_size > len(train.labels):
-        print(
+        story.say(
             f"{label}: batch_size is {budget.batch_size:,}, and there are {len(train.labels):,} images to train on: "
-            "each epoch is one step.",
-            file=sys.stderr,
+            "each epoch is one step."
         )
     model.compile(
         optimizer=keras.optimizers.Adam(budget.learning_rate),
@@ -53,35 +54,38 @@ def fit(model: keras.Model, train: Split, selection: Split, budget: Fit, label: 
     )
     with foreign_code.code(f"Training '{label}' of network '{model.name}' fails", ModelError):
         history = model.fit(
-            pixels(train.images),
+            encode(train.images),
             train.labels,
             batch_size=budget.batch_size,
             epochs=budget.epochs,
-            validation_data=(pixels(selection.images), selection.labels),
+            validation_data=(encode(selection.images), selection.labels),
             callbacks=[_EpochBar(label)],
             verbose=0,
         )
-    curve = pd.DataFrame(history.history).rename_axis("epoch")
+    curve: Curve = history.history
     _refuse_what_diverged(model, curve, budget, label)
     return curve
 
 
-def _refuse_what_diverged(model: keras.Model, curve: pd.DataFrame, budget: Fit, label: str) -> None:
+def _refuse_what_diverged(model: keras.Model, curve: Curve, budget: Fit, label: str) -> None:
     broken = [weight.name for weight in model.weights if not np.isfinite(weight.numpy()).all()]
-    if broken or not np.isfinite(curve.iloc[-1]).all():
+    if broken or not np.isfinite([figures[-1] for figures in curve.values()]).all():
         where = f"{len(broken)} of {len(model.weights)} weights" if broken else "the loss"
+        epoch = len(curve["loss"])
         raise ModelError(
-            f"Training '{label}' diverged in epoch {len(curve)} of {budget.epochs}: {where} became NaN or infinite. "
+            f"Training '{label}' diverged in epoch {epoch} of {budget.epochs}: {where} became NaN or infinite. "
             f"Nothing is saved. Set a learning_rate below {budget.learning_rate:g} in params.yaml."
         )
 
 
-def save(model: keras.Model, curve: pd.DataFrame, folder: Path) -> None:
+def save(model: keras.Model, curve: Curve, folder: Path) -> None:
     """Write `weights.h5`, whose bytes do not change with the clock, and `curve.csv`, in the place of what was there."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     model.save_weights(folder / "weights.h5")
-    curve.to_csv(folder / "curve.csv", float_format="%.6f")
+    epochs = zip(*curve.values(), strict=True)
+    table = csv_file.text(("epoch", *curve), ((epoch, *figures) for epoch, figures in enumerate(epochs)))
+    (folder / "curve.csv").write_text(table, encoding="utf-8")
 
 
 def restore(model: keras.Model, weights: Path) -> keras.Model:
@@ -98,32 +102,21 @@ def restore(model: keras.Model, weights: Path) -> keras.Model:
 
 
 class _EpochBar(keras.callbacks.Callback):
-    """A progress bar on a terminal, one line at the end in a log."""
+    """Counts the steps on a terminal, and stops at a loss that is not finite."""
 
     def __init__(self, label: str) -> None:
         super().__init__()
         self._label = label
-        self._console = Console(stderr=True)
-        self._progress = Progress(console=self._console, disable=not self._console.is_terminal)
-        self._task = TaskID(0)
+        self._shown = ExitStack()
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        self._progress.start()
-        self._task = self._progress.add_task(self._label, total=self.params["epochs"] * self.params["steps"])
+        steps = self.params["epochs"] * self.params["steps"]
+        self._advance = self._shown.enter_context(story.counter(f"train {self._label}", steps))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self._progress.advance(self._task)
+        self._advance()
         if not np.isfinite((logs or {}).get("loss", 0.0)):
             self.model.stop_training = True
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._accuracy = (logs or {})["val_accuracy"]
-
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        self._progress.stop()
-        if self.model.stop_training:
-            return
-        self._console.print(
-            f"{self._label}: {self.params['epochs']} epochs, accuracy {self._accuracy:.4f} on the selection split",
-            highlight=False,
-        )
+        self._shown.close()

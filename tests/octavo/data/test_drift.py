@@ -13,7 +13,9 @@ from octavo.data.drift import MINIMUM, Finding, compare
 from octavo.data.partition import partition
 from octavo.data.sources.raw import Raw
 from octavo.data.splits import Manifest
-from octavo.project.params import Data, Drift, Nightly, load_params
+from octavo.project.params.data import Data
+from octavo.project.params.nightly import Drift, Nightly
+from octavo.project.params.params import load_params
 
 PARAMS = Path(__file__).parents[3] / "params.yaml"
 Array = npt.NDArray[Any]

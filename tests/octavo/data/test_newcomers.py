@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from octavo.data import newcomers, prepare
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 
 N = 300
 

@@ -14,7 +14,7 @@ from octavo.data.partition import DISJOINT, partition
 from octavo.data.sources import image_folder
 from octavo.data.splits import Split
 from octavo.project.errors import DataError
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 
 
 def dials(**changes: Any) -> Data:
@@ -103,8 +103,8 @@ def test_an_image_under_two_labels_is_told_as_that(tmp_path: Path) -> None:
     with pytest.raises(DataError) as said:
         partition(Split(*raw.train), None, list("abcd"), dials(), raw.files)
     assert str(said.value) == (
-        "Class 'd' has 0 different images of its own, and train, selection, test need one each: 5 of its images stand "
-        "in another class, too, first d/copy0.png, which is b/1.png of class 'b'. Remove each from one of the two."
+        "Class 'd' has 0 different images of its own, and train, selection, test need one each: 5 of its images are "
+        "also in another class, first d/copy0.png, which is b/1.png of class 'b'. Remove each from one of the two."
     )
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from octavo.data import prepare
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 from octavo.data.partition import DISJOINT, partition
 from octavo.data.sources.raw import Raw
 from octavo.data.splits import Split, load_manifest, load_split
 from octavo.project.errors import DataError
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 
 Arrays = dict[str, Any]
 SPLITS = ("train", "calibration", "selection", "test")
@@ -108,7 +108,7 @@ def test_floats_are_taken_as_scaled(dtype: str, tmp_path: Path) -> None:
 
     assert prepare.prepare(own(tmp_path / "floats.npz"), tmp_path / "data").dtype == "float32"
     images = load_split(tmp_path / "data" / "test").images
-    np.testing.assert_array_equal(pixels(images), scaled["x_test"].astype(np.float32))
+    np.testing.assert_array_equal(encode(images), scaled["x_test"].astype(np.float32))
 
 
 def test_calibration_can_be_all_of_train(archive: Path, tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], Any], str]] = {
     "class empty in test": (changed(y_test=lambda y: np.where(y == 1, 0, y)), "Class '1' has no image in test"),
     "single class": (changed(y_train=np.zeros_like), "All images are of class '0'"),
     "class too small": (changed(y_train=lambda y: np.where(np.arange(60) < 59, y % 2, 2)), "too few different images"),
-    "copies only": (changed(x_train=np.zeros_like), "stand in another class, too"),
+    "copies only": (changed(x_train=np.zeros_like), "also in another class"),
     "other sizes in test": (changed(x_test=lambda x: x[:, :4]), "must be alike"),
 }
 

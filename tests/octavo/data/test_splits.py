@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from octavo.data import prepare
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 from octavo.data.splits import load_manifest, load_split
 from octavo.project import errors
 from octavo.project.errors import DataError
 from octavo.project.files import npy_file
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 
 
 def declared(descr: str, shape: tuple[int, ...]) -> bytes:
@@ -33,7 +33,7 @@ def zipped() -> bytes:
 
 
 def test_pixels_scale_bytes_to_one() -> None:
-    fed = pixels(np.array([[[0, 51, 255]]], dtype=np.uint8))
+    fed = encode(np.array([[[0, 51, 255]]], dtype=np.uint8))
 
     assert fed.dtype == np.float32
     np.testing.assert_array_equal(fed, np.array([[[0, 0.2, 1]]], dtype=np.float32))

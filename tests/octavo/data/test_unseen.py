@@ -13,7 +13,7 @@ from octavo.data.partition import partition
 from octavo.data.sources.raw import Files
 from octavo.data.splits import Manifest, Split
 from octavo.data.unseen import why_not
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 
 N = 120
 WHOLE = Split(np.arange(N, dtype=np.uint8).reshape(N, 1, 1), np.arange(N) % 2)

@@ -14,7 +14,7 @@ from octavo.evaluation import assembly
 from octavo.evaluation.scorecard import Parity, Scorecards, load_scorecards
 from octavo.project import paths
 from octavo.project.errors import ModelError, VariantRefused
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 
 PARAMS = Path(__file__).parents[3] / "params.yaml"
 EVALUATED = {"model", "quality", "size", "proof", "acceptance", "interface", "layer_sqnr_db", "notes"}

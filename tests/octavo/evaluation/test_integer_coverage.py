@@ -7,6 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from octavo.backends.onnxruntime import inspection
 from octavo.evaluation import integer_coverage
 from octavo.onnx_graph import canonicalize, qdq, session_options
 
@@ -61,7 +62,7 @@ def test_shares_of_storage_and_of_compute(
 def test_multiply_accumulates_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     canonicalize.save(convolution(activations=True, weights=True), path)
-    assert sum(operator.macs for operator in integer_coverage.READERS[".onnx"].operators(path)) == 8 * 4 * 4 * 3 * 3 * 3
+    assert sum(operator.macs or 0 for operator in inspection.operators(path)) == 8 * 4 * 4 * 3 * 3 * 3
 
 
 def test_size_against_baseline_and_floor(tmp_path: Path) -> None:

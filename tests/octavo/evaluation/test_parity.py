@@ -1,10 +1,13 @@
 """Parity of logits, and who is to answer like whom."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from octavo.evaluation.parity import compare, counterparts
-from octavo.project.params import Variant
+from octavo.project.files import yaml_file
+from octavo.project.params.params import Params
 
 STEP = 0.25
 LOGITS = np.array([[0, 1, 2], [3, 1, 0], [0, 0, 1], [0, 1, 0]], np.float32) * np.float32(STEP)
@@ -27,14 +30,13 @@ def test_differences_are_counted_and_measured_in_steps_where_there_are_steps(
 
 
 def test_the_counterpart_has_the_same_learned_ranges_in_another_format() -> None:
-    static, learned = Variant(source="fp32", recipe="onnx_int8_static"), Variant(source="qat", recipe="onnx_int8_qat")
-    variants = {
-        "onnx_int8_static": static,
-        "litert_int8_static": static,
-        "onnx_int8_qat": learned,
-        "litert_int8_qat": learned,
-        "litert_fp32_qat": learned,
-    }
-    assert counterparts("onnx_int8_qat", variants) == ["litert_int8_qat"]
-    assert counterparts("litert_int8_qat", variants) == ["onnx_int8_qat"]
-    assert counterparts("onnx_int8_static", variants) == []
+    found = yaml_file.read(Path(__file__).parents[3] / "params.yaml")
+    learned = {"source": "qat", "recipe": "onnx_int8_qat"}
+    found["variants"] |= {"litert_fp32_qat": learned, "onnx_int8_other": learned | {"source": "other"}}
+    found["variants"] |= {"litert_int8_other": learned | {"source": "qat"}}
+    found["finetuned"]["other"] = found["finetuned"]["qat"]
+    params = Params.model_validate(found)
+    assert counterparts("onnx_int8_qat", params) == ["litert_int8_qat"]
+    assert counterparts("litert_int8_qat", params) == ["onnx_int8_qat"]
+    assert counterparts("onnx_int8_static", params) == []
+    assert counterparts("onnx_int8_other", params) == []

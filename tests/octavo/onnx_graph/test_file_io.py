@@ -135,7 +135,7 @@ def test_weights_with_no_place_or_two_are_refused(locations: tuple[str, ...], tm
     model.doc_string = "location"
     path.write_bytes(model.SerializeToString())
     for opened in (file_io.load, open_model):
-        with pytest.raises(ModelError, match="has not one place for its weights"):
+        with pytest.raises(ModelError, match="does not name one file for its weights"):
             opened(path)
 
 
@@ -143,7 +143,7 @@ def test_weights_are_not_read_from_memory(tmp_path: Path) -> None:
     """Such places onnxruntime writes for itself, with an address for an offset."""
     path = pointing_to("*/_ORT_MEM_ADDR_/*", tmp_path / "model.onnx")
     for opened in (file_io.load, open_model):
-        with pytest.raises(ModelError, match="which is no file"):
+        with pytest.raises(ModelError, match="which is not a file"):
             opened(path)
 
 
@@ -234,7 +234,7 @@ def test_weights_of_another_size_are_one_sentence(entries: dict[str, str], tmp_p
 def test_weights_in_a_pipe_are_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "w.data")
     (tmp_path / "m.onnx").write_bytes(outside("w.data").SerializeToString())
-    with pytest.raises(ModelError, match="which is no file"):
+    with pytest.raises(ModelError, match="which is not a file"):
         file_io.load(tmp_path / "m.onnx")
 
 

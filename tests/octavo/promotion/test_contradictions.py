@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from octavo.data.splits import Split
 from octavo.evaluation.scorecard import Parity, Scorecard, Scorecards, Size
-from octavo.project.params import Policy
+from octavo.project.params.policy import Policy
 from octavo.promotion.contradictions import contradictions, in_pair
 from octavo.promotion.evidence import Grounds, faults
 from octavo.tasks import classification

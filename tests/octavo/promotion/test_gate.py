@@ -11,11 +11,11 @@ from pydantic import ValidationError
 
 from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.project.errors import ModelError, ParamsError, VariantRefused
-from octavo.project.params import Policy
+from octavo.project.params.policy import Policy
 from octavo.promotion.decision import Decision, Reason, load_decision, outcome
 from octavo.promotion.gate import accuracy, challenge, decide, recall
 from octavo.statistics.noninferiority import chance_to_pass, lower_bound
-from octavo.tasks.classification import Paired
+from octavo.tasks.quality import Paired
 
 LAWS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
 POLICIES = st.builds(

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from octavo.evaluation.scorecard import Scorecards
-from octavo.project.params import Nightly, Policy
+from octavo.project.params.nightly import Nightly
+from octavo.project.params.policy import Policy
 from octavo.promotion import lifetime
 from octavo.statistics.noninferiority import chance_to_pass, fewest_fixed
 

@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 
 from octavo.data.splits import Split
 from octavo.evaluation.scorecard import Scorecard, Scorecards
-from octavo.project.params import Policy
+from octavo.project.params.policy import Policy
 from octavo.promotion.decision import Decision, Majority
 from octavo.promotion.gate import decide, ranking
 from octavo.promotion.majority import against_majority

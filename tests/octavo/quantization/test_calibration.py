@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 from octavo.onnx_graph import integer_ranges
 from octavo.onnx_graph.integer_ranges import Range
 from octavo.quantization import calibration
@@ -54,7 +54,7 @@ def test_ranges_are_those_of_all_values_at_once(stored: type[np.generic], n: int
     images = (40 * graphs.images(n) + 120).clip(0, 255).astype(stored)
     model = graphs.stack(2)
     tensors = ["x", "r0", "c1", "r1", "row", "y"]
-    found, plain = calibration.observe(model, tensors, images), plainly(model, tensors, pixels(images))
+    found, plain = calibration.observe(model, tensors, images), plainly(model, tensors, encode(images))
     for name in tensors:
         assert found[name].counts.dtype == np.int64
         assert found[name].counts.sum() == plain[name].counts.sum()

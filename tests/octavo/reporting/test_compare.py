@@ -13,7 +13,7 @@ import octavo.reporting.variants_table
 from octavo.evaluation.scorecard import Scorecards
 from octavo.project import paths
 from octavo.project.errors import ModelError
-from octavo.project.params import Policy
+from octavo.project.params.policy import Policy
 from octavo.promotion.gate import decide
 from octavo.reporting.compare import command, show
 from octavo.reporting.variants_table import cells, findings, gains, table

@@ -8,7 +8,7 @@ from tf_keras import layers
 
 from octavo.data.splits import Split
 from octavo.project.errors import ModelError
-from octavo.project.params import Fit
+from octavo.project.params.networks import Fit
 from octavo.training import fit
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,8 @@ import tf_keras as keras
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from octavo.backends.registry import open_model
-from octavo.training import export, frozen_graph, networks, qat
+from octavo.training import export, frozen_graph, networks
+from octavo.training.quantization_aware import qat
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,8 @@ import pytest
 import tf_keras as keras
 
 from octavo.project.errors import ParamsError
-from octavo.training import networks, qat
+from octavo.training import networks
+from octavo.training.quantization_aware import qat
 
 pytestmark = pytest.mark.slow
 

@@ -19,12 +19,12 @@ from click.testing import CliRunner
 
 from octavo.project import paths
 from octavo.project.errors import AuditFailed
-from octavo.project.params import Registry
+from octavo.project.params.registry import Registry
 from octavo.promotion import audit_record
 from octavo_mlflow.audit import audit
-from octavo_mlflow.mutex import lease
 from octavo_mlflow.promotion import promote, rollback
 from octavo_mlflow.registry import aliases, audit_log, standing, vouched
+from octavo_mlflow.registry.mutex import lease
 from octavo_mlflow.registry.standing import DONE, HEAD, LOG
 from tests import process
 from tests.octavo_mlflow import measured_project
@@ -323,7 +323,7 @@ def test_tampering_is_noticed_and_nothing_moves_until_it_is_repaired(
 
     code, stdout, stderr = octavo("audit", "--repair", "--yes", "--reason", "was seen")
     assert code == 0, stderr
-    assert "Does not fit: " in stdout
+    assert "Fault: " in stdout
     assert "recorded as move 4" in stdout
     assert records().items() >= before.items()
     assert octavo("audit")[0] == 0
@@ -382,7 +382,7 @@ def test_verdicts_are_found_again(promoted: Project, octavo: Octavo) -> None:
     code, stdout, _ = octavo("replay")
     assert code == 0
     assert "unmet: the accuracy drop is at least" in stdout
-    assert "Record 2: litert_int8_static is judged as it was on" in stdout
+    assert "Record 2: the verdict on litert_int8_static is the same as on" in stdout
     assert "forced: try it" in stdout
     assert "unmet" not in octavo("replay", "1")[1]
     for record in ("3", "7"):
@@ -619,7 +619,7 @@ def test_a_move_that_was_cut_short_and_whose_version_was_deleted_moves_nothing(
     before = dict(client.get_registered_model("octavo").aliases)
     client.delete_model_version("octavo", "4")
     code, _, stderr = octavo("rollback", "3")
-    assert (code, "a version was deleted that it leaves an alias at: champion at version 4" in stderr) == (2, True)
+    assert (code, "a version was deleted that it sets an alias to: champion at version 4" in stderr) == (2, True)
     assert client.get_registered_model("octavo").aliases == before
     code, _, stderr = octavo("audit", "--repair", "--yes", "--reason", "was killed")
     assert code == 0, stderr

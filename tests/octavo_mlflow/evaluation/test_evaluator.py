@@ -17,7 +17,7 @@ from mlflow.models import EvaluationResult
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import quantize_dynamic
 
-from octavo.project import paths
+from octavo.backends import model_files
 from octavo_mlflow.flavors import litert
 from tests.octavo.onnx_graphs import drawn, network
 from tests.octavo_mlflow import measured_project
@@ -62,7 +62,7 @@ def test_the_figures_are_those_of_the_scorecard(registered: Project) -> None:
     assert metrics["accuracy_delta"] == pytest.approx(card.quality.vs_baseline.delta, abs=1e-6)
     assert metrics["accuracy_delta"] <= -20 / len(X)
     assert metrics["agreement"] == pytest.approx(card.quality.vs_baseline.agreement, abs=1e-6)
-    sizes = [paths.model(name).stat().st_size for name in ("litert_int8_static", "onnx_fp32")]
+    sizes = [model_files.path_of(name).stat().st_size for name in ("litert_int8_static", "onnx_fp32")]
     assert (metrics["size_bytes"], metrics["size_ratio"]) == (sizes[0], pytest.approx(sizes[0] / sizes[1], abs=1e-6))
     assert 0 < metrics["latency_us"] <= metrics["latency_us_p90"]
     assert (metrics["integer_weight_share"], metrics["integer_compute_share"]) == (0, 0)
@@ -132,7 +132,7 @@ def test_a_share_that_cannot_be_counted_is_unknown(
     assert result.metrics["val_integer_weight_share"] == 0
     assert result.artifacts["quantization_proof"].content["proof"]["integer_compute_share"] is None
     assert mlflow.get_run(run.info.run_id).data.tags["val_integer_compute_share"] == "unknown"
-    assert "does not know the work of com.microsoft.CDist" in caplog.text
+    assert "cannot count the operations of com.microsoft.CDist" in caplog.text
 
 
 def _litert(folder: Path) -> str:
@@ -155,7 +155,7 @@ def test_images_and_classes_come_as_people_have_them(registered: Project, as_fra
     images = np.random.default_rng(5).integers(0, 256, (200, 16), np.uint8)
     pixels = images.astype(np.float32) / np.float32(255)
     Path("int8.tflite").write_bytes(tflite_bytes(int8_input=True))
-    model = litert.LiteRTModel(paths.model("litert_int8_static"))
+    model = litert.LiteRTModel(model_files.path_of("litert_int8_static"))
     expected = model.predict(pixels.reshape(-1, 4, 4)).argmax(1)
     names = np.array(["cat", "dog", "owl"])[expected]
     data, targets = (pd.DataFrame(images).assign(animal=names), "animal") if as_frame else (images, names)

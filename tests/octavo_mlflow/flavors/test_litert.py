@@ -7,7 +7,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
-from octavo.project import paths
+from octavo.backends import model_files
 from octavo_mlflow.flavors import bundled_code, litert
 from tests.octavo_mlflow.measured_project import Project, tflite_bytes
 
@@ -17,7 +17,7 @@ IMAGES = np.random.default_rng(2).random((5, 4, 4), np.float32)
 
 @pytest.fixture
 def file(project: Project) -> Path:
-    return paths.model(VARIANT).absolute()
+    return model_files.path_of(VARIANT).absolute()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from octavo.project import paths
-from octavo.project.params import Nightly
+from octavo.project.params.nightly import Nightly
 from octavo_mlflow.nightly import notifications, record, supervisor
 from octavo_mlflow.nightly.record import Night, Outcome
 

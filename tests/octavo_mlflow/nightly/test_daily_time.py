@@ -159,7 +159,7 @@ def test_what_is_written_is_read(nightly: Daily, since: datetime | None) -> None
     ["", "02:30", "Europe/Berlin", "02:30  UTC", "02:30 UTC since", "02:30 UTC since monday", "02:30 UTC 2026-11-25"],
 )
 def test_what_is_no_schedule_is_said(text: str) -> None:
-    with pytest.raises(ScheduleError, match="is no daily schedule"):
+    with pytest.raises(ScheduleError, match="is not a daily schedule"):
         parse(text)
 
 
@@ -176,5 +176,5 @@ def test_an_unknown_zone_is_said(name: str) -> None:
 
 
 def test_a_slip_of_the_pen_gets_the_zone_meant() -> None:
-    with pytest.raises(ScheduleError, match="Near to it: Europe/Berlin"):
+    with pytest.raises(ScheduleError, match="Similar names: Europe/Berlin"):
         time_zone("Europe/Berlln")

@@ -10,7 +10,8 @@ from octavo.data import prepare
 from octavo.data.partition import Partition
 from octavo.data.splits import Split, load_split
 from octavo.project import paths
-from octavo.project.params import PARAMS, Data, load_params
+from octavo.project.params.data import Data
+from octavo.project.params.params import PARAMS, load_params
 from octavo.promotion import lifetime
 from octavo.promotion.evidence import Grounds
 from octavo.statistics.noninferiority import lower_bound
@@ -87,7 +88,7 @@ def test_with_too_few_images_the_night_keeps_the_champion_and_says_how_many_it_n
     assert "octavo promote by hand asks for 95%" in asked
     code, _, stderr = octavo("promote")
     assert (code, champion(project)) == (0, VARIANT)
-    assert "Judged by hand, for this once, with 95% confidence" in stderr
+    assert "Judged once, by hand, with 95% confidence" in stderr
     change("nightly", false_promotions=None)
     assert octavo("promote", STATIC)[::2] == (0, "")
     ended = promote_by_night()

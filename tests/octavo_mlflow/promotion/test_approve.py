@@ -135,7 +135,7 @@ def test_several_approve(shared: Project, become: Become, octavo: Octavo) -> Non
     become("bob")
     assert "Approved: 1 of 2." in octavo("approve", "--yes")[1]
     code, _, stderr = octavo("approve", "--yes")
-    assert (code, "You approved it before, bob" in stderr) == (2, True)
+    assert (code, "You already approved it, bob" in stderr) == (2, True)
     become("ann")
     assert octavo("approve", "--yes")[0] == 2
     become("carol")

@@ -207,7 +207,7 @@ def test_a_guarded_alias_points_at_champions_alone(shared: Project, octavo: Octa
             client.set_registered_model_alias(model, alias, "2")
     assert octavo("promote", VARIANT)[0] == 0
     client.set_registered_model_alias(model, "production", "2")
-    with pytest.raises(MlflowException, match="version 1 never was by the audit log"):
+    with pytest.raises(MlflowException, match="According to the audit log, version 1 never was"):
         client.set_registered_model_alias(model, "production", "1")
     with pytest.raises(MlflowException, match="stage Production"):
         client.transition_model_version_stage(model, "1", "Production")
@@ -246,7 +246,7 @@ def test_the_gate_holds_before_the_first_promotion(shared: Project, octavo: Octa
         assert standing(shared) == {}, what
     renamed = f"{model}-2"
     client.rename_registered_model(model, renamed)
-    with pytest.raises(MlflowException, match="moves by octavo promote"):
+    with pytest.raises(MlflowException, match="is moved only by octavo promote"):
         client.set_registered_model_alias(renamed, "champion", "1")
     client.rename_registered_model(renamed, model)
 

@@ -18,7 +18,7 @@ from mlflow.tracking._model_registry.client import ModelRegistryClient
 from mlflow.tracking._tracking_service.client import TrackingServiceClient
 
 from octavo.project.errors import ModelError
-from octavo.project.params import Registry
+from octavo.project.params.registry import Registry
 from octavo_mlflow.promotion import promote as promotion_promote
 from octavo_mlflow.promotion import rollback
 from octavo_mlflow.registration import register

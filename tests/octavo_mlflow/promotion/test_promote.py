@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from octavo.data.sources.raw import sha256
 from octavo.data.splits import digest_of, load_manifest
 from octavo.project import paths
-from octavo.project.params import Policy
+from octavo.project.params.policy import Policy
 from octavo.promotion import audit_record
 from octavo.promotion.decision import Verdict
 from octavo.promotion.evidence import Grounds, judge
@@ -151,7 +151,7 @@ def test_small_losses_do_not_add_up(project: Project, octavo: Octavo, monkeypatc
         retrain_both(project, lost)
         code, _, stderr = octavo("promote", VARIANT)
         if lost == 20:
-            assert (code, stderr.count("\n"), "Judged by hand" in stderr) == (0, 1, True), stderr
+            assert (code, stderr.count("\n"), "Judged once, by hand" in stderr) == (0, 1, True), stderr
     assert code == 2
     assert "accuracy drop vs anchor" in stderr
     assert "vs champion" not in stderr
@@ -285,7 +285,9 @@ def test_who_loses_the_race_is_told(project: Project, octavo: Octavo, monkeypatc
     monkeypatch.setattr("octavo_mlflow.promotion.promote.judge", meanwhile)
     code, _, stderr = octavo("promote", VARIANT)
     assert code == 2
-    assert "while it was judged, the champion of octavo became version 2, and it was held to version none" in stderr
+    assert (
+        "while it was judged, the champion of octavo became version 2, but it was compared with version none" in stderr
+    )
     assert len(audit_record.read(own_copy())) == 1
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from octavo.evaluation.scorecard import load_scorecards
 from octavo.project import cli, paths
-from octavo.project.params import load_params
+from octavo.project.params.params import load_params
 from octavo_mlflow.promotion.promote import Wish, move_champion
 from octavo_mlflow.registry.standing import state
 from tests.octavo_mlflow.measured_project import MakeProject

@@ -1,10 +1,12 @@
 """`octavo status` says what is in service, and what is wrong with it."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 
-from octavo_mlflow.mutex import mutex
+from octavo.project import paths
+from octavo_mlflow.registry.mutex import mutex
 from tests.octavo_mlflow.conftest import Octavo
 from tests.octavo_mlflow.measured_project import WEIGHTS, Project
 
@@ -29,10 +31,10 @@ def test_it_shows_what_stands_and_the_last_move(project: Project, octavo: Octavo
     assert "96.67%" in stdout
     assert "Last: promote of version 3 by " in stdout
     assert ": it is Friday\n" in stdout
-    assert f"Asked: MLflow at sqlite:///{project.folder}/mlflow.db" in stdout
+    assert f"Source: MLflow at sqlite:///{project.folder}/mlflow.db" in stdout
 
     project.client().set_registered_model_alias("octavo", "champion", "1")
-    assert "aliases were moved by other means" in octavo("status")[1]
+    assert "aliases were moved without octavo" in octavo("status")[1]
 
 
 def test_it_says_who_is_at_work(project: Project, octavo: Octavo) -> None:
@@ -41,3 +43,12 @@ def test_it_says_who_is_at_work(project: Project, octavo: Octavo) -> None:
         shown = json.loads(octavo("status", "--json")[1])
     assert "for rollback, since" in shown["locked_by"]
     assert json.loads(octavo("status", "--json")[1])["locked_by"] is None
+
+
+def test_it_brings_the_digests_of_code_up_to_date(project: Project, octavo: Octavo) -> None:
+    project.register()
+    octavo("status")
+    assert not paths.CODE.exists(), "without a pipeline there is nothing for DVC to compare"
+    Path("dvc.yaml").write_text("stages: {}\n")
+    octavo("status")
+    assert json.loads(paths.CODE.read_bytes())["needed"]["fp32"] is True

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from octavo.backends import model_files
 from octavo.backends.registry import open_model
 from octavo.evaluation import integer_coverage
 from octavo.project import paths
@@ -32,7 +33,7 @@ def test_the_cards_snippet_runs(variant: str, make_project: MakeProject) -> None
         code = f"{snippet}\nnp.save('logits.npy', logits)"
         subprocess.run([sys.executable, "-c", code], cwd=place, check=True, capture_output=True)
         got = np.load(place / "logits.npy")
-    expected = open_model(paths.model(variant))(np.zeros((1, 4, 4), np.float32))
+    expected = open_model(model_files.path_of(variant))(np.zeros((1, 4, 4), np.float32))
     np.testing.assert_array_equal(got, expected)
 
 

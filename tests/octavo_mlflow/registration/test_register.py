@@ -16,6 +16,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
+from octavo.backends import model_files
 from octavo.backends.records import Acceptance
 from octavo.project import paths
 from octavo.project.errors import ModelError, ServiceUnavailable
@@ -109,7 +110,7 @@ def test_a_second_run_adds_nothing(make_project: MakeProject) -> None:
 
 
 def test_the_registered_bytes_are_those_that_were_measured(project: Project) -> None:
-    path = paths.model("onnx_fp32")
+    path = model_files.path_of("onnx_fp32")
     proto = onnx.load(path)
     graph = onnx.ModelProto(graph=proto.graph).SerializeToString()
     proto.ClearField("graph")
@@ -126,10 +127,10 @@ def test_the_registered_bytes_are_those_that_were_measured(project: Project) -> 
 
 
 def test_a_file_that_is_not_the_measured_one_is_refused_before_anything_is_written(project: Project) -> None:
-    paths.model("litert_int8_static").write_bytes(b"another")
+    model_files.path_of("litert_int8_static").write_bytes(b"another")
     with pytest.raises(ModelError, match=r"model\.tflite is not the model that was measured.*Run dvc repro"):
         project.register()
-    paths.model("litert_int8_static").unlink()
+    model_files.path_of("litert_int8_static").unlink()
     with pytest.raises(ModelError, match="No model file"):
         project.register()
     mlflow.set_tracking_uri(connection.uri())
@@ -191,7 +192,7 @@ def test_another_verdict_is_shown_on_the_same_run_and_version(project: Project) 
 
     outcome = project.register()
     assert (outcome.added, outcome.judged_anew, outcome.unchanged) == ([], ["litert_int8_static"], ["onnx_fp32"])
-    assert "0 added, 1 judged anew (litert_int8_static), 1 unchanged" in str(outcome)
+    assert "0 added, 1 judged again (litert_int8_static), 1 unchanged" in str(outcome)
     assert versions() == before
     run = runs()["litert_int8_static"]
     version = project.client().get_model_version("octavo", before["litert_int8_static"][0])
@@ -211,7 +212,7 @@ def test_an_experiment_leaves_the_verdicts_of_what_is_registered_alone(
 
     outcome = project.register()
     assert (outcome.added, outcome.judged_anew, outcome.left) == ([], [], ["litert_int8_static"])
-    assert "judges litert_int8_static otherwise, MLflow keeps their verdicts" in str(outcome)
+    assert "judges litert_int8_static differently; MLflow keeps their verdicts" in str(outcome)
     assert shown_verdicts(project) == {"onnx_fp32": {"baseline"}, "litert_int8_static": {"pass"}}
     run = runs()["litert_int8_static"]
     assert "dvc.exp" not in run.data.tags
@@ -273,7 +274,7 @@ def test_a_version_leads_back_to_what_it_was_made_of_and_its_model_tells_how_to_
     }.items():
         version = project.client().get_model_version("octavo", versions()[variant][0])
         assert version.description
-        assert version.description.startswith(f"{variant}: Tells 3 classes of images apart")
+        assert version.description.startswith(f"{variant}: Classifies images into 3 classes")
         assert made in version.description
         assert f"runs/{version.run_id}/artifacts" in version.description
 

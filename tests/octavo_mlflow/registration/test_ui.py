@@ -68,7 +68,7 @@ def site(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         project = measured_project.make(folder, empty_store)
         size = project.scorecards.card(FAILING).size
         project.change(FAILING, size=size.model_copy(update={"ratio": 0.75}))
-        report.write(project.scorecards, load_decision(paths.DECISION), {}, {})
+        report.write(project.scorecards, load_decision(paths.DECISION), {}, {}, {})
         printed = str(project.register())
         place = re.search(r"http://127\.0\.0\.1:5000(\S+)$", printed)
         assert place
@@ -166,7 +166,7 @@ def test_a_promoted_version_shows_what_it_is_and_who_promoted_it(
     champion = site.project.client().get_model_version_by_alias("octavo", "champion")
     assert versions.variant(champion) == PROMOTED
     page.goto(f"{site.address}/#/models/octavo/versions/{champion.version}?workflowType=machine_learning")
-    expect(page.get_by_text(f"{PROMOTED}: Tells 3 classes of images apart")).to_be_visible()
+    expect(page.get_by_text(f"{PROMOTED}: Classifies images into 3 classes")).to_be_visible()
     expect(page.get_by_text(CHAMPION)).to_be_visible()
     for name in ("accuracy", "verdict", "promote.by", "promote.when"):
         expect(page.get_by_role("cell", name=name, exact=True)).to_be_visible()

@@ -87,7 +87,7 @@ def test_what_systemd_refuses_is_said_and_leaves_nothing_behind(
     (home / ".config/systemd/user/timers.target.wants").touch()
     refused = systemd_machine.schedule(project, "install")
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert refused.stderr.startswith(f"octavo: systemd does not take {name(project)}.timer: ")
+    assert refused.stderr.startswith(f"octavo: systemd refuses {name(project)}.timer: ")
     assert refused.stderr.count("\n") == 1
     assert units(home) == set()
 

@@ -126,7 +126,7 @@ def test_nothing_that_was_recorded_moves_by_hand(shared: Project, octavo: Octavo
 def test_the_first_champion_is_not_made_by_hand_either(shared: Project) -> None:
     model = shared.params.registry.model
     for version in ("1", "2", loose(shared.client(), model)):
-        with pytest.raises(MlflowException, match="moves by octavo promote and octavo rollback alone"):
+        with pytest.raises(MlflowException, match="is moved only by octavo promote and octavo rollback"):
             shared.client().set_registered_model_alias(model, "champion", version)
     assert standing(shared) == {}
 
@@ -140,7 +140,7 @@ def test_the_page_of_the_ui_gets_the_same_answer(shared: Project, gated_server: 
         answer = requests.post(page, json=told, timeout=30)
         assert answer.status_code == 403
         assert answer.json()["error_code"] == "PERMISSION_DENIED"
-        assert "moves by octavo promote" in answer.json()["message"]
+        assert "is moved only by octavo promote" in answer.json()["message"]
     assert standing(shared) == {}
 
 
@@ -154,7 +154,7 @@ def test_the_servers_policy_decides_and_nothing_is_left_half_done(shared: Projec
     code, _, stderr = octavo("promote", VARIANT)
     assert code == 2
     assert stderr.startswith(f"octavo: Version 3 ({VARIANT}) does not become champion of ")
-    assert "this server's policy decides: the accuracy drop is at least" in stderr
+    assert "by this server's policy: the accuracy drop is at least" in stderr
     assert stderr.count("\n") == 1
     code, _, stderr = octavo("promote", VARIANT, "--force", "--reason", "it is Friday")
     assert (code, "Those who manage the model may force it." in stderr) == (2, True)
@@ -167,7 +167,7 @@ def test_the_servers_policy_decides_and_nothing_is_left_half_done(shared: Projec
     assert octavo("promote", VARIANT)[0] == 0
     assert standing(shared)["champion"] == "4"
     code, _, stderr = octavo("rollback", "1")
-    assert (code, "policy decides: it was never champion" in stderr) == (2, True)
+    assert (code, "by this server's policy: it was never champion" in stderr) == (2, True)
     assert octavo("audit")[0] == 0
 
 
@@ -271,5 +271,5 @@ def test_without_a_policy_the_server_does_not_start(tmp_path: Path, empty_store:
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, signal.SIGKILL)
             raise
-    assert "octavo: OCTAVO_POLICY is not set. Let it name a params.yaml" in stderr
+    assert "octavo: OCTAVO_POLICY is not set. Set it to the path of a params.yaml" in stderr
     assert "Traceback" not in stderr

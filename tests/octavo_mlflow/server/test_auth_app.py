@@ -45,7 +45,7 @@ def test_those_who_may_edit_promote_and_roll_back(registered: Project, team: Tea
     assert (code, stderr.count("\n"), "Judged by hand" in stderr) == (0, 1, True), stderr
     assert standing(registered) == {"anchor": "2", "champion": "2"}
     assert octavo("audit")[0] == 0
-    with pytest.raises(MlflowException, match="moves by octavo promote and octavo rollback alone"):
+    with pytest.raises(MlflowException, match="is moved only by octavo promote and octavo rollback"):
         registered.client().set_registered_model_alias(registered.params.registry.model, "champion", "1")
 
 
@@ -142,6 +142,6 @@ def test_those_who_promote_make_nothing_up(
     client, model = registered.client(), registered.params.registry.model
     with pytest.raises(MlflowException, match="is not copied into"):
         client.copy_model_version(f"models:/{model}/2", model)
-    with pytest.raises(MlflowException, match="never was by the audit log"):
+    with pytest.raises(MlflowException, match="According to the audit log, version 2 never was"):
         client.set_registered_model_alias(model, "production", "2")
     assert standing(registered) == {}

@@ -63,7 +63,7 @@ def test_one_asks_and_another_approves(shared: Project, colleague: str, careful_
     code, stdout, stderr = octavo("promote", VARIANT)
     assert (code, "Judged by hand" in stderr) == (0, True)
     assert stdout.startswith(f"{ann} asks to make version 2 of ")
-    assert stdout.endswith("Nothing has moved; another person does it by: octavo approve\n")
+    assert stdout.endswith("Nothing has moved. For another person to approve it: octavo approve\n")
     assert (aliases_of(shared), tag(shared)) == ({}, None)
     asked = json.loads(octavo("promote", VARIANT, "--json")[1])
     assert (asked["moved"], asked["requested"]["by"], asked["requested"]["approved"]) == (False, ann, [])
@@ -212,7 +212,7 @@ def test_a_former_champion_is_not_made_up(shared: Project, colleague: str, caref
         assert (status, "was never champion" in said) == (403, True)
         mended = forged(back, who=who, action="repair")
         status, said = set_tag(careful_team, user, shared, HEAD, put(shared, audit_log.RECORDS, mended))
-        assert (status, "A repair puts the champion back" in said) == (403, True)
+        assert (status, "A repair returns the champion" in said) == (403, True)
     assert aliases_of(shared) == {"anchor": "2", "champion": "2"}
 
 
@@ -280,6 +280,6 @@ def test_where_nobody_is_known_nothing_is_promoted(
     project.register()
     change_policy(approvals=1)
     code, _, stderr = octavo("promote", VARIANT)
-    assert (code, "knows nobody by name" in stderr, stderr.count("\n")) == (2, True, 1)
+    assert (code, "has no user accounts" in stderr, stderr.count("\n")) == (2, True, 1)
     change_policy(approvals=0)
     assert octavo("promote", VARIANT)[0] == 0

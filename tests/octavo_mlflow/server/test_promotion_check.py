@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from octavo.project.params import Policy
+from octavo.project.params.policy import Policy
 from octavo.promotion import audit_record
 from octavo.promotion.audit_record import Move
 from octavo.promotion.evidence import Grounds, judge
@@ -97,7 +97,7 @@ def test_the_record_and_its_grounds_have_to_be_of_one_model(recorded: Recorded) 
 @pytest.mark.parametrize(
     ("change", "clause"),
     [
-        (lambda grounds: grounds["beside"].clear(), "it was not held to the champion"),
+        (lambda grounds: grounds["beside"].clear(), "it was not compared with the champion"),
         (lambda grounds: grounds.update(same_answers=0.5), "same answers 0.5, limit 0.99"),
         (lambda grounds: grounds.update(baseline="onnx_fp64"), "Unknown variant 'onnx_fp64'. Measured: "),
         (
@@ -117,7 +117,7 @@ def test_the_grounds_have_to_hold(recorded: Recorded, change: Callable[[dict[str
 def test_an_anchor_beside_the_champion_is_asked_for_too(recorded: Recorded) -> None:
     move, text, tags, policy = recorded
     third = move.model_copy(update={"before": {"champion": "3", "anchor": "2"}})
-    assert list(objections(third, text, tags, policy)) == ["it was not held to the anchor"]
+    assert list(objections(third, text, tags, policy)) == ["it was not compared with the anchor"]
 
 
 def test_a_champion_that_was_not_compared_with_is_an_objection(recorded: Recorded) -> None:

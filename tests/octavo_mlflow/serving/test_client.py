@@ -23,8 +23,8 @@ import pytest
 from mlflow.deployments import get_deploy_client
 from mlflow.exceptions import MlflowException
 
+from octavo.backends import model_files
 from octavo.backends.registry import open_model
-from octavo.project import paths
 from octavo_mlflow.serving import process as serving_process
 from octavo_mlflow.serving.client import DeploymentError, OctavoDeployments
 from tests import servers
@@ -79,7 +79,7 @@ def _running() -> list[str]:
 
 
 def logits(variant: str) -> np.ndarray:
-    return open_model(paths.model(variant))(FLOATS)
+    return open_model(model_files.path_of(variant))(FLOATS)
 
 
 def predicted(client: OctavoDeployments, inputs: Any) -> np.ndarray:
@@ -229,7 +229,7 @@ def test_other_bytes_than_those_measured_are_never_served(client: OctavoDeployme
     with pytest.raises(Exception, match="is not the registered model"):
         serving_process.start(_copy(Path(made["folder"]), project.folder / "again"))
     stored = Path(project.client().get_model_version_download_uri("octavo", "2").removeprefix("file://"))
-    (stored / "data/model.tflite").write_bytes(paths.model(LITERT).read_bytes() + b"\0")
+    (stored / "data/model.tflite").write_bytes(model_files.path_of(LITERT).read_bytes() + b"\0")
     with pytest.raises(DeploymentError, match="is not the model that was measured"):
         client.update_deployment("cam", "models:/octavo/2")
     project.client().delete_model_version_tag("octavo", "2", "model.sha256")
@@ -250,7 +250,7 @@ def test_requests_that_are_none_get_a_status_and_a_sentence(client: OctavoDeploy
     body = json.dumps({"inputs": FLOATS.tolist()}).encode()
     assert send(address, body)["predictions"] == logits(ONNX).tolist()
     for wrong, headers, status, sentence in (
-        (b"{", {}, 400, "This is no JSON"),
+        (b"{", {}, 400, "The request cannot be read as JSON"),
         (b"[1]", {}, 400, "A request is"),
         (b'{"inputs": [[1.0]], "instances": []}', {}, 400, "A request is"),
         (b'{"inputs": [[1.0]]}', {}, 400, "This model takes images of shape"),

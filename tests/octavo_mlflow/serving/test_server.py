@@ -9,7 +9,7 @@ import pytest
 
 from octavo.backends import model_files
 from octavo.backends.registry import open_model
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 from octavo_mlflow.flavors import litert
 from octavo_mlflow.flavors import onnx as onnx_flavor
 from octavo_mlflow.serving.answers import Model, Refused
@@ -45,7 +45,7 @@ def served(path: Path) -> Model:
 def test_a_file_of_integers_answers_with_the_logits_that_were_measured(dtype: type, tmp_path: Path) -> None:
     path = dense(dtype, dtype, scale=0.0123, zero=5).write(tmp_path / "model.tflite")
     model, expected = served(path), open_model(path)(IMAGES)
-    for images, said in ((IMAGES, "uint8"), (pixels(IMAGES), "float32")):
+    for images, said in ((IMAGES, "uint8"), (encode(IMAGES), "float32")):
         answer = model.answer({"inputs": images.tolist(), "params": {"dtype": said}})
         np.testing.assert_array_equal(np.array(answer["predictions"], np.float32), expected)
 

@@ -12,8 +12,8 @@ import mlflow
 import numpy as np
 import pytest
 
+from octavo.backends import model_files
 from octavo.backends.registry import open_model
-from octavo.project import paths
 from octavo_mlflow.flavors import bundled_code, litert, onnx
 from tests.octavo_mlflow.measured_project import Project, Serve
 
@@ -45,12 +45,12 @@ print(*(module.__file__ for name, module in sys.modules.items() if name.startswi
 @pytest.fixture
 def logits(project: Project) -> dict[str, np.ndarray]:
     """What Octavo's runtime answers, by variant."""
-    return {name: open_model(paths.model(name))(FLOATS) for name in FLAVORS}
+    return {name: open_model(model_files.path_of(name))(FLOATS) for name in FLAVORS}
 
 
 @pytest.mark.parametrize("variant", FLAVORS)
 def test_they_take_what_every_flavor_of_mlflow_takes(variant: str, logits: dict[str, np.ndarray]) -> None:
-    flavor, file = FLAVORS[variant], paths.model(variant)
+    flavor, file = FLAVORS[variant], model_files.path_of(variant)
     Path("helper.py").write_text("HELP = 1\n")
     flavor.save_model(file, "extra", extra_pip_requirements=["tabulate"], code_paths=["helper.py"])
     listed = Path("extra/requirements.txt").read_text().split()
@@ -75,7 +75,7 @@ def test_they_take_what_every_flavor_of_mlflow_takes(variant: str, logits: dict[
 @pytest.mark.slow
 def test_they_load_where_octavo_is_not_installed(logits: dict[str, np.ndarray]) -> None:
     for name, flavor in FLAVORS.items():
-        flavor.save_model(paths.model(name), name)
+        flavor.save_model(model_files.path_of(name), name)
     np.save("images.npy", BYTES)
     done = subprocess.run([sys.executable, "-c", ELSEWHERE, *FLAVORS], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -118,7 +118,7 @@ def test_mlflow_models_serve_answers_as_measured(
 def test_mlflow_models_predict_answers_as_measured(
     variant: str, request_: dict[str, Any], logits: dict[str, np.ndarray]
 ) -> None:
-    FLAVORS[variant].save_model(paths.model(variant), "saved")
+    FLAVORS[variant].save_model(model_files.path_of(variant), "saved")
     Path("request.json").write_text(json.dumps(request_))
     command = ["models", "predict", "--env-manager", "local", "-m", "saved", "-i", "request.json", "-o", "answer.json"]
     subprocess.run([sys.executable, "-m", "mlflow", *command], check=True, capture_output=True)

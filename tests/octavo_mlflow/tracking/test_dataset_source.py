@@ -133,7 +133,7 @@ def test_it_loads_only_what_was_measured_and_says_how_to_get_it(tracked: Path, m
     assert source.load() == str(tracked / "data")
     Path("../data/a.npy").write_bytes(b"b")
     back = rf"clone of https://example\.org/project\.git run git checkout {commit}, then dvc checkout data, or dvc pull"
-    with pytest.raises(MlflowException, match=rf"data is not what it was: its MD5 is .*{source.md5}.*{back}"):
+    with pytest.raises(MlflowException, match=rf"data has changed: its MD5 is .*{source.md5}.*{back}"):
         source.load()
     Path("../data/a.npy").unlink()
     Path("../data").rmdir()

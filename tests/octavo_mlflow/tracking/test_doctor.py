@@ -39,7 +39,7 @@ def test_both_are_found_and_mended(folder: Path) -> None:
 
     done = CliRunner().invoke(doctor, ["--mend"])
     assert done.exit_code == 0
-    assert done.output.endswith("Mended.\n")
+    assert done.output.endswith("Repaired.\n")
     assert not dvc_rwlock.RECORD.exists()
     assert CliRunner().invoke(doctor).exit_code == 0
 
@@ -53,5 +53,5 @@ def test_a_database_that_is_none_is_told_in_a_sentence(folder: Path) -> None:
 
 def test_odd_settings_of_the_night_are_told_in_a_sentence(folder: Path) -> None:
     (folder / "nightly.env").write_bytes(b"MLFLOW_X='a\0b'\nMLFLOW_TRACKING_URI='http://['\n")
-    with pytest.raises(ModelError, match="MLFLOW_TRACKING_URI is no address"), connection.connected(existing=True):
+    with pytest.raises(ModelError, match="MLFLOW_TRACKING_URI is not an address"), connection.connected(existing=True):
         pass

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from octavo.project import git as project_git
+from octavo.project.git import revision as project_git
 from octavo_mlflow.tracking.run_context import DvcRunContext
 
 ROOT = Path(__file__).parents[3]

@@ -94,7 +94,7 @@ def test_a_promotion_is_delivered_and_triggers_a_deployment(shared: Project, oct
         code, stdout, stderr = octavo("webhook", "register", address)
         assert code == 0
         assert f"MLflow delivers {EVENT} to {address}, web hook " in stdout
-        assert stderr == "octavo: a delivery to try it was taken.\n"
+        assert stderr == "octavo: a test delivery was accepted.\n"
         assert "(renewed)" in octavo("webhook", "register", address)[1]
         octavo("promote", VARIANT)
         until(lambda: noted() == ["2"])
@@ -154,7 +154,7 @@ def test_mistakes_get_a_sentence(shared: Project, octavo: Octavo) -> None:
     code, _, stderr = octavo("webhook", "register", "ftp://127.0.0.1")
     assert (code, "MLflow does not deliver to ftp://127.0.0.1: Invalid webhook URL scheme" in stderr) == (1, True)
     code, _, stderr = octavo("webhook", "register", f"http://127.0.0.1:{servers.free_port()}")
-    assert (code, "octavo: a delivery to try it failed: " in stderr) == (0, True)
+    assert (code, "octavo: a test delivery failed: " in stderr) == (0, True)
     with listening():
         code, _, stderr = octavo("webhook", "listen", "--", "./deploy")
         assert (code, "runs already: process " in stderr) == (3, True)

@@ -7,11 +7,10 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from octavo.backends.control_flow import either, repeated
 from octavo.backends.litert.file import BODIES, Code, File
 from octavo.backends.litert.macs import FORMULAS, Shape, count
 from octavo.backends.litert.parameters import FLOATS, parameters
-from octavo.backends.operators import MOVERS, Operator
+from octavo.backends.operators import MOVERS, Operator, either, repeated
 from octavo.backends.records import Interface, Tensor
 from octavo.project.files import damage
 

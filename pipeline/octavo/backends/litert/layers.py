@@ -8,7 +8,43 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from octavo.backends.litert import model as litert_model
 from octavo.backends.litert import trial
+from octavo.backends.onnxruntime.intermediate_outputs import open_probe
+from octavo.data.input_encoding import encode
+from octavo.onnx_graph import canonicalize
+from octavo.onnx_graph.layer_outputs import outputs
 from octavo.project.files import damage
+from octavo.statistics.signal_to_noise import sqnr
+
+IMAGES = 16
+"""Every tensor of all of them is held at once."""
+
+
+def measure(path: Path, network: Path, images: np.ndarray, fed: np.ndarray) -> dict[str, float]:
+    """Signal-to-quantization-noise ratio of what each layer gives, in decibels, over the first 16 images.
+
+    LiteRT keeps the channels last and the exported network mostly not: of both orders the one that fits is taken.
+
+    Args:
+        path: a LiteRT file.
+        network: the exported ONNX network that it was made of; onnxruntime runs it.
+        images: (N, H, W[, C]) as a split has them.
+        fed: the same images as the file takes them.
+    """
+    exported = canonicalize.load(network)
+    named, ends = outputs(exported), {value.name for value in exported.graph.output}
+    last = next((layer for layer, value in named.items() if value in ends), None)
+    got = values(path, fed[:IMAGES], named, last)
+    layers = [layer for layer in named if layer in got]
+    asked = {exported.graph.input[0].name: encode(images[:IMAGES])}
+    session = open_probe(exported, list(dict.fromkeys(named[layer] for layer in layers)))
+    wanted = dict(zip((value.name for value in session.get_outputs()), session.run(None, asked), strict=True))
+    found = {}
+    for layer in layers:
+        reference, value = wanted[named[layer]], got[layer]
+        forms = [form for form in (value, np.moveaxis(value, -1, 1)) if form.shape == reference.shape]
+        if forms:
+            found[layer] = round(max(sqnr(reference, form) for form in forms), 2)
+    return found
 
 
 @damage.told

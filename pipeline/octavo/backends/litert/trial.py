@@ -1,7 +1,7 @@
 """LiteRT files tried before they are opened, in a process that may crash: the interpreter checks a file's structure and
 trusts its numbers, so that one that is damaged can end whoever opens it.
 
-`python -m octavo.backends.litert.trial` is that process. It imports the interpreter once, and forks for each file.
+That process runs this file as a program, so that it imports little: the interpreter, once. It forks for each file.
 """
 
 import os
@@ -24,7 +24,7 @@ PATIENCE = 60
 """Seconds for a file to be opened and run on two images, in each of the ways that Octavo runs it."""
 LONGEST = 300
 """Characters of what the interpreter says."""
-PROGRAM = (sys.executable, "-m", __name__ if __name__ != "__main__" else "octavo.backends.litert.trial")
+PROGRAM = (sys.executable, "-P", __file__)
 TURN = Lock()
 
 

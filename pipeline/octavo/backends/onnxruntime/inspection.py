@@ -8,12 +8,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import onnx
 
-from octavo.backends.control_flow import either, repeated
 from octavo.backends.onnxruntime.macs import WITHOUT, Values, count, qualified
 from octavo.backends.onnxruntime.parameters import parameters
 from octavo.backends.onnxruntime.session import open_session
 from octavo.backends.onnxruntime.values import Body, inside, main_body, values
-from octavo.backends.operators import MOVERS, Operator
+from octavo.backends.operators import MOVERS, Operator, either, repeated
 from octavo.backends.records import Interface, Tensor
 from octavo.onnx_graph import canonicalize, file_io, qdq, session_options
 from octavo.project.files import damage

@@ -1,13 +1,19 @@
-"""Where images come from: sets that ship or are published, a user's own arrays, a user's folder of images.
+"""Sources of images: bundled and published sets, a user's own arrays, a user's folder of images.
 
-A source reads; `octavo.data.prepare` checks what was read and splits it.
+A source only reads. `octavo.data.prepare` checks what was read and splits it.
 """
 
 from pathlib import Path
 
-from octavo.data.sources import digits, image_folder, npz, published
+from octavo.data.sources import image_folder, npz, published
 from octavo.data.sources.raw import Raw
-from octavo.project.params import Data
+from octavo.project import extras
+from octavo.project.params.data import Data
+
+try:
+    from octavo.data.sources import digits
+except ModuleNotFoundError as fault:
+    digits = extras.absent(fault)
 
 
 def load(data: Data) -> Raw:
@@ -16,6 +22,7 @@ def load(data: Data) -> Raw:
     Raises:
         DataError: the source is missing, unreadable, or not what was published under its name.
         ServiceUnavailable: a published set is not on this machine and cannot be downloaded.
+        ModuleNotFoundError: the digits are inside scikit-learn, which is an extra and not installed.
     """
     path = data.path or Path()
     match data.source:

@@ -1,4 +1,4 @@
-"""The set that ships with scikit-learn: nothing to download."""
+"""The digits in scikit-learn, which need no download."""
 
 import numpy as np
 from PIL import Image
@@ -8,7 +8,7 @@ from octavo.data.sources.raw import Raw
 
 
 def read() -> Raw:
-    """The 1,797 handwritten digits inside scikit-learn, 8x8 in 0..16, as uint8 (1797, 28, 28) in 0..255."""
+    """The 1,797 handwritten digits in scikit-learn, 8x8 in 0..16, as uint8 (1797, 28, 28) in 0..255."""
     bunch = load_digits()
     small = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
     large = [Image.fromarray(image).resize((28, 28), Image.Resampling.BILINEAR) for image in small]

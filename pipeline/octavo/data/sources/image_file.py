@@ -1,4 +1,4 @@
-"""One image file, decoded as it is or refused: nothing in it is dropped without a word."""
+"""Decode one image file completely, or refuse it: nothing in it is dropped silently."""
 
 import hashlib
 import io
@@ -17,36 +17,40 @@ from octavo.project.errors import DataError
 from octavo.project.files import atomic_write
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""What Pillow may open, whatever a file is called. JPEG includes MPO: a JPEG with further frames behind it."""
+"""The formats that Pillow may open, whatever the file's name is. JPEG includes MPO, a JPEG followed by
+further frames.
+"""
 SUFFIXES = (
     ".apng", ".bmp", ".dib", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm",
     ".tif", ".tiff", ".webp",
 )  # fmt: skip
-"""What a file is called that is meant to be read; which of the formats it has, its content says."""
+"""Suffixes of files that are read. The format is detected from the content."""
 GREY_MODES = ("1", "L", "LA")
 MODES = (*GREY_MODES, "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
-"""Pillow's modes that convert to grey or RGB."""
+"""Pillow's modes that can be converted to grey or RGB."""
 
 CMYK, FIRST_FRAME = "CMYK converted to RGB without a colour profile", "first frame taken, others left out (MPO)"
-"""How an image is changed as it is read."""
+"""How an image is changed while it is read."""
 
 PNG_DEPTH = 24
-"""Offset in a PNG of the bits a channel: the chunk IHDR is always first."""
+"""Offset of the bits per channel in a PNG: the chunk IHDR is always first."""
 BITS, EXTRA_CHANNELS, SAMPLE_FORMAT = 258, 338, 339
-"""TIFF tags: bits of each channel; what each channel beyond the colours is; integers or floats."""
+"""TIFF tags: bits of each channel; meaning of each channel beyond the colours; integers or floats."""
 UNSPECIFIED, UNSIGNED = 0, 1
 """TIFF values: an extra channel that is not alpha; a sample that is an unsigned integer."""
 NETPBM = re.compile(rb"P[2356](?:\s+(?:#[^\r\n]*)?)+\d+(?:\s+(?:#[^\r\n]*)?)+\d+(?:\s+(?:#[^\r\n]*)?)+(\d+)")
-"""The header of a PGM or PPM: magic, width, height and the largest value; comments may stand between them."""
+"""The header of a PGM or PPM: magic, width, height and the largest value, with optional comments in between."""
 
 TIFF_COMPRESSIONS = (
     "raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "jpeg", "tiff_ccitt", "group3", "group4",
 )  # fmt: skip
-"""What photos and scans are packed with; libtiff's other decoders are rare, and damaged files have ended processes."""
+"""The compressions of photos and scans. libtiff's other decoders are rarely used, and damaged files have
+crashed them.
+"""
 PIXELS = 8192 * 8192
-"""Of an image; as many take 800 MB as a network takes them."""
+"""Limit for the pixels of an image; as network input they take 800 MB."""
 LARGEST = 2**28
-"""Bytes of a file; those of so many pixels take 200 MB where nothing is compressed."""
+"""Limit for the bytes of a file. An uncompressed image with the largest number of pixels takes 200 MB."""
 REMEDY = "Replace or remove it."
 
 
@@ -55,7 +59,7 @@ class Picture:
     """A decoded file."""
 
     pixels: npt.NDArray[np.uint8]
-    """(H, W) where it is grey, else (H, W, 3)."""
+    """(H, W) for grey, otherwise (H, W, 3)."""
     digest: bytes
     """16 bytes, of the file."""
     changes: tuple[str, ...]
@@ -63,18 +67,23 @@ class Picture:
 
 
 def read(path: Path, size: tuple[int, int] | None = None) -> Picture:
-    """Decode an image file: grey or RGB, turned upright as its EXIF says, resized to `size` (height, width) if given.
+    """Decode an image file as grey or RGB, turned upright by its EXIF data.
 
     An alpha channel that is opaque everywhere is left out. Colour profiles are not applied.
 
+    Args:
+        path: of the file.
+        size: (height, width) to resize to; None to keep the size.
+
     Raises:
-        DataError: it cannot be decoded, or has more than 8 bits a channel, transparent pixels, channels that are no
-            colour, or several frames. Of an MPO the first frame is taken: it is the photo, the others are previews.
+        DataError: it cannot be decoded, or has more than 8 bits per channel, transparent pixels, channels that are not
+            colours, or several frames. From an MPO the first frame is used: it is the photo, and the others are
+            previews.
     """
     content = _content(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # about metadata, which are not used
+            warnings.simplefilter("ignore", UserWarning)  # about metadata, which is not used
             return _decoded(path, content, size)
     except DataError:
         raise
@@ -88,7 +97,7 @@ def _content(path: Path) -> bytes:
     try:
         return atomic_write.content(path, LARGEST)
     except FileNotFoundError:
-        raise DataError(f"{path} cannot be read: it is not a file, or links to none. Remove it.") from None
+        raise DataError(f"{path} cannot be read: it is not a file, or a link to no file. Remove it.") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}. {REMEDY}") from None
 
@@ -105,7 +114,7 @@ def _decoded(path: Path, content: bytes, size: tuple[int, int] | None) -> Pictur
 
 
 def _not_to_be_decoded(image: ImageFile) -> str | None:
-    """Why decoding it is not tried, by its header; None where it is."""
+    """The reason, from its header, not to decode the image, or None."""
     if image.width * image.height > PIXELS:
         return f"has {image.width:,} x {image.height:,} pixels, allowed are {PIXELS:,}. Make it smaller."
     packed = image.info.get("compression")
@@ -115,10 +124,10 @@ def _not_to_be_decoded(image: ImageFile) -> str | None:
 
 
 def _unlike_a_photo(image: ImageFile, content: bytes) -> str | None:
-    """What there is in the file that an image of 8 bits a channel cannot hold; None where there is nothing."""
+    """What the file holds that an image of 8 bits per channel cannot, or None."""
     depth = _bits(image, content)
     if depth > 8 or image.mode.startswith(("I", "F")):
-        return f"has more than 8 bits a channel (mode {image.mode}, {depth} bits). Save it with 8 bits."
+        return f"has more than 8 bits per channel (mode {image.mode}, {depth} bits). Save it with 8 bits."
     if image.mode not in MODES:
         return f"is in mode {image.mode}, which is neither grey nor RGB. Save it as one of the two."
     if UNSPECIFIED in _tiff_values(image, EXTRA_CHANNELS):
@@ -129,7 +138,7 @@ def _unlike_a_photo(image: ImageFile, content: bytes) -> str | None:
 
 
 def _bits(image: ImageFile, content: bytes) -> int:
-    """Bits a channel as stored; Pillow reads 16 of colour as 8, and what is signed as unsigned."""
+    """Bits per channel in the file. Pillow reads 16-bit colour as 8 bits, and signed values as unsigned."""
     if image.format == "PNG":
         return content[PNG_DEPTH]
     if image.format == "PPM" and (header := NETPBM.match(content)):
@@ -139,7 +148,7 @@ def _bits(image: ImageFile, content: bytes) -> int:
 
 
 def _transparent(image: ImageFile) -> str | None:
-    """Opacity is looked up pixel by pixel: many opaque images have an alpha channel all the same."""
+    """A clause if a pixel is transparent. Each pixel is checked, because many opaque images have an alpha channel."""
     if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
         return "has transparent pixels. Lay it over a background and save it without transparency."
     return None

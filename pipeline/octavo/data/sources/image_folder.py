@@ -1,4 +1,4 @@
-"""A user's folder of images: one folder a class."""
+"""A user's folder of images with one folder per class."""
 
 import os
 from collections import Counter, defaultdict
@@ -14,15 +14,15 @@ from octavo.data.sources.raw import Array, Files, Raw
 from octavo.project.errors import DataError
 
 LITTER = {"desktop.ini", "ehthumbs.db", "thumbs.db"}
-"""What Windows leaves in folders: not looked at, like hidden files."""
+"""Files that Windows leaves in folders. They are ignored like hidden files."""
 TO_RGB = "grey converted to RGB, because others are in colour"
 OUTSIDE, NO_SUFFIX = "outside the class folders", "without a suffix"
 SHOWN = 3
-"""So many files are named where a message is about more."""
+"""How many files a message names."""
 
 
 class Example(NamedTuple):
-    """An image file and its label; `part` is `train` or `test`, or `.` where the folder has no such parts."""
+    """An image file and its label. `part` is `train` or `test`, or `.` if the folder has no such parts."""
 
     part: str
     label: int
@@ -30,15 +30,21 @@ class Example(NamedTuple):
 
 
 def read(root: Path, size: tuple[int, int] | None = None) -> Raw:
-    """A folder of class folders, or of `train/` and `test/` with class folders each.
+    """Read a folder of class folders, or of `train/` and `test/` with class folders each.
 
-    Images are uint8 (N, H, W) where all files are grey, else (N, H, W, 3), upright as their EXIF says and resized to
-    `size` (height, width) if given. Classes are the sorted folder names. Files without an image's suffix, or outside
-    the class folders, are left out and counted. Hidden files are not looked at.
+    Images are uint8: (N, H, W) if all files are grey, otherwise (N, H, W, 3). They are turned upright by their EXIF
+    data.
+    Classes are the sorted folder names. Files without an image's suffix, or outside the class folders, are left out and
+    counted. Hidden files are ignored.
+
+    Args:
+        root: the folder.
+        size: (height, width) to resize to; None to keep the size.
 
     Raises:
-        DataError: no images, one that `image_file` refuses, different sizes without `size`, a link that leads outside,
-            a class folder with other files only, or a folder that cannot be read.
+        DataError: there are no images, `image_file` refuses one, sizes differ without `size`, a link leads outside, a
+            class
+            folder holds only other files, or a folder cannot be read.
     """
     try:
         return _read(root, size)
@@ -93,7 +99,7 @@ def _parts(root: Path) -> tuple[str, ...]:
 
 
 def _check_names(classes: Sequence[str]) -> None:
-    """Two folders may bear one name once the bytes that are not UTF-8 are written as escapes."""
+    """Refuse two folders whose names are equal once bytes that are not UTF-8 are written as escapes."""
     for name, count in Counter(_printable(Path(name)) for name in classes).items():
         if count > 1:
             raise DataError(f"{count} class folders are called {name}, one of them in bytes. Rename one.")
@@ -125,7 +131,7 @@ def _image_files(root: Path, folder: Path) -> list[Path]:
 
 
 def _left_out(root: Path, parts: Sequence[str], taken: set[Path]) -> dict[str, tuple[str, ...]]:
-    """Kind -> names of the visible files that are no examples."""
+    """Kind -> names of the visible files that are not examples."""
     found: dict[str, list[str]] = defaultdict(list)
     for top in dict.fromkeys([root, *(root / part for part in parts)]):
         found[OUTSIDE] += [_printable(path, root) for path in _visible(top) if not path.is_dir()]
@@ -137,7 +143,7 @@ def _left_out(root: Path, parts: Sequence[str], taken: set[Path]) -> dict[str, t
 
 
 def _decode(paths: Sequence[Path], size: tuple[int, int] | None) -> list[Picture]:
-    """All of the files; where some are refused, the first one's fault and the names of the others."""
+    """All decoded files. If some are refused, the error has the first one's fault and the names of the others."""
     decoded = [_picture_or_fault(path, size) for path in paths]
     faults = {path: each for path, each in zip(paths, decoded, strict=True) if isinstance(each, DataError)}
     if faults:
@@ -155,7 +161,7 @@ def _picture_or_fault(path: Path, size: tuple[int, int] | None) -> Picture | Dat
 
 
 def _stack(paths: Sequence[Path], pictures: Sequence[Picture]) -> Array:
-    """(N, H, W), or (N, H, W, 3) where one image or more is in colour."""
+    """(N, H, W), or (N, H, W, 3) if an image is in colour."""
     first = pictures[0].pixels.shape
     for path, picture in zip(paths, pictures, strict=True):
         if (shape := picture.pixels.shape)[:2] != first[:2]:
@@ -170,18 +176,18 @@ def _stack(paths: Sequence[Path], pictures: Sequence[Picture]) -> Array:
 
 
 def _changed(pictures: Sequence[Picture], in_colour: bool) -> dict[str, int]:
-    """How files were changed -> how many."""
+    """How files were changed -> number of files."""
     found = Counter(change for picture in pictures for change in picture.changes)
     found[TO_RGB] = sum(in_colour and picture.pixels.ndim == 2 for picture in pictures)
     return {change: n for change, n in sorted(found.items()) if n}
 
 
 def _printable(path: Path, root: Path = Path()) -> str:
-    """A path below `root`; bytes in it that are not UTF-8 are written as escapes, for JSON cannot hold them."""
+    """A path below `root`. Bytes in it that are not UTF-8 are written as escapes, because JSON cannot hold them."""
     return path.relative_to(root).as_posix().encode("utf-8", "backslashreplace").decode()
 
 
 def _some(names: Iterable[str]) -> str:
-    """The first few."""
+    """The first few, and the number of the others."""
     listed = list(names)
     return ", ".join(listed[:SHOWN]) + (f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else "")

@@ -1,4 +1,4 @@
-"""Arrays in an npz archive, which is a zip: what it declares is held together before any of it is unpacked."""
+"""Arrays in an npz archive, which is a zip file: all declarations in it are checked before anything is unpacked."""
 
 import lzma
 import os
@@ -18,21 +18,21 @@ from octavo.project.files.npy_file import Header
 
 METHODS = {ZIP_STORED: "stored", ZIP_DEFLATED: "deflate", ZIP_BZIP2: "bzip2", ZIP_LZMA: "LZMA"}
 ENCRYPTED = 1
-"""The bit of a member's flags."""
+"""A bit of a member's flags."""
 CHUNK = 2**20
-"""Bytes that are unpacked at a time."""
+"""Bytes unpacked at a time."""
 FAULTS = (
     OSError, EOFError, MemoryError, NotImplementedError, RuntimeError, ValueError, OverflowError, LookupError,
     struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
 )  # fmt: skip
-"""What Python raises at a damaged archive; MemoryError where LZMA asks for a window of gigabytes."""
+"""What Python raises for a damaged archive; MemoryError if LZMA asks for a window of gigabytes."""
 
 
 def read(path: Path) -> Raw:
-    """A user's archive with `x_train`, `y_train`, `x_test` and `y_test`, as it is.
+    """Read a user's archive with `x_train`, `y_train`, `x_test` and `y_test`.
 
     Raises:
-        DataError: no such file, not a whole npz, a missing array, or pickled objects.
+        DataError: the file is missing or not a complete npz, an array is missing, or it has pickled objects.
     """
     if not path.exists():
         raise DataError(f"No file {path}. data.path is an npz archive with {', '.join(NAMES)}.")
@@ -41,11 +41,11 @@ def read(path: Path) -> Raw:
 
 
 def arrays(path: Path, remedy: str) -> Arrays:
-    """The arrays called `NAMES`; every failure's message ends with `remedy`.
+    """The arrays called `NAMES`. Every error message ends with `remedy`.
 
     Raises:
-        DataError: not a whole npz, a missing array, arrays that do not fit together or into this machine's memory, or
-            something else than numbers.
+        DataError: the file is not a complete npz, an array is missing, the arrays do not fit together or into this
+            machine's memory, or they hold something other than numbers.
     """
     try:
         with atomic_write.open_regular(path) as file, _opened(file) as archive:
@@ -67,10 +67,10 @@ def _opened(file: object) -> ZipFile:
 
 
 def _members(archive: ZipFile) -> dict[str, ZipInfo]:
-    """By name of `NAMES` what the archive says of the array.
+    """The archive's entry for each of `NAMES`.
 
     Raises:
-        Unreadable: one is not there, is there twice, or is packed in a way that cannot be read.
+        Unreadable: one is missing, exists twice, or is compressed in a way that cannot be read.
     """
     found = Counter(info.filename for info in archive.infolist())
     if missing := [name for name in NAMES if f"{name}.npy" not in found]:
@@ -105,12 +105,12 @@ def _header(archive: ZipFile, member: ZipInfo) -> Header:
 
 
 def _check(headers: dict[str, Header]) -> None:
-    """Hold the arrays to each other and to this machine's memory, by what they declare."""
+    """Compare the declared sizes of the arrays with each other and with this machine's memory."""
     for part in ("train", "test"):
         images, labels = (headers[f"{kind}_{part}"].shape for kind in "xy")
         if images[:1] != labels[:1] or not images:
             raise npy_file.Unreadable(
-                f"has labels of {part} of shape {labels} for {images[0] if images else 0:,} images: give one an image"
+                f"has labels of {part} of shape {labels} for {images[0] if images else 0:,} images: give one per image"
             )
     (train, test) = (headers[f"x_{part}"] for part in ("train", "test"))
     if train.shape[1:] != test.shape[1:]:
@@ -128,7 +128,7 @@ def _memory() -> int:
 
 
 def _array(archive: ZipFile, member: ZipInfo, header: Header) -> Array:
-    """The array, of which no more is unpacked than it declares; its checksum is held to the archive's."""
+    """The array. No more is unpacked than it declares, and its checksum is compared with the archive's."""
     flat = np.empty(int(np.prod(header.shape, dtype=object)), header.dtype)
     try:
         with archive.open(member) as file:
@@ -136,7 +136,7 @@ def _array(archive: ZipFile, member: ZipInfo, header: Header) -> Array:
             place = flat.view(np.uint8).data
             while place:
                 place = place[_filled(file.read(min(CHUNK, len(place))), place) :]
-            file.read(1)  # at the end the checksum is compared
+            file.read(1)  # a read at the end makes zipfile compare the checksum
     except FAULTS as error:
         name = member.filename.removesuffix(".npy")
         raise npy_file.Unreadable(f"cannot be read: {name} is damaged ({_said(error)})") from None

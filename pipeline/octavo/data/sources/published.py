@@ -1,4 +1,4 @@
-"""Published sets: found on this machine or downloaded, and known by the digests they were published with."""
+"""Published sets: found on this machine or downloaded, and verified by their published digests."""
 
 import gzip
 import hashlib
@@ -23,15 +23,15 @@ GARMENTS = (
 
 @dataclass(frozen=True)
 class Published:
-    """A published set of 70,000 images of 28x28: where to get it and how to know it."""
+    """A published set of 70,000 images of 28x28: where to get it and how to verify it."""
 
     title: str
     url: str
     classes: tuple[str, ...]
     archives: Mapping[str, str]
-    """Path below `$OCTAVO_DATA` or the cache -> the file's hash as published, in pooch's notation."""
+    """Path below `$OCTAVO_DATA` or the cache -> the file's published hash, in pooch's notation."""
     sha256: Mapping[str, str] = field(default_factory=dict)
-    """Array -> sha256 over its C-order bytes, whatever the archive."""
+    """Array -> SHA-256 over its C-order bytes, independent of the archive."""
 
 
 SHAPES = {"x_train": (60_000, 28, 28), "y_train": (60_000,), "x_test": (10_000, 28, 28), "y_test": (10_000,)}
@@ -62,14 +62,14 @@ FASHION_MNIST = Published(
 
 
 def mnist() -> Raw:
-    """MNIST, known by the sha256 of its arrays. Raises as `sources.load` does."""
+    """MNIST, verified by the SHA-256 of its arrays. Raises as `sources.load`."""
     (path,) = locate(MNIST)
     arrays = _verified(MNIST, npz.arrays(path, _remedy(path)), path)
     return train_and_test(arrays, MNIST.classes, published=True)
 
 
 def fashion_mnist() -> Raw:
-    """Fashion-MNIST, known by its authors' md5 of the four archives. Raises as `sources.load` does."""
+    """Fashion-MNIST, verified by its authors' MD5 of the four archives. Raises as `sources.load`."""
     paths = locate(FASHION_MNIST)
     known = FASHION_MNIST.archives.values()
     bodies = [_unpacked(path, md5.removeprefix("md5:")) for path, md5 in zip(paths, known, strict=True)]
@@ -80,7 +80,7 @@ def fashion_mnist() -> Raw:
 
 
 def _unpacked(path: Path, md5: str) -> np.ndarray:
-    """What the authors packed, and nothing that anybody else did."""
+    """The content of an archive, if it is the one that the authors published."""
     try:
         content = atomic_write.content(path)
     except OSError as error:
@@ -91,11 +91,12 @@ def _unpacked(path: Path, md5: str) -> np.ndarray:
 
 
 def locate(published: Published) -> list[Path]:
-    """The archives of a published set: in `$OCTAVO_DATA`, else in the user's cache, else downloaded into it.
+    """The archives of a published set: in `$OCTAVO_DATA`, otherwise in the user's cache, otherwise downloaded to the
+    cache.
 
     Raises:
         ServiceUnavailable: the download failed.
-        DataError: something else than the published file was downloaded.
+        DataError: the downloaded file differs from the published one.
     """
     cache = Path(pooch.os_cache("octavo"))
     own = os.environ.get("OCTAVO_DATA")
@@ -114,7 +115,7 @@ def _download(published: Published, path: Path, known_hash: str) -> Path:
         pooch.retrieve(url, known_hash, fname=path.name, path=path.parent, progressbar=sys.stderr.isatty())
     except OSError as error:
         raise ServiceUnavailable(
-            f"{published.title} is not on this machine, and {url} cannot be had ({type(error).__name__}). {remedy}"
+            f"{published.title} is not on this machine, and {url} is unavailable ({type(error).__name__}). {remedy}"
         ) from None
     except ValueError:
         raise DataError(f"{url} is not the file published as {published.title} ({known_hash}). {remedy}") from None
@@ -133,4 +134,4 @@ def _verified(published: Published, arrays: Arrays, path: Path) -> Arrays:
 
 
 def _remedy(path: Path) -> str:
-    return f"Remove {path}, and it is downloaded anew."
+    return f"Remove {path}, and it is downloaded again."

@@ -1,1 +1,1 @@
-"""Changes to a float ONNX graph that keep what it computes."""
+"""Rewrites of a float ONNX graph that preserve its results."""

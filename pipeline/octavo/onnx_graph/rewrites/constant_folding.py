@@ -1,4 +1,4 @@
-"""Values that follow from constants alone, computed once: converters leave weights behind a Transpose or a Reshape."""
+"""Compute operators with constant inputs once. Converters leave weights behind a Transpose or a Reshape."""
 
 import math
 
@@ -13,11 +13,11 @@ KEPT = ("DequantizeLinear", "QuantizeLinear")
 """Operators that say how a constant is stored."""
 RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
 GROWTH = 2**16
-"""Bytes by which a folded value may be larger than what it was made of: an Expand of a scalar stays one."""
+"""Bytes by which a folded value may exceed its inputs. An Expand of a scalar to a large array is kept."""
 
 
 def fold(model: onnx.ModelProto) -> None:
-    """Replace operators that read nothing but constants by what they give, in place."""
+    """Replace operators that read only constants by their results, in place."""
     known, ends = qdq.constants(model), {value.name for value in model.graph.output}
     for node in list(model.graph.node):
         inputs = [name for name in node.input if name]

@@ -1,8 +1,8 @@
-"""Cross-layer equalization: neighbouring layers share the work of scaling a channel, so that both round less.
+"""Cross-layer equalization: scale the channels between two layers so that quantization rounds both less.
 
-Where a convolution's output reaches another convolution through ReLUs and operators that move values only, a channel
-can be divided by any positive number in the first and multiplied by it in the second. Source: M. Nagel et al.,
-Data-Free Quantization Through Weight Equalization and Bias Correction, ICCV 2019, section 4.1.
+If a convolution's output reaches another convolution only through ReLUs and operators that move values, a channel can
+be divided by a positive number in the first and multiplied by it in the second. Source: M. Nagel et al., Data-Free
+Quantization Through Weight Equalization and Bias Correction, ICCV 2019, section 4.1.
 """
 
 from collections.abc import Collection, Iterator
@@ -14,12 +14,12 @@ from onnx import numpy_helper
 from octavo.onnx_graph import qdq
 
 SCALABLE = ("Relu", "MaxPool")
-"""Operators f with f(s x) = s f(x) for every s above 0, channel by channel."""
+"""Operators f with f(s x) = s f(x) for every s > 0, channel by channel."""
 ROUNDS = 20
 NEGLIGIBLE = 1e-5
-"""Share of a layer's largest weight below which a channel counts as dead: scaling it up scales its bias up, too."""
+"""Share of a layer's largest weight below which a channel counts as dead. Scaling it up would scale its bias up too."""
 LARGEST = 1e4
-"""Factor by which a channel is scaled at most, in all rounds together."""
+"""Limit for the factor of a channel, over all rounds."""
 
 
 def equalize(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -45,7 +45,7 @@ def applies(model: onnx.ModelProto) -> bool:
 
 
 def _pairs(model: onnx.ModelProto, weights: Collection[str]) -> Iterator[tuple[onnx.NodeProto, onnx.NodeProto]]:
-    """Convolutions of which the first alone feeds the second; each weight must have one reader."""
+    """Pairs of convolutions in which only the second reads the first. Each weight must have one reader."""
     readers = qdq.consumers(model)
     convolutions = [
         node
@@ -63,17 +63,17 @@ def _pairs(model: onnx.ModelProto, weights: Collection[str]) -> Iterator[tuple[o
 def _share(
     weights: dict[str, np.ndarray], first: onnx.NodeProto, second: onnx.NodeProto, before_now: np.ndarray
 ) -> np.ndarray:
-    """Divide the channels of `first` by factors and multiply those of `second` by them, in place of `weights`.
+    """Divide the channels of `first` by factors and multiply those of `second` by them, in place.
 
     Args:
-        weights: by name.
-        first: a convolution that `second` alone reads.
+        weights: arrays by name; changed.
+        first: a convolution that only `second` reads.
         second: a convolution.
-        before_now: (channels,) factors of earlier rounds, multiplied.
+        before_now: (channels,) product of the factors of earlier rounds.
 
     Returns:
-        (channels,) the factors: 1 where a channel is left alone, since it is near dead or its bias would become the
-        layer's largest.
+        (channels,) the factors. It is 1 for a channel that is left alone, because it is nearly dead or its bias would
+        become the largest of the layer.
     """
     before, after = weights[first.input[1]], weights[second.input[1]]
     channels = len(before)

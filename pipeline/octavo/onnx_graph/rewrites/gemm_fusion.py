@@ -1,4 +1,4 @@
-"""Dense layers as the one operator that has an integer kernel with a bias: Gemm of an activation and constants."""
+"""Write dense layers as Gemm with constant weights, the one operator that has an integer kernel with a bias."""
 
 from collections.abc import Mapping
 
@@ -11,9 +11,10 @@ from octavo.onnx_graph.qdq import Shapes
 
 
 def normalize(model: onnx.ModelProto) -> None:
-    """Give every Gemm of a constant weight its output channels last, factors of 1 and a bias of rank 1, in place.
+    """Give every Gemm with a constant weight its output channels last, factors of 1 and a bias of rank 1, in place.
 
-    What cannot be written so (a transposed input, a bias that is no constant) stays as it is, and in float.
+    What cannot be written in this form (a transposed input, a bias that is not constant) is left unchanged and in
+    float.
     """
     constants = qdq.constants(model)
     for node in [node for node in model.graph.node if node.op_type == "Gemm"]:
@@ -36,8 +37,9 @@ def normalize(model: onnx.ModelProto) -> None:
 def fuse(model: onnx.ModelProto) -> None:
     """Turn MatMul + Add of a constant bias into Gemm, in place.
 
-    Where the input has more than two dimensions, and all but the batch are known, it is flattened for the Gemm and
-    the output gets its dimensions back: onnxruntime does the same as it loads a file, but not for integers.
+    An input of more than two dimensions, of which only the batch may be unknown, is flattened for the Gemm, and the
+    output
+    gets its dimensions back. onnxruntime does the same while it loads a file, but not for integers.
     """
     constants, readers, shapes = qdq.constants(model), qdq.consumers(model), qdq.shapes(model)
     ends = {value.name for value in model.graph.output}
@@ -63,7 +65,7 @@ def fuse(model: onnx.ModelProto) -> None:
 def _gemm(
     model: onnx.ModelProto, matmul: onnx.NodeProto, add: onnx.NodeProto, bias: str, leading: tuple[int, ...]
 ) -> list[onnx.NodeProto]:
-    """The operators that stand for `matmul` and `add`; `leading` are the dimensions between batch and features."""
+    """The operators that replace `matmul` and `add`. `leading` are the dimensions between batch and features."""
     source, weight = matmul.input
     target, layer = add.output[0], matmul.doc_string
     if not leading:
@@ -81,7 +83,7 @@ def _gemm(
 
 
 def _bias(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto], channels: int) -> np.ndarray | None:
-    """One value a channel, float32 (channels,), or None where the Gemm adds nothing or something else."""
+    """One float32 value per channel (channels,); None if the Gemm adds nothing or something else."""
     if not qdq.has_bias(node) or node.input[qdq.BIAS_INPUT] not in constants:
         return None
     bias = numpy_helper.to_array(constants[node.input[qdq.BIAS_INPUT]])
@@ -94,7 +96,7 @@ def _is_one_a_channel(bias: onnx.TensorProto, channels: int) -> bool:
 
 
 def _leading(node: onnx.NodeProto, shapes: Shapes) -> tuple[int, ...] | None:
-    """The dimensions between batch and features of what a MatMul reads; None where they are not known."""
+    """The dimensions between batch and features of a MatMul's input; None if they are unknown."""
     shape = shapes.get(node.input[0])
     if shape is None or len(shape) < 2:
         return None

@@ -1,6 +1,7 @@
-"""Hard sigmoids as one operator: converters write MobileNetV3's `relu6(x + 3) / 6` as a sum, a clip and a product.
+"""Fuse hard sigmoids into one operator. Converters write MobileNetV3's `relu6(x + 3) / 6` as a sum, a clip and a
+product.
 
-Its inputs and outputs are in integers, so that each of the three would be computed in float, one after the other.
+Its inputs and outputs are integers, so each of the three operators would otherwise be computed in float.
 """
 
 from collections.abc import Mapping
@@ -12,11 +13,11 @@ from onnx import helper, numpy_helper
 from octavo.onnx_graph import qdq
 
 CLOSE = 1e-6
-"""Relative difference from 1 of the largest value that is rounding: a sixth is not a float."""
+"""Largest relative difference from 1 that counts as rounding: one sixth is not a float."""
 
 
 def fuse(model: onnx.ModelProto) -> None:
-    """Turn `clip(a x + b, 0, h) / h` into `HardSigmoid`, in place, where nothing else reads its parts."""
+    """Turn `clip(a x + b, 0, h) / h` into `HardSigmoid`, in place, if nothing else reads its parts."""
     scalars, readers = _scalars(model), qdq.consumers(model)
     makers, ends = qdq.producers(model), {value.name for value in model.graph.output}
 
@@ -44,7 +45,7 @@ def fuse(model: onnx.ModelProto) -> None:
 
 
 def _replace(model: onnx.ModelProto, parts: list[onnx.NodeProto], source: str, line: tuple[float, float]) -> None:
-    """Put a HardSigmoid of `source` in the place of `parts`: a clip, its scaling, and what stood before them."""
+    """Replace `parts` by a HardSigmoid of `source`. `parts` are a clip, its scaling, and the operators before them."""
     target, place = parts[1].output[0], list(model.graph.node).index(parts[1])
     made = helper.make_node(
         "HardSigmoid", [source], [target], alpha=line[0], beta=line[1], doc_string=parts[1].doc_string
@@ -55,7 +56,7 @@ def _replace(model: onnx.ModelProto, parts: list[onnx.NodeProto], source: str, l
 
 
 def _step(node: onnx.NodeProto, value: str, scalars: Mapping[str, float]) -> tuple[float, float] | None:
-    """Factor and summand, where `node` does nothing else to `value`."""
+    """Factor and summand, if `node` does nothing else to `value`."""
     others = [scalars[name] for name in node.input if name in scalars]
     if len(node.input) != 2 or len(others) != 1:
         return None
@@ -68,7 +69,7 @@ def _step(node: onnx.NodeProto, value: str, scalars: Mapping[str, float]) -> tup
 
 
 def _scalars(model: onnx.ModelProto) -> dict[str, float]:
-    """Constants of one float value by name."""
+    """Constants with a single float value, by name."""
     return {
         tensor.name: float(numpy_helper.to_array(tensor).ravel()[0])
         for tensor in model.graph.initializer

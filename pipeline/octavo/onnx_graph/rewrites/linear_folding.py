@@ -1,7 +1,7 @@
-"""What stands around a linear layer and can be part of it: batch normalization, scaling, shifts, ReLUs and padding.
+"""Fold neighbours of a linear layer into it: batch normalization, scaling, shifts, ReLUs and padding.
 
-Converters fold batch normalization into convolutions only. Behind a dense layer, or behind the Squeeze of a 1-D
-convolution, it stays a product and a sum in float, and keeps integer kernels from the layer's output.
+Converters fold batch normalization only into convolutions. After a dense layer, or after the Squeeze of a 1-D
+convolution, it remains a product and a sum in float, and keeps integer kernels from the layer's output.
 """
 
 from collections.abc import Mapping
@@ -15,20 +15,22 @@ from octavo.onnx_graph import qdq
 from octavo.onnx_graph.qdq import Shapes
 
 MOVERS = ("Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
-"""Operators that may stand between a layer and what is folded into it."""
+"""Operators that may be between a layer and what is folded into it."""
 CARRIERS = ("DequantizeLinear", "QuantizeLinear", "Transpose")
-"""Operators that may stand between padding by zeros and the convolution that takes it over: zero has an integer."""
+"""Operators that may be between padding by zeros and the convolution that includes it, because zero has an exact
+integer.
+"""
 
 Constants = Mapping[str, onnx.TensorProto]
 
 
 @dataclass(frozen=True)
 class Channels:
-    """Where a layer's output channels lie in some value behind it."""
+    """Position of a layer's output channels in a value after it."""
 
     count: int
     axis: int
-    """Counted from the value's last dimension: -1 is the last."""
+    """Counted from the value's last dimension: -1 is the last one."""
     rank: int
 
 
@@ -44,10 +46,11 @@ class Affine:
 
 
 def fold(model: onnx.ModelProto) -> None:
-    """Let linear layers take over padding before them, and per-channel scaling and shifts behind them, in place.
+    """Fold padding before linear layers, and per-channel scaling and shifts after them, into the layers, in place.
 
-    Constants that other operators read, too, are left to them. A layer that takes over the work of another gets its
-    name, since it now gives that one's output. New weights and biases are rounded to float32 once.
+    Constants that other operators also read are left to them. A layer that includes another operator gets its name,
+    because
+    it now produces its output. New weights and biases are rounded to float32 once.
     """
     _fold_paddings(model)
     constants, readers, shapes = qdq.constants(model), qdq.consumers(model), qdq.shapes(model)
@@ -66,7 +69,7 @@ def _take_over(
     readers: Mapping[str, list[onnx.NodeProto]],
     shapes: Shapes,
 ) -> None:
-    """Fold everything behind the layer `node` that can be, up to the first operator that cannot."""
+    """Fold everything after the layer `node`, up to the first operator that cannot be folded."""
     ends = {value.name for value in model.graph.output}
     first, takes_shifts = None, node.op_type != "MatMul" or channels.rank == 2
     whole, last = Affine(np.ones(channels.count), np.zeros(channels.count)), node
@@ -92,7 +95,9 @@ def _take_over(
 def _clip_first(
     model: onnx.ModelProto, node: onnx.NodeProto, first: onnx.NodeProto, last: onnx.NodeProto, clip: onnx.NodeProto
 ) -> None:
-    """Put `clip` right behind the layer `node`, before the movers from `first` to `last`: kernels include it there."""
+    """Move `clip` directly behind the layer `node`, before the movers from `first` to `last`, where kernels
+    include it.
+    """
     model.graph.node.remove(clip)
     last.output[0] = clip.output[0]
     clip.input[0], clip.output[0] = node.output[0], f"{node.output[0]}/clipped"
@@ -116,7 +121,7 @@ def _apply(model: onnx.ModelProto, node: onnx.NodeProto, affine: Affine, constan
 
 
 def _by_channel(node: onnx.NodeProto, kernel: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """The kernel times a factor for each output channel."""
+    """The kernel times one factor per output channel."""
     if node.op_type != "ConvTranspose":
         axis = qdq.OUTPUT_AXIS[node.op_type] % kernel.ndim
         return kernel * scale.reshape([-1 if place == axis else 1 for place in range(kernel.ndim)])
@@ -126,9 +131,9 @@ def _by_channel(node: onnx.NodeProto, kernel: np.ndarray, scale: np.ndarray) -> 
 
 
 def _normalize_as_layers(model: onnx.ModelProto) -> None:
-    """Write batch normalization that no layer took over as a depthwise convolution of one weight and bias a channel.
+    """Write remaining batch normalization as a depthwise convolution with one weight and bias per channel.
 
-    That has an integer kernel, and batch normalization has none.
+    The convolution has an integer kernel, and batch normalization has none.
     """
     constants, shapes = qdq.constants(model), qdq.shapes(model)
     for place, node in enumerate(list(model.graph.node)):
@@ -157,7 +162,7 @@ def _normalize_as_layers(model: onnx.ModelProto) -> None:
 
 
 def _channels(node: onnx.NodeProto, constants: Constants, shapes: Shapes) -> Channels | None:
-    """Those of the layer's output; None where the weights are no constant, or more is not known than is."""
+    """The channels of the layer's output; None if the weights are not constant, or the shape is unknown."""
     weight, shape = constants.get(node.input[qdq.WEIGHT_INPUT]), shapes.get(node.output[0])
     if weight is None or (qdq.has_bias(node) and node.input[qdq.BIAS_INPUT] not in constants):
         return None
@@ -171,7 +176,9 @@ def _channels(node: onnx.NodeProto, constants: Constants, shapes: Shapes) -> Cha
 
 
 def _moved(node: onnx.NodeProto, channels: Channels, constants: Constants, shapes: Shapes) -> Channels | None:
-    """Where the channels lie behind `node`; None where it does more than move values, or moves them elsewhere."""
+    """The position of the channels after `node`; None if it does more than move values, or moves the channels
+    elsewhere.
+    """
     if node.op_type == "Identity":
         return channels
     if node.op_type == "Transpose":
@@ -201,7 +208,7 @@ def _unsqueezed(channels: Channels, axes: list[int]) -> Channels:
 
 
 def _affine(node: onnx.NodeProto, value: str, channels: Channels, constants: Constants) -> Affine | None:
-    """What `node` does to `value`, channel by channel; None where it does something else."""
+    """The effect of `node` on `value`, channel by channel; None if it does something else."""
     ones, zeros = np.ones(channels.count), np.zeros(channels.count)
     if node.op_type == "BatchNormalization":
         names = list(node.input[1:])
@@ -227,7 +234,7 @@ def _affine(node: onnx.NodeProto, value: str, channels: Channels, constants: Con
 
 
 def _operand(name: str, channels: Channels, constants: Constants) -> np.ndarray | None:
-    """A constant that has one value for each channel, or one for all, as float64 (channels,)."""
+    """A constant with one value for each channel, or one for all, as float64 (channels,)."""
     tensor = constants.get(name)
     if tensor is None or len(tensor.dims) > channels.rank:
         return None
@@ -262,7 +269,7 @@ def _fold_paddings(model: onnx.ModelProto) -> None:
 
 
 def _sides(node: onnx.NodeProto, constants: Constants) -> np.ndarray | None:
-    """(rank, 2) zeros put before and behind in each dimension; None where it is something else than zeros."""
+    """(rank, 2) numbers of zeros before and after each dimension; None if the padding is not zero."""
     if qdq.attribute(node, "mode", b"constant") != b"constant" or len(node.input) < 2 or len(node.input) > 3:
         return None
     value = node.input[2] if len(node.input) > 2 else ""
@@ -282,7 +289,7 @@ def _takes_padding(node: onnx.NodeProto, value: str, sides: np.ndarray) -> bool:
 
 
 def _pad(node: onnx.NodeProto, sides: np.ndarray) -> None:
-    """Add to the padding of a convolution, `sides` (spatial dimensions, 2)."""
+    """Add `sides` (spatial dimensions, 2) to the padding of a convolution."""
     there = qdq.attribute(node, "pads", [0] * sides.size)
     for item in [item for item in node.attribute if item.name == "pads"]:
         node.attribute.remove(item)

@@ -1,4 +1,4 @@
-"""What recipes do to a float ONNX graph first: one operator a layer, each with constants of its own."""
+"""The first step of recipes on a float ONNX graph: one operator per layer, each with constants of its own."""
 
 from collections import Counter
 
@@ -9,9 +9,9 @@ from octavo.onnx_graph.rewrites import constant_folding, gemm_fusion, hard_sigmo
 
 
 def prepare(model: onnx.ModelProto) -> None:
-    """Write dense layers as Gemm, fold into layers what can be part of them, and end the sharing of constants.
+    """Write dense layers as Gemm, fold neighbours into layers, and give each layer its own constants.
 
-    Changes `model` in place. It computes what it did, up to the rounding of folded constants.
+    Changes `model` in place. It computes the same, up to the rounding of folded constants.
     """
     constant_folding.fold(model)
     static_reshapes.fix(model)
@@ -24,7 +24,7 @@ def prepare(model: onnx.ModelProto) -> None:
 
 
 def _part(model: onnx.ModelProto) -> None:
-    """Give each layer weights and a bias that nothing else reads: other layers would need other integers."""
+    """Give each layer weights and a bias that nothing else reads, because another layer may need other integers."""
     known = qdq.constants(model)
     left = Counter(name for node in model.graph.node for name in qdq.reads(node))
     for node in model.graph.node:

@@ -1,7 +1,7 @@
-"""Reshapes whose target is computed from the input's shape, though all but the batch is known: written as constants.
+"""Write the target of a Reshape as a constant, if it is computed from a shape that is known except for the batch.
 
-Converters make them of every Flatten and of every dense layer on sequences. While the target is computed, neither
-onnxruntime nor Octavo can see through to the layer behind.
+Converters make such Reshapes of every Flatten and of every dense layer on sequences. While the target is computed,
+neither onnxruntime nor Octavo can recognize the layer after it.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from octavo.onnx_graph import qdq
 
 
 def fix(model: onnx.ModelProto) -> None:
-    """Give each Reshape a constant target, in place, where at most one dimension of its output is not known."""
+    """Give each Reshape a constant target, in place, if at most one dimension of its output is unknown."""
     shapes, known = qdq.shapes(model), qdq.constants(model)
     for node in model.graph.node:
         shape = shapes.get(node.output[0], (None, None)) if node.op_type == "Reshape" else (None, None)

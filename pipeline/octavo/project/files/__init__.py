@@ -1,1 +1,1 @@
-"""Files read with care and written whole."""
+"""Read files with checks, and write them completely or not at all."""

@@ -1,4 +1,4 @@
-"""Files read with care, and written so that they are whole or not there: beside, then renamed over the old."""
+"""Read files with checks, and write them atomically: under a temporary name, then renamed over the old file."""
 
 import errno
 import hashlib
@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 CHUNK = 2**24
-"""Bytes that are read at a time."""
+"""Bytes read at a time."""
 LARGEST = 2**30
-"""Bytes of a file that is read whole, where nothing else is said."""
+"""Default limit for the bytes of a file that is read at once."""
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a file for reading, if it is a regular one: a pipe or a device could keep its reader waiting for ever.
+    """Open a regular file for reading. A pipe or a device could block its reader for ever.
 
     Raises:
-        OSError: it cannot be opened, or is no regular file.
+        OSError: it cannot be opened, or is not a regular file.
     """
     try:
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -37,7 +37,7 @@ def content(path: Path, largest: int = LARGEST) -> bytes:
     """The bytes of a regular file.
 
     Raises:
-        OSError: it cannot be read, is no regular file, or has more than `largest` bytes.
+        OSError: it cannot be read, is not a regular file, or has more than `largest` bytes.
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
@@ -47,12 +47,12 @@ def content(path: Path, largest: int = LARGEST) -> bytes:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to `path`, creating its folder; a reader sees the old bytes or the new ones, never a part."""
+    """Write `content` to `path` and create its folder. A reader sees the old bytes or the new ones, never a part."""
     write_pieces(path, [content])
 
 
 def write_pieces(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
-    """Write `pieces` one after the other, like `write_bytes`; no more than one of them needs to be in memory."""
+    """Write `pieces` one after the other, as `write_bytes` does. Only one of them needs to be in memory."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.part")
     with beside.open("wb") as file:
@@ -62,12 +62,12 @@ def write_pieces(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, like `write_bytes`."""
+    """Write `text` as UTF-8, as `write_bytes` does."""
     write_bytes(path, text.encode())
 
 
 def digest(path: Path, algorithm: Literal["md5", "sha256"]) -> str:
-    """The digest of the file's content in hexadecimal; MD5 is for comparing with others' records, not for trust."""
+    """The digest of a file's content in hexadecimal. MD5 is only for comparison with other programs' records."""
     found = hashlib.new(algorithm, usedforsecurity=algorithm != "md5")
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):

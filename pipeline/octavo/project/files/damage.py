@@ -1,4 +1,4 @@
-"""The boundary around what reads model files: whatever it stumbles over is told of the file."""
+"""Turn every exception that a damaged model file causes into an error that names the file."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -8,19 +8,19 @@ from typing import Concatenate, ParamSpec, TypeVar
 from octavo.project.errors import ModelError, OctavoError
 
 LONGEST = 200
-"""Characters of a foreign message that are repeated."""
+"""Limit for the characters of a library's message that are repeated."""
 
 Rest = ParamSpec("Rest")
 Found = TypeVar("Found")
 
 
 def told(read: Callable[Concatenate[Path, Rest], Found]) -> Callable[Concatenate[Path, Rest], Found]:
-    """A reader of model files that raises nothing of Python's: a file that lies about itself can lead anywhere.
+    """Decorate a reader of model files, so that a damaged file causes an `OctavoError` instead of any Python exception.
 
-    Octavo's own errors pass, and so does what no file causes: no memory, no disk.
+    Octavo's own errors pass, and so do errors that no file causes, such as a lack of memory or disk space.
 
     Raises:
-        ModelError: for any other exception; it names the file.
+        ModelError: for any other exception. The message names the file.
     """
 
     @wraps(read)
@@ -32,8 +32,8 @@ def told(read: Callable[Concatenate[Path, Rest], Found]) -> Callable[Concatenate
         except Exception as error:  # noqa: BLE001 # libraries raise whatever a damaged file leads to
             said = " ".join(str(error).split())[:LONGEST].rstrip(".")
             raise ModelError(
-                f"{path} cannot be read ({type(error).__name__}: {said}). It is damaged, or holds what Octavo does not "
-                "know: make it again, or report it with the file."
+                f"{path} cannot be read ({type(error).__name__}: {said}). It is damaged, or holds something unknown to "
+                "Octavo: make it again, or report it with the file."
             ) from None
 
     return reader

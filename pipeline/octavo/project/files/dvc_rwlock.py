@@ -1,7 +1,8 @@
-"""DVC's record of what is read and written just now: a process that is killed can leave it empty, and DVC then stops.
+"""Repair DVC's record of what is being read and written. A killed process can leave it empty, and then DVC always
+stops.
 
-DVC changes the record under a lock of the operating system's. Whoever holds that, and finds the record unreadable, may
-remove it: nobody is at work.
+DVC changes the record while it holds a lock of the operating system. If another process gets that lock and finds the
+record unreadable, it may delete the record, because no DVC process is running.
 """
 
 import fcntl
@@ -14,7 +15,7 @@ RECORD, GUARD = FOLDER / "rwlock", FOLDER / "rwlock.lock"
 
 
 def is_broken() -> bool:
-    """Whether the record is there and cannot be read."""
+    """Whether the record exists and cannot be read."""
     try:
         json_file.read(RECORD)
     except FileNotFoundError:
@@ -25,7 +26,7 @@ def is_broken() -> bool:
 
 
 def mend() -> bool:
-    """Remove a record that cannot be read; whether there was one, and DVC was not at work."""
+    """Delete an unreadable record. Returns whether there was one and DVC was not running."""
     if not is_broken():
         return False
     with GUARD.open("a") as guard:

@@ -1,6 +1,6 @@
-"""JSON from outside: read strictly, so that what it means is not a matter of who reads it.
+"""Read JSON from outside strictly, so that every reader gets the same content.
 
-Python's own reader keeps the last of several equal keys, takes NaN and infinity for numbers, and has no limit.
+Python's own reader keeps the last of several equal keys, accepts NaN and infinity as numbers, and has no limits.
 """
 
 import json
@@ -14,34 +14,35 @@ from pydantic import TypeAdapter, ValidationError
 from octavo.project.files import atomic_write
 
 DEEPEST = 100
-"""Levels of lists and objects inside each other."""
+"""Limit for nested lists and objects."""
 DIGITS = 300
-"""Of an integer; a float holds no number with more."""
+"""Limit for the digits of an integer; no float holds a longer one."""
 
 Kind = TypeVar("Kind")
 """A pydantic model, or a type such as `dict[str, str]`."""
 
 
 class Unreadable(ValueError):
-    """Why it cannot be read, as part of a sentence."""
+    """Why the JSON cannot be read, as part of a sentence."""
 
 
 def read(path: Path) -> Any:
-    """What the JSON file at `path` says.
+    """The content of the JSON file at `path`.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: there is no such file.
         Unreadable: it cannot be read, or as `parse`.
     """
     return parse(_content(path))
 
 
 def parse(text: bytes | str) -> Any:
-    """What a JSON document says: finite numbers, every key once.
+    """The content of a JSON document: numbers are finite, and keys are unique.
 
     Raises:
         Unreadable: it is not UTF-8 or not JSON, has a key twice, a number that is not finite or has more than 300
-            digits, half of a surrogate pair, or is nested more than 100 deep.
+            digits,
+            half of a surrogate pair, or more than 100 levels.
     """
     try:
         found = json.loads(
@@ -69,10 +70,12 @@ def read_record(path: Path, kind: type[Kind]) -> Kind:
 
 
 def parse_record(text: bytes | str, kind: type[Kind]) -> Kind:
-    """The record of that kind that a JSON document is.
+    """The record of that kind in a JSON document.
 
     Raises:
-        Unreadable: as `parse`, it is no such record, or a figure is NaN or infinite: pydantic reads "nan" as a number.
+        Unreadable: as `parse`; or it is not such a record; or a figure is NaN or infinite, because pydantic reads "nan"
+            as
+            a number.
     """
     parse(text)
     try:
@@ -99,12 +102,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise Unreadable(f"key {next(key for key in keys if keys.count(key) > 1)!r} stands twice")
+        raise Unreadable(f"key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice")
     return found
 
 
 def _constant(text: str) -> float:
-    raise Unreadable(f"{text} is no number of JSON")
+    raise Unreadable(f"{text} is not a number in JSON")
 
 
 def _float(text: str) -> float:
@@ -121,7 +124,7 @@ def _int(text: str) -> int:
 
 
 def _check(found: Any) -> None:
-    """Hold nesting and texts to what everything behind can take."""
+    """Refuse documents with too many levels, and texts that cannot be encoded."""
     for depth, level in enumerate(_levels(found)):
         if depth > DEEPEST:
             raise Unreadable(f"nested more than {DEEPEST} deep")
@@ -137,7 +140,7 @@ def _check_figures(found: Any) -> None:
 
 
 def _levels(found: Any) -> Iterator[list[Any]]:
-    """The value, what is in it, what is in that, and so on, keys included: a stack of calls could be too deep."""
+    """The value, then what is in it, and so on, keys included. It is a loop, because recursion could be too deep."""
     level = [found]
     while level:
         yield level

@@ -1,4 +1,4 @@
-"""Arrays of numbers in NumPy's format: what a file declares is checked before any of it is read.
+"""Arrays of numbers in NumPy's format. What a file declares is checked before any of it is read.
 
 Objects, which would be unpickled, and structures are never read.
 """
@@ -21,9 +21,9 @@ READERS: dict[tuple[int, int], Callable[..., Any]] = {
     (1, 0): npy.read_array_header_1_0,
     (2, 0): npy.read_array_header_2_0,
 }
-"""Versions of the format. A third one is for names of structures."""
+"""Versions of the format. The third version is for names of structures."""
 KINDS = "biuf"
-"""Truth values, integers and floats."""
+"""Booleans, integers and floats."""
 DIMENSIONS = 8
 
 
@@ -33,7 +33,7 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True)
 class Header:
-    """What stands before the numbers."""
+    """The declarations before the numbers."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -47,15 +47,15 @@ class Header:
         return self.start + math.prod(self.shape) * self.dtype.itemsize
 
     def shaped(self, flat: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The array (its number of elements,) in its shape."""
+        """The flat array (number of elements,) in the declared shape."""
         return flat.reshape(self.shape, order="F" if self.in_fortran_order else "C")
 
 
 def read_header(file: BinaryIO) -> Header:
-    """The header at the start of `file`, and nothing more.
+    """Read the header at the start of `file`, and nothing more.
 
     Raises:
-        Unreadable: it is none, or declares something else than numbers.
+        Unreadable: it is not a header, or declares something other than numbers.
     """
     shape, in_fortran_order, dtype = _parts(file)
     if dtype.kind not in KINDS or dtype.subdtype:
@@ -81,8 +81,8 @@ def mapped(path: Path) -> npt.NDArray[Any]:
     """The array in the npy file at `path`, mapped into memory read-only.
 
     Raises:
-        FileNotFoundError: there is none.
-        Unreadable: it cannot be read, holds something else than numbers, or more or fewer bytes than it declares.
+        FileNotFoundError: there is no such file.
+        Unreadable: it cannot be read, holds something other than numbers, or has another size than it declares.
     """
     try:
         with atomic_write.open_regular(path) as file:
@@ -106,12 +106,12 @@ def _mapped(file: BinaryIO) -> npt.NDArray[Any]:
 
 
 def read(path: Path) -> npt.NDArray[Any]:
-    """The array in the npy file at `path`, read whole. Raises as `mapped`."""
+    """The array in the npy file at `path`, in memory. Raises as `mapped`."""
     return np.array(mapped(path))
 
 
 def write(path: Path, array: npt.NDArray[Any]) -> None:
-    """Write an array as `np.save` does, whose errors do not say that the disk is full.
+    """Write an array in the format of `np.save`, whose own errors do not say that the disk is full.
 
     Raises:
         OSError: it cannot be written.

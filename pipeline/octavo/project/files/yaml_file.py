@@ -1,6 +1,6 @@
-"""YAML as people mean it: keys are text, and one that stands twice is refused.
+"""Read YAML as people mean it: keys are text, and a key that occurs twice is refused.
 
-YAML 1.1 reads the keys `no` and `010` as False and 8, and of a key that stands twice it silently keeps the last.
+YAML 1.1 reads the keys `no` and `010` as False and 8, and silently keeps the last of several equal keys.
 """
 
 import re
@@ -14,24 +14,24 @@ from octavo.project.files import atomic_write
 
 TEXT, MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 LARGEST = 2**26
-"""Bytes of a file."""
+"""Limit for the bytes of a file."""
 DEEPEST = 100
-"""Levels of lists and mappings inside each other, aliases followed."""
+"""Limit for nested lists and mappings, with aliases resolved."""
 DIGITS = 300
-"""Of an integer; a float holds no number with more."""
+"""Limit for the digits of an integer; no float holds a longer one."""
 MOST = 1_000_000
-"""Values, those behind an alias counted each time: a few lines of aliases can stand for billions."""
+"""Limit for the values, with aliases resolved: a few lines of aliases can stand for billions of values."""
 SURROGATES = re.compile(r"[\ud800-\udfff]")
 FAULTS = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
-"""What PyYAML raises at a file that is no YAML, or has a value that is not what it seems, such as 2026-02-30."""
+"""What PyYAML raises for a file that is not YAML, or that has an impossible value, such as 2026-02-30."""
 
 
 def read(path: Path) -> Any:
-    """What the YAML file at `path` says; values are read by the rules of YAML 1.1.
+    """The content of the YAML file at `path`. Values are read by the rules of YAML 1.1.
 
     Raises:
-        FileNotFoundError: there is none.
-        ParamsError: it cannot be read, is not UTF-8, is not YAML, is nested too deep, or has a key twice.
+        FileNotFoundError: there is no such file.
+        ParamsError: it cannot be read, is not UTF-8, is not YAML, has too many levels, or has a key twice.
     """
     try:
         text = atomic_write.content(path, LARGEST).decode("utf-8")
@@ -48,12 +48,12 @@ def read(path: Path) -> Any:
 
 
 def parse(content: bytes) -> Any:
-    """What YAML that a program wrote says, such as a lock of DVC, by the rules of YAML 1.1.
+    """The content of YAML that a program wrote, such as DVC's lock, by the rules of YAML 1.1.
 
-    A lock has thousands of lines, which take most of a second without libyaml: it is used where it is there.
+    A lock has thousands of lines, which take most of a second without libyaml. libyaml is used if it is installed.
 
     Raises:
-        yaml.YAMLError: it is not YAML, or nested too deep.
+        yaml.YAMLError: it is not YAML, or has too many levels.
     """
     kind = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     _check(content, kind)
@@ -67,10 +67,10 @@ def parse(content: bytes) -> Any:
 
 
 def _check(content: bytes | str, loader: Any) -> None:
-    """Hold the document's nesting and size to the limits, event by event: building it could take the whole stack.
+    """Check levels and size of a document, event by event, because building it could exhaust the stack.
 
     Raises:
-        yaml.YAMLError: it exceeds them, or is not YAML.
+        yaml.YAMLError: it exceeds the limits, or is not YAML.
     """
     open_nodes, known = [_Size()], dict[str, _Size]()
     for event in yaml.parse(content, Loader=loader):
@@ -83,7 +83,7 @@ def _check(content: bytes | str, loader: Any) -> None:
                 known[done.anchor] = done
         elif isinstance(event, yaml.AliasEvent):
             if any(node.anchor == event.anchor for node in open_nodes):
-                raise yaml.YAMLError(f"*{event.anchor} stands inside of what it means")
+                raise yaml.YAMLError(f"*{event.anchor} is inside the value that it refers to")
             open_nodes[-1].add(known.get(event.anchor or "", _Size()))
         elif isinstance(event, yaml.ScalarEvent):
             if not event.value.isascii() and SURROGATES.search(event.value):
@@ -98,7 +98,7 @@ def _check(content: bytes | str, loader: Any) -> None:
 
 
 class _Size:
-    """How much a value stands for: levels below it, and values with itself."""
+    """The size of a value: the levels below it, and the number of values, itself included."""
 
     def __init__(self, anchor: str | None = None) -> None:
         self.anchor, self.depth, self.values = anchor, 0, 1
@@ -109,7 +109,7 @@ class _Size:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, but for keys: they are text as it stands in the file, and stand there once."""
+    """PyYAML's safe loader, but keys are text as written in the file, and must be unique."""
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         if len(node.value) > DIGITS:
@@ -123,7 +123,7 @@ class _Loader(yaml.SafeLoader):
         for key in (key for key, _ in node.value if key.tag == TEXT):
             if key.value in seen:
                 line = key.start_mark.line + 1
-                raise yaml.YAMLError(f"key '{key.value}' stands twice, again in line {line}: keep one")
+                raise yaml.YAMLError(f"key '{key.value}' occurs twice, again in line {line}: keep one")
             seen.add(key.value)
         return node
 
@@ -132,7 +132,7 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 def _as_text(key: yaml.Node) -> yaml.Node:
-    """A node of its own: an alias shares its anchor's, and elsewhere that may be a value."""
+    """A separate node: an alias shares the node of its anchor, which may be a value elsewhere."""
     if isinstance(key, yaml.ScalarNode) and key.tag != MERGE:
         return yaml.ScalarNode(TEXT, key.value, key.start_mark, key.end_mark)
     return key

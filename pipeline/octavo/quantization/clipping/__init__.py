@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from octavo.quantization.clipping import litert, onnx, weights
-
-READERS = {".onnx": onnx, ".tflite": litert}
+from octavo.backends import registry
+from octavo.quantization.clipping import weights
 
 
 @dataclass(frozen=True)
@@ -30,14 +29,13 @@ def count(path: Path, network: Path) -> Clips:
     found where they round to the stored integers.
 
     Args:
-        path: a model file, ONNX or LiteRT. Of ONNX the main graph is looked at, not the bodies of loops and branches.
+        path: a model file. Of ONNX the main graph is looked at, not the bodies of loops and branches.
         network: the exported ONNX network that it was made of.
 
     Raises:
         ModelError: one of the two cannot be read.
     """
-    reader = READERS[path.suffix]
-    biases, stored = reader.read(path)
+    biases, stored = registry.backend_of(path).stored_integers(path)
     if not stored:
         return Clips(biases, 0, 0)
     clipped, unmatched = weights.count(stored, network)

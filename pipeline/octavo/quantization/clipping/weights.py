@@ -1,13 +1,13 @@
 """Weights stored as integers, beside the float weights that they were made of."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 
 from octavo.onnx_graph import canonicalize, qdq
+from octavo.onnx_graph.integer_ranges import Stored
 from octavo.onnx_graph.rewrites import equalization, preparation
 
 ROUNDING = 0.51
@@ -16,16 +16,6 @@ ENOUGH = 0.999
 """Share of the elements that must round to the stored integers: folding elsewhere moves a few to their neighbours."""
 FEW = 4096
 """Elements that are looked at first."""
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A constant in integers: real = scale * (integer - zero)."""
-
-    integers: np.ndarray
-    scale: np.ndarray
-    """Of a shape that goes with the integers'."""
-    zero: np.ndarray
 
 
 def count(stored: Sequence[Stored], network: Path) -> tuple[int, int]:
@@ -43,12 +33,6 @@ def count(stored: Sequence[Stored], network: Path) -> tuple[int, int]:
         if not left:
             break
     return clipped, sum(each.integers.size for each in left)
-
-
-def is_at_an_end(biases: np.ndarray) -> np.ndarray:
-    """Which of the integers are at an end of their type; converters that keep to a symmetric range end one before."""
-    limits = np.iinfo(biases.dtype)
-    return (biases == limits.max) | (biases <= -limits.max)
 
 
 def _sources(network: Path) -> Iterator[list[np.ndarray]]:

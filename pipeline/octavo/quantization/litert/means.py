@@ -10,7 +10,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from octavo.backends.litert.tensors import write
 from octavo.backends.predictor import Quantization
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 
 INPUT, BATCH = 0, 8
 
@@ -53,7 +53,7 @@ def _run(interpreter: Interpreter, images: np.ndarray) -> Iterator[tuple[int, np
     if tuple(source["shape"]) != images.shape:
         interpreter.resize_tensor_input(source["index"], images.shape)
     interpreter.allocate_tensors()
-    fed = pixels(images)
+    fed = encode(images)
     interpreter.set_tensor(
         source["index"], fed if source["dtype"] == np.float32 else _quantization(source).integers(fed)
     )

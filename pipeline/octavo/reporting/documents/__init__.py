@@ -1,1 +1,1 @@
-"""What goes with a model file: model card, bill of materials, signature."""
+"""Documents that go with a model file: model card, bill of materials, signature."""

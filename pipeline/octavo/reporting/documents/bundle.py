@@ -1,9 +1,9 @@
-"""What goes beside a model file wherever the file goes: its scorecard, its model card and its bill of materials."""
+"""The documents beside a model file: its scorecard, its model card and its bill of materials."""
 
 import json
 
 from octavo.evaluation.scorecard import Scorecard, Scorecards
-from octavo.project.params import Params
+from octavo.project.params.params import Params
 from octavo.promotion.decision import Decision
 from octavo.reporting.documents.cyclonedx import bom
 from octavo.reporting.documents.model_card import model_card
@@ -15,7 +15,13 @@ NAMES = (SCORECARD, MODEL_CARD, BOM)
 
 
 def cards(card: Scorecard, scorecards: Scorecards, decision: Decision, params: Params) -> dict[str, str]:
-    """The texts by file name; the same inputs give the same texts.
+    """The documents by file name. The same inputs give the same texts.
+
+    Args:
+        card: the variant's scorecard.
+        scorecards: of all variants.
+        decision: of the gate.
+        params: of the project.
 
     Raises:
         ParamsError: the variant is not in `params.yaml`.

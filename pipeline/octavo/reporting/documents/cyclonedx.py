@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from octavo.evaluation.scorecard import Scorecard, Scorecards
-from octavo.project.params import Params
+from octavo.project.params.params import Params
 from octavo.project.schema import Interval
 from octavo.promotion.decision import Decision
 from octavo.reporting.documents import statements
@@ -69,7 +69,7 @@ def _model_card(card: Scorecard, scorecards: Scorecards, decision: Decision, par
     parameters: Json = {
         "approach": {"type": "supervised"},
         "task": "image classification",
-        "modelArchitecture": params.train.network,
+        "modelArchitecture": params.built(card.source).build,
         "datasets": [{"ref": part["bom-ref"]} for part in _data(card, scorecards)],
     }
     if card.interface:

@@ -1,55 +1,70 @@
-"""The model card of one variant: what an engineer, an auditor and a user of the model need to know, as Markdown.
+"""The model card of one variant in Markdown: what an engineer, an auditor and a user of the model need to know.
 
 Its parts are those of M. Mitchell et al., Model Cards for Model Reporting, FAT* 2019, as far as figures or the user's
-own words fill them; what nobody stated is said to be not stated.
+own words exist for them. The rest is marked as not stated.
 """
 
 import re
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from octavo.backends import registry
 from octavo.backends.onnxruntime import exact_sums
+from octavo.data.input_encoding import InputEncoding
 from octavo.evaluation.scorecard import Scorecard, Scorecards
-from octavo.project.params import Params
+from octavo.project.params.params import Params
 from octavo.promotion.decision import Decision
 from octavo.reporting.documents import statements
 from octavo.reporting.figures.svg import READABLE
 
 MARKUP = re.compile(r"[\\`*\[\]<>|&]|(?<![^\W_])_|_(?![^\W_])|^[#+~=-]")
-"""What Markdown reads as more than a character, CommonMark 0.31.2: anywhere, around words, at the start of a line."""
+"""Characters with a meaning in Markdown (CommonMark 0.31.2): anywhere, around words, at the start of a line."""
 TEMPLATES = Path(__file__).parents[1] / "templates"
+TEMPLATE = "model_card.md.j2"
 NUMBERED = re.compile(r"^(\d+)([.)])")
 
 
 def model_card(card: Scorecard, scorecards: Scorecards, decision: Decision, params: Params) -> str:
-    """The card of `card` among all scorecards and the decision on them; the same inputs give the same text."""
+    """The card of one variant. The same inputs give the same text.
+
+    Args:
+        card: the variant's scorecard.
+        scorecards: of all variants.
+        decision: of the gate.
+        params: of the project.
+    """
     judged, data = decision.verdict(card.variant), scorecards.data
-    text = _template().render(
-        card=card,
-        scorecards=scorecards,
-        decision=decision,
-        params=params,
-        variant=params.variant(card.variant),
-        judged=judged,
-        bounds=(judged and judged.accuracy_bounds) or card.quality.vs_baseline.ci,
-        summary=statements.summary(card, scorecards),
-        limits=statements.limits(card, scorecards, decision),
-        libraries=statements.libraries(card, scorecards.machine),
-        classes=scorecards.classes,
-        file=Path(card.model.path).name,
-        exact_sums=exact_sums.OPTION,
-        pixels=_pixels(card, scorecards),
-        example=_example(card),
-        splits=data.get("splits", {}),
-        across={pair: count for pair, count in data.get("duplicates", {}).get("across", {}).items() if count},
+    text = (
+        _templates()
+        .get_template(TEMPLATE)
+        .render(
+            card=card,
+            scorecards=scorecards,
+            decision=decision,
+            params=params,
+            variant=params.variant(card.variant),
+            built=params.built(card.source),
+            finetuned=params.finetunings(card.source),
+            judged=judged,
+            bounds=(judged and judged.accuracy_bounds) or card.quality.vs_baseline.ci,
+            summary=statements.summary(card, scorecards),
+            limits=statements.limits(card, scorecards, decision),
+            libraries=statements.libraries(card, scorecards.machine),
+            classes=scorecards.classes,
+            file=Path(card.model.path).name,
+            usage=_usage(card),
+            pixels=_pixels(card, scorecards),
+            splits=data.get("splits", {}),
+            across={pair: count for pair, count in data.get("duplicates", {}).get("across", {}).items() if count},
+        )
     )
     return re.sub(r"\n{3,}", "\n\n", text).rstrip("\n") + "\n"
 
 
 def plain(text: str) -> str:
-    r"""Text that Markdown shows as it is, on one line.
+    r"""Escape text so that Markdown shows it unchanged, on one line.
 
     >>> print(plain("<b>a|b</b>"))
     \<b\>a\|b\</b\>
@@ -58,12 +73,12 @@ def plain(text: str) -> str:
 
 
 @cache
-def _template() -> Template:
+def _templates() -> Environment:
     templates = Environment(  # noqa: S701 - it writes Markdown, where `plain` escapes
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     templates.filters |= {function.__name__: function for function in (*READABLE, plain)}
-    return templates.get_template("model_card.md.j2")
+    return templates
 
 
 def _pixels(card: Scorecard, scorecards: Scorecards) -> str:
@@ -77,10 +92,18 @@ def _pixels(card: Scorecard, scorecards: Scorecards) -> str:
 
 def _real(scorecards: Scorecards) -> str:
     if scorecards.data.get("dtype", "uint8") == "uint8":
-        return "pixels 0 to 255 divided by 255"
+        encoding = InputEncoding.model_validate(scorecards.data.get("encoding") or {})
+        return f"pixels 0 to 255 divided by {encoding.scale:g}"
     low, high = scorecards.data.get("pixel_range") or ("-inf", "inf")
     return f"values as the data have them, {low} to {high}"
 
 
-def _example(card: Scorecard) -> str:
-    return str(tuple(size or 1 for size in card.interface.input.shape)) if card.interface else ""
+def _usage(card: Scorecard) -> str:
+    """A program that runs the file, as its format has one; nothing where nobody recorded how the file is called."""
+    if card.interface is None:
+        return ""
+    program = _templates().from_string(registry.named(card.format).usage)
+    example = str(tuple(size or 1 for size in card.interface.input.shape))
+    return program.render(
+        card=card, file=Path(card.model.path).name, example=example, exact_sums=exact_sums.OPTION
+    ).rstrip("\n")

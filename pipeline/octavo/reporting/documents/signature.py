@@ -1,8 +1,8 @@
-"""A folder of files is signed with a private key, and held to the signature with its public key; all of it offline.
+"""Sign a folder of files with a private key, and verify it with the public key, all offline.
 
-The signature is a Sigstore bundle as OpenSSF's model-signing writes it (DSSE over an in-toto statement, ECDSA), so that
-`model_signing verify key` can tell the same where Octavo is not installed. It covers every file of the folder but
-itself and `registered_model_meta`, which MLflow puts beside whatever it hands out.
+The signature is a Sigstore bundle in the format of OpenSSF's model-signing (DSSE over an in-toto statement, ECDSA), so
+`model_signing verify key` can verify it where Octavo is not installed. It covers every file of the folder except itself
+and `registered_model_meta`, which MLflow adds to everything that it hands out.
 """
 
 import base64
@@ -32,10 +32,15 @@ MAKE_ONE = "Make one: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P
 
 
 def sign(folder: Path, key: Path, password: str | None) -> str:
-    """Sign all files of `folder` with the private key in the PEM file `key`; who can verify it: the fingerprint.
+    """Sign all files of `folder`, and return the fingerprint of the public key.
+
+    Args:
+        folder: gets the file `model.sig`.
+        key: PEM file with the private key.
+        password: of the key; None if it is not encrypted.
 
     Raises:
-        KeyUnusable: there is no such key, it is not of a kind that signs, or the password does not open it.
+        KeyUnusable: there is no such key, it cannot sign, or the password is wrong.
     """
     secret = password.encode() if password else None
     fingerprint = _fingerprint(_private(key, secret).public_key())
@@ -48,12 +53,13 @@ def sign(folder: Path, key: Path, password: str | None) -> str:
 
 
 def verify(folder: Path, key: Path) -> str:
-    """Hold the files of `folder` to the signature in it with the public key in the PEM file `key`; its fingerprint.
+    """Verify the files of `folder` against its signature with the public key in the PEM file `key`. Returns its
+    fingerprint.
 
     Raises:
-        KeyUnusable: there is no such key, or it is not of a kind that verifies.
-        ModelError: there is no signature; without a full stop, like the next.
-        SignatureInvalid: another key signed, or files or signature were changed since; it names them.
+        KeyUnusable: there is no such key, or it cannot verify.
+        ModelError: there is no signature. The message has no full stop, as the next one.
+        SignatureInvalid: another key signed, or files or signature were changed. The message names them.
     """
     fingerprint, signature = _fingerprint(_public(key)), folder / FILE
     if not signature.is_file():
@@ -77,7 +83,7 @@ def _files() -> hashing.Config:
 
 
 def _changes(folder: Path, signature: Path) -> Iterator[str]:
-    """What became of the files since they were signed; the signature itself is known to hold."""
+    """The changes in the files since they were signed. The caller has verified the signature itself."""
     statement = json_file.parse(base64.b64decode(_bundle(signature)["dsseEnvelope"]["payload"]))
     signed = {item["name"]: item["digest"] for item in statement["predicate"]["resources"]}
     found = {item.identifier: item.digest.digest_hex for item in _files().hash(folder).resource_descriptors()}
@@ -102,7 +108,7 @@ def _bundle(signature: Path) -> dict[str, Any]:
 
 
 def _fingerprint(key: ec.EllipticCurvePublicKey) -> str:
-    """SHA-256 of the public key's PEM, as the bundle has it: `openssl pkey -in KEY -pubout | sha256sum`."""
+    """SHA-256 of the public key's PEM, as in the bundle: `openssl pkey -in KEY -pubout | sha256sum`."""
     return hashlib.sha256(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
@@ -111,12 +117,12 @@ def _private(path: Path, password: bytes | None) -> ec.EllipticCurvePrivateKey:
     try:
         key = load_pem_private_key(content, password)
     except TypeError:
-        what = "is not encrypted, yet there is a password" if password else "is encrypted, and there is no password"
+        what = "is not encrypted, yet a password is set" if password else "is encrypted, and no password is set"
         raise KeyUnusable(f"The private key {path} {what}; it comes from OCTAVO_SIGNING_PASSWORD.") from None
     except (ValueError, UnsupportedAlgorithm):
         if password and b"ENCRYPTED" in content:
             raise KeyUnusable(f"The password in OCTAVO_SIGNING_PASSWORD does not open {path}.") from None
-        raise KeyUnusable(f"{path} is no private key. {ALLOWED} {MAKE_ONE}") from None
+        raise KeyUnusable(f"{path} is not a private key. {ALLOWED} {MAKE_ONE}") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in CURVES:
         raise KeyUnusable(f"{path} is a private key of another kind. {ALLOWED} {MAKE_ONE}")
     return key
@@ -127,7 +133,7 @@ def _public(path: Path) -> ec.EllipticCurvePublicKey:
     try:
         key = load_pem_public_key(_read(path, "public", remedy))
     except (ValueError, UnsupportedAlgorithm):
-        raise KeyUnusable(f"{path} is no public key. {ALLOWED} {remedy}") from None
+        raise KeyUnusable(f"{path} is not a public key. {ALLOWED} {remedy}") from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in CURVES:
         raise KeyUnusable(f"{path} is a public key of another kind. {ALLOWED} {remedy}")
     return key

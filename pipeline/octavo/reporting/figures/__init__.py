@@ -1,1 +1,1 @@
-"""Figures as geometry, one a file; `octavo.reporting.figures.svg` draws them as SVG."""
+"""Figures as geometry, one per file. `octavo.reporting.figures.svg` draws them as SVG."""

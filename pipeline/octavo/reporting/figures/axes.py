@@ -1,13 +1,13 @@
-"""Scales of the report's figures: from a value to a place on the page, with round ticks."""
+"""Axes of the report's figures: map values to pixels, with round ticks."""
 
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 PADDING = 0.06
-"""Share of the scale left free at either end."""
+"""Share of the axis that stays free at each end."""
 FEWEST = 3
-"""With fewer ticks than this a logarithmic scale takes evenly spaced ones."""
+"""A logarithmic axis with fewer ticks than this gets evenly spaced ones."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Axis:
-    """Values from `low` to `high` laid out from pixel `start` to pixel `end`."""
+    """Values from `low` to `high`, mapped to the pixels from `start` to `end`."""
 
     low: float
     high: float
@@ -27,12 +27,12 @@ class Axis:
     log: bool = False
 
     def at(self, value: float) -> float:
-        """The pixel where `value` lies."""
+        """The pixel of `value`."""
         low, high, here = (math.log(v) if self.log else v for v in (self.low, self.high, value))
         return round(self.start + (here - low) / (high - low) * (self.end - self.start), 1)
 
     def ticks(self) -> list[Tick]:
-        """Round values inside the scale, three to seven of them as a rule."""
+        """Round values on the axis, usually three to seven."""
         decades = list(_decades(self.low, self.high)) if self.log else []
         if len(decades) >= FEWEST:
             return [Tick(self.at(value), f"{value:g}") for value in decades]
@@ -43,7 +43,14 @@ class Axis:
 
 
 def spanning(values: Iterable[float], start: float, end: float, log: bool = False) -> Axis:
-    """An axis that holds all the values with some room around them."""
+    """An axis that holds all values, with some room at both ends.
+
+    Args:
+        values: to be shown.
+        start: pixel of the lower end.
+        end: pixel of the upper end.
+        log: whether the axis is logarithmic.
+    """
     places = [math.log(value) if log else value for value in values]
     low, high = min(places), max(places)
     room = (high - low) * PADDING or abs(high) * PADDING or PADDING

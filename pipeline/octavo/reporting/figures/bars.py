@@ -1,17 +1,17 @@
-"""A bar for each of several named values, one below the other."""
+"""A bar chart of named values, one below the other."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 WIDTH = 900
 NAMES = 260
-"""Room for the names."""
+"""Pixels for the names."""
 FIGURES = 70
-"""Room for the values behind the bars."""
+"""Pixels for the values behind the bars."""
 TOP = 40
 ROW = 22
 LONGEST = 38
-"""Characters of a name that are shown, its end, where layers differ."""
+"""Characters of a name that are shown. The end is kept, because layer names differ there."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Bars:
 
 
 def bars(values: Mapping[str, float], full: float | None = None) -> Bars:
-    """Bars from zero, the longest for `full`, by default the largest value; what is below zero has none."""
+    """Bars from zero. The longest stands for `full`, by default the largest value. A negative value gets no bar."""
     longest = full or max(0.0, *values.values()) or 1.0
     room = WIDTH - NAMES - FIGURES
     return Bars(

@@ -1,21 +1,21 @@
-"""The confusion matrix: how many images of each class were taken for which."""
+"""The confusion matrix: number of images by actual and predicted class."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 AREA = 560
-"""Pixels that the whole matrix may take in either direction."""
+"""Pixels that the whole matrix may take in each direction."""
 LARGEST, SMALLEST = 40, 5
 """Pixels of a cell."""
 READ = 22
-"""From this size of a cell on its count is written into it."""
+"""From this size on, a cell shows its count."""
 NAMED = 11
-"""From this size on each class is named."""
+"""From this size on, each class shows its name."""
 LONGEST = 16
 """Characters of a class's name that are shown."""
 CHARACTER = 6.6
-"""Width of one of them in pixels, on average."""
+"""Average width of a character in pixels."""
 
 
 @dataclass(frozen=True)
@@ -26,25 +26,25 @@ class Cell:
     predicted: str
     count: int
     strength: float
-    """0 to 0.75, by the root of the share of the actual class's images, so that single errors are seen."""
+    """0 to 0.75, by the square root of the share of the actual class's images, so that single errors are visible."""
 
 
 @dataclass(frozen=True)
 class Confusion:
     side: float
-    """Of a cell."""
+    """Pixels of a cell."""
     left: float
     top: float
     width: float
     height: float
     cells: list[Cell]
     names: list[tuple[float, str]]
-    """Where along either direction the middle of a class lies, and what it is called."""
+    """For each class: the middle of its row or column, and its name."""
     counted: bool
 
 
 def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> Confusion:
-    """Rows are the actual class, columns the predicted one; cells without an image are left out."""
+    """Rows are the actual class, columns the predicted one. Cells without images are left out."""
     side = float(min(LARGEST, max(SMALLEST, AREA // len(classes))))
     shown = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in classes]
     named = side >= NAMED

@@ -1,4 +1,4 @@
-"""Each candidate's differences from the baseline with their intervals, a panel a figure."""
+"""Each candidate's differences from the baseline with their intervals, one panel per figure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from octavo.reporting.figures.axes import Axis, spanning
 
 WIDTH = 900
 NAMES = 150
-"""Room for the variants' names."""
+"""Pixels for the variants' names."""
 TOP = 50
-"""Where the first variant's row lies."""
+"""Position of the first variant's row."""
 ROW = 30
 """Height of a variant's row."""
 GAP = 40
-"""Room between two panels."""
+"""Pixels between two panels."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure of every candidate, before it is laid out."""
+    """One figure of every candidate, before the layout."""
 
     title: str
     values: list[tuple[float, Interval]]
@@ -39,7 +39,7 @@ class Mark:
     low: float
     high: float
     outcome: Outcome | None
-    """What the gate's rule on this figure says; None where there is no rule."""
+    """The outcome of the gate's rule on this figure; None if there is no rule."""
 
 
 @dataclass(frozen=True)

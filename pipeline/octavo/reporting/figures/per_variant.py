@@ -1,4 +1,4 @@
-"""The pictures of one variant, each an SVG file: where it errs, what its layers lose, and where it stands."""
+"""The figures of one variant, each as an SVG file: its confusions, the error of its layers, and its tradeoff."""
 
 from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.reporting.figures.bars import bars
@@ -7,17 +7,18 @@ from octavo.reporting.figures.scatter import scatter
 from octavo.reporting.figures.svg import alone
 
 CLASSES = 100
-"""With more than these a confusion matrix is no longer read, and there is no picture of it."""
+"""With more classes a confusion matrix is not readable, and none is drawn."""
 FULL_DB = 60.0
-"""Of the longest bar: ten bits, more than INT8 gives."""
+"""SQNR of the longest bar: ten bits, more than INT8 gives."""
 NO_NOISE_DB = 200.0
 
 
 def pictures(card: Scorecard, scorecards: Scorecards) -> dict[str, bytes]:
-    """SVG by file name; the same inputs give the same bytes.
+    """SVG files by name. The same inputs give the same bytes.
 
-    `confusion.svg` up to a hundred classes, `layer_error.svg` where it was measured, and `tradeoff.svg`: accuracy,
-    latency and size of all variants, this one with a ring.
+    `confusion.svg` for up to a hundred classes, `layer_error.svg` if it was measured, and `tradeoff.svg`: accuracy,
+    latency
+    and size of all variants, this one with a ring.
     """
     drawn = {}
     if len(scorecards.classes) <= CLASSES:

@@ -1,4 +1,4 @@
-"""Accuracy over latency, the file's size as the area of a dot."""
+"""Accuracy over latency, with the file's size as the area of a dot."""
 
 import math
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.reporting.figures.axes import Axis, spanning
 
 CHARACTER = 6.6
-"""Width of a label's character in pixels, on average."""
+"""Average width of a label's character in pixels."""
 LINE = 15
 """Height of a label."""
 NEAREST, FARTHEST, FARTHER = 8, 160, 6
-"""Pixels between a dot and its label: from, to and step of the search."""
+"""Pixels between a dot and its label: start, end and step of the search."""
 DIRECTIONS = ((1, 0), (-1, 0), (0, -1), (0, 1), (0.7, -0.7), (0.7, 0.7), (-0.7, -0.7), (-0.7, 0.7))
 
 
@@ -30,7 +30,7 @@ class Box:
         )
 
     def inside(self, other: "Box") -> bool:
-        """Whether this one lies wholly in the other."""
+        """Whether this box is completely inside the other."""
         return (
             self.left >= other.left
             and self.right <= other.right
@@ -50,7 +50,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Scatter:
-    """Accuracy over latency; the area of a dot is the file's size."""
+    """Accuracy over latency. The area of a dot is the file's size."""
 
     x: Axis
     y: Axis
@@ -58,7 +58,7 @@ class Scatter:
 
 
 def scatter(scorecards: Scorecards) -> Scatter:
-    """Every variant by latency, accuracy and size, each label beside its dot and clear of the others."""
+    """Every variant by latency, accuracy and size. Each label is beside its dot and overlaps no other."""
     cards = sorted(scorecards.scorecards, key=lambda card: -card.size.file_bytes)
     x = spanning((card.latency.batches["1"].p50_us for card in cards), 60, 900, log=True)
     y = spanning((100 * card.quality.top1 for card in cards), 380, 20)
@@ -86,7 +86,7 @@ def _around(x: float, y: float, radius: float) -> Box:
 
 
 def _label(text: str, x: float, y: float, radius: float, taken: Sequence[Box], frame: Box) -> Box:
-    """The nearest place around the dot that is free; right of it when none is."""
+    """The nearest free place around the dot; to its right if there is none."""
     width = len(text) * CHARACTER
     places = []
     for gap in range(NEAREST, FARTHEST, FARTHER):

@@ -1,6 +1,6 @@
-"""The figures of `octavo.reporting.figures` as SVG: in the report's page, or each as a file that stands alone.
+"""Draw the figures of `octavo.reporting.figures` as SVG, in the report's page or as files of their own.
 
-The macros of `drawing.svg.j2` draw them, `drawing.css.j2` colours them.
+The macros of `drawing.svg.j2` draw them, and `drawing.css.j2` sets their colours.
 """
 
 import re
@@ -15,7 +15,7 @@ from octavo.reporting import variants_table
 
 VIEW = re.compile(r'viewBox="0 0 (\S+) (\S+)"')
 MARGIN = 16
-"""Pixels around a figure that stands alone."""
+"""Pixels around a figure in a file of its own."""
 READABLE: tuple[Callable[..., str], ...] = (
     variants_table.percent,
     variants_table.whole_percent,
@@ -30,7 +30,7 @@ READABLE: tuple[Callable[..., str], ...] = (
 
 @cache
 def templates() -> Environment:
-    """What templates of HTML and SVG are rendered in: all text in them is escaped, and figures have readable forms."""
+    """The environment of the HTML and SVG templates. All text is escaped, and filters format the figures."""
     found = Environment(
         loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
         autoescape=True,
@@ -43,7 +43,7 @@ def templates() -> Environment:
 
 
 def alone(macro: str, *arguments: Any) -> str:
-    """What a macro of `drawing.svg.j2` draws, as an SVG file that refers to nothing outside itself."""
+    """The output of a macro of `drawing.svg.j2`, as an SVG file without references to other files."""
     environment = templates()
     drawn = str(getattr(environment.get_template("drawing.svg.j2").module, macro)(*arguments)).strip()
     start, _, rest = drawn.partition(">")

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from octavo.backends import latency
 from octavo.backends.predictor import Quantization
 from octavo.backends.registry import open_model
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 from octavo.evaluation import integer_coverage
 from octavo.project.errors import ModelError
 from octavo_mlflow.flavors.litert import LiteRTModel
@@ -47,7 +47,7 @@ def test_integers_at_the_ends_change_no_logit(
     predict = open_model(path)
     images = np.random.default_rng(1).integers(0, 256, (50, 4, 4), np.uint8)
     expected = reference(images)
-    for batch in images, pixels(images):
+    for batch in images, encode(images):
         got = predict(batch)
         assert got.dtype == np.float32
         np.testing.assert_array_equal(got, expected)
@@ -76,7 +76,7 @@ def test_images_that_a_file_fails_on_do_not_change_it(tmp_path: Path) -> None:
 def test_bytes_pass_straight_where_the_scale_is_that_of_pixels(dtype: Any, images: np.ndarray) -> None:
     quantization = Quantization(np.dtype(dtype), float(np.float32(1 / 255)), PIXELS[dtype])
     straight = (images.astype(np.int16) + PIXELS[dtype]).astype(dtype)
-    np.testing.assert_array_equal(quantization.integers(pixels(images)), straight)
+    np.testing.assert_array_equal(quantization.integers(encode(images)), straight)
 
 
 @given(AS_FLOATS, st.floats(2**-10, 8, width=32), st.integers(-128, 127))
@@ -158,5 +158,5 @@ def test_bytes_without_a_scale_are_pixels(tmp_path: Path) -> None:
     file.main.ends(["x"], ["y"])
     predict = open_model(file.write(tmp_path / "model.tflite"))
     images = np.array([[0, 1, 128, 255]], np.uint8)
-    for batch in images, pixels(images):
+    for batch in images, encode(images):
         np.testing.assert_array_equal(predict(batch), images)

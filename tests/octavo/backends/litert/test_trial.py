@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from octavo.backends.litert import trial
+from octavo.backends.litert import stored_integers, trial
 from octavo.backends.registry import open_model
 from octavo.evaluation import integer_coverage
 from octavo.project.errors import ModelError
-from octavo.quantization import clipping
 from tests.litert_files import Code, File, Type, dense
 
 READERS: dict[str, Callable[[Path], Any]] = {
@@ -23,7 +22,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "interface": integer_coverage.interface,
     "output step": integer_coverage.output_step,
     "prove": integer_coverage.prove,
-    "clipping": clipping.READERS[".tflite"].read,
+    "clipping": stored_integers.read,
 }
 
 

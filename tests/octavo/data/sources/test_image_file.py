@@ -179,7 +179,7 @@ HIGH = RNG.integers(0, 4096, (6, 4, 4), dtype=np.uint16)
 CLEAR = np.dstack([COLOUR, np.where(np.arange(24) < 23, 255, 254).astype(np.uint8).reshape(6, 4)])
 FRAMES: dict[str, Any] = {"save_all": True, "append_images": [Image.fromarray(255 - COLOUR)]}
 DEEP, THROUGH, MANY, OTHER, BROKEN = (
-    "more than 8 bits a channel",
+    "more than 8 bits per channel",
     "transparent pixels",
     "has 2 frames",
     "neither colour nor alpha",

@@ -12,7 +12,7 @@ from PIL import Image
 from octavo.data import partition, prepare
 from octavo.data.sources import image_file, image_folder
 from octavo.project.errors import DataError
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 
 
 def paint(path: Path, value: Any = 0, size: tuple[int, int] = (6, 4), mode: str = "L", **save: Any) -> None:

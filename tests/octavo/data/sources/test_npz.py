@@ -14,7 +14,7 @@ import pytest
 from octavo.data import sources
 from octavo.data.sources import npz
 from octavo.project.errors import DataError
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 
 ARRAYS: dict[str, np.ndarray] = {
     "x_train": np.arange(6 * 16, dtype=np.uint8).reshape(6, 4, 4),

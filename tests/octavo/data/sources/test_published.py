@@ -19,7 +19,7 @@ from octavo.data import prepare
 from octavo.data.sources import published
 from octavo.data.sources.raw import sha256
 from octavo.project.errors import DataError, ServiceUnavailable
-from octavo.project.params import Data
+from octavo.project.params.data import Data
 
 OCTAVO_DATA = Path(os.environ.get("OCTAVO_DATA", ""))
 needs_mnist = pytest.mark.skipif(
@@ -92,7 +92,7 @@ def test_mnist_cut_short_is_refused(cache: Path) -> None:
     blank_mnist(cache)
     (cache / "mnist.npz").write_bytes((cache / "mnist.npz").read_bytes()[:-100])
 
-    with pytest.raises(DataError, match=r"mnist\.npz is cut short .* Remove .* downloaded anew"):
+    with pytest.raises(DataError, match=r"mnist\.npz is cut short .* Remove .* downloaded again"):
         published.mnist()
 
 
@@ -117,7 +117,7 @@ def test_download_of_something_else_is_refused_and_not_kept(cache: Path, tmp_pat
 @pytest.mark.parametrize("wanted", [published.MNIST, published.FASHION_MNIST], ids=lambda wanted: wanted.title)
 @pytest.mark.usefixtures("cache")
 def test_without_network_the_way_out_is_named(wanted: published.Published) -> None:
-    with pytest.raises(ServiceUnavailable, match=r"cannot be had \(ConnectionError\)\. Try again, or set OCTAVO_DATA"):
+    with pytest.raises(ServiceUnavailable, match=r"is unavailable \(ConnectionError\)\. Try again, or set OCTAVO_DATA"):
         published.locate(replace(wanted, url="http://127.0.0.1:9/"))
 
 

@@ -7,12 +7,13 @@ import pytest
 import yaml
 
 from octavo.evaluation import assembly
-from octavo.project import git
 from octavo.project.errors import ParamsError
 from octavo.project.files import yaml_file
-from octavo.project.params import PARAMS, Policy, load_params
+from octavo.project.git import revision
+from octavo.project.params.params import PARAMS, load_params
+from octavo.project.params.policy import Policy
 from octavo.promotion import gate
-from octavo.tasks.classification import Paired
+from octavo.tasks.quality import Paired
 
 ROOT = Path(__file__).parents[4]
 ODD = (
@@ -56,7 +57,7 @@ def test_a_class_is_called_as_it_is_written(odd: Path) -> None:
 
 def test_values_are_what_they_were(odd: Path) -> None:
     whole = yaml_file.read(odd / PARAMS)
-    assert (whole["train"]["epochs"], whole["policy"]["confidence"]) == (40, 0.95)
+    assert (whole["networks"]["fp32"]["epochs"], whole["policy"]["confidence"]) == (40, 0.95)
     (odd / "values.yaml").write_text("{a: no, b: 010, c: ~, d: [yes, 1e3], e: {on: off}}")
     read = yaml_file.read(odd / "values.yaml")
     assert read == {"a": False, "b": 8, "c": None, "d": [True, "1e3"], "e": {"on": False}}
@@ -119,7 +120,7 @@ HOSTILE = {
     "nested in blocks": (b"- " * 5000 + b"a", "nested more than 100 deep"),
     "5,000 digits": (b"a: " + b"9" * 5000, "more than 300 digits"),
     "not UTF-8": (b"a: \xff", "not UTF-8"),
-    "a value that is itself": (b"a: &a [*a]", "inside of what it means"),
+    "a value that is itself": (b"a: &a [*a]", "inside the value that it refers to"),
     "nine lines for a billion": (b"a: &a [1, 1]\n" + tenfold(b"[%s]"), "more than 1,000,000 values"),
     "merged for ever": (b"a: &a {x: 1}\n" + tenfold(b"{<<: [%s]}"), "more than 1,000,000 values"),
     "an int that is none": (b'a: !!int ""', "is not YAML"),
@@ -142,7 +143,7 @@ def test_a_hostile_file_is_one_sentence(content: bytes, why: str, tmp_path: Path
 def test_a_hostile_lock_is_no_lock_and_ends_no_process(content: bytes) -> None:
     """Libyaml's loader takes the whole stack, and the process with it."""
     with pytest.raises((yaml.YAMLError, TypeError, ValueError)):
-        git.stages(content)
+        revision.stages(content)
 
 
 def test_a_pipe_in_the_files_place_is_no_reason_to_wait(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
+from octavo.backends.litert import inspection
 from octavo.evaluation import integer_coverage
 from octavo.quantization.litert.weights import compute_in_float, store_as_integers
 from tests.litert_files import Code, File, Graph
@@ -111,7 +112,7 @@ def test_every_weight_is_stored_once_as_int8_and_read_once(case: str, tmp_path: 
     path = tmp_path / "model.tflite"
     path.write_bytes(after)
     assert integer_coverage.prove(path).integer_weight_share == 1
-    found = [each for each in integer_coverage.READERS[".tflite"].parameters(path) if each.kind == "weight"]
+    found = [each for each in inspection.parameters(path) if each.kind == "weight"]
     assert [(each.elements, each.file_bytes) for each in found] == [(elements, elements)]
     expected, got = run(before), run(after)
     assert 0 < np.abs(got - expected).max() < 0.02 * np.abs(expected).max()
@@ -123,7 +124,7 @@ def test_what_reads_the_same_numbers_as_data_keeps_them(tmp_path: Path) -> None:
     before = read_as_data_too().content()
     path = tmp_path / "model.tflite"
     path.write_bytes(store_as_integers(before))
-    kinds = {(each.integer, each.elements) for each in integer_coverage.READERS[".tflite"].parameters(path)}
+    kinds = {(each.integer, each.elements) for each in inspection.parameters(path)}
     assert kinds == {(True, 36), (False, 36)}
     assert np.abs(run(path.read_bytes()) - run(before)).max() < 0.1
 

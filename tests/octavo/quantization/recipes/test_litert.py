@@ -1,5 +1,6 @@
 """What LiteRT recipes write beyond what every recipe promises: integers at the ends, and weights of every layer."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,16 @@ import tensorflow as tf
 import tf_keras as keras
 from tf_keras import layers
 
+from octavo.backends import registry
+from octavo.backends.litert import inspection
 from octavo.backends.registry import open_model
 from octavo.data.splits import Samples, Split
 from octavo.evaluation import integer_coverage
 from octavo.project.errors import ModelError
 from octavo.quantization import recipes
-from octavo.training import export, qat
+from octavo.quantization.acceptance import FileRefused
+from octavo.training import export
+from octavo.training.quantization_aware import qat
 
 pytestmark = pytest.mark.slow
 
@@ -37,6 +42,14 @@ def test_int8_ends_change_no_logit(
         np.testing.assert_array_equal(predictors["int8"](batch), expected)
     assert integer_coverage.output_step(made["int8"]) == integer_coverage.output_step(made["float32"])
     assert made["int8"].stat().st_size < made["float32"].stat().st_size
+
+
+@pytest.mark.parametrize("recipe", [name for name in recipes.names() if name.startswith("litert")])
+def test_a_network_past_2_gb_is_refused(recipe: str, exported: Path, samples: Samples, tmp_path: Path) -> None:
+    """It is exported without a SavedModel."""
+    shutil.copyfile(exported / "fp32/model.onnx", tmp_path / "model.onnx")
+    with pytest.raises(FileRefused, match=r"has no SavedModel: networks past 2 GB are too large for LiteRT\."):
+        recipes.quantize(recipe, tmp_path, tmp_path / "made/model.tflite", samples, {})
 
 
 def save(model: keras.Model, folder: Path) -> tuple[Path, Samples]:
@@ -99,8 +112,8 @@ def test_both_formats_count_alike_and_every_int8_file_stores_integers(name: str,
     for recipe in ("onnx_fp32", "litert_fp32", "litert_fp16", "litert_int8_dynamic", "litert_int8_static"):
         path = folder / ("made.onnx" if recipe == "onnx_fp32" else f"{recipe}.tflite")
         recipes.quantize(recipe, folder, path, samples, {})
-        reader = integer_coverage.READERS[path.suffix]
-        assert sum(each.macs for each in reader.operators(path)) == macs
+        reader = registry.backend_of(path)
+        assert sum(each.macs or 0 for each in reader.operators(path, None)) == macs
         assert sum(each.elements for each in reader.parameters(path) if each.kind == "weight") == weights
         assert integer_coverage.prove(path).integer_weight_share == ("int8" in recipe)
         got = open_model(path)(samples.calibration)
@@ -187,6 +200,6 @@ def test_a_dense_layer_on_places_takes_over_bias_and_normalization(recipe: str, 
     samples = Samples(images, Split(images, np.zeros(len(images), np.int64)))
     path = tmp_path / "model.tflite"
     assert recipes.quantize(recipe, tmp_path, path, samples, {}).sqnr_db > 30
-    kinds = {operator.type for operator in integer_coverage.READERS[".tflite"].operators(path)}
+    kinds = {operator.type for operator in inspection.operators(path)}
     assert kinds == {"Quantize", "FullyConnected", "Reshape", "Dequantize"}
     assert integer_coverage.prove(path).integer_compute_share == 1

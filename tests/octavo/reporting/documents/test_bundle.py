@@ -15,7 +15,8 @@ from markdown_it import MarkdownIt
 
 from octavo.backends.records import Interface, Saturation
 from octavo.evaluation.scorecard import Scorecard, Scorecards
-from octavo.project.params import Params, Policy, load_params
+from octavo.project.params.params import Params, load_params
+from octavo.project.params.policy import Policy
 from octavo.promotion.decision import Decision
 from octavo.promotion.gate import decide
 from octavo.reporting.documents import bundle, model_card
@@ -103,7 +104,7 @@ def test_what_is_against_a_variant_is_told(
     risky = make_card(VARIANT, proof=proof, interface=None)
     told = bundle.cards(risky, scorecards, decision, params)[bundle.MODEL_CARD]
     assert (
-        "On x86 CPUs without VNNI onnxruntime cuts sums of products off at 16 bits, and answers change, in: conv2d."
+        "On x86 CPUs without VNNI onnxruntime saturates sums of products at 16 bits, which changes answers, in: conv2d."
         in told
     )
     only_there = "# On an x86 CPU without VNNI, and only there: options.add_session_config_entry("

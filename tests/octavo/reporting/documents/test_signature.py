@@ -133,13 +133,13 @@ def test_no_signature_is_no_tampering(folder: Path, pair: Keys) -> None:
 
 KEYS: dict[str, tuple[PrivateKeyTypes | bytes | None, str | None, str | None, str]] = {
     "wrong password": (None, PHRASE, "wrong", "OCTAVO_SIGNING_PASSWORD does not open"),
-    "no password": (None, PHRASE, None, "is encrypted, and there is no password"),
-    "a password too many": (None, None, PHRASE, "is not encrypted, yet there is a password"),
+    "no password": (None, PHRASE, None, "is encrypted, and no password is set"),
+    "a password too many": (None, None, PHRASE, "is not encrypted, yet a password is set"),
     "RSA": (rsa.generate_private_key(65537, 2048), None, None, "of another kind. Allowed are elliptic"),
     "Ed25519": (ed25519.Ed25519PrivateKey.generate(), None, None, "of another kind"),
     "another curve": (ec.generate_private_key(ec.SECP256K1()), None, None, "of another kind"),
-    "no key": (b"hello", None, None, "is no private key"),
-    "no key, but a password": (b"hello", None, PHRASE, "is no private key"),
+    "no key": (b"hello", None, None, "is not a private key"),
+    "no key, but a password": (b"hello", None, PHRASE, "is not a private key"),
 }
 
 
@@ -165,7 +165,7 @@ def test_a_key_that_does_not_sign_gets_a_sentence(
 def test_a_key_that_does_not_verify_gets_a_sentence(folder: Path, pair: Keys, tmp_path: Path) -> None:
     other = keys.make(tmp_path, "rsa", key=rsa.generate_private_key(65537, 2048))
     for path, told in (
-        (pair.private, "is no public key"),
+        (pair.private, "is not a public key"),
         (other.public, "of another kind"),
         (tmp_path / "none.pub", "cannot be read: No such file"),
     ):

@@ -1,58 +1,117 @@
-"""A SavedModel turned into a LiteRT file: quietly, or with one sentence that names the layer that cannot be."""
+"""A SavedModel turned into a LiteRT file, or one sentence that names the layer that cannot be converted.
 
+The converter runs in a process of its own, which lives as long as this one: whoever only reads a recipe's options does
+not wait for TensorFlow, and if the converter crashes, it ends no more than that process.
+"""
+
+import json
 import os
 import re
+import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import Literal, TypeAlias
+from tempfile import TemporaryDirectory
+from threading import Lock
+from typing import Literal
 
-import tensorflow as tf
-from tensorflow.lite.python.convert import ConverterError
+import numpy as np
 
+from octavo.project import extras
 from octavo.project.errors import ModelError
 
-Converter: TypeAlias = tf.lite.TFLiteConverter
 Ends = Literal["float32", "int8"]
 """What a file takes and gives: floats, or the integers that it computes in."""
+Weights = Literal["float32", "float16", "int8"]
 FAULT = re.compile(
     r"""loc\((?:callsite\()?(?:fused\[)?(?:"[^"]*:",\s*)?"(?P<place>[^"]+)".*?\)\s*:\s*'(?:tf|tfl)\.(?P<operator>\w+)'\s+op\s+"""
     r"""(?P<what>[^\n]+)"""
 )
 """How the converter's MLIR names an operator that it cannot take: its TensorFlow node and what is wrong with it."""
 UNKNOWN = "is neither a custom op nor a flex op"
-FAILURES = (ConverterError, ValueError, RuntimeError, TypeError, AssertionError, tf.errors.OpError)
+PROGRAM = (sys.executable, "-m", f"{__package__}._converter")
+HOME = Path(__file__).parents[4]
+"""Where the process starts: modules are found here, and not where the caller works."""
+TURN = Lock()
 
 
-def convert(exported: Path, configure: Callable[[Converter], None] | None = None) -> bytes:
+def convert(
+    exported: Path, weights: Weights = "float32", calibration: np.ndarray | None = None, ends: Ends = "float32"
+) -> bytes:
     """The LiteRT file that TensorFlow's converter makes of `exported`'s SavedModel.
 
     Args:
         exported: the folder with `saved_model/`.
-        configure: sets the converter's options.
+        weights: how they are stored; for float32 nothing is quantized.
+        calibration: float32 images (N, H, W[, C]) to take the ranges of activations from; None leaves activations in
+            float, unless the network has ranges of its own.
+        ends: what the file takes and gives.
 
     Raises:
         ModelError: it can make none; the message names the layers and operators that it does not take.
+        ModuleNotFoundError: TensorFlow is not installed.
     """
-    with _quiet():
-        try:
-            converter = Converter.from_saved_model(str(exported / "saved_model"))
-            if configure is not None:
-                configure(converter)
-            return bytes(converter.convert())
-        except FAILURES as error:
+    with TemporaryDirectory() as folder:
+        images = Path(folder, "images.npy")
+        if calibration is not None:
+            np.save(images, calibration, allow_pickle=False)
+        answer = _ask(
+            {
+                "saved_model": str(saved_model(exported).absolute()),
+                "file": str(Path(folder, "model.tflite")),
+                "weights": weights,
+                "calibration": None if calibration is None else str(images),
+                "ends": ends,
+            }
+        )
+        if "error" in answer:
             raise ModelError(
-                f"LiteRT's converter does not take {exported.name}: {_reason(str(error))}. "
+                f"LiteRT's converter does not take {exported.name}: {_reason(answer['error'])}. "
                 "Replace that layer, or have no LiteRT variants of this network."
-            ) from None
+            )
+        return Path(answer["file"]).read_bytes()
 
 
-def set_ends(converter: Converter, ends: Ends) -> None:
-    """Let the file take and give integers."""
-    if ends == "int8":
-        converter.inference_input_type = converter.inference_output_type = tf.int8
+def saved_model(exported: Path) -> Path:
+    """The SavedModel of an exported network.
+
+    Raises:
+        ModelError: it has none.
+    """
+    folder = exported / "saved_model"
+    if not folder.is_dir():
+        raise ModelError(f"{exported} has no SavedModel: networks past 2 GB are too large for LiteRT.")
+    return folder
+
+
+def _ask(request: dict[str, str | None]) -> dict[str, str]:
+    with TURN:
+        process = _process(os.getpid())
+        assert process.stdin
+        assert process.stdout
+        try:
+            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.flush()
+            answer = process.stdout.readline()
+        except OSError:
+            answer = ""
+        if answer:
+            return dict(json.loads(answer))
+        _process.cache_clear()
+        code = process.wait()
+        raise ModelError(
+            f"LiteRT's converter ended with {f'signal {-code}' if code < 0 else f'exit code {code}'} on "
+            f"{request['saved_model']}. Have no LiteRT variants of this network, or run the same command again."
+        )
+
+
+@lru_cache(maxsize=1)
+def _process(_pid: int) -> "subprocess.Popen[str]":
+    """The process that converts; it ends with this one. A fork of this process has one of its own."""
+    extras.require("train")
+    return subprocess.Popen(
+        PROGRAM, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=HOME, text=True
+    )
 
 
 def _reason(text: str) -> str:
@@ -74,17 +133,3 @@ def _layer(place: str) -> str:
     """A node is called `network/layer/operator`."""
     parts = place.split("@", maxsplit=1)[0].rstrip(";").split("/")
     return parts[1] if len(parts) > 2 else parts[0]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what the converter's C++ code writes to the process's stderr to itself."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with tempfile.TemporaryFile() as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-            yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from octavo.data.splits import Samples
 from octavo.project.files import atomic_write
-from octavo.project.params import Model
+from octavo.project.params.section import Model
 from octavo.quantization.recipes.litert._conversion import convert
 
 

@@ -8,14 +8,13 @@ at each channel alone, and one step for all channels of the input is too large f
 
 from pathlib import Path
 
-import tensorflow as tf
 from ai_edge_litert.schema_py_generated import BuiltinOperator as Code
 
 from octavo.data.splits import Samples
 from octavo.project.files import atomic_write
-from octavo.project.params import Model
+from octavo.project.params.section import Model
 from octavo.quantization.litert import weights
-from octavo.quantization.recipes.litert._conversion import Converter, convert
+from octavo.quantization.recipes.litert._conversion import convert
 
 
 class Options(Model):
@@ -23,8 +22,5 @@ class Options(Model):
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
-    def configure(converter: Converter) -> None:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-
-    content = weights.store_as_integers(convert(exported, configure))
+    content = weights.store_as_integers(convert(exported, "int8"))
     atomic_write.write_bytes(target, weights.compute_in_float(content, [Code.DEPTHWISE_CONV_2D]))

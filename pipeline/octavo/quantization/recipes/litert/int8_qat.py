@@ -2,16 +2,14 @@
 
 from pathlib import Path
 
-import tensorflow as tf
-
 from octavo.data.splits import Samples
 from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write
-from octavo.project.params import Model
+from octavo.project.params.section import Model
 from octavo.quantization.litert import biases, weights
-from octavo.quantization.recipes.litert._conversion import Converter, Ends, convert, set_ends
+from octavo.quantization.recipes.litert._conversion import Ends, convert, saved_model
 
-SOURCES = ("qat",)
+LEARNED = True
 
 
 class Options(Model):
@@ -20,12 +18,7 @@ class Options(Model):
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
-    if b"FakeQuantWithMinMaxVars" not in (exported / "saved_model" / "saved_model.pb").read_bytes():
-        raise ModelError(f"{exported} has no learned ranges: recipe 'litert_int8_qat' needs source 'qat'.")
-
-    def configure(converter: Converter) -> None:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        set_ends(converter, options.io)
-
-    content = biases.make_room(convert(exported, configure), exported / "model.onnx")
+    if b"FakeQuantWithMinMaxVars" not in (saved_model(exported) / "saved_model.pb").read_bytes():
+        raise ModelError(f"{exported} has no learned ranges: 'litert_int8_qat' needs a quantization-aware network.")
+    content = biases.make_room(convert(exported, "int8", ends=options.io), exported / "model.onnx")
     atomic_write.write_bytes(target, weights.store_as_integers(content))

@@ -5,16 +5,13 @@ What LiteRT has no integer kernels for, 3-D convolutions for example, computes i
 
 from pathlib import Path
 
-import numpy as np
-import tensorflow as tf
-
-from octavo.data.input_encoding import pixels
+from octavo.data.input_encoding import encode
 from octavo.data.splits import Samples
 from octavo.project.files import atomic_write
-from octavo.project.params import Model
+from octavo.project.params.section import Model
 from octavo.quantization.litert import bias_correction as litert_bias_correction
 from octavo.quantization.litert import biases, weights
-from octavo.quantization.recipes.litert._conversion import Converter, Ends, convert, set_ends
+from octavo.quantization.recipes.litert._conversion import Ends, convert
 
 
 class Options(Model):
@@ -25,16 +22,8 @@ class Options(Model):
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
-    def configure(converter: Converter) -> None:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_ops = [
-            tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
-            tf.lite.OpsSet.TFLITE_BUILTINS,
-        ]
-        converter.representative_dataset = lambda: ([pixels(image[np.newaxis])] for image in samples.calibration)
-        set_ends(converter, options.io)
-
-    content = biases.make_room(convert(exported, configure), exported / "model.onnx")
+    content = convert(exported, "int8", encode(samples.calibration), options.io)
+    content = biases.make_room(content, exported / "model.onnx")
     if options.bias_correction:
         content = litert_bias_correction.correct(content, convert(exported), samples.calibration)
     atomic_write.write_bytes(target, weights.store_as_integers(content))

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from octavo.data.splits import Samples
 from octavo.onnx_graph import canonicalize, qdq
-from octavo.project.params import Model
+from octavo.project.params.section import Model
 
 RANGE = np.finfo(np.float16)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from octavo.data.splits import Samples
 from octavo.onnx_graph import canonicalize
-from octavo.project.params import Model
+from octavo.project.params.section import Model
 
 
 class Options(Model):

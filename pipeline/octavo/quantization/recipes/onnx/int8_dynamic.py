@@ -15,7 +15,7 @@ from octavo.data.splits import Samples
 from octavo.onnx_graph import canonicalize, qdq
 from octavo.onnx_graph.qdq import Grid
 from octavo.onnx_graph.rewrites import preparation
-from octavo.project.params import Model
+from octavo.project.params.section import Model
 
 DENSE = ("Gemm", "MatMul")
 

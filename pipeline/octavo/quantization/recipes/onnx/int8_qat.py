@@ -15,10 +15,10 @@ from octavo.onnx_graph import canonicalize, integer_ranges, qdq, uint8_input
 from octavo.onnx_graph.qdq import Grid
 from octavo.onnx_graph.rewrites import preparation
 from octavo.project.errors import ModelError
-from octavo.project.params import Model
+from octavo.project.params.section import Model
 from octavo.quantization import add_rounding, calibration, ptq, qat_ranges
 
-SOURCES = ("qat",)
+LEARNED = True
 
 
 class Options(Model):
@@ -31,7 +31,7 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
         uint8_input.require(samples.calibration)
     model = canonicalize.load(exported / "model.onnx")
     if all(node.op_type != "QuantizeLinear" for node in model.graph.node):
-        raise ModelError(f"{exported} has no learned ranges: recipe 'onnx_int8_qat' needs source 'qat'.")
+        raise ModelError(f"{exported} has no learned ranges: 'onnx_int8_qat' needs a quantization-aware network.")
     preparation.prepare(model)
     _round_before_concat(model)
     _add_ranges(model, samples.calibration)

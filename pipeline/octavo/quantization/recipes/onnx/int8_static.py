@@ -5,7 +5,6 @@ takes 3.5 to 7 times FP32's time on x86. With `search` the way to quantize is fo
 back to float until accuracy is within its limit; each trial is a row of `trials.csv` beside the model.
 """
 
-import sys
 from pathlib import Path
 
 from pydantic import NonNegativeInt
@@ -13,13 +12,13 @@ from pydantic import NonNegativeInt
 from octavo.data.splits import Samples
 from octavo.onnx_graph import canonicalize, uint8_input
 from octavo.onnx_graph.rewrites import preparation
-from octavo.project import paths
+from octavo.project import paths, story
 from octavo.project.files import atomic_write
-from octavo.project.params import Model
+from octavo.project.params.section import Model
 from octavo.quantization import ptq
-from octavo.quantization.search import Method, Repair, Search, repair, search
-from octavo.quantization.trial_runner import Bench
-from octavo.quantization.trials import Choice
+from octavo.quantization.searching.search import Method, Repair, Search, repair, search
+from octavo.quantization.searching.trial_runner import Bench
+from octavo.quantization.searching.trials import Choice
 
 
 class Options(Model):
@@ -55,9 +54,9 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
         choice = repair(bench, choice, options.repair, options.search.workers if options.search else 1)
         if choice.left:
             named = {node.output[0]: node.doc_string or node.output[0] for node in model.graph.node}
-            print(f"In float: {', '.join(named[layer] for layer in choice.left)}.", file=sys.stderr)
+            story.say(f"In float: {', '.join(named[layer] for layer in choice.left)}.")
     if bench.trials:
-        atomic_write.write_text(target.with_name(paths.TRIALS_CSV), bench.table().to_csv(float_format="%.6f"))
+        atomic_write.write_text(target.with_name(paths.TRIALS_CSV), bench.table())
     quantized = bench.quantize(choice)
     if options.take_bytes:
         uint8_input.take_bytes(quantized)

@@ -9,7 +9,7 @@ from pathlib import Path
 from octavo.data.splits import Samples
 from octavo.onnx_graph import canonicalize, qdq
 from octavo.onnx_graph.rewrites import preparation
-from octavo.project.params import Model
+from octavo.project.params.section import Model
 
 
 class Options(Model):

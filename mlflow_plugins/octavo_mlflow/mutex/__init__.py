@@ -1,1 +1,0 @@
-"""One process at a time changes a registered model. Imports no other room."""

@@ -1,0 +1,1 @@
+"""A mutex: only one process at a time changes a registered model. Imports no other room."""

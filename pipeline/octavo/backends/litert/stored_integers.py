@@ -1,0 +1,57 @@
+"""LiteRT files: biases at the ends of their type, and weights in 8-bit integers with their scales."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from octavo.backends.litert import model as litert_model
+from octavo.onnx_graph.integer_ranges import Stored, StoredIntegers, is_at_an_end
+from octavo.project.files import damage
+
+BIASES: dict[int, np.dtype[Any]] = {
+    schema.TensorType.INT32: np.dtype(np.int32),
+    schema.TensorType.INT64: np.dtype(np.int64),
+}
+WEIGHTS: dict[int, np.dtype[Any]] = {
+    schema.TensorType.INT8: np.dtype(np.int8),
+    schema.TensorType.UINT8: np.dtype(np.uint8),
+}
+
+
+@damage.told
+def read(path: Path) -> StoredIntegers:
+    """How many biases are cut off, and the constants stored as 8-bit integers, of all subgraphs.
+
+    Constants without a scale are no weights: shapes, for example.
+    """
+    model = litert_model.load(path)
+    constants = list(_constants(model))
+    biases = [_values(model, tensor, BIASES[tensor.type]) for tensor in constants if tensor.type in BIASES]
+    cut_off = sum(int(np.count_nonzero(is_at_an_end(bias))) for bias in biases)
+    return StoredIntegers(cut_off, [_stored(model, tensor) for tensor in constants if tensor.type in WEIGHTS])
+
+
+def _constants(model: schema.ModelT) -> Iterator[schema.TensorT]:
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            quantization, data = tensor.quantization, model.buffers[tensor.buffer].data
+            if data is not None and len(data) and quantization is not None and quantization.scale is not None:
+                yield tensor
+
+
+def _stored(model: schema.ModelT, tensor: schema.TensorT) -> Stored:
+    integers = _values(model, tensor, WEIGHTS[tensor.type])
+    quantization = tensor.quantization
+    shape = [1] * integers.ndim
+    if len(quantization.scale) > 1:
+        shape[quantization.quantizedDimension] = -1
+    zeros = np.zeros(1) if quantization.zeroPoint is None else quantization.zeroPoint
+    scale, zero = (np.asarray(each).reshape(shape if len(each) > 1 else []) for each in (quantization.scale, zeros))
+    return Stored(integers, scale, zero)
+
+
+def _values(model: schema.ModelT, tensor: schema.TensorT, dtype: np.dtype[Any]) -> np.ndarray:
+    return np.frombuffer(bytes(model.buffers[tensor.buffer].data), dtype).reshape(tensor.shape)

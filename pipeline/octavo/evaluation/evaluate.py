@@ -1,0 +1,110 @@
+"""One variant on the sealed test split, image by image beside the baseline: its quality, size, proof and errors."""
+
+import io
+
+import numpy as np
+
+from octavo.backends import acceptance_record, layer_sqnr, model_files, network_notes
+from octavo.backends.predictor import Predictor, logits
+from octavo.backends.records import Refusal
+from octavo.backends.registry import open_model
+from octavo.data.splits import Split, load_manifest, load_split
+from octavo.evaluation import integer_coverage, parity
+from octavo.evaluation.scorecard import Evaluation
+from octavo.project import paths
+from octavo.project.files import atomic_write, csv_file
+from octavo.project.params.params import Params
+from octavo.tasks import classification
+from octavo.tasks.logits import CLASSIFICATION, NotFinite
+
+
+def evaluate(name: str, params: Params) -> str:
+    """Measure the variant called `name` and write its card, logits and predictions; or why it is refused.
+
+    Returns:
+        What came of it, as a clause.
+
+    Raises:
+        VariantRefused: the baseline is refused, so that nothing can be measured.
+        ModelError: a model file or a record is missing or damaged.
+    """
+    acceptance_record.check_baseline(params.baseline)
+    if refusal := acceptance_record.refusal(name):
+        save_refused(name, refusal)
+        return f"{name}: there is no model, its file was refused"
+    try:
+        card = _measure(name, params, load_split(paths.split("test")))
+    except NotFinite as error:
+        refusal = Refusal(cause="not finite", reason=str(error), remedy=acceptance_record.FINITE)
+        save_refused(name, refusal)
+        return f"Refused {name}: {refusal}"
+    return f"{name}: accuracy {card.quality.top1:.4f} on {card.quality.n:,} test images"
+
+
+def _measure(name: str, params: Params, test: Split) -> Evaluation:
+    model, baseline = (model_files.path_of(each) for each in (name, params.baseline))
+    source = params.variant(name).source
+    exported = paths.exported(source) / "model.onnx"
+    classes, calibration = load_manifest(paths.MANIFEST).classes, load_split(paths.split("calibration"))
+    beside = _baseline_logits(params.baseline, open_model(baseline), test.images)
+    variant = open_model(model)
+    found = logits(variant, test.images, name)
+    network = logits(open_model(exported), test.images, f"The network {source}")
+    control, notes = _control_logits(source, params, test.images)
+    fed = variant.feed(calibration.images)
+    card = Evaluation(
+        model=model_files.of(model),
+        quality=classification.judge(test, found, beside, control, classes),
+        size=integer_coverage.measure_size(model, baseline),
+        proof=integer_coverage.prove(model, fed),
+        acceptance=acceptance_record.acceptance(name),
+        parity={"network": parity.compare(found, network, integer_coverage.output_step(model))},
+        interface=integer_coverage.interface(model),
+        layer_sqnr_db=layer_sqnr.measure(model, exported, calibration.images, fed),
+        notes=[*network_notes.read(exported.parent), *notes],
+    )
+    save(name, test, found, card)
+    return card
+
+
+def _baseline_logits(name: str, predict: Predictor, images: np.ndarray) -> np.ndarray:
+    """Logits of the variant that is the baseline; one that is not finite refuses the baseline."""
+    try:
+        return logits(predict, images, name)
+    except NotFinite as error:
+        raise acceptance_record.baseline_refused(name, str(error)) from None
+
+
+def _control_logits(source: str, params: Params, images: np.ndarray) -> tuple[np.ndarray | None, list[str]]:
+    """Logits of the network that a quantization-aware one is compared with; else none, and a note that says why."""
+    if not params.is_quantization_aware(source):
+        return None, []
+    name = params.control(source)
+    if name is None:
+        reason = "No network in finetuned continues from the same one for as long, in float."
+    elif not (reason := network_notes.refusal(paths.exported(name)) or ""):
+        try:
+            return logits(open_model(paths.exported(name) / "model.onnx"), images, f"The network {name}"), []
+        except NotFinite as error:
+            reason = str(error)
+    return None, [f"What QAT gains beyond more training is unknown. {reason}"]
+
+
+def save(name: str, test: Split, variant: np.ndarray, card: Evaluation) -> None:
+    """Write the card, the logits and the predictions of the variant called `name` where `paths` has them."""
+    _save(name, variant, test.labels, CLASSIFICATION.answers(variant, name), card.model_dump_json(indent=1))
+
+
+def save_refused(name: str, refusal: Refusal) -> None:
+    """Write that the variant called `name` is refused as its card, with no logits and no predictions."""
+    none = np.zeros(0, np.int64)
+    _save(name, np.zeros((0, 0), np.float32), none, none, refusal.model_dump_json(indent=1))
+
+
+def _save(name: str, variant: np.ndarray, actual: np.ndarray, predicted: np.ndarray, card: str) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, variant)
+    predictions = csv_file.text(("actual", "predicted"), zip(actual, predicted, strict=True))
+    atomic_write.write_bytes(paths.logits(name), buffer.getvalue())
+    atomic_write.write_text(paths.predictions(name), predictions)
+    atomic_write.write_text(paths.card(name), f"{card}\n")

@@ -1,0 +1,1 @@
+"""Which code a stage runs: digests of sources and of library versions, for DVC to compare."""

@@ -1,0 +1,195 @@
+"""Digests of code: what a module runs, by content, and the libraries that it needs, by version.
+
+DVC has to be told what each stage runs. A digest takes the place of a list of files: each stage of `dvc.yaml` has its
+own key of `artifacts/code.json` among its params, so it runs again when, and only when, its code has changed.
+
+A digest covers, from a module on, all that import statements lead to:
+
+- modules of Octavo and of the project itself, and the templates beside them, by content; so are other modules that no
+  library installed, as those in a folder of PYTHONPATH;
+- installed libraries by version. Their own dependencies are not looked into, nor are Python and the operating system.
+
+Modules that are imported by a computed name are found where the module that imports them declares a tuple of patterns,
+as `IMPORTED_BY_NAME = ("octavo.backends.*.backend",)`. Not found are data files that a module reads.
+"""
+
+import ast
+import hashlib
+import pkgutil
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import packages_distributions, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from octavo.project.errors import ParamsError
+
+OWN = ("octavo", "octavo_stages", "octavo_mlflow")
+"""Octavo's packages: they count by content wherever they are installed."""
+INSTALLED = ("site-packages", "dist-packages")
+"""Folders of libraries; a virtual environment often lies in the project, and is no part of it."""
+STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"]
+TEMPLATES = "templates"
+"""Folder of a package whose files its modules fill in."""
+
+
+BY_NAME = "IMPORTED_BY_NAME"
+"""The constant in which a module declares what it imports by a computed name."""
+
+
+class Code(NamedTuple):
+    """What a module runs."""
+
+    files: dict[str, Path]
+    """Name -> file: of a module its dotted name, of a template its package's and its own."""
+    libraries: frozenset[str]
+    """Installed packages, as import statements name them."""
+
+    def digest(self) -> str:
+        """sha256 over the files' contents and the libraries' versions."""
+        lines = [f"{name} {_sha256(path)}" for name, path in sorted(self.files.items())]
+        lines += [f"{name} {version(name)}" for name in sorted(_distributions(self.libraries))]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+class _Module(NamedTuple):
+    name: str
+    file: Path | None
+    """None for one that has none, as built-in ones and packages without `__init__.py`."""
+    package: str
+    """What its relative imports start from."""
+
+
+def code_of(*modules: str) -> Code:
+    """What these modules run, wherever they lie.
+
+    Raises:
+        ParamsError: there is no such module, or one of the files is not valid Python.
+    """
+    waiting: list[_Module] = []
+    for module in modules:
+        start = _run_by(module)
+        if not start or start[-1].name != module:
+            raise ParamsError(f"No module '{module}' in {Path.cwd()} or among the installed ones.")
+        waiting += [each for each in start if each is start[-1] or _is_read(each)]
+    files: dict[str, Path] = {}
+    libraries: set[str] = set()
+    while waiting:
+        name, file, package = waiting.pop()
+        if file is None or name in files:
+            continue
+        files[name] = file
+        files |= _templates(name, file)
+        for imported in _imported(file, package):
+            found = _run_by(imported)
+            waiting += [each for each in found if _is_read(each)]
+            if found and not _is_read(found[-1]):
+                libraries.add(imported.partition(".")[0])
+    return Code(files, frozenset(libraries - sys.stdlib_module_names))
+
+
+def _run_by(name: str) -> list[_Module]:
+    """What importing `name` runs: its packages, the outermost first, and itself, as far as they are found.
+
+    Of an installed library it is the outermost package alone.
+    """
+    parts = name.split(".")
+    modules: list[_Module] = []
+    spec = _top(parts[0])
+    for depth, part in enumerate(parts[1:], 1):
+        if spec is None:
+            break
+        modules.append(_module(".".join(parts[:depth]), spec))
+        if modules[-1].file is not None and not _is_read(modules[-1]):
+            return modules
+        below = spec.submodule_search_locations
+        spec = PathFinder.find_spec(part, list(below)) if below is not None else None
+    return modules if spec is None else [*modules, _module(name, spec)]
+
+
+def _module(name: str, spec: ModuleSpec) -> _Module:
+    file = Path(spec.origin).absolute() if spec.has_location and spec.origin else None
+    return _Module(name, file, name if spec.submodule_search_locations is not None else name.rpartition(".")[0])
+
+
+@cache
+def _top(name: str) -> ModuleSpec | None:
+    try:
+        return find_spec(name) if name else None
+    except (ImportError, ValueError):  # ValueError: a module that was made at run time
+        return None
+
+
+def _is_read(module: _Module) -> bool:
+    """Whether it counts by content: it is Octavo's, or no library installed it."""
+    if module.name.partition(".")[0] in OWN:
+        return True
+    file = module.file
+    return not (file is None or file.is_relative_to(STANDARD_LIBRARY) or set(INSTALLED) & set(file.parts))
+
+
+def _templates(name: str, file: Path) -> dict[str, Path]:
+    """Templates that a module can reach: those of its package, and of the packages around that one."""
+    found = {}
+    package = name if file.stem == "__init__" else name.rpartition(".")[0]
+    folder = file.parent
+    while package:
+        for path in sorted((folder / TEMPLATES).glob("*.j2")):
+            found[f"{package}/{path.name}"] = path
+        package, folder = package.rpartition(".")[0], folder.parent
+    return found
+
+
+@cache
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@cache
+def _by_import() -> dict[str, list[str]]:
+    return {name: sorted(set(found)) for name, found in packages_distributions().items()}
+
+
+def _distributions(libraries: Iterable[str]) -> set[str]:
+    """The distributions that these imports can come from: `google` comes from several, and all of them count."""
+    return {distribution for library in libraries for distribution in _by_import().get(library, ())}
+
+
+@cache
+def _imported(file: Path, package: str) -> tuple[str, ...]:
+    """Dotted names that a file imports; of `from a import b` both `a` and `a.b`, since `b` may be a module."""
+    if file.suffix != ".py":
+        return ()
+    try:
+        tree = ast.parse(file.read_bytes(), str(file))
+    except (SyntaxError, ValueError) as error:  # ValueError: null bytes
+        line = f", line {error.lineno}," if isinstance(error, SyntaxError) and error.lineno else ""
+        said = error.msg if isinstance(error, SyntaxError) else error
+        raise ParamsError(f"{file}{line} is not valid Python: {said}. Repair it, then run dvc repro.") from None
+    return tuple(dict.fromkeys(_names(tree, package)))
+
+
+def _names(tree: ast.Module, package: str) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and BY_NAME in {getattr(name, "id", None) for name in node.targets}:
+            yield from (name for pattern in ast.literal_eval(node.value) for name in _matching(pattern))
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _matching(pattern: str) -> Iterator[str]:
+    """The modules that a pattern with one `*` between its dots names, `package.*` or `package.*.module`."""
+    package, _, rest = pattern.partition(".*")
+    folders = [str(each.file.parent) for each in _run_by(package) if each.name == package and each.file]
+    for module in pkgutil.iter_modules(folders):
+        if module.ispkg or not rest:
+            yield f"{package}.{module.name}{rest}"

@@ -1,0 +1,87 @@
+"""`artifacts/code.json`: for each stage of `dvc.yaml` the digest of its code, and what params imply for its items.
+
+Import statements do not lead to networks and recipes, which have names in `params.yaml`: they are added here.
+"""
+
+import json
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+from octavo.project import paths
+from octavo.project.code.digests import code_of
+from octavo.project.errors import ParamsError
+from octavo.project.files import atomic_write
+from octavo.project.params.params import PARAMS, Params
+from octavo.project.params.variants import RECIPES
+
+STAGES = "octavo_stages"
+"""The package of the stages; DVC runs `python -m octavo_stages.<stage>`."""
+WHOLE = ("prepare", "evaluate", "benchmark", "report", "register")
+"""Stages that run the same code for every item."""
+
+
+def write(params: Params) -> None:
+    """Write `artifacts/code.json` for the project in the working directory.
+
+    Raises:
+        ParamsError: a network's builder or a recipe of the user's is in no module, or a file is not valid Python.
+    """
+    atomic_write.write_text(paths.CODE, json.dumps(digests(params), indent=1) + "\n")
+
+
+def digests(params: Params) -> dict[str, Any]:
+    """What `artifacts/code.json` holds.
+
+    Stage -> digest of its code; where items of a stage run code of their own, item -> digest. Besides, by network:
+    `needed`, whether any variant needs it; `built`, which builder, seed and threads it goes back to; `control`, the
+    network that a quantization-aware one is compared with.
+
+    Raises:
+        ParamsError: as `write`.
+    """
+    needed, known = params.needed(), (*params.networks, *params.finetuned)
+    built = {name: params.built(name) for name in known}
+    recipes = {name: [*_recipe(name, params)] for name in params.variants}
+    return {
+        **{stage: code_of(f"{STAGES}.{stage}").digest() for stage in WHOLE},
+        "check": code_of(f"{STAGES}.check", *chain(*recipes.values())).digest(),
+        "network": {name: code_of(f"{STAGES}.network", _builder(name, params)).digest() for name in params.networks},
+        "finetune": {name: code_of(f"{STAGES}.finetune", _builder(name, params)).digest() for name in params.finetuned},
+        "quantize": {name: code_of(f"{STAGES}.quantize", *recipes[name]).digest() for name in params.variants},
+        "needed": {name: name in needed for name in known},
+        "built": {name: f"{each.build}, seed {each.seed}, threads {each.threads}" for name, each in built.items()},
+        "control": {name: params.control(name) or "none" for name in known},
+    }
+
+
+def _builder(network: str, params: Params) -> str:
+    """The module that builds a network."""
+    built = params.built(network)
+    _require(built.module, f"network '{network}' is built by '{built.build}'")
+    return built.module
+
+
+def _recipe(variant: str, params: Params) -> Iterator[str]:
+    """The module of a variant's recipe. The stage `check` tells of a name that Octavo does not know."""
+    asked = params.variants[variant]
+    if not asked.module.startswith(f"{RECIPES}."):
+        _require(asked.module, f"variants.{variant}.recipe is '{asked.recipe}'")
+        yield asked.module
+    elif _is_there(asked.module):
+        yield asked.module
+
+
+def _is_there(module: str) -> bool:
+    try:
+        code_of(module)
+    except ParamsError:
+        return False
+    return True
+
+
+def _require(module: str, said: str) -> None:
+    try:
+        code_of(module)
+    except ParamsError as error:
+        raise ParamsError(f"{PARAMS}: {said}. {error}") from None

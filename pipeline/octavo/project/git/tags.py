@@ -1,0 +1,65 @@
+"""The project as it was when a version was promoted, as a git tag: `git checkout` and `dvc checkout` bring it back.
+
+`dvc.lock` is often not committed when a night promotes, and a file that no commit names is garbage to `dvc gc`. So the
+tag points to a commit of all tracked files and of `dvc.lock` as they are; branches and the index are left alone.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from octavo.project.git.revision import DVC_LOCK
+
+PREFIX = "octavo"
+IDENTITY = {f"GIT_{role}_{part}": "octavo" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
+
+
+def tag(model: str, version: str) -> str | None:
+    """Tag the project's present state as that of `version`; the tag, or None without git or a first commit."""
+    name = f"{PREFIX}/{model}/{version}"
+    with TemporaryDirectory() as folder:
+        index = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
+        if _git("read-tree", "HEAD", **index) is None:
+            return None
+        _git("add", "--update", **index)
+        if DVC_LOCK.exists():
+            _git("add", "--force", str(DVC_LOCK), **index)
+        tree = _git("write-tree", **index)
+    if tree is None:
+        return None
+    message = f"{model} version {version}, as it was promoted"
+    commit = (
+        _git("rev-parse", "HEAD")
+        if tree == _git("rev-parse", "HEAD^{tree}")
+        else _git("commit-tree", tree, "-p", "HEAD", "-m", message, **IDENTITY)
+    )
+    done = commit and _git("tag", "--force", name, commit)
+    return name if done is not None else None
+
+
+def is_in_git() -> bool:
+    """Whether the project is in a git repository, be it a folder of one."""
+    return _git("rev-parse", "--is-inside-work-tree") == "true"
+
+
+def tags(model: str) -> list[str]:
+    """Versions that have a tag."""
+    listed = _git("tag", "--list", f"{PREFIX}/{model}/*") or ""
+    return [line.rpartition("/")[2] for line in listed.splitlines()]
+
+
+def untag(model: str, version: str) -> None:
+    """Let the state of `version` go."""
+    _git("tag", "--delete", f"{PREFIX}/{model}/{version}")
+
+
+def _git(*arguments: str, **environment: str) -> str | None:
+    """What git says, or None where it refuses or is not there."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, check=True, env=os.environ | environment
+        )
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

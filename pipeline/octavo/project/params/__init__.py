@@ -1,0 +1,1 @@
+"""`params.yaml`: its sections, one module each, and the whole."""

@@ -1,0 +1,137 @@
+"""`params.yaml` as frozen pydantic models, in the YAML's own shape. Unknown keys are refused."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import ValidationError, model_validator
+
+from octavo.project.errors import ParamsError
+from octavo.project.files import yaml_file
+from octavo.project.params.data import Data
+from octavo.project.params.networks import NAME, Finetuned, Network
+from octavo.project.params.nightly import Nightly
+from octavo.project.params.policy import Policy
+from octavo.project.params.registry import Registry
+from octavo.project.params.section import Model, faults
+from octavo.project.params.variants import VARIANT_NAME, Benchmark, Variant
+
+PARAMS = Path("params.yaml")
+FORMER = {
+    "train": "networks: {fp32: {build: …, epochs: …, batch_size: …, seed: …}}",
+    "qat": "finetuned: {control: {from: fp32, by: continue, epochs: …, …}, qat: {from: fp32, by: qat, epochs: …, …}}",
+}
+"""Sections that are no more -> what to write instead."""
+
+
+class Params(Model):
+    """The whole of `params.yaml`."""
+
+    data: Data
+    networks: dict[str, Network]
+    finetuned: dict[str, Finetuned] = {}
+    baseline: str
+    variants: dict[str, Variant]
+    benchmark: Benchmark
+    policy: Policy
+    registry: Registry
+    nightly: Nightly = Nightly()
+
+    @model_validator(mode="after")
+    def _networks_lead_to_one_that_is_built(self) -> "Params":
+        for name in (*self.networks, *self.finetuned):
+            if not NAME.fullmatch(name):
+                raise ValueError(f"network '{name}' is not named in small letters, digits and '_', a letter first")
+        if twice := self.networks.keys() & self.finetuned.keys():
+            raise ValueError(f"network '{min(twice)}' stands in networks and in finetuned: name one of them otherwise")
+        for name, network in self.finetuned.items():
+            known = {**self.networks, **self.finetuned}
+            if network.parent not in known:
+                raise ValueError(f"finetuned.{name}.from is '{network.parent}'. Networks are: {', '.join(known)}")
+            if getattr(known[network.parent], "by", "") == "qat":
+                raise ValueError(f"finetuned.{name}.from is '{network.parent}', which has fake quantization already")
+        for name in self.finetuned:
+            if [*self._line(name)][-1] not in self.networks:
+                raise ValueError(f"finetuned.{name}.from leads in a circle, and not to one of networks")
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> "Params":
+        known = (*self.networks, *self.finetuned)
+        for name, variant in self.variants.items():
+            if not VARIANT_NAME.fullmatch(name):
+                raise ValueError(f"variant '{name}' is not named <format>_<precision>[_<method>]")
+            if variant.source not in known:
+                raise ValueError(f"variants.{name}.source is '{variant.source}'. Networks are: {', '.join(known)}")
+        if self.baseline not in self.variants:
+            listed = ", ".join(self.variants) or "none"
+            raise ValueError(f"baseline '{self.baseline}' is not among the variants: {listed}")
+        return self
+
+    def variant(self, name: str) -> Variant:
+        """The variant called `name`.
+
+        Raises:
+            ParamsError: no such variant; the message lists the known ones.
+        """
+        if name not in self.variants:
+            raise ParamsError(f"Unknown variant '{name}'. Known: {', '.join(self.variants)}. Add it to {PARAMS}.")
+        return self.variants[name]
+
+    def built(self, network: str) -> Network:
+        """The network that `network` goes back to: itself, unless it is fine-tuned."""
+        *_, first = self._line(network)
+        return self.networks[first]
+
+    def finetunings(self, network: str) -> list[Finetuned]:
+        """What `network` went through after it was built, in order; nothing unless it is fine-tuned."""
+        return [self.finetuned[name] for name in self._line(network) if name in self.finetuned][::-1]
+
+    def is_quantization_aware(self, network: str) -> bool:
+        """Whether `network` was trained with fake quantization."""
+        return network in self.finetuned and self.finetuned[network].by == "qat"
+
+    def control(self, network: str) -> str | None:
+        """The float network to compare a quantization-aware one with: one trained on for equally long from the same."""
+        if not self.is_quantization_aware(network):
+            return None
+        wanted = self.finetuned[network]
+        same = (
+            name for name, other in self.finetuned.items() if other.by == "continue" and other.equals_budget(wanted)
+        )
+        return next(same, None)
+
+    def needed(self) -> frozenset[str]:
+        """The networks that variants need: their sources, what these start from, and controls. No other is built."""
+        sources = {variant.source for variant in self.variants.values()}
+        controls = {control for source in sources if (control := self.control(source))}
+        return frozenset(each for name in sources | controls for each in self._line(name))
+
+    def _line(self, network: str) -> Iterator[str]:
+        """A network, what it starts from, and so on; cut off where the line closes to a circle."""
+        for _ in range(len(self.finetuned) + 1):
+            yield network
+            if network not in self.finetuned:
+                return
+            network = self.finetuned[network].parent
+
+
+def load_params(path: Path = PARAMS) -> Params:
+    """Read and check `params.yaml`.
+
+    Raises:
+        ParamsError: the file is missing, cannot be read, is not YAML, or has a wrong, unknown or repeated key.
+    """
+    try:
+        found = yaml_file.read(path)
+    except FileNotFoundError:
+        raise ParamsError(f"No {path} in {Path.cwd()}. Run octavo in the project's root.") from None
+    if not isinstance(found, dict):
+        what = "is empty" if found is None else f"holds a {type(found).__name__}"
+        raise ParamsError(f"{path} {what}. It needs the sections {', '.join(Params.model_fields)}.")
+    for section, instead in FORMER.items():
+        if section in found:
+            raise ParamsError(f"{path} has the section '{section}' of an earlier release. Write instead: {instead}.")
+    try:
+        return Params.model_validate(found)
+    except ValidationError as error:
+        raise ParamsError(f"{path}: {faults(error)}.") from None

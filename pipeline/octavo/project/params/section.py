@@ -1,0 +1,72 @@
+"""The base of all sections of `params.yaml`: frozen, unknown keys refused; and types that several of them share."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, get_args, get_origin
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+ClassName = Annotated[str, Field(coerce_numbers_to_str=True)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""NumPy and Keras take 32 bits."""
+Threads = Annotated[int, Field(ge=1, le=1024)]
+"""No machine has more cores; a process that asks for many more threads crashes."""
+Side = Annotated[int, Field(ge=1, le=8192)]
+"""Pixels; an image of 8192 x 8192 already takes 800 MB in float32."""
+Url = Annotated[str, Field(pattern=r"^https?://")]
+
+
+class Model(BaseModel):
+    """Unknown keys, NaN, infinity, and true or false in place of a number are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_switch(cls, value: Any, info: ValidationInfo) -> Any:
+        """Pydantic takes true as 1, also within a list."""
+        kinds = set(_kinds(cls.model_fields[str(info.field_name)].annotation))
+        if kinds <= {int, float, type(None)} and any(isinstance(each, bool) for each in _items(value)):
+            raise ValueError(f"Input should be {'a number' if isinstance(value, bool) else 'numbers'}")
+        return value
+
+
+def faults(error: ValidationError) -> str:
+    """What pydantic found, as one line: where, what is wrong there, and what was got where that is short."""
+    return "; ".join(map(_fault, error.errors()))
+
+
+def _fault(fault: Any) -> str:
+    got = repr(fault["input"])
+    said = fault["msg"].removeprefix("Value error, ").partition(" or instance of ")[0]
+    for pythons, yamls in (("a valid tuple", "a list"), ("a valid dictionary", "a mapping"), ("Tuple", "List")):
+        said = said.replace(pythons, yamls)
+    shown = isinstance(fault["input"], str | int | float | list) and len(got) <= 60 and ", got " not in said
+    return f"{'.'.join(map(str, fault['loc'])) or 'params'}: {said}{f', got {got}' if shown else ''}"
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """The types at the ends of a type: of `tuple[int, ...] | None` these are int and None."""
+    inner = [each for each in get_args(annotation) if each is not Ellipsis]
+    if get_origin(annotation) is Annotated:
+        inner = inner[:1]
+    if not inner:
+        yield annotation
+    for each in inner:
+        yield from _kinds(each)
+
+
+def _items(value: Any) -> Iterator[Any]:
+    """The values at the ends of nested lists."""
+    if not isinstance(value, list | tuple):
+        yield value
+        return
+    for each in value:
+        yield from _items(each)

@@ -1,0 +1,1 @@
+"""Ways to quantize a network, tried on the selection split; the best one wins."""

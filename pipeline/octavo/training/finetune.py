@@ -1,0 +1,49 @@
+"""A network of `finetuned`: trained on from another one's weights, in float or with fake quantization."""
+
+import tf_keras as keras
+
+from octavo.data.input_encoding import encode
+from octavo.data.splits import load_split
+from octavo.project import paths, story
+from octavo.project.errors import ModelError
+from octavo.project.params.networks import Fit
+from octavo.project.params.params import Params
+from octavo.training import fit, make
+from octavo.training.quantization_aware import qat
+
+
+def finetune(name: str, params: Params) -> str:
+    """Fine-tune and export the network called `name`; one that no variant needs leaves a marker instead.
+
+    Where TFMOT or the export refuses a quantization-aware network, the reason is written in its place, and only the
+    variants made from it are refused.
+
+    Returns:
+        What came of it, as a clause.
+
+    Raises:
+        ModelError: training in float diverges, or a float network cannot be exported.
+    """
+    if reason := make.why_not_needed(name, params):
+        make.refuse(name, reason)
+        return reason
+    asked = params.finetuned[name]
+    model, notes = make.built(name, params)
+    fit.restore(model, paths.weights(asked.parent))
+    if not params.is_quantization_aware(name):
+        return make.trained(model, name, asked, notes)
+    try:
+        return _quantization_aware(model, name, asked, notes)
+    except ModelError as error:
+        make.refuse(name, str(error))
+        return f"Refused network {name}, and with it the variants of source '{name}': {error}"
+
+
+def _quantization_aware(model: keras.Model, name: str, budget: Fit, notes: list[str]) -> str:
+    calibration = encode(load_split(paths.split("calibration")).images)
+    model = qat.annotate(model)
+    qat.initialize_ranges(model, calibration)
+    if left := qat.float_layers(model):
+        story.say(qat.in_float(left))
+        notes = [*notes, qat.in_float(left)]
+    return make.trained(model, name, budget, notes, lambda: qat.widen(model, calibration))

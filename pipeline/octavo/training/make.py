@@ -1,0 +1,68 @@
+"""What networks that are built and fine-tuned ones have in common: trained, saved, exported, or refused."""
+
+from collections.abc import Callable, Sequence
+
+import tf_keras as keras
+
+from octavo.backends import network_notes
+from octavo.data.input_encoding import encode
+from octavo.data.splits import load_manifest, load_split
+from octavo.project import paths, story
+from octavo.project.params.networks import Fit
+from octavo.project.params.params import Params
+from octavo.training import ending, export, fit, networks
+
+
+def built(name: str, params: Params) -> tuple[keras.Model, list[str]]:
+    """The network that `name` goes back to, with new weights, and notes for its scorecards.
+
+    Raises:
+        ParamsError: its builder cannot be used.
+    """
+    network, manifest = params.built(name), load_manifest(paths.MANIFEST)
+    fit.pin(network.seed, network.threads)
+    model, squashing = networks.build_as_written(network.build, manifest.image_shape, len(manifest.classes))
+    return model, [ending.taken_off(squashing)] if squashing else []
+
+
+def trained(
+    model: keras.Model, name: str, budget: Fit, notes: Sequence[str], finish: Callable[[], None] = lambda: None
+) -> str:
+    """Train, save and export `model` as the network called `name`.
+
+    Args:
+        model: from float32 images (N, H, W[, C]) to logits (N, classes).
+        name: of the network.
+        budget: how long and how fast.
+        notes: sentences for the scorecards of variants that are made from it.
+        finish: called between training and saving.
+
+    Returns:
+        What came of it, as a clause.
+
+    Raises:
+        ModelError: training diverges, or the trained network cannot be exported.
+    """
+    curve = fit.fit(model, load_split(paths.split("train")), load_split(paths.split("selection")), budget, name)
+    finish()
+    fit.save(model, curve, paths.network(name))
+    with story.counter(f"export {name}"):
+        export.export(model, encode(load_split(paths.split("calibration")).images), paths.exported(name))
+    network_notes.write(paths.exported(name), notes)
+    accuracies = curve["val_accuracy"]
+    return f"{name}: {len(accuracies)} epochs, accuracy {accuracies[-1]:.4f} on the selection split"
+
+
+def why_not_needed(name: str, params: Params) -> str | None:
+    """Why the network called `name` is not trained; None where a variant needs it."""
+    if name in params.needed():
+        return None
+    users = [user for user in params.finetuned if name in (params.control(user), params.finetuned[user].parent)]
+    sources = " or ".join(f"'{each}'" for each in (name, *users))
+    return f"No variant in params.yaml has source {sources}, so network '{name}' is not trained."
+
+
+def refuse(name: str, reason: str) -> None:
+    """Write the reason in the place of the network, of its weights and of its exported files."""
+    for folder in (paths.network(name), paths.exported(name)):
+        network_notes.refuse(folder, reason)

@@ -1,0 +1,1 @@
+"""Fake quantization in a Keras network: where it goes, which ranges it has, which layers stay in float."""

@@ -1,0 +1,16 @@
+"""DVC stage `network`: one network is built and trained, and exported for the recipes."""
+
+import sys
+
+from octavo.project import story
+from octavo.project.params.params import load_params
+from octavo.training.build import build
+
+
+@story.stage
+def main(name: str) -> str:
+    return build(name, load_params())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
