@@ -51,7 +51,7 @@ def _model_tags() -> Iterator[tuple[str, Change]]:
 
 def _version_tags() -> Iterator[tuple[str, Change]]:
     for version in (2, 3, 4):
-        for key in KEPT:
+        for key in KEPT if version < 4 else KEPT[:-1]:  # no record made 4 champion
             at = "WHERE version = ? AND key = ?"
             yield f"{key} of {version} deleted", _sql(f"DELETE FROM model_version_tags {at}", version, key)
             yield f"{key} of {version} NULL", _sql(f"UPDATE model_version_tags SET value = NULL {at}", version, key)

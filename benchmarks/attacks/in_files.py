@@ -178,15 +178,15 @@ def _grounds() -> Iterator[tuple[str, Change]]:
             f"grounds of record {record}: another figure",
             partial(_at, "grounds", place, partial(_rewritten, same_answers=0.5)),
         )
-    yield "grounds of records 2 and 4 swapped", _grounds_swapped
+    yield "grounds of records 1 and 4 swapped", _grounds_swapped
     yield "all deleted", lambda victim: shutil.rmtree(victim.records("grounds")[0].parent)
 
 
 def _grounds_swapped(victim: Victim) -> None:
-    _, two, four = victim.records("grounds")
-    one, other = two.read_bytes(), four.read_bytes()
-    two.write_bytes(other)
-    four.write_bytes(one)
+    first, _, last = victim.records("grounds")
+    one, other = first.read_bytes(), last.read_bytes()
+    first.write_bytes(other)
+    last.write_bytes(one)
 
 
 def _copy() -> Iterator[tuple[str, Change]]:
