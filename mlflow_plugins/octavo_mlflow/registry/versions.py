@@ -90,12 +90,9 @@ def fetched(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
 
 @contextmanager
 def folder(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
-    """A temporary local copy of all files of a version's model.
-
-    Their contents are not checked, only that they are of the logged model that the version names.
+    """A temporary local copy of all files of a version's model. They are not checked.
 
     Raises:
-        Damaged: they are of another.
         ModelError: MLflow holds no files of it any more, or Octavo did not register the version.
     """
     named, what = model_id(version), f"version {version.version} of {version.name}"
@@ -107,13 +104,21 @@ def folder(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
     with TemporaryDirectory() as target:
         with artifact_place.readable(what):
             place = Path(download_artifacts(uri, dst_path=target))
-        found = logged_as(place)
-        if found not in (None, named):
-            raise Damaged(
-                f"Version {version.version} of {version.name} names the logged model {named}, and its files are of "
-                f"{found[:80]!a}. Take another version, or promote one: octavo promote."
-            )
         yield place
+
+
+def check_logged_model(folder: Path, version: ModelVersion) -> None:
+    """Check that the files of a version's model are of the logged model that the version names.
+
+    Raises:
+        Damaged: they are of another.
+    """
+    named, found = model_id(version), logged_as(folder)
+    if found not in (None, named):
+        raise Damaged(
+            f"Version {version.version} of {version.name} names the logged model {named}, and its files are of "
+            f"{found[:80]!a}. Take another version, or promote one: octavo promote."
+        )
 
 
 def logged_as(folder: Path) -> str | None:
@@ -131,6 +136,7 @@ def folder_digest(client: MlflowClient, version: ModelVersion) -> str:
         ModelError: MLflow holds no files of it any more, or Octavo did not register the version.
     """
     with folder(client, version) as place:
+        check_logged_model(place, version)
         return digest_of(place)
 
 
@@ -142,6 +148,7 @@ def checked_digest(client: MlflowClient, version: ModelVersion) -> str:
         ModelError: as `folder_digest`.
     """
     with folder(client, version) as place:
+        check_logged_model(place, version)
         check_folder(place, version.tags.get(tags.FOLDER), version, "registered")
         return digest_of(place)
 
