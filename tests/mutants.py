@@ -225,14 +225,16 @@ def _moves() -> list[bytes]:
     move = audit_record.Move(
         sequence=1, parent=audit_record.ORIGIN, when="2026-01-02T03:04:05+00:00", who="me", action="promote", model="m",
         variant="onnx_int8", version="3", before={}, after={"champion": "3"}, note=None, digests={"model": "a" * 64},
-        reasons=(decision.Reason(rule="size", value=0.3, limit=0.5, code="size_ok"),),
+        reasons=(decision.Reason(rule=decision.Rule.SIZE, value=0.3, limit=0.5, found=decision.Judgement.OK),),
     )  # fmt: skip
     return [move.line().encode()]
 
 
 def _decisions() -> list[bytes]:
     policy = load_params(ROOT / "params.yaml").policy
-    reason = decision.Reason(rule="accuracy", value=0.01, limit=0.02, code="accuracy_ok", interval=(0.0, 0.01))
+    reason = decision.Reason(
+        rule=decision.Rule.ACCURACY, value=0.01, limit=0.02, found=decision.Judgement.OK, interval=(0.0, 0.01)
+    )
     verdict = decision.Verdict(variant="onnx_int8", verdict="pass", reasons=(reason,))
     whole = decision.Decision(winner="onnx_int8", baseline="onnx_fp32", policy=policy, verdicts=(verdict,))
     return [whole.model_dump_json(indent=2).encode()]
@@ -327,7 +329,7 @@ def _read_grounds(path: Path) -> None:
 
 def _nights() -> list[bytes]:
     begun = nightly_record.begin().model_copy(
-        update={"name": "2026-01-02", "steps": (nightly_record.Step(name="build", seconds=1.5),)}
+        update={"name": "2026-01-02", "steps": (nightly_record.NightStep(name="build", seconds=1.5),)}
     )
     return [begun.model_dump_json(indent=1).encode(), begun.end("kept", "because").model_dump_json(indent=1).encode()]
 
@@ -393,9 +395,9 @@ def _read_deployment(path: Path) -> None:
 
 
 @cache
-def _model() -> answers.Model:
+def _model() -> answers.ServedModel:
     with TemporaryDirectory() as place:
-        return answers.Model(_deployment(Path(place)).parent)
+        return answers.ServedModel(_deployment(Path(place)).parent)
 
 
 def _requests() -> list[bytes]:
@@ -411,7 +413,7 @@ def _read_request(path: Path) -> None:
 
 READERS = {
     "npz": Reader(_archives, npz.read, ".npz", (npz, npy_file)),
-    "npy": Reader(_arrays, _read_arrays, ".npy", (npy_file,), (npy_file.Unreadable,)),
+    "npy": Reader(_arrays, _read_arrays, ".npy", (npy_file,), (npy_file.UnreadableArray,)),
     "images": Reader(_images, image_file.read, ".img", (image_file,), mended=_with_checksums),
     "params.yaml": Reader(_params, load_params, ".yaml", (yaml_file,), text=True),
     "dvc.lock": Reader(

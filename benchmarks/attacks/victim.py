@@ -203,7 +203,7 @@ def _deployed() -> tuple[int | None, str, str, dict[str, Any]]:
         try:
             with _told():
                 create.prepare(folder, "cam", f"models:/{MODEL}@{standing.CHAMPION}", None, Settings())
-                opened = answers.Model(folder)
+                opened = answers.ServedModel(folder)
         except DeploymentError as error:
             return 1, "", f"octavo: {error}", {}
         except Exception:  # noqa: BLE001 # what a user would see as a traceback

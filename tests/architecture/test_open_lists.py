@@ -16,8 +16,8 @@ OWN = (
     Path("pipeline/octavo/quantization/recipes/litert"),
     Path("pipeline/octavo/quantization/recipes/onnx"),
 )
-FORMER = "FORMER"
-"""The old names of recipes, two of which are those of formats."""
+NO_FORMATS = ("FORMER", "EXTRAS")
+"""Constants whose keys are old names of recipes, or extras, some of which are called as formats are."""
 TASKS = Path("pipeline/octavo/tasks")
 
 
@@ -41,12 +41,10 @@ def compared(node: ast.AST) -> Iterator[ast.expr]:
 def switches(source: str) -> list[int]:
     """Lines in which a format's name, title or suffix decides."""
     tree = ast.parse(source)
-    former = [
-        node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == FORMER
+    others = [
+        node for node in tree.body if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in NO_FORMATS
     ]
-    left_out = {id(each) for node in former for each in ast.walk(node)}
+    left_out = {id(each) for node in others for each in ast.walk(node)}
     return [
         node.lineno  # type: ignore[attr-defined]
         for node in ast.walk(tree)

@@ -26,12 +26,13 @@ from mlflow.models.evaluation.artifacts import ImageEvaluationArtifact, JsonEval
 from mlflow.models.evaluation.base import EvaluationArtifact, ModelEvaluator
 from mlflow.utils.time import get_current_time_millis
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from pydantic import PositiveInt, ValidationError
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from octavo.backends import registry
 from octavo.project.errors import ModelError
 from octavo.project.params.section import faults
+from octavo.project.schema import Record
 from octavo_mlflow.evaluation import classifier_metrics
 from octavo_mlflow.evaluation.classifier_metrics import Measured
 from octavo_mlflow.flavors.raw_model import Opened, fetched, open_raw
@@ -43,10 +44,8 @@ FOLDER = "quantization"
 log = logging.getLogger(__name__)
 
 
-class Options(BaseModel):
+class EvaluationOptions(Record, extra="ignore"):
     """The keys of `evaluator_config` that this evaluator reads. Other keys belong to other evaluators."""
-
-    model_config = ConfigDict(frozen=True)
 
     baseline: str | None = None
     """URI of the model to compare with."""
@@ -85,7 +84,7 @@ class QuantizationEvaluator(ModelEvaluator):
         Args:
             dataset: MLflow's evaluation dataset; one flattened image per row.
             run_id: of the run that gets the results.
-            evaluator_config: see `Options`.
+            evaluator_config: see `EvaluationOptions`.
             model: the loaded pyfunc model.
             model_id: of the logged model, if there is one.
             **kwargs: further arguments of MLflow; not used.
@@ -111,15 +110,15 @@ class QuantizationEvaluator(ModelEvaluator):
         return EvaluationResult(metrics=figures, artifacts=artifacts, run_id=run_id)
 
 
-def _options(config: dict[str, Any]) -> Options:
+def _options(config: dict[str, Any]) -> EvaluationOptions:
     try:
-        return Options.model_validate(config)
+        return EvaluationOptions.model_validate(config)
     except ValidationError as error:
         raise MlflowException.invalid_parameter_value(f"evaluator_config of quantization: {faults(error)}.") from None
 
 
 @contextmanager
-def _baseline(options: Options) -> Iterator[Opened | None]:
+def _baseline(options: EvaluationOptions) -> Iterator[Opened | None]:
     with ExitStack() as opened:
         if options.baseline is None:
             baseline = None
@@ -136,7 +135,7 @@ def _images(dataset: Any) -> np.ndarray:
     return np.asarray(features.to_numpy() if hasattr(features, "to_numpy") else features)
 
 
-def _labels(dataset: Any, options: Options) -> np.ndarray:
+def _labels(dataset: Any, options: EvaluationOptions) -> np.ndarray:
     """The targets as indices of the model's scores, (N,).
 
     Raises:
@@ -166,7 +165,7 @@ def _log_metrics(figures: dict[str, float], dataset: Any, run_id: str, model_id:
     MlflowClient().log_batch(run_id, metrics=metrics)
 
 
-def _tell_unknown(measured: Measured, options: Options, run_id: str) -> None:
+def _tell_unknown(measured: Measured, options: EvaluationOptions, run_id: str) -> None:
     """Report a share that cannot be counted by a tag of its name and by a warning."""
     for name in measured.unknown:
         MlflowClient().set_tag(run_id, f"{options.metric_prefix}{name}", UNKNOWN)
@@ -176,7 +175,7 @@ def _tell_unknown(measured: Measured, options: Options, run_id: str) -> None:
         )
 
 
-def _log_artifacts(measured: Measured, options: Options, run_id: str) -> dict[str, EvaluationArtifact]:
+def _log_artifacts(measured: Measured, options: EvaluationOptions, run_id: str) -> dict[str, EvaluationArtifact]:
     """Log the confusion matrix as a picture, and all measurements as JSON."""
     prefix, client = options.metric_prefix, MlflowClient()
     found = {

@@ -29,7 +29,13 @@ class Flavor(Protocol):
         """One tensor in, one out, as the file declares them."""
 
     def log_model(self, path: Path, name: str, /, **options: Any) -> ModelInfo:
-        """Log the file, byte for byte, as the logged model `name` of the active run."""
+        """Log the file, byte for byte, as a logged model of the active run.
+
+        Args:
+            path: the model file.
+            name: of the logged model.
+            options: arguments of `mlflow.models.Model.log`, `signature` and `input_example` among them.
+        """
 
     def open_file(self, path: Path, threads: int, /) -> ImageModel:
         """The file opened raw; raises ModelError, ValueError or RuntimeError where it is none of one tensor each."""

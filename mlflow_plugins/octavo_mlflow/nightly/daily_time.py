@@ -3,6 +3,9 @@
 Changes of the clock neither skip nor repeat a day's run. If a change skips the time, it is due at the first instant
 after the gap. If a change repeats it, it is due at its first occurrence. Schedulers only start Octavo; this module
 decides whether a night is due.
+
+It is Octavo's own because a cron library reads cron expressions, while this takes one time of day and defines what
+happens to it when the clocks change; the time zones are those of `zoneinfo`.
 """
 
 import difflib

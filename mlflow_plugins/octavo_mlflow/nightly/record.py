@@ -25,7 +25,7 @@ RUNNING = project_paths.NIGHTS / "running.json"
 """The record of a night in progress. A killed night leaves it behind."""
 
 
-class Step(Record):
+class NightStep(Record):
     name: str
     seconds: float
 
@@ -40,7 +40,7 @@ class Night(Record):
     outcome: Outcome | None = None
     exit_code: int = 0
     reasons: tuple[str, ...] = ()
-    steps: tuple[Step, ...] = ()
+    steps: tuple[NightStep, ...] = ()
     """The steps that ended, in order."""
     step: str | None = None
     """The step in progress, or the one that was interrupted."""

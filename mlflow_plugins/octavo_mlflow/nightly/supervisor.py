@@ -18,7 +18,7 @@ import click
 
 from octavo.project import extras, paths
 from octavo.project.errors import ServiceUnavailable
-from octavo.project.files.file_lock import Busy, exclusive
+from octavo.project.files.file_lock import AlreadyRunning, exclusive
 from octavo.project.params.nightly import Nightly
 from octavo.project.params.params import load_params
 from octavo_mlflow.nightly import notifications, record
@@ -43,7 +43,7 @@ def nightly(due: str | None, as_json: bool) -> None:
     try:
         with exclusive(LOCK, "A night"):
             done = run(settings)
-    except Busy:
+    except AlreadyRunning:
         if due:
             return
         raise

@@ -26,7 +26,7 @@ from octavo.promotion import lifetime
 from octavo_mlflow.nightly import housekeeping, mlflow_runs, record
 from octavo_mlflow.nightly.data_refresh import refresh
 from octavo_mlflow.nightly.dvc import StageFailed, repro
-from octavo_mlflow.nightly.record import Night, Step
+from octavo_mlflow.nightly.record import Night, NightStep
 from octavo_mlflow.promotion import promote, served_data
 from octavo_mlflow.registry import aliases
 from octavo_mlflow.registry.standing import state
@@ -37,7 +37,7 @@ ALWAYS = {"code", "register"}
 """Stages that run every night, even if nothing is new."""
 
 
-class Refused(OctavoError):
+class DataRefused(OctavoError):
     """The data are broken, or differ in kind from the champion's data."""
 
     exit_code = 2
@@ -60,7 +60,7 @@ class Diary:
         self.note(step=name)
         start = time.monotonic()
         yield
-        took = Step(name=name, seconds=round(time.monotonic() - start, 2))
+        took = NightStep(name=name, seconds=round(time.monotonic() - start, 2))
         self.note(steps=(*self.night.steps, took), step=None)
 
 
@@ -72,7 +72,7 @@ def main() -> None:
         diary = Diary(begun)
         try:
             ended = _through(diary, load_params())
-        except Refused as error:
+        except DataRefused as error:
             ended = diary.night.end("refused", str(error))
         except OctavoError as error:
             again = [AGAIN] if error.exit_code == ServiceUnavailable.exit_code else []
@@ -123,7 +123,7 @@ def _prepare(diary: Diary, log: Path) -> list[str]:
         diary.note(stages=tuple(dict.fromkeys(error.stages)))
         if error.exit_code == 3 or error.stages[-1:] != ["prepare"]:
             raise
-        raise Refused(f"The data are broken: {error}") from None
+        raise DataRefused(f"The data are broken: {error}") from None
     new = newcomers.since(known, paths.DATA)
     diary.note(stages=tuple(stages), data={"before": before, "now": _data(), "new": new and new.model_dump()})
     return stages
@@ -141,14 +141,14 @@ def _refuse_drift(params: Params, tonight: Night) -> None:
     night.
 
     Raises:
-        Refused: the data have drifted.
+        DataRefused: the data have drifted.
     """
     served, now = _served_data(params), load_manifest(paths.MANIFEST)
     share = params.nightly.drift.false_alarms / max(1, len(served))
     limits = params.nightly.drift.model_copy(update={"false_alarms": share})
     found = [finding for then in served for finding in drift.compare(now, then, limits)]
     if drifted := [finding.sentence for finding in found if finding.refuses]:
-        raise Refused(
+        raise DataRefused(
             f"The data have drifted: {' '.join([*drifted, *_newcomers(tonight)])} If they are right, build and promote "
             "by hand: dvc repro, then octavo promote."
         )

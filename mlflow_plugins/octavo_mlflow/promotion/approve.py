@@ -25,13 +25,8 @@ PATIENCE = 30.0
 """Seconds to wait for another process that is promoting."""
 
 
-@click.command()
-@click.argument("version", required=False)
-@click.option("--yes", is_flag=True, help="Approve without asking.")
-@click.option("--withdraw", is_flag=True, help="Withdraw the request instead.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def approve(version: str | None, yes: bool, withdraw: bool, as_json: bool) -> None:
-    """Show the requested promotion and approve it. With VERSION, only if the request is for that version."""
+    """Do what `octavo approve` asks for, and print it. For the arguments see `commands.approve`."""
     params = load_params()
     model = params.registry.model
     with connection.connected(existing=True) as client:

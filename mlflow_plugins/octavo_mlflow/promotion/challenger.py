@@ -123,7 +123,7 @@ def _evaluated(variant: str) -> np.ndarray:
     path = paths.logits(variant)
     try:
         return npy_file.read(path)
-    except (FileNotFoundError, npy_file.Unreadable) as error:
+    except (FileNotFoundError, npy_file.UnreadableArray) as error:
         raise ModelError(f"Cannot read {path} ({error}). Run dvc repro.") from None
 
 

@@ -85,19 +85,10 @@ class Promotion:
         return champion + (f", before it version {self.previous}" if self.previous else "")
 
 
-@click.command()
-@click.argument("variant", required=False)
-@click.option("--force", is_flag=True, help="Move against the verdict. Needs --reason, and is recorded.")
-@click.option("--reason", help="Why, in your words.")
-@click.option("--anchor", "new_anchor", is_flag=True, help="Make it the anchor too, for later comparisons.")
-@click.option("--expect", metavar="VERSION", help="Move only if that version is the champion now; 'none' for none.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def promote(
     variant: str | None, force: bool, reason: str | None, new_anchor: bool, expect: str | None, as_json: bool
 ) -> None:
-    """Move the alias champion to VARIANT, or to the best variant that passes. The old champion becomes previous."""
-    if force != (reason is not None) or (force and variant is None) or (reason is not None and not reason.strip()):
-        raise click.UsageError("To move against the verdict name all three: VARIANT --force --reason '…'.")
+    """Do what `octavo promote` asks for, and print it. For the arguments see `commands.promote`."""
     params, scorecards = load_params(), load_scorecards(paths.SCORECARDS)
     with connection.connected(existing=True) as client:
         done = move_champion(client, params, scorecards, Wish(variant, reason, new_anchor, expect))

@@ -28,12 +28,8 @@ record.
 """
 
 
-@click.command()
-@click.argument("version", required=False)
-@click.option("--reason", help="Why, in your words; it is recorded.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def rollback(version: str | None, reason: str | None, as_json: bool) -> None:
-    """Return to the previous champion, or to VERSION."""
+    """Do what `octavo rollback` asks for, and print it. For the arguments see `commands.rollback`."""
     params = load_params()
     model = params.registry.model
     with connection.connected(existing=True) as client:

@@ -27,14 +27,8 @@ SIGNED_BY, SIGNED_WHEN = "signed.by", "signed.when"
 """Tags of a version, for people to read. Only the signature itself proves anything."""
 
 
-@click.command()
-@click.argument("version", required=False)
-@click.option("--key", envvar="OCTAVO_SIGNING_KEY", type=Path, help="Private key; OCTAVO_SIGNING_KEY if not given.")
 def sign(version: str | None, key: Path | None) -> None:
-    """Sign the champion, or VERSION: its model file, scorecard, model card and bill of materials.
-
-    The password of an encrypted key is read from OCTAVO_SIGNING_PASSWORD.
-    """
+    """Do what `octavo sign` asks for, and print it."""
     if key is None:
         raise KeyUnusable(f"No private key. Give --key PATH, or set OCTAVO_SIGNING_KEY. {signature.MAKE_ONE}")
     model = load_params().registry.model
@@ -54,12 +48,8 @@ def sign(version: str | None, key: Path | None) -> None:
     click.echo(f"{name} is signed with the key {signer}")
 
 
-@click.command()
-@click.argument("version", required=False)
-@click.option("--key", envvar="OCTAVO_VERIFYING_KEY", type=Path, help="Public key; OCTAVO_VERIFYING_KEY if not given.")
-@click.option("--model", help="Name of the registered model, by default that of params.yaml.")
 def verify(version: str | None, key: Path | None, model: str | None) -> None:
-    """Verify the signature of the champion, or of VERSION. Needs only MLflow and the public key."""
+    """Do what `octavo verify` asks for, and print it. For the arguments see `commands.verify`."""
     if key is None:
         raise KeyUnusable("No public key. Give --key PATH, or set OCTAVO_VERIFYING_KEY.")
     model = model or load_params().registry.model

@@ -26,10 +26,8 @@ SHOWN = (standing.CHAMPION, standing.PREVIOUS, standing.ANCHOR)
 FORMS = (percent, kilobytes, microseconds)
 
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(as_json: bool) -> None:
-    """Show the champion, the previous version, the anchor, and the last move."""
+    """Do what `octavo status` asks for: print it, as JSON if asked."""
     params = load_params()
     if Path("dvc.yaml").exists():
         stages.write(params)  # so that `dvc status` compares with the code of this moment

@@ -6,11 +6,12 @@ then no user is known by name.
 
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request, verify_rest_response
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from octavo.project.errors import PromotionRefused
 from octavo.project.params.params import PARAMS
 from octavo.project.params.policy import Policy
+from octavo.project.schema import Record
 from octavo_mlflow.registry.mutex import lease
 from octavo_mlflow.tracking import connection
 
@@ -20,7 +21,7 @@ NO_SUCH_ROUTE = (403, 404, 405)
 """HTTP status codes of a server without the route; 403 from one that refuses all unknown routes."""
 
 
-class Gate(BaseModel):
+class Gate(Record, extra="ignore"):
     """The server's answer. A later release may add fields."""
 
     approvals: int = 0

@@ -2,6 +2,9 @@
 
 cron knows no time zones and does not catch up on missed times. So it starts Octavo every ten minutes, and after the
 machine has started. `octavo nightly --due` does nothing unless a night is due.
+
+It edits the crontab's bytes itself, so that every other line stays as it is. python-crontab writes all lines anew, and
+makes comments of those that it cannot read.
 """
 
 import os
@@ -13,7 +16,7 @@ from pathlib import Path
 from octavo.project import paths
 from octavo.project.errors import ScheduleError, ServiceUnavailable
 from octavo_mlflow.nightly.daily_time import parse
-from octavo_mlflow.scheduling.project_schedule import Installed, Night, name
+from octavo_mlflow.scheduling.project_schedule import Installed, ProjectSchedule, name
 
 WHEN = (b"*/10 * * * *", b"@reboot")
 LOG = paths.NIGHTS / "cron.log"
@@ -30,7 +33,7 @@ def trouble() -> str | None:
     return None
 
 
-def install(night: Night) -> list[str]:
+def install(night: ProjectSchedule) -> list[str]:
     """Replace the project's lines in the crontab, and return notes for the user."""
     _, others = _split(night.root)
     if others and not others[-1].endswith(b"\n"):
@@ -65,7 +68,7 @@ def remove(root: Path) -> bool:
     return bool(ours)
 
 
-def command_line(night: Night) -> str:
+def command_line(night: ProjectSchedule) -> str:
     """The shell command of a night. Its output goes to the log, and `nightly.env` is read if it exists."""
     environment = f"set -a; [ ! -f {paths.NIGHT_ENVIRONMENT} ] || . ./{paths.NIGHT_ENVIRONMENT}"
     octavo = f"nice {shlex.quote(str(night.octavo))} nightly --due {shlex.quote(str(night.daily))}"

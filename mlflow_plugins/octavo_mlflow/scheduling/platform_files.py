@@ -5,13 +5,13 @@ from datetime import datetime, time, timezone
 
 from octavo.project import paths
 from octavo_mlflow.scheduling.filled_files import render
-from octavo_mlflow.scheduling.project_schedule import Night, label
+from octavo_mlflow.scheduling.project_schedule import ProjectSchedule, label
 from octavo_mlflow.scheduling.wake_times import few
 
 PLATFORMS = {"kubernetes": "kubernetes.yaml.j2", "github": "github.yml.j2", "airflow": "airflow.py.j2"}
 
 
-def manifest(platform: str, night: Night) -> str:
+def manifest(platform: str, night: ProjectSchedule) -> str:
     """The file for one of `PLATFORMS`. The same night gives the same bytes as long as its time zone keeps its rules."""
     now = datetime.now(timezone.utc)
     return render(

@@ -18,7 +18,7 @@ LONGEST_LABEL = 40
 
 
 @dataclass(frozen=True)
-class Night:
+class ProjectSchedule:
     root: Path
     scripts: Path
     """The environment's folder of programs: `octavo`, and the `python` that DVC uses for each stage."""
@@ -53,7 +53,7 @@ class Scheduler(Protocol):
     def trouble(self) -> str | None:
         """Why it cannot start anything for this user, as a clause; None if it can."""
 
-    def install(self, night: Night) -> list[str]:
+    def install(self, night: ProjectSchedule) -> list[str]:
         """Install the night in place of the project's former one, and return notes for the user.
 
         Raises:
@@ -86,9 +86,9 @@ def project() -> Path:
     return root
 
 
-def here(daily: Daily) -> Night:
+def here(daily: Daily) -> ProjectSchedule:
     """This project's night, with the environment that runs this command."""
-    return Night(project(), Path(sysconfig.get_path("scripts")), daily)
+    return ProjectSchedule(project(), Path(sysconfig.get_path("scripts")), daily)
 
 
 def label(root: Path) -> str:

@@ -11,7 +11,7 @@ from octavo.project.errors import ScheduleError, ServiceUnavailable
 from octavo.project.files.atomic_write import write_text
 from octavo_mlflow.nightly.daily_time import parse
 from octavo_mlflow.scheduling.filled_files import render
-from octavo_mlflow.scheduling.project_schedule import Installed, Night, name
+from octavo_mlflow.scheduling.project_schedule import Installed, ProjectSchedule, name
 from octavo_mlflow.scheduling.wake_times import exact
 
 COMMAND = re.compile(r'^ExecStart=/usr/bin/env (?P<command>.* --due "(?P<daily>[^"]+)")$', re.MULTILINE)
@@ -28,7 +28,7 @@ def trouble() -> str | None:
     return f"systemctl --user says '{asked.stderr.strip()}'" if asked.returncode else None
 
 
-def install(night: Night) -> list[str]:
+def install(night: ProjectSchedule) -> list[str]:
     """Write, enable and start the units, and return notes for the user.
 
     Raises:

@@ -42,7 +42,7 @@ PARAMS = {"dtype": (None, *ENCODINGS), "classes": (None, False, True)}
 """The allowed values of each param."""
 
 
-class Refused(OctavoError):
+class RequestRefused(OctavoError):
     """A request that is refused, with its HTTP status."""
 
     def __init__(self, status: HTTPStatus, sentence: str) -> None:
@@ -50,7 +50,7 @@ class Refused(OctavoError):
         self.status = status
 
 
-class Model:
+class ServedModel:
     """The deployed model, for one caller at a time: it has a fixed number of threads."""
 
     def __init__(self, folder: Path) -> None:
@@ -83,17 +83,17 @@ class Model:
         """Parse a request from JSON in UTF-8.
 
         Raises:
-            Refused: it is not JSON, or exceeds the limits of this module.
+            RequestRefused: it is not JSON, or exceeds the limits of this module.
         """
         most = max(VALUES, 3 * prod(max(size, 1) for size in self._takes.shape[1:]))
         if body.count(b",") + body.count(b"[") + body.count(b"{") > most:
-            raise Refused(
+            raise RequestRefused(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A request holds at most {most:,} numbers; send fewer images."
             )
         strings = body.count(b'"') / 2
         request = _parsed(body) if strings <= STRINGS else None
         if strings != _names(request):
-            raise Refused(
+            raise RequestRefused(
                 HTTPStatus.BAD_REQUEST, "Images are arrays of numbers without strings, and each name occurs once."
             )
         return request
@@ -102,27 +102,27 @@ class Model:
         """Answer a parsed request.
 
         Raises:
-            Refused: it is not a valid request, or the model returns no finite logits for its images.
+            RequestRefused: it is not a valid request, or the model returns no finite logits for its images.
         """
         if not isinstance(request, dict) or len({"inputs", "instances"} & set(request)) != 1:
-            raise Refused(HTTPStatus.BAD_REQUEST, 'A request is {"inputs": images, "params": {…}}.')
+            raise RequestRefused(HTTPStatus.BAD_REQUEST, 'A request is {"inputs": images, "params": {…}}.')
         params = _params(request)
         try:
             images = self._takes.take(request.get("inputs", request.get("instances")), params.get("dtype"))
         except (ValueError, OverflowError) as error:
-            raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from None
+            raise RequestRefused(HTTPStatus.BAD_REQUEST, str(error)) from None
         if not images.size:
-            raise Refused(HTTPStatus.BAD_REQUEST, f"Images of shape {images.shape} have no pixels.")
+            raise RequestRefused(HTTPStatus.BAD_REQUEST, f"Images of shape {images.shape} have no pixels.")
         try:
             logits = self._logits(images)
         except self._failures:
-            raise Refused(
+            raise RequestRefused(
                 HTTPStatus.BAD_REQUEST, f"The model fails on images of shape {images.shape}: send others, or fewer."
             ) from None
         try:
             check(logits, self.deployment.variant)
         except NotFinite as error:
-            raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
+            raise RequestRefused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
         answer: dict[str, Any] = {"predictions": logits.tolist()}
         if params.get("classes"):
             names, chosen = self.deployment.classes, CLASSIFICATION.answers(logits, self.deployment.variant).tolist()
@@ -137,7 +137,7 @@ class Model:
             return self._predict.run(images)
         first = self._predict.run(images[:BATCH])
         if len(images) * first[0].size > VALUES:
-            raise Refused(
+            raise RequestRefused(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"An answer holds at most {VALUES:,} numbers; send fewer images."
             )
         others = [self._predict.run(images[start : start + BATCH]) for start in range(BATCH, len(images), BATCH)]
@@ -154,7 +154,7 @@ def _parsed(body: bytes | bytearray) -> Any:
             why = f"nested more than {DEPTH} deep"
         elif b"NaN" in body or b"Infinity" in body:
             why = "JSON has neither NaN nor Infinity, and an image needs neither"
-        raise Refused(HTTPStatus.BAD_REQUEST, f"The request cannot be read as JSON: {why}.") from None
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, f"The request cannot be read as JSON: {why}.") from None
 
 
 @contextmanager
@@ -181,8 +181,8 @@ def _names(value: Any) -> int:
 def _params(request: dict[str, Any]) -> dict[str, Any]:
     params = request.get("params") or {}
     if not isinstance(params, dict) or set(params) - set(PARAMS):
-        raise Refused(HTTPStatus.BAD_REQUEST, f"Known params: {', '.join(sorted(PARAMS))}.")
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, f"Known params: {', '.join(sorted(PARAMS))}.")
     for name, allowed in PARAMS.items():
         if params.get(name) not in allowed:
-            raise Refused(HTTPStatus.BAD_REQUEST, f"The param {name} is one of {json.dumps(allowed)[1:-1]}.")
+            raise RequestRefused(HTTPStatus.BAD_REQUEST, f"The param {name} is one of {json.dumps(allowed)[1:-1]}.")
     return params

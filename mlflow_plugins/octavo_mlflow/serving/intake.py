@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from octavo_mlflow.serving.answers import Model, Refused
+from octavo_mlflow.serving.answers import RequestRefused, ServedModel
 from octavo_mlflow.serving.record import LOOPBACK
 
 HOSTS = (LOOPBACK, "localhost")
@@ -48,7 +48,7 @@ class Intake:
         """Read the body of a request from its pieces. It counts against the limits until the block ends.
 
         Raises:
-            Refused: it is too large or too slow, or there are too many requests.
+            RequestRefused: it is too large or too slow, or there are too many requests.
         """
         if int(request.headers.get("content-length", 0)) > LARGEST:
             raise _too_large()
@@ -60,7 +60,7 @@ class Intake:
             await asyncio.wait_for(self._fill(body, pieces), PATIENCE)
             yield body
         except asyncio.TimeoutError:
-            raise Refused(
+            raise RequestRefused(
                 HTTPStatus.REQUEST_TIMEOUT, f"The request was not here within {PATIENCE:g} seconds."
             ) from None
         finally:
@@ -79,16 +79,16 @@ class Intake:
             self.held += len(piece)
 
 
-def _too_large() -> Refused:
-    return Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {LARGEST:,} bytes; send fewer images.")
+def _too_large() -> RequestRefused:
+    return RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {LARGEST:,} bytes; send fewer images.")
 
 
-def _too_many() -> Refused:
+def _too_many() -> RequestRefused:
     most = f"at most {WAITING:,}, of {HELD:,} bytes together"
-    return Refused(HTTPStatus.SERVICE_UNAVAILABLE, f"Too many requests wait, {most}; try again in a second.")
+    return RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, f"Too many requests wait, {most}; try again in a second.")
 
 
-def app(model: Model, worker: Executor) -> Starlette:
+def app(model: ServedModel, worker: Executor) -> Starlette:
     """The application that answers requests to `model`, which runs in the one thread of `worker`."""
     about = model.deployment.model_dump(mode="json", include={"name", "version", "variant", "sha256"})
     intake = Intake()
@@ -104,7 +104,7 @@ def app(model: Model, worker: Executor) -> Starlette:
             _check_type(request)
             async with intake.body(request, pieces) as body:
                 answer = await asyncio.get_running_loop().run_in_executor(worker, _answer, model, body)
-        except Refused:
+        except RequestRefused:
             await _discard(request, pieces)
             raise
         return Response(answer, media_type="application/json")
@@ -116,7 +116,7 @@ def app(model: Model, worker: Executor) -> Starlette:
             Route("/invocations", invocations, methods=["POST"]),
         ],
         exception_handlers={
-            Refused: _refused,
+            RequestRefused: _refused,
             HTTPException: _unknown,
             ClientDisconnect: _unheard,
             Exception: _failed,
@@ -124,11 +124,11 @@ def app(model: Model, worker: Executor) -> Starlette:
     )
 
 
-def _answer(model: Model, body: bytearray) -> bytes:
+def _answer(model: ServedModel, body: bytearray) -> bytes:
     try:
         return to_json(model.answer(model.read(body)))
     except MemoryError:
-        raise Refused(
+        raise RequestRefused(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "This machine's memory is too small for that; send fewer images."
         ) from None
 
@@ -136,12 +136,12 @@ def _answer(model: Model, body: bytearray) -> bytes:
 def _check_host(request: Request) -> None:
     """Refuse other host names, so that no web page can reach this server under its own name."""
     if request.headers.get("host", "").partition(":")[0] not in HOSTS:
-        raise Refused(HTTPStatus.FORBIDDEN, f"Ask for {' or '.join(HOSTS)}.")
+        raise RequestRefused(HTTPStatus.FORBIDDEN, f"Ask for {' or '.join(HOSTS)}.")
 
 
 def _check_type(request: Request) -> None:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send application/json.")
+        raise RequestRefused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send application/json.")
 
 
 async def _discard(request: Request, pieces: AsyncIterator[bytes]) -> None:
@@ -160,7 +160,7 @@ async def _discard(request: Request, pieces: AsyncIterator[bytes]) -> None:
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
+    assert isinstance(error, RequestRefused)
     return _told(error.status, str(error), HEADERS.get(error.status))
 
 

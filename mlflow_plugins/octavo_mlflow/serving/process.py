@@ -84,7 +84,7 @@ def changing(name: str) -> Iterator[None]:
     """Keep other processes from changing the deployment `name` for the length of the block.
 
     Raises:
-        Busy: another process is changing it.
+        AlreadyRunning: another process is changing it.
     """
     root().mkdir(parents=True, exist_ok=True, mode=0o700)
     with exclusive(root() / f".{name}.lock", f"A change of the deployment {name}"):

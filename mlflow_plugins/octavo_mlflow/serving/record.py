@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write, json_file
+from octavo.project.schema import Record
 
 LOOPBACK = "127.0.0.1"
 RECORD, SERVER, ALIVE = "deployment.json", "server.json", "alive"
@@ -14,20 +15,16 @@ runs.
 """
 
 
-class Settings(BaseModel):
+class Settings(Record):
     """The settings of a deployment, given by `-C`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     port: int = Field(default=0, ge=0, le=65535)
     """0 for any free port."""
     threads: int = Field(default=1, ge=1)
 
 
-class Deployment(BaseModel):
+class Deployment(Record):
     """What is served."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     model_uri: str

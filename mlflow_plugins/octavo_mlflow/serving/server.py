@@ -22,7 +22,7 @@ from octavo.project.errors import ModelError, boundary
 from octavo.project.files import atomic_write
 from octavo.project.files.file_lock import exclusive
 from octavo_mlflow.serving import intake
-from octavo_mlflow.serving.answers import Model
+from octavo_mlflow.serving.answers import ServedModel
 from octavo_mlflow.serving.connection import IDLE, Connection
 from octavo_mlflow.serving.record import ALIVE, LOOPBACK, SERVER
 
@@ -82,12 +82,12 @@ def serve(folder: Path) -> None:
     """Serve the deployment in `folder` until SIGTERM or SIGINT.
 
     Raises:
-        Busy: another process serves it.
-        ModelError: as `Model`, or the port is taken.
+        AlreadyRunning: another process serves it.
+        ModelError: as `ServedModel`, or the port is taken.
     """
     sys.setswitchinterval(SWITCH)
     with exclusive(folder / ALIVE, f"The deployment in {folder}"), ThreadPoolExecutor(1, "model") as worker:
-        model = Model(folder)
+        model = ServedModel(folder)
         with _listening(model.deployment.settings.port) as listener:
             config = uvicorn.Config(
                 intake.app(model, worker),

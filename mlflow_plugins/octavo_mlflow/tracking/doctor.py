@@ -13,17 +13,15 @@ from octavo_mlflow.tracking import connection, local_store
 
 
 @dataclass(frozen=True)
-class Finding:
+class Leftover:
     """A fault as a sentence, and the function that repairs it."""
 
     sentence: str
     mend: Callable[[], object]
 
 
-@click.command()
-@click.option("--mend", is_flag=True, help="Repair what is found.")
 def doctor(mend: bool) -> None:
-    """Look for what killed processes left behind, and repair it with --mend."""
+    """Do what `octavo doctor` asks for, and print it."""
     found = list(_findings())
     for finding in found:
         click.echo(finding.sentence)
@@ -40,14 +38,14 @@ def doctor(mend: bool) -> None:
     click.echo("Repaired." if mend else "Nothing is broken: DVC's lock, MLflow's database.")
 
 
-def _findings() -> Iterator[Finding]:
+def _findings() -> Iterator[Leftover]:
     if dvc_rwlock.is_broken():
-        yield Finding(f"{dvc_rwlock.RECORD} cannot be read, and every dvc repro stops at it.", dvc_rwlock.mend)
+        yield Leftover(f"{dvc_rwlock.RECORD} cannot be read, and every dvc repro stops at it.", dvc_rwlock.mend)
     connection.take_night_settings()
     store = connection.uri()
     path = Path(store.removeprefix(connection.SQLITE))
     if store.startswith(connection.SQLITE) and path.exists() and _is_broken(path):
-        yield Finding(
+        yield Leftover(
             f"{path} lacks some of MLflow's tables and holds no data yet: MLflow cannot use it.",
             lambda: local_store.ready(path),
         )

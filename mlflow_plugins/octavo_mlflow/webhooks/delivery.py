@@ -2,6 +2,9 @@
 
 MLflow signs a delivery as `v1,base64(HMAC-SHA256(secret, "{delivery id}.{timestamp}.{body}"))`, in three headers
 (`mlflow.webhooks.delivery`, after https://www.standardwebhooks.com).
+
+It is Octavo's own because the package standardwebhooks reads other headers than MLflow sends, and ends in a
+`ValueError` where a signature is malformed.
 """
 
 import base64
@@ -24,7 +27,7 @@ FRESH = 300.0
 """Seconds by which a delivery's time may differ from this machine's clock."""
 
 
-class Refused(Exception):
+class DeliveryRefused(Exception):
     """A delivery that is refused, with its HTTP status."""
 
     def __init__(self, status: int, why: str) -> None:
@@ -42,7 +45,7 @@ def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> 
         now: seconds since 1970.
 
     Raises:
-        Refused: 401 if the signature is wrong, 400 if the time differs too much.
+        DeliveryRefused: 401 if the signature is wrong, 400 if the time differs too much.
     """
     delivery, timestamp, given = (
         headers.get(name.lower(), "")
@@ -56,9 +59,9 @@ def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> 
     signed = f"{delivery}.{timestamp}.".encode() + body
     right = hmac.compare_digest(hmac.new(secret.encode(), signed, hashlib.sha256).digest(), signature)
     if not right or version != WEBHOOK_SIGNATURE_VERSION or not delivery:
-        raise Refused(401, "the signature is not that of the secret")
+        raise DeliveryRefused(401, "the signature is not that of the secret")
     if not timestamp.isdecimal() or abs(now - int(timestamp)) > FRESH:
-        raise Refused(400, "the timestamp is not of the last minutes")
+        raise DeliveryRefused(400, "the timestamp is not of the last minutes")
     return delivery
 
 
@@ -66,10 +69,10 @@ def event(body: bytes) -> dict[str, Any]:
     """The event in a verified delivery.
 
     Raises:
-        Refused: 400 if the body is not an event.
+        DeliveryRefused: 400 if the body is not an event.
     """
     try:
         told = json_file.parse(body)
         return {"event": f"{told['entity']}.{told['action']}", **told["data"]}
     except (ValueError, TypeError, KeyError):
-        raise Refused(400, "the body is not an event") from None
+        raise DeliveryRefused(400, "the body is not an event") from None

@@ -1,4 +1,4 @@
-"""The HTTP side of `octavo webhook listen`: verified deliveries about one alias wake its follower."""
+"""The HTTP part of `octavo webhook listen`: a verified delivery about the followed alias wakes its follower."""
 
 import asyncio
 import time
@@ -12,21 +12,21 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
 from octavo_mlflow.webhooks import delivery as webhooks_delivery
-from octavo_mlflow.webhooks.delivery import Refused
+from octavo_mlflow.webhooks.delivery import DeliveryRefused
 from octavo_mlflow.webhooks.follower import Follower
 
 EVENT: Final = "model_version_alias.created"
-"""What MLflow tells when an alias is set."""
+"""The event that MLflow delivers when an alias is set."""
 LARGEST = 64 * 1024
-"""Bytes of a delivery that are read; MLflow's have a few hundred."""
+"""Limit for the bytes of a delivery; MLflow's have a few hundred."""
 
 
 def receiver(secret: str, follower: Follower, stop: Callable[[], None]) -> Starlette:
-    """An app that takes deliveries at `/`, and follows the alias as long as it runs; without a follower it has to stop.
+    """An app that accepts deliveries at `/` and follows the alias while it runs. If the follower ends, the app stops.
 
     Args:
         secret: shared with MLflow.
-        follower: woken by what concerns its alias.
+        follower: woken by deliveries about its alias.
         stop: ends the server.
     """
 
@@ -36,7 +36,7 @@ def receiver(secret: str, follower: Follower, stop: Callable[[], None]) -> Starl
             delivery = webhooks_delivery.verify(request.headers, body, secret, time.time())
             event = webhooks_delivery.event(body)
             _refuse_seen(follower.is_new(delivery, time.time()))
-        except Refused as error:
+        except DeliveryRefused as error:
             return JSONResponse({"refused": str(error)}, error.status)
         about = (event["event"], event.get("name"), event.get("alias"))
         if about != (EVENT, follower.model, follower.alias):
@@ -62,9 +62,9 @@ def receiver(secret: str, follower: Follower, stop: Callable[[], None]) -> Starl
 
 def _refuse_seen(is_new: bool | None) -> None:
     if is_new is None:
-        raise Refused(429, "too many deliveries in a few minutes")
+        raise DeliveryRefused(429, "too many deliveries in a few minutes")
     if not is_new:
-        raise Refused(409, "this delivery came before")
+        raise DeliveryRefused(409, "this delivery came before")
 
 
 async def _body(request: Request) -> bytes:
@@ -72,5 +72,5 @@ async def _body(request: Request) -> bytes:
     async for piece in request.stream():
         body += piece
         if len(body) > LARGEST:
-            raise Refused(413, f"more than {LARGEST} bytes are no event")
+            raise DeliveryRefused(413, f"more than {LARGEST} bytes are no event")
     return body

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel
-
 from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write, json_file
+from octavo.project.schema import Record
 
 REMARKS = "remarks.json"
 REFUSED = "refused.json"
@@ -54,7 +53,7 @@ def refusal(folder: Path) -> str | None:
     return found.reason if found else None
 
 
-class _Refused(BaseModel):
+class _Refused(Record, extra="ignore"):
     reason: str
 
 

@@ -22,11 +22,16 @@ SPLITS = ("train", "selection", "test")
 class Arrivals:
     """The images to judge, and the earlier images to compare them with."""
 
-    name: str
-    """For example "420 new images"."""
+    what: str
+    """For example "new images"."""
     n: int
     counts: Counts
     before: Counts
+
+    @property
+    def name(self) -> str:
+        """How many of what: "420 new images"."""
+        return f"{self.n:,} {self.what}"
 
 
 def arrivals(now: Manifest, then: Manifest) -> list[Arrivals]:
@@ -57,7 +62,7 @@ def _between(name: str, now: Counts, then: Counts) -> Arrivals:
     grown = all((now[rule] >= then[rule]).all() for rule in now)
     counts = {rule: now[rule] - then[rule] for rule in now} if grown else now
     n = int(counts["class_balance"].sum())
-    return Arrivals(f"{n:,} {'new images' if grown else 'images now'}{name}", n, counts, then)
+    return Arrivals(f"{'new images' if grown else 'images now'}{name}", n, counts, then)
 
 
 def _counts(manifest: Manifest, parts: Sequence[str], values: Range | None) -> Counts:

@@ -1,10 +1,12 @@
-"""Drift: whether images that came since a manifest was written are like those before. Manifests in, findings out; pure.
+"""Drift: whether images that were added since a manifest was written are like the earlier ones.
 
-All images are judged together, whatever their split: splits are random parts of one set, so together they show most.
-Where the source brings a test split of its own, that is another set, and judged by itself.
+Manifests go in, findings come out, and nothing else is read or changed. All images are judged together, whatever their
+split: splits are random parts of one set, so together they show most. If the source has its own test split, that is
+another set and is judged separately.
 """
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -21,41 +23,66 @@ Bins = Sequence[str] | npt.NDArray[np.float64]
 """Class names, or the middles of a histogram's bins."""
 
 MINIMUM = 20
-"""New images below which no distribution is judged: fewer show but the grossest change."""
+"""With fewer new images no distribution is judged, because they would show only the largest changes."""
 LARGEST_STRETCH = 2
-"""Times that the range of float pixels may grow or shrink: what is scaled otherwise exceeds it."""
+"""Factor by which the range of float pixels may grow or shrink. Another scaling of the pixels exceeds it."""
+
+
+class DriftState(StrEnum):
+    """The result of a rule on the data."""
+
+    OK = "ok"
+    CHANGED = "changed"
+    """The data have another form."""
+    DRIFTED = "drifted"
+    """The data differ from the earlier ones."""
+    UNJUDGED = "unjudged"
+    """There are too few images."""
 
 
 class Finding(Record):
-    """What one rule found."""
+    """The result of one rule."""
 
     rule: str
     images: str
-    """Which were judged, for example "420 new images"."""
+    """The images that were judged, for example "420 new images"."""
     value: float
-    """`schema`: properties that changed; `added`: images to judge; else the total variation distance, 0..1."""
+    """`schema`: number of properties that changed; `added`: images to judge; otherwise the total variation distance,
+    0..1.
+    """
     limit: float
     p_value: float | None = None
     """How often chance alone makes images at least this different."""
     p_limit: float | None = None
-    """Drift is a value of `limit` or more with a p-value of this or less."""
-    code: str
-    """`<rule>_ok`, `_changed` or `_drifted` where the data are to be refused, `_unjudged` where there is too little."""
+    """Drift is a value of at least `limit` with a p-value of at most this."""
+    state: DriftState
     sentence: str
 
     @property
+    def code(self) -> str:
+        """Rule and state in one word, such as `brightness_drifted`."""
+        return f"{self.rule}_{self.state}"
+
+    @property
     def refuses(self) -> bool:
-        """Whether somebody should look at the data before anything is trained on them."""
-        return self.code.endswith(("_changed", "_drifted"))
+        """Whether a person should look at the data before a network is trained on them."""
+        return self.state in (DriftState.CHANGED, DriftState.DRIFTED)
 
 
 def compare(now: Manifest, then: Manifest, limits: Drift) -> tuple[Finding, ...]:
-    """Whether the data of `now` are like those of `then`: a finding on the schema, then one a set of images and rule.
+    """Compare the data of `now` with those of `then`: one finding on the schema, then one per set of images and rule.
 
-    Splits are stable and data usually grow. So where every old count is contained in the new one, the images added are
-    tested against the old ones; else all images now against all before, as if none were in both, which errs on the
-    quiet side. Each of the n tests (class balance, brightness, contrast) has the level `false_alarms` / n (Bonferroni),
-    so that all together refuse images like the old on at most that share of nights.
+    Splits are stable and data usually grow. So if every old count is contained in the new one, the added images are
+    tested
+    against the old ones. Otherwise all present images are tested against all earlier ones, as if no image were in both,
+    which finds too little rather than too much. Each of the n tests (class balance, brightness, contrast) has the level
+    `false_alarms` / n (Bonferroni), so that together they refuse images like the old ones in at most that share of
+    nights.
+
+    Args:
+        now: manifest of the present data.
+        then: manifest of the earlier data.
+        limits: tolerance, and the share of false alarms.
     """
     schema = _schema(now, then)
     if schema.refuses:
@@ -86,25 +113,28 @@ def _schema(now: Manifest, then: Manifest) -> Finding:
         images="all images",
         value=len(changed),
         limit=0,
-        code="schema_changed" if changed else "schema_ok",
+        state=DriftState.CHANGED if changed else DriftState.OK,
         sentence=f"The data have another form: {'; '.join(changed)}." if changed else "The data have the same form.",
     )
 
 
 def _amount(new: Arrivals) -> Finding:
     if new.n == 0:
-        code, sentence = "ok", f"There are no {new.name.partition(' ')[2]}."
+        state, sentence = DriftState.OK, f"There are no {new.what}."
     elif new.n < MINIMUM:
-        code, sentence = "unjudged", f"The {new.name} are too few to be judged: it takes {MINIMUM}."
+        state, sentence = DriftState.UNJUDGED, f"The {new.name} are too few to be judged: it takes {MINIMUM}."
     elif missing := [rule for rule in PIXELS if rule not in new.counts]:
-        code = "unjudged"
+        state = DriftState.UNJUDGED
         sentence = (
             f"Of the {new.name} the class balance alone is judged: one of the manifests is from before "
             f"{' and '.join(missing)} were measured."
         )
     else:
-        code, sentence = "ok", f"The {new.name} are judged by the {int(new.before['class_balance'].sum()):,} before."
-    return Finding(rule="added", images=new.name, value=new.n, limit=MINIMUM, code=f"added_{code}", sentence=sentence)
+        state, sentence = (
+            DriftState.OK,
+            f"The {new.name} are judged by the {int(new.before['class_balance'].sum()):,} before.",
+        )
+    return Finding(rule="added", images=new.name, value=new.n, limit=MINIMUM, state=state, sentence=sentence)
 
 
 def _bins(now: Manifest, then: Manifest) -> Mapping[str, Bins]:
@@ -125,7 +155,7 @@ def _test(new: Arrivals, rule: str, bins: Bins, limits: Drift, n_tests: int) -> 
         limit=limits.tolerance,
         p_value=p,
         p_limit=p_limit,
-        code=f"{rule}_{'drifted' if drifted else 'ok'}",
+        state=DriftState.DRIFTED if drifted else DriftState.OK,
         sentence=(
             f"{_difference(rule, bins, new)}: {value:.0%} of them would have to differ to be like those before, "
             f"{limits.tolerance:.0%} may; by chance that happens with p = {p:.2g}, drift begins at {p_limit:.2g}."

@@ -133,7 +133,7 @@ def load_split(folder: Path) -> Split:
         images, labels = (npy_file.mapped(path) for path in paths)
     except FileNotFoundError as error:
         raise DataError(f"No {error.filename}. Run dvc repro prepare.") from None
-    except npy_file.Unreadable as error:
+    except npy_file.UnreadableArray as error:
         raise DataError(f"{folder} is damaged ({error}). Run dvc repro --force prepare.") from None
     if images.ndim not in (3, 4) or labels.shape != images.shape[:1] or labels.dtype != np.int64:
         raise DataError(

@@ -26,7 +26,7 @@ MACHINE_DIGITS = 12
 """Of the machine's digest: enough to tell two apart."""
 
 
-class Benchmark(Record):
+class BenchmarkRecord(Record):
     """`benchmark.json`: latency by variant, then by batch size."""
 
     machine: dict[str, Any]
@@ -38,7 +38,7 @@ class Benchmark(Record):
     """Variant -> why it was not timed."""
 
 
-class Manifest(Record, extra="allow"):
+class DataDigest(Record, extra="allow"):
     """The data manifest, of which only the digest matters here."""
 
     digest: str
@@ -53,8 +53,8 @@ def assemble(params: Params) -> Scorecards:
     Raises:
         ModelError: a measurement is missing or unreadable, or another file was timed than was evaluated.
     """
-    benchmark = _read(paths.BENCHMARK, Benchmark)
-    manifest = _read(paths.MANIFEST, Manifest)
+    benchmark = _read(paths.BENCHMARK, BenchmarkRecord)
+    manifest = _read(paths.MANIFEST, DataDigest)
     lineage = Lineage(
         git=git_commit(),
         dvc_lock=lock_digest(),
@@ -74,7 +74,7 @@ def assemble(params: Params) -> Scorecards:
     )
 
 
-def _evaluated(name: str, benchmark: Benchmark) -> Evaluation | Refusal:
+def _evaluated(name: str, benchmark: BenchmarkRecord) -> Evaluation | Refusal:
     """What `evaluate` wrote of one variant; a variant that was not timed is refused, too."""
     if name in benchmark.refused:
         return Refusal(cause="not finite", reason=benchmark.refused[name], remedy=acceptance_record.FINITE)
@@ -85,7 +85,7 @@ def _evaluated(name: str, benchmark: Benchmark) -> Evaluation | Refusal:
 
 
 def _scorecard(
-    name: str, measured: Mapping[str, Evaluation], params: Params, benchmark: Benchmark, lineage: Lineage
+    name: str, measured: Mapping[str, Evaluation], params: Params, benchmark: BenchmarkRecord, lineage: Lineage
 ) -> Scorecard:
     grammar = VARIANT_NAME.fullmatch(name)
     assert grammar, f"params.yaml was read with a variant named '{name}'"
@@ -132,7 +132,7 @@ def _beside_counterparts(name: str, measured: Mapping[str, Evaluation], params: 
 def _logits(name: str) -> np.ndarray:
     try:
         return npy_file.read(paths.logits(name))
-    except (FileNotFoundError, npy_file.Unreadable) as error:
+    except (FileNotFoundError, npy_file.UnreadableArray) as error:
         raise ModelError(f"Cannot read {paths.logits(name)} ({error}). Run dvc repro.") from None
 
 

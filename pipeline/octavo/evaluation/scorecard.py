@@ -104,9 +104,7 @@ class Scorecards(Record):
     refused: dict[str, Refusal] = {}
     """Variant -> why it has none."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, alias_generator=lambda name: name.rstrip("_"), populate_by_name=True
-    )
+    model_config = ConfigDict(alias_generator=lambda name: name.rstrip("_"), populate_by_name=True)
 
     @property
     def classes(self) -> list[str]:

@@ -3,6 +3,8 @@
 Converters number values by counters that change from run to run, and onnxruntime's quantizer uses a third of a small
 file for names. The result is valid ONNX and computes the same. The network's layer of each operator is stored beside
 the file, so that messages can still name it.
+
+It is Octavo's own because onnx-ir has no canonical form: three orders of initializers give three files.
 """
 
 import itertools

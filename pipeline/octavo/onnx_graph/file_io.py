@@ -1,6 +1,8 @@
 """Read ONNX files with checks, and write them as a stream, in two files if one exceeds protobuf's limit.
 
 Protobuf holds at most 2 GB. A larger model's weights go into a second file beside it, as ONNX's external data.
+
+onnx-ir is not used for it, since it reads external data from outside the model's folder.
 """
 
 from collections.abc import Mapping

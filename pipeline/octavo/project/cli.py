@@ -1,7 +1,8 @@
 """The `octavo` command.
 
 Subcommands are entry points of the group `octavo.commands`, and only the one that was asked for is imported: a command
-that needs MLflow costs nothing to those that do not.
+that needs MLflow costs nothing to those that do not. What takes long to import is not in the command itself but behind
+an entry point of the group `octavo.actions`, so that wrong arguments are told at once.
 """
 
 import ast
@@ -54,6 +55,12 @@ def summary(entry: EntryPoint) -> str:
         if isinstance(node, ast.FunctionDef) and node.name == entry.attr:
             return (ast.get_docstring(node) or "").partition("\n")[0]
     return ""
+
+
+def act(name: str, *arguments: object) -> None:
+    """Do what the command called `name` asks for: load its entry point of the group `octavo.actions`, and call it."""
+    (entry,) = entry_points(group="octavo.actions", name=name)
+    entry.load()(*arguments)
 
 
 @click.command(cls=Commands)

@@ -11,7 +11,7 @@ from octavo.evaluation.scorecard import Scorecards
 from octavo.project.params.policy import Policy
 from octavo.project.schema import Record
 from octavo.promotion import contradictions, gate
-from octavo.promotion.decision import Reason, Verdict, outcome
+from octavo.promotion.decision import Judgement, Reason, Rule, Verdict, outcome
 from octavo.tasks.quality import Paired
 
 MIN_SAME_ANSWERS = 0.99
@@ -52,15 +52,15 @@ def judge(grounds: Grounds) -> Verdict:
     sure = {} if grounds.sure is None else {card.variant: grounds.sure}
     decision = gate.decide(grounds.scorecards, grounds.policy, grounds.baseline, sure)
     measured = decision.verdict(card.variant)
-    found = "ok" if grounds.same_answers >= MIN_SAME_ANSWERS else "missed"
-    ran = Reason(rule="run", value=grounds.same_answers, limit=MIN_SAME_ANSWERS, code=f"same_answers_{found}")
+    found = Judgement.OK if grounds.same_answers >= MIN_SAME_ANSWERS else Judgement.MISSED
+    ran = Reason(rule=Rule.RUN, value=grounds.same_answers, limit=MIN_SAME_ANSWERS, found=found)
     beside = [
         reason
         for against, paired in grounds.beside.items()
         for reason in gate.challenge(paired, grounds.policy, against, grounds.sure)
     ]
-    unseen = [_incomparable("test split", against) for against in grounds.not_compared]
-    damaged = [_incomparable("bytes", against) for against in grounds.damaged]
+    unseen = [_incomparable(Rule.TEST_SPLIT, against) for against in grounds.not_compared]
+    damaged = [_incomparable(Rule.BYTES, against) for against in grounds.damaged]
     reasons = (*(measured.reasons if measured else ()), ran, *beside, *unseen, *damaged)
     return Verdict(variant=card.variant, verdict=outcome(reasons) if measured else "fail", reasons=reasons)
 
@@ -88,6 +88,6 @@ def faults(grounds: Grounds) -> Iterator[str]:
             yield f"beside the {alias} are other classes"
 
 
-def _incomparable(what: str, against: str) -> Reason:
+def _incomparable(rule: Rule, against: str) -> Reason:
     """A reason that is not met: the share of test images on which a model in service can be compared counts as 0."""
-    return Reason(rule=f"{what} vs {against}", value=0, limit=1, code=f"{what.replace(' ', '_')}_incomparable")
+    return Reason(rule=rule, against=against, value=0, limit=1, found=Judgement.INCOMPARABLE)

@@ -23,16 +23,16 @@ def differences(move: Move, text: str) -> Iterator[str]:
         yield f"figures that it was judged by contradict each other: {joined(wrong)}"
         return
     again = judge(grounds).reasons
-    before = {reason.rule: reason for reason in move.reasons}
+    before = {reason.name: reason for reason in move.reasons}
     for reason in again:
-        if not _alike(before.pop(reason.rule, None), reason):
-            yield f"{reason.rule} is now {reason}"
-    yield from (f"{rule} is no longer judged" for rule in before)
+        if not _alike(before.pop(reason.name, None), reason):
+            yield f"{reason.name} is now {reason}"
+    yield from (f"{name} is no longer judged" for name in before)
 
 
 def _alike(one: Reason | None, other: Reason) -> bool:
     """Equal, up to differences between releases of the numerical libraries."""
-    if one is None or one.code != other.code:
+    if one is None or one.found is not other.found:
         return False
     if one.value is None or other.value is None:
         return one.value is other.value

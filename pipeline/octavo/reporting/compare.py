@@ -12,7 +12,7 @@ from rich.table import Table
 from octavo.evaluation.scorecard import load_scorecards
 from octavo.project import paths
 from octavo.promotion.decision import Decision, load_decision
-from octavo.reporting.variants_table import HEADERS, Line, cells, findings, gains, refused, table, warnings
+from octavo.reporting.variants_table import HEADERS, VariantLine, cells, findings, gains, refused, table, warnings
 
 STYLES = {"pass": "green", "fail": "red", "underpowered": "yellow", "refused": "red", "baseline": "dim"}
 UNBOUNDED = 1000
@@ -34,20 +34,20 @@ def command(form: str | None) -> None:
         show(rows, decision)
 
 
-def as_json(rows: Sequence[Line], decision: Decision) -> str:
+def as_json(rows: Sequence[VariantLine], decision: Decision) -> str:
     """JSON of the winner, the baseline, its comparison with the majority class, and the rows, not rounded."""
     found = decision.model_dump(mode="json", include={"winner", "baseline", "majority"})
     return json.dumps(found | {"variants": [row.model_dump(mode="json") for row in rows]}, indent=2)
 
 
-def as_markdown(rows: Sequence[Line]) -> str:
+def as_markdown(rows: Sequence[VariantLine]) -> str:
     """A Markdown table with figures right-aligned and the winner in bold."""
     rule = ["---" if _is_text(column) else "---:" for column in range(len(HEADERS))]
     lines = [HEADERS, rule, *(_bold(cells(row)) if row.winner else cells(row) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def show(rows: Sequence[Line], decision: Decision) -> None:
+def show(rows: Sequence[VariantLine], decision: Decision) -> None:
     """Print the table to stdout. A terminal that is too narrow for intervals and reasons gets only the figures."""
     full = _view(rows, HEADERS, [cells(row) for row in rows], gap=2)
     needed = Console(width=UNBOUNDED).measure(full).maximum
@@ -64,7 +64,7 @@ def show(rows: Sequence[Line], decision: Decision) -> None:
     console.print("\n" + "\n".join([*notes, *warnings(decision), _outcome(decision)]))
 
 
-def _view(rows: Sequence[Line], headers: Sequence[str], texts: Sequence[Sequence[str]], gap: int) -> Table:
+def _view(rows: Sequence[VariantLine], headers: Sequence[str], texts: Sequence[Sequence[str]], gap: int) -> Table:
     view = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, gap - 1, 0, 0))
     for column, header in enumerate(headers):
         view.add_column(header, justify="left" if _is_text(column) else "right", no_wrap=True)
@@ -73,7 +73,7 @@ def _view(rows: Sequence[Line], headers: Sequence[str], texts: Sequence[Sequence
     return view
 
 
-def _figures(row: Line) -> list[str]:
+def _figures(row: VariantLine) -> list[str]:
     return [*(text.partition(" [")[0] for text in cells(row)[:-1]), row.verdict]
 
 

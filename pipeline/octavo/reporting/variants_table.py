@@ -23,7 +23,7 @@ HEADERS = (
 )
 
 
-class Line(Record):
+class VariantLine(Record):
     """What is shown of every variant."""
 
     variant: str
@@ -40,7 +40,7 @@ class Line(Record):
     """Of the outputs, compared with the network that it was made of; None if it was not recorded."""
 
 
-class Row(Line):
+class Row(VariantLine):
     """The figures of one variant that has a model. Latency is that of batch 1."""
 
     accuracy: float
@@ -63,10 +63,10 @@ def table(scorecards: Scorecards, decision: Decision) -> list[Row]:
     return [_row(card, decision) for card in scorecards.scorecards]
 
 
-def refused(scorecards: Scorecards) -> list[Line]:
+def refused(scorecards: Scorecards) -> list[VariantLine]:
     """One line for each variant without a model, in the order of `params.yaml`."""
     return [
-        Line(
+        VariantLine(
             variant=name,
             verdict="refused",
             unmet=(refusal.cause,),
@@ -78,7 +78,7 @@ def refused(scorecards: Scorecards) -> list[Line]:
     ]
 
 
-def cells(line: Line) -> tuple[str, ...]:
+def cells(line: VariantLine) -> tuple[str, ...]:
     """The texts of a line, one for each of `HEADERS`."""
     noise = "" if line.sqnr_db is None else decibels(line.sqnr_db)
     if not isinstance(line, Row):
@@ -98,7 +98,7 @@ def cells(line: Line) -> tuple[str, ...]:
     )
 
 
-def gains(lines: Sequence[Line]) -> list[str]:
+def gains(lines: Sequence[VariantLine]) -> list[str]:
     """What quantization-aware training gained beyond more training, one line for each variant made by it."""
     return [
         f"QAT beyond more training: {row.variant} {points(row.vs_control.delta)} points, "
@@ -123,7 +123,7 @@ def warnings(decision: Decision) -> list[str]:
     return [said]
 
 
-def findings(lines: Sequence[Line]) -> list[str]:
+def findings(lines: Sequence[VariantLine]) -> list[str]:
     """Why each variant that did not pass did not pass, in one or two sentences each."""
     return [
         f"{line.verdict.capitalize()} {line.variant}: {'; '.join(line.reasons).rstrip('.')}."
@@ -219,7 +219,7 @@ def decibels(value: float) -> str:
     return "∞" if value >= 200 else f"{value:.1f}"
 
 
-def verdict(line: Line) -> str:
+def verdict(line: VariantLine) -> str:
     """The verdict in words, with the rules that are not met, or the winner's mark."""
     if line.winner:
         return f"{line.verdict}, winner"
@@ -246,8 +246,8 @@ def _row(card: Scorecard, decision: Decision) -> Row:
         sqnr_db=card.acceptance.sqnr_db if card.acceptance else None,
         integer_weight_share=card.proof.integer_weight_share,
         verdict=judged.verdict if judged else "baseline",
-        unmet=tuple(reason.rule for reason in judged.unmet) if judged else (),
-        undecided=tuple(reason.rule for reason in judged.unmet if reason.needed) if judged else (),
+        unmet=tuple(reason.name for reason in judged.unmet) if judged else (),
+        undecided=tuple(reason.name for reason in judged.unmet if reason.needed) if judged else (),
         reasons=tuple(str(reason) for reason in judged.unmet) if judged else (),
         winner=card.variant == decision.winner,
     )

@@ -111,3 +111,28 @@ def test_compare_starts_without_the_heavy_libraries(tmp_path: Path) -> None:
     )
     assert done.stdout == "1\n[]\n"
     assert done.stderr == "octavo: No reports/scorecards.json yet. Run dvc repro (or make repro) first.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["promote", "--no-such"], "No such option '--no-such'"),
+        (["promote", "--force"], "name all three: VARIANT --force --reason"),
+        (["audit", "--yes"], "--yes and --reason need --repair."),
+        (["replay", "first"], "'first' is not a valid integer"),
+        (["rollback", "1", "2"], "unexpected extra argument"),
+    ],
+)
+def test_wrong_arguments_are_told_before_mlflow_is_imported(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "act", lambda *_: pytest.fail("it went on"))
+    assert octavo(monkeypatch, *arguments) == 1
+    assert said in capsys.readouterr().err
+    script = (
+        "import sys; from octavo.project.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: print('mlflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -235,7 +235,7 @@ def test_scorecards_that_do_not_count_classes_are_not_judged(scorecards: Scoreca
 
 def test_a_challenger_is_held_to_accuracy_and_recall_of_the_model_in_service(policy: Policy) -> None:
     worse = challenge(paired(250, 50, 10_000), policy, "champion")
-    assert [(reason.rule, reason.met) for reason in worse] == [
+    assert [(reason.name, reason.met) for reason in worse] == [
         ("accuracy vs champion", False),
         ("recall vs champion", True),
     ]

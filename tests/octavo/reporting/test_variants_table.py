@@ -2,7 +2,7 @@
 
 import pytest
 
-from octavo.reporting.variants_table import Line, verdict
+from octavo.reporting.variants_table import VariantLine, verdict
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from octavo.reporting.variants_table import Line, verdict
 def test_what_is_not_decided_is_not_called_a_failure(
     judged: str, unmet: tuple[str, ...], undecided: tuple[str, ...], winner: bool, told: str
 ) -> None:
-    line = Line(
+    line = VariantLine(
         variant="a", verdict=judged, unmet=unmet, undecided=undecided, reasons=unmet, winner=winner, sqnr_db=None
     )
     assert verdict(line) == told

@@ -22,7 +22,7 @@ from octavo.project.errors import AuditFailed
 from octavo.project.params.registry import Registry
 from octavo.promotion import audit_record
 from octavo_mlflow.audit import audit
-from octavo_mlflow.promotion import promote, rollback
+from octavo_mlflow.promotion import commands, rollback
 from octavo_mlflow.registry import aliases, audit_log, standing, vouched
 from octavo_mlflow.registry.mutex import lease
 from octavo_mlflow.registry.standing import DONE, HEAD, LOG
@@ -43,11 +43,11 @@ def history(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Proj
         os.chdir(folder)
         project = measured_project.make(folder, empty_store, "onnx_fp32", VARIANT)
         project.register()
-        typed(promote.promote, VARIANT)
+        typed(commands.promote, VARIANT)
         project.weigh(VARIANT, worse(60))
         project.register()
-        typed(promote.promote, VARIANT, "--force", "--reason", "try it")
-        typed(rollback.rollback)
+        typed(commands.promote, VARIANT, "--force", "--reason", "try it")
+        typed(commands.rollback)
     shutil.copytree(folder, folder.with_name("pristine"))
     return project
 

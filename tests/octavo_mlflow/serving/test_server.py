@@ -12,7 +12,7 @@ from octavo.backends.registry import open_model
 from octavo.data.input_encoding import encode
 from octavo_mlflow.flavors import litert
 from octavo_mlflow.flavors import onnx as onnx_flavor
-from octavo_mlflow.serving.answers import Model, Refused
+from octavo_mlflow.serving.answers import RequestRefused, ServedModel
 from octavo_mlflow.serving.record import Deployment, Settings, save
 from tests.litert_files import dense
 from tests.octavo_mlflow.measured_project import onnx_bytes
@@ -20,7 +20,7 @@ from tests.octavo_mlflow.measured_project import onnx_bytes
 IMAGES = np.random.default_rng(3).integers(0, 256, (4, 4, 4), np.uint8)
 
 
-def served(path: Path) -> Model:
+def served(path: Path) -> ServedModel:
     """The model of this file, as its deployment opens it."""
     flavor = {".tflite": litert, ".onnx": onnx_flavor}[path.suffix]
     (tensor,) = flavor.signature_of(path).inputs.inputs
@@ -38,7 +38,7 @@ def served(path: Path) -> Model:
         settings=Settings(),
     )
     save(record, path.parent)
-    return Model(path.parent)
+    return ServedModel(path.parent)
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8])
@@ -58,7 +58,7 @@ def test_images_that_the_model_fails_on_are_refused(tmp_path: Path) -> None:
     onnx.save(proto, tmp_path / "model.onnx")
     model, images = served(tmp_path / "model.onnx"), np.ones((2, 4, 4))
     for wrong, words in (images[:, :3], "The model fails on images of shape"), (images[..., :0], "have no pixels"):
-        with pytest.raises(Refused, match=words) as refused:
+        with pytest.raises(RequestRefused, match=words) as refused:
             model.answer({"inputs": wrong.tolist()})
         assert refused.value.status == HTTPStatus.BAD_REQUEST
     assert len(model.answer({"inputs": images.tolist()})["predictions"]) == 2

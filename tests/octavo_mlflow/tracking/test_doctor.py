@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from octavo.project.errors import ModelError, OctavoError
 from octavo.project.files import dvc_rwlock
 from octavo_mlflow.tracking import connection
-from octavo_mlflow.tracking.doctor import doctor
+from octavo_mlflow.tracking.commands import doctor
 
 
 @pytest.fixture

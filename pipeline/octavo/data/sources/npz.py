@@ -53,7 +53,7 @@ def arrays(path: Path, remedy: str) -> Arrays:
             headers = {name: _header(archive, member) for name, member in members.items()}
             _check(headers)
             return {name: _array(archive, members[name], headers[name]) for name in NAMES}
-    except npy_file.Unreadable as error:
+    except npy_file.UnreadableArray as error:
         raise DataError(f"{path} {error}. {remedy}") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}. {remedy}") from None
@@ -63,28 +63,28 @@ def _opened(file: object) -> ZipFile:
     try:
         return ZipFile(file)  # type: ignore[call-overload]
     except FAULTS:
-        raise npy_file.Unreadable("is cut short or not an npz archive (a zip of arrays)") from None
+        raise npy_file.UnreadableArray("is cut short or not an npz archive (a zip of arrays)") from None
 
 
 def _members(archive: ZipFile) -> dict[str, ZipInfo]:
     """The archive's entry for each of `NAMES`.
 
     Raises:
-        Unreadable: one is missing, exists twice, or is compressed in a way that cannot be read.
+        UnreadableArray: one is missing, exists twice, or is compressed in a way that cannot be read.
     """
     found = Counter(info.filename for info in archive.infolist())
     if missing := [name for name in NAMES if f"{name}.npy" not in found]:
         others = ", ".join(sorted(name.removesuffix(".npy") for name in found)[:8]) or "nothing"
-        raise npy_file.Unreadable(f"has no {', '.join(missing)} (it has {others})")
+        raise npy_file.UnreadableArray(f"has no {', '.join(missing)} (it has {others})")
     for name in NAMES:
         info = archive.getinfo(f"{name}.npy")
         if found[info.filename] > 1:
-            raise npy_file.Unreadable(f"has {found[info.filename]} arrays called {name}")
+            raise npy_file.UnreadableArray(f"has {found[info.filename]} arrays called {name}")
         if info.flag_bits & ENCRYPTED:
-            raise npy_file.Unreadable(f"cannot be read: {name} is encrypted")
+            raise npy_file.UnreadableArray(f"cannot be read: {name} is encrypted")
         if info.compress_type not in METHODS:
             known = ", ".join(METHODS.values())
-            raise npy_file.Unreadable(
+            raise npy_file.UnreadableArray(
                 f"cannot be read: {name} is compressed by method {info.compress_type}, allowed are {known}"
             )
     return {name: archive.getinfo(f"{name}.npy") for name in NAMES}
@@ -95,12 +95,14 @@ def _header(archive: ZipFile, member: ZipInfo) -> Header:
     try:
         with archive.open(member) as file:
             header = npy_file.read_header(file)  # type: ignore[arg-type] # it is a binary stream
-    except npy_file.Unreadable as error:
-        raise npy_file.Unreadable(f"cannot be read: {name}: {error}") from None
+    except npy_file.UnreadableArray as error:
+        raise npy_file.UnreadableArray(f"cannot be read: {name}: {error}") from None
     except FAULTS as error:
-        raise npy_file.Unreadable(f"cannot be read: {name} is damaged ({_said(error)})") from None
+        raise npy_file.UnreadableArray(f"cannot be read: {name} is damaged ({_said(error)})") from None
     if member.file_size != header.size:
-        raise npy_file.Unreadable(f"cannot be read: {name} has {member.file_size:,} bytes and declares {header.size:,}")
+        raise npy_file.UnreadableArray(
+            f"cannot be read: {name} has {member.file_size:,} bytes and declares {header.size:,}"
+        )
     return header
 
 
@@ -109,17 +111,17 @@ def _check(headers: dict[str, Header]) -> None:
     for part in ("train", "test"):
         images, labels = (headers[f"{kind}_{part}"].shape for kind in "xy")
         if images[:1] != labels[:1] or not images:
-            raise npy_file.Unreadable(
+            raise npy_file.UnreadableArray(
                 f"has labels of {part} of shape {labels} for {images[0] if images else 0:,} images: give one per image"
             )
     (train, test) = (headers[f"x_{part}"] for part in ("train", "test"))
     if train.shape[1:] != test.shape[1:]:
-        raise npy_file.Unreadable(
+        raise npy_file.UnreadableArray(
             f"has images of shape {train.shape} in train and {test.shape} in test: they must be alike"
         )
     needed, memory = sum(header.size for header in headers.values()), _memory()
     if needed > memory:
-        raise npy_file.Unreadable(f"unpacks to {needed:,} bytes, and this machine has {memory:,} of memory")
+        raise npy_file.UnreadableArray(f"unpacks to {needed:,} bytes, and this machine has {memory:,} of memory")
 
 
 def _memory() -> int:
@@ -139,7 +141,7 @@ def _array(archive: ZipFile, member: ZipInfo, header: Header) -> Array:
             file.read(1)  # a read at the end makes zipfile compare the checksum
     except FAULTS as error:
         name = member.filename.removesuffix(".npy")
-        raise npy_file.Unreadable(f"cannot be read: {name} is damaged ({_said(error)})") from None
+        raise npy_file.UnreadableArray(f"cannot be read: {name} is damaged ({_said(error)})") from None
     return header.shaped(flat)
 
 

@@ -1,4 +1,7 @@
-"""Read files with checks, and write them atomically: under a temporary name, then renamed over the old file."""
+"""Read files with checks, and write them atomically: under a temporary name, then renamed over the old file.
+
+The standard library has no such write, and the package atomicwrites is no longer maintained.
+"""
 
 import errno
 import hashlib

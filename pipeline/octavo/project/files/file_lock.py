@@ -1,6 +1,5 @@
 """One process at a time on this machine: a lock that the system frees when its holder dies, however it dies."""
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -8,31 +7,41 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from octavo.project.errors import ServiceUnavailable
 from octavo.project.files import json_file
 
 
-class Busy(ServiceUnavailable):
-    """Another process is at it."""
+class AlreadyRunning(ServiceUnavailable):
+    """Another process holds the lock."""
 
 
 @contextmanager
 def exclusive(path: Path, what: str) -> Iterator[None]:
-    """Hold the lock file `path` for `what`.
+    """Hold the lock file `path` for `what`. The file says which process holds it, and since when.
 
     Raises:
-        Busy: another process holds it; the message says which, and since when.
+        AlreadyRunning: another process holds it; the message says which, and since when.
+        OSError: the file cannot be made, or its file system has no locks. A file that only marks that somebody is
+            there would outlive a holder that is killed, so nothing takes the lock's place.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(f"{what} runs already: {_holder(path)}. Wait for it to end, or stop that process.") from None
-        file.truncate(0)
-        json.dump({"pid": os.getpid(), "since": datetime.now(timezone.utc).isoformat(timespec="seconds")}, file)
-        file.flush()
+    lock = FileLock(path, blocking=False, fallback_to_soft=False, on_acquired=_write_holder)
+    try:
+        held = lock.acquire()
+    except Timeout:
+        raise AlreadyRunning(
+            f"{what} runs already: {_holder(path)}. Wait for it to end, or stop that process."
+        ) from None
+    with held:
         yield
+
+
+def _write_holder(descriptor: int) -> None:
+    told = {"pid": os.getpid(), "since": datetime.now(timezone.utc).isoformat(timespec="seconds")}
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps(told).encode(), 0)
 
 
 def _holder(path: Path) -> str:

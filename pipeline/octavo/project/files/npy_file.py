@@ -27,7 +27,7 @@ KINDS = "biuf"
 DIMENSIONS = 8
 
 
-class Unreadable(ValueError):
+class UnreadableArray(ValueError):
     """Why an array cannot be read, as part of a sentence."""
 
 
@@ -55,13 +55,13 @@ def read_header(file: BinaryIO) -> Header:
     """Read the header at the start of `file`, and nothing more.
 
     Raises:
-        Unreadable: it is not a header, or declares something other than numbers.
+        UnreadableArray: it is not a header, or declares something other than numbers.
     """
     shape, in_fortran_order, dtype = _parts(file)
     if dtype.kind not in KINDS or dtype.subdtype:
-        raise Unreadable(f"it holds {'Python objects' if dtype.hasobject else dtype}, allowed are plain numbers")
+        raise UnreadableArray(f"it holds {'Python objects' if dtype.hasobject else dtype}, allowed are plain numbers")
     if len(shape) > DIMENSIONS or any(isinstance(size, bool) or not 0 <= size < 2**63 for size in shape):
-        raise Unreadable(f"it declares the shape {str(shape)[:60]}")
+        raise UnreadableArray(f"it declares the shape {str(shape)[:60]}")
     return Header(tuple(map(int, shape)), dtype, in_fortran_order, file.tell())
 
 
@@ -71,9 +71,9 @@ def _parts(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         reader = READERS.get(version)
         found = reader(file) if reader else None
     except (ValueError, TypeError, LookupError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError):
-        raise Unreadable("it is not in NumPy's format, or its header is damaged") from None
+        raise UnreadableArray("it is not in NumPy's format, or its header is damaged") from None
     if found is None:
-        raise Unreadable(f"it is in version {version[0]}.{version[1]} of NumPy's format, which is for structures")
+        raise UnreadableArray(f"it is in version {version[0]}.{version[1]} of NumPy's format, which is for structures")
     return found
 
 
@@ -82,7 +82,7 @@ def mapped(path: Path) -> npt.NDArray[Any]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        Unreadable: it cannot be read, holds something other than numbers, or has another size than it declares.
+        UnreadableArray: it cannot be read, holds something other than numbers, or has another size than it declares.
     """
     try:
         with atomic_write.open_regular(path) as file:
@@ -90,15 +90,15 @@ def mapped(path: Path) -> npt.NDArray[Any]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise Unreadable(f"{path.name}: {error.strerror or error}") from None
-    except Unreadable as error:
-        raise Unreadable(f"{path.name}: {error}") from None
+        raise UnreadableArray(f"{path.name}: {error.strerror or error}") from None
+    except UnreadableArray as error:
+        raise UnreadableArray(f"{path.name}: {error}") from None
 
 
 def _mapped(file: BinaryIO) -> npt.NDArray[Any]:
     header, size = read_header(file), os.fstat(file.fileno()).st_size
     if size != header.size:
-        raise Unreadable(f"it has {size:,} bytes and declares {header.size:,}")
+        raise UnreadableArray(f"it has {size:,} bytes and declares {header.size:,}")
     if not math.prod(header.shape):
         return np.empty(header.shape, header.dtype)
     order: Any = "F" if header.in_fortran_order else "C"

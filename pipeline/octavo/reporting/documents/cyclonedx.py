@@ -1,15 +1,26 @@
-"""The bill of materials of one variant, as machines read it: a CycloneDX ML-BOM with the model, data and libraries.
+"""The bill of materials of one variant: a CycloneDX ML-BOM in JSON with the model, its data and its libraries.
 
 Specification: CycloneDX 1.6 (ECMA-424), whose `modelCard` follows Mitchell et al., Model Cards for Model Reporting,
-FAT* 2019. It has no timestamp, and its serial number comes from its content: the same inputs give the same bytes.
+FAT* 2019. The bill has no timestamp, and its serial number comes from its content: the same inputs give the same bytes.
+
+cyclonedx-python-lib writes the bill. This module writes `modelCard` and `data`, which the library (11.12) lacks.
 """
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from cyclonedx.model import HashAlgorithm, HashType, Property
+from cyclonedx.model.bom import Bom, BomMetaData
+from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.model.license import DisjunctiveLicense
+from cyclonedx.model.tool import ToolRepository
+from cyclonedx.output.json import JsonV1Dot6
+from packageurl import PackageURL
 
 from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.project.params.params import Params
@@ -23,46 +34,56 @@ MODEL = "model"
 
 
 def bom(card: Scorecard, scorecards: Scorecards, decision: Decision, params: Params) -> str:
-    """The bill of `card` among all scorecards and the decision on them, as JSON."""
-    data, libraries = _data(card, scorecards), _libraries(card, scorecards)
-    model = _model(card, params) | {
-        "description": statements.summary(card, scorecards),
-        "modelCard": _model_card(card, scorecards, decision, params)
-        | _considerations(card, scorecards, decision, params),
-    }
-    needed = [library["bom-ref"] for library in libraries]
-    content: Json = {
-        "version": 1,
-        "metadata": {
-            "tools": {"components": [{"type": "application", "name": "octavo", "version": version("octavo")}]},
-            "component": model,
-        },
-        "components": [*data, *libraries],
-        "dependencies": [{"ref": MODEL, "dependsOn": needed}, *({"ref": ref} for ref in needed)],
-    }
+    """The bill of one variant, as JSON. The same inputs give the same bytes.
+
+    Args:
+        card: the variant's scorecard.
+        scorecards: of all variants.
+        decision: of the gate.
+        params: of the project.
+    """
+    model, data = _model(card, scorecards, params), _data(card, scorecards)
+    content = _bill(model, [*data.values()], _libraries(card, scorecards))
+    content["metadata"]["component"]["modelCard"] = _model_card(card, scorecards, decision, params) | _considerations(
+        card, scorecards, decision, params
+    )
+    for part in content["components"]:
+        if part["bom-ref"] in data:
+            part["data"] = [{"type": "dataset", "name": part["name"], "description": part["description"]}]
     serial = uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(content, sort_keys=True))
-    head = {"bomFormat": "CycloneDX", "specVersion": "1.6", "serialNumber": f"urn:uuid:{serial}"}
-    return json.dumps(head | content, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(content | {"serialNumber": f"urn:uuid:{serial}"}, indent=1, ensure_ascii=False) + "\n"
 
 
-def _model(card: Scorecard, params: Params) -> Json:
+def _bill(model: Component, data: Iterable[Component], libraries: Iterable[Component]) -> Json:
+    """What cyclonedx-python-lib writes, but for the moment and the number that are others every time."""
+    octavo = Component(type=ComponentType.APPLICATION, name="octavo", version=version("octavo"))
+    metadata = BomMetaData(component=model, tools=ToolRepository(components=[octavo]))
+    bill = Bom(metadata=metadata, components=[*data, *libraries])
+    bill.register_dependency(model, libraries)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The Component this BOM is describing", UserWarning)  # no library is known
+        content: Json = json.loads(JsonV1Dot6(bill).output_as_string())
+    del content["serialNumber"], content["metadata"]["timestamp"]
+    return content
+
+
+def _model(card: Scorecard, scorecards: Scorecards, params: Params) -> Component:
     lineage = card.lineage.model_dump(exclude_none=True)
     facts = {"variant": card.variant, "recipe": card.recipe, "file": Path(card.model.path).name} | {
         f"lineage.{name}": value for name, value in lineage.items()
     }
     if card.interface:
         facts |= {f"session_option.{name}": value for name, value in card.interface.session_options.items()}
-    model: Json = {
-        "type": "machine-learning-model",
-        "bom-ref": MODEL,
-        "name": params.registry.model,
-        "version": card.model.sha256[:12],
-        "hashes": [_sha256(card.model.sha256)],
-        "properties": [{"name": f"octavo:{name}", "value": value} for name, value in facts.items()],
-    }
-    if params.registry.license:
-        model["licenses"] = [{"license": {"name": params.registry.license}}]
-    return model
+    return Component(
+        type=ComponentType.MACHINE_LEARNING_MODEL,
+        bom_ref=MODEL,
+        name=params.registry.model,
+        version=card.model.sha256[:12],
+        description=statements.summary(card, scorecards),
+        hashes=[_sha256(card.model.sha256)],
+        licenses=[DisjunctiveLicense(name=params.registry.license)] if params.registry.license else [],
+        properties=[Property(name=f"octavo:{name}", value=value) for name, value in facts.items()],
+    )
 
 
 def _model_card(card: Scorecard, scorecards: Scorecards, decision: Decision, params: Params) -> Json:
@@ -70,7 +91,7 @@ def _model_card(card: Scorecard, scorecards: Scorecards, decision: Decision, par
         "approach": {"type": "supervised"},
         "task": "image classification",
         "modelArchitecture": params.built(card.source).build,
-        "datasets": [{"ref": part["bom-ref"]} for part in _data(card, scorecards)],
+        "datasets": [{"ref": ref} for ref in _data(card, scorecards)],
     }
     if card.interface:
         parameters |= {
@@ -120,36 +141,29 @@ def _considerations(card: Scorecard, scorecards: Scorecards, decision: Decision,
     return {"considerations": found}
 
 
-def _data(card: Scorecard, scorecards: Scorecards) -> list[Json]:
-    """The splits by their digests; where the manifest is not here, all of the data by one."""
+def _data(card: Scorecard, scorecards: Scorecards) -> dict[str, Component]:
+    """The splits by what the bill calls them, with digests; where the manifest is not here, all of the data as one."""
     source = str(scorecards.data.get("source", "data"))
     splits: Mapping[str, Json] = scorecards.data.get("splits", {})
     if not splits:
-        return [_dataset("data", source, card.lineage.data, "All splits.")]
-    return [
-        _dataset(
-            f"data:{name}", f"{source}, {name}", split["images_sha256"], f"{split['n']} images; hash of the pixels."
+        return {"data": _dataset("data", source, card.lineage.data, "All splits.")}
+    return {
+        (ref := f"data:{name}"): _dataset(
+            ref, f"{source}, {name}", split["images_sha256"], f"{split['n']} images; hash of the pixels."
         )
         for name, split in splits.items()
-    ]
-
-
-def _dataset(ref: str, name: str, sha256: str, description: str) -> Json:
-    return {
-        "type": "data",
-        "bom-ref": ref,
-        "name": name,
-        "hashes": [_sha256(sha256)],
-        "data": [{"type": "dataset", "name": name, "description": description}],
     }
 
 
-def _libraries(card: Scorecard, scorecards: Scorecards) -> list[Json]:
-    return [
-        {"type": "library", "bom-ref": f"pkg:pypi/{name}@{number}", "name": name, "version": number}
-        | {"purl": f"pkg:pypi/{name}@{number}"}
-        for name, number in statements.libraries(card, scorecards.machine).items()
-    ]
+def _dataset(ref: str, name: str, sha256: str, description: str) -> Component:
+    hashes = [_sha256(sha256)]
+    return Component(type=ComponentType.DATA, bom_ref=ref, name=name, description=description, hashes=hashes)
+
+
+def _libraries(card: Scorecard, scorecards: Scorecards) -> list[Component]:
+    versions = statements.libraries(card, scorecards.machine)
+    urls = {name: PackageURL("pypi", name=name, version=number) for name, number in versions.items()}
+    return [Component(bom_ref=str(url), name=name, version=versions[name], purl=url) for name, url in urls.items()]
 
 
 def _metric(kind: str, value: float | None, part: str | None = None, interval: Interval | None = None) -> Json:
@@ -161,5 +175,5 @@ def _metric(kind: str, value: float | None, part: str | None = None, interval: I
     return metric
 
 
-def _sha256(digest: str) -> Json:
-    return {"alg": "SHA-256", "content": digest}
+def _sha256(digest: str) -> HashType:
+    return HashType(alg=HashAlgorithm.SHA_256, content=digest)

@@ -1,6 +1,9 @@
 """Draw the figures of `octavo.reporting.figures` as SVG, in the report's page or as files of their own.
 
 The macros of `drawing.svg.j2` draw them, and `drawing.css.j2` sets their colours.
+
+Octavo draws them itself because matplotlib's SVG has fixed colours (it refuses `currentColor` and CSS variables), so
+one file cannot follow light and dark, and because it writes no description beside the title.
 """
 
 import re

@@ -33,7 +33,7 @@ class AloneConfig(configs.Default8BitOutputQuantizeConfig):
     """Of a batch normalization that no layer in front of it absorbs: it is computed in float, its output quantized."""
 
 
-class Registry(registry.Default8BitQuantizeRegistry):
+class QuantizableLayers(registry.Default8BitQuantizeRegistry):
     """TFMOT's, which refuses a network with such a batch normalization."""
 
     def supports(self, layer: keras.layers.Layer) -> bool:
@@ -45,8 +45,8 @@ class Registry(registry.Default8BitQuantizeRegistry):
 
 
 class Scheme(scheme.Default8BitQuantizeScheme):
-    def get_quantize_registry(self) -> Registry:
-        return Registry()
+    def get_quantize_registry(self) -> QuantizableLayers:
+        return QuantizableLayers()
 
 
 def annotate(model: keras.Model) -> keras.Model:
@@ -96,7 +96,7 @@ def _has_weights(layer: keras.layers.Layer) -> bool:
 def _stays_float(layer: keras.layers.Layer) -> bool:
     """What TFMOT knows no quantization for, and what it could not copy by its configuration."""
     separable = type(layer) in (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
-    if not (separable or Registry().supports(layer)):
+    if not (separable or QuantizableLayers().supports(layer)):
         return True
     activation = getattr(layer, "activation", None)
     if activation is not None and not _is_known(activation):

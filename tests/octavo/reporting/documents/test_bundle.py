@@ -2,6 +2,8 @@
 
 import html
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,20 @@ from octavo.reporting.documents import bundle, model_card
 
 VARIANT = "onnx_int8_static"
 HOSTILE = '<img src=x onerror="alert(1)">|`x`\n# [y](//z)'
+PARAMS = Path(__file__).parents[4] / "params.yaml"
+WRITE = """
+import sys
+from pathlib import Path
+from octavo.evaluation.scorecard import Scorecards
+from octavo.project.params.params import load_params
+from octavo.promotion.gate import decide
+from octavo.reporting.documents import bundle
+
+variant, path = sys.argv[1:]
+scorecards, params = Scorecards.model_validate_json(sys.stdin.read()), load_params(Path(path))
+decision = decide(scorecards, params.policy, params.baseline)
+print(bundle.cards(scorecards.card(variant), scorecards, decision, params)[bundle.BOM], end="")
+"""
 SPLITS = {name: {"n": n, "images_sha256": f"{n:064x}"} for name, n in {"train": 54_000, "test": 10_000}.items()}
 
 
@@ -33,7 +49,7 @@ def decision(scorecards: Scorecards, policy: Policy) -> Decision:
 
 @pytest.fixture
 def params() -> Params:
-    return load_params(Path(__file__).parents[4] / "params.yaml")
+    return load_params(PARAMS)
 
 
 @pytest.fixture
@@ -158,7 +174,7 @@ def test_plain_text_is_shown_as_it_is(text: str) -> None:
     assert row.count("<td>") == 2
 
 
-@pytest.mark.parametrize("variant", load_params(Path(__file__).parents[4] / "params.yaml").variants)
+@pytest.mark.parametrize("variant", load_params(PARAMS).variants)
 @pytest.mark.parametrize("data", [{}, {"splits": SPLITS}])
 def test_the_bill_keeps_to_the_specification(
     variant: str, data: dict[str, Any], scorecards: Scorecards, decision: Decision, params: Params
@@ -177,8 +193,11 @@ def test_the_bill_has_model_data_libraries_and_figures(
     assert model["hashes"] == [{"alg": "SHA-256", "content": card.model.sha256}]
     by_name = {part["name"]: part for part in bill["components"]}
     assert by_name["mnist, test"]["hashes"][0]["content"] == f"{10_000:064x}"
+    assert by_name["mnist, test"]["data"][0]["description"] == "10000 images; hash of the pixels."
     assert by_name["onnxruntime"]["purl"] == "pkg:pypi/onnxruntime@1.32.0"
-    assert bill["dependencies"][0] == {"ref": "model", "dependsOn": ["pkg:pypi/onnxruntime@1.32.0"]}
+    needs = {each["ref"]: each.get("dependsOn") for each in bill["dependencies"]}
+    assert needs["model"] == ["pkg:pypi/onnxruntime@1.32.0"]
+    assert needs.keys() == {"model", *(part["bom-ref"] for part in bill["components"])}
     metrics = {
         (each["type"], each.get("slice")): each
         for each in model["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
@@ -194,9 +213,7 @@ def test_the_bill_has_model_data_libraries_and_figures(
 def test_the_same_inputs_give_the_same_bytes_and_others_another_serial_number(
     made: dict[str, str], scorecards: Scorecards, decision: Decision, params: Params
 ) -> None:
-    again = bundle.cards(
-        scorecards.card(VARIANT), scorecards, decision, load_params(Path(__file__).parents[4] / "params.yaml")
-    )
+    again = bundle.cards(scorecards.card(VARIANT), scorecards, decision, load_params(PARAMS))
     assert again == made
     others = {
         json.loads(bundle.cards(card, scorecards, decision, params)[bundle.BOM])["serialNumber"]
@@ -204,3 +221,33 @@ def test_the_same_inputs_give_the_same_bytes_and_others_another_serial_number(
     }
     assert len(others) == len(scorecards.scorecards)
     assert "timestamp" not in made[bundle.BOM]
+
+
+def test_a_library_of_a_local_version_has_a_url_that_package_tools_read(
+    scorecards: Scorecards, decision: Decision, params: Params
+) -> None:
+    machine = scorecards.machine | {"versions": {"onnxruntime": "1.32.0+cpu"}}
+    known = scorecards.model_copy(update={"machine": machine})
+    bill = json.loads(bundle.cards(known.card(VARIANT), known, decision, params)[bundle.BOM])
+    (library,) = [part for part in bill["components"] if part["type"] == "library"]
+    assert (library["version"], library["purl"]) == ("1.32.0+cpu", "pkg:pypi/onnxruntime@1.32.0%2Bcpu")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_bill_without_known_libraries_is_whole(scorecards: Scorecards, decision: Decision, params: Params) -> None:
+    known = scorecards.model_copy(update={"machine": {}})
+    bill = json.loads(bundle.cards(known.card(VARIANT), known, decision, params)[bundle.BOM])
+    assert [part["type"] for part in bill["components"]] == ["data"]
+
+
+def test_the_bill_is_the_same_in_another_process(scorecards: Scorecards, params: Params) -> None:
+    """Sets of texts are ordered otherwise in each process, unless somebody orders them."""
+    decision = decide(scorecards, params.policy, params.baseline)
+    written = subprocess.run(
+        [sys.executable, "-c", WRITE, VARIANT, str(PARAMS)],
+        input=scorecards.model_dump_json(by_alias=True),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert written.stdout == bundle.cards(scorecards.card(VARIANT), scorecards, decision, params)[bundle.BOM]
