@@ -4,11 +4,20 @@ from collections.abc import Iterator
 from functools import partial
 
 from benchmarks.attacks.kind import Change, Kind, kinds_of
-from benchmarks.attacks.victim import MODEL, VARIANT, Victim
+from benchmarks.attacks.victim import MODEL, STANDS, VARIANT, Victim
 from octavo_mlflow.registry.standing import DONE, HEAD, LOG, ORDER
 
 ODD = ("", " ", "seven", "-1", "9" * 5000, "1 abc", "\u2028", "{}", "'; --")
 """Values that nobody would write there."""
+MADE_UP = {
+    "audit.record": f"5 {64 * 'a'}",
+    "promote.by": "somebody",
+    "promote.when": "2026-11-20T00:00:00+00:00",
+    "rollback.by": "somebody",
+    "rollback.when": "2026-11-20T00:00:00+00:00",
+    "rolled.back": "2026-11-20T00:00:00+00:00 by somebody",
+}
+"""Tags by which a version would say that it was champion once."""
 OTHERS = {"model.sha256": "0" * 64, "octavo.digest": "0" * 64, "variant": "onnx_fp32", "verdict": "fail"}
 
 
@@ -62,7 +71,7 @@ def _unset(tag: str, victim: Victim) -> None:
 
 
 def _version_tags(victim: Victim, version: int) -> Iterator[Kind]:
-    """Every tag there is: another value, an odd one, and none."""
+    """Every tag there is: another value, an odd one, none; and of a version that never was champion made-up ones."""
     found = dict(victim.sql("SELECT key, value FROM model_version_tags WHERE version = ?", version))
     what = {2: "previous and anchor", 3: "the champion", 4: "the next one"}[version]
     for tag, value in found.items():
@@ -71,6 +80,9 @@ def _version_tags(victim: Victim, version: int) -> Iterator[Kind]:
         for name, other in others.items():
             yield Kind(group, f"{tag}: {name}", "client", partial(_tag, str(version), tag, other))
         yield Kind(group, f"{tag}: deleted", "client", partial(_untag, str(version), tag))
+    for tag, value in MADE_UP.items():
+        if version == 4:
+            yield Kind(f"tags of {what}", f"{tag}: made up", "client", partial(_tag, str(version), tag, value))
 
 
 def _tag(version: str, tag: str, value: str, victim: Victim) -> None:
@@ -84,10 +96,8 @@ def _untag(version: str, tag: str, victim: Victim) -> None:
 def _aliases() -> Iterator[tuple[str, Change]]:
     for alias in ORDER:
         for version in "1234":
-            yield (
-                f"{alias} to version {version}",
-                partial(_alias, alias, version),
-            )
+            if version != STANDS[alias]:
+                yield f"{alias} to version {version}", partial(_alias, alias, version)
         yield (
             f"{alias} deleted",
             partial(_no_alias, alias),

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.attacks.kind import Change, Kind, kinds_of
-from benchmarks.attacks.victim import FACTORS, VARIANT, Victim, sha256
+from benchmarks.attacks.victim import FACTORS, STANDS, VARIANT, Victim, sha256
 from tests.octavo_mlflow.measured_project import WEIGHTS
 
 KEPT = ("model.sha256", "octavo.digest", "variant", "audit.record")
@@ -51,7 +51,7 @@ def _model_tags() -> Iterator[tuple[str, Change]]:
 
 def _version_tags() -> Iterator[tuple[str, Change]]:
     for version in (2, 3, 4):
-        for key in KEPT:
+        for key in KEPT if version < 4 else KEPT[:-1]:  # no record made 4 champion
             at = "WHERE version = ? AND key = ?"
             yield f"{key} of {version} deleted", _sql(f"DELETE FROM model_version_tags {at}", version, key)
             yield f"{key} of {version} NULL", _sql(f"UPDATE model_version_tags SET value = NULL {at}", version, key)
@@ -69,12 +69,11 @@ def _swapped(table: str, one: int = 3, other: int = 4) -> Change:
 
 
 def _aliases() -> Iterator[tuple[str, Change]]:
-    for alias in ("champion", "previous", "anchor"):
+    for alias in STANDS:
         for version in (1, 2, 3, 4, 99, -1):
-            yield (
-                f"{alias} to {version}",
-                _sql("UPDATE registered_model_aliases SET version = ? WHERE alias = ?", version, alias),
-            )
+            if str(version) != STANDS[alias]:
+                change = _sql("UPDATE registered_model_aliases SET version = ? WHERE alias = ?", version, alias)
+                yield f"{alias} to {version}", change
         yield f"{alias} deleted", _sql("DELETE FROM registered_model_aliases WHERE alias = ?", alias)
         yield (
             f"{alias} of another name",
@@ -161,6 +160,8 @@ def _places() -> Iterator[tuple[str, Change]]:
     yield "experiments", _sql("UPDATE experiments SET artifact_location = 'file:///nowhere'")
     yield "runs", _sql("UPDATE runs SET artifact_uri = 'file:///nowhere'")
     yield "logged models", _sql("UPDATE logged_models SET artifact_location = 'file:///nowhere'")
+    yield "logged models, at a server", _sql("UPDATE logged_models SET artifact_location = 'http://127.0.0.1:9/x'")
+    yield "versions, at a server", _sql("UPDATE model_versions SET storage_location = 'http://127.0.0.1:9/x'")
     yield "runs, at a server", _sql("UPDATE runs SET artifact_uri = 'http://127.0.0.1:9/x'")
 
 

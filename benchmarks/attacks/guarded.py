@@ -24,10 +24,10 @@ from sqlalchemy import Engine, create_engine, text
 
 from benchmarks.attacks.alone import Died, alone, surely
 from benchmarks.attacks.victim import VARIANT, command
+from octavo.project import typed_text
 from octavo_mlflow.registry import aliases, audit_log, standing
 from octavo_mlflow.registry.standing import HEAD, LOG
 from octavo_mlflow.registry.versions import UNJUDGED
-from octavo_mlflow.server import lookalikes
 from octavo_mlflow.server.alias_guard import KEPT
 from tests import servers
 from tests.octavo_mlflow import measured_project, team
@@ -135,7 +135,7 @@ class Shared:
             "SELECT version FROM model_versions WHERE name = :m AND current_stage <> 'Deleted_Internal'", m=model
         )
         return {
-            "aliases": [row for row in found if lookalikes.like(row[0], standing.ORDER)],
+            "aliases": [row for row in found if typed_text.like(row[0], standing.ORDER)],
             "tags of the model": [row for row in tags if row[0] in (HEAD, LOG)],
             "tags of versions": [row for row in marks if row[1] in KEPT and str(row[0]) in "23"],
             "versions": sorted(version for (version,) in there if str(version) in "23"),

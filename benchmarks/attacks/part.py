@@ -29,6 +29,8 @@ class Part:
     """What was accepted although it was changed, lost, doubled or stuck, and crashes: a sentence each."""
     facts: dict[str, Any] = field(default_factory=dict)
     """Totals, and how it was run."""
+    details: dict[str, Any] = field(default_factory=dict)
+    """What is kept and not printed."""
 
     def show(self) -> None:
         """Print the table, the facts and the faults."""
@@ -48,5 +50,5 @@ class Part:
         """Put the part into the record of all parts; the others stay."""
         kept = json.loads(RESULTS.read_bytes()) if RESULTS.exists() else {}
         versions = {"os": platform.system(), "python": platform.python_version(), "mlflow": mlflow.__version__}
-        kept[name] = {"versions": versions, **self.facts, "rows": self.rows, "faults": self.faults}
+        kept[name] = {"versions": versions, **self.facts, "rows": self.rows, "faults": self.faults, **self.details}
         atomic_write.write_text(RESULTS, json.dumps(dict(sorted(kept.items())), indent=1) + "\n")

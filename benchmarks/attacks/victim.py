@@ -23,7 +23,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from octavo.project import cli, paths
-from octavo.project.errors import AuditFailed
+from octavo.project.errors import OctavoError
 from octavo.project.files import atomic_write
 from octavo_mlflow.registry import audit_log, standing
 from octavo_mlflow.serving import answers, create
@@ -37,6 +37,8 @@ VARIANT = "litert_int8_static"
 MODEL = "octavo"
 FACTORS = {2: 1.0, 3: 1.01, 4: 1.02}
 """By which the weights of each version differ from those that the test split was made with."""
+STANDS = {"champion": "3", "previous": "2", "anchor": "2"}
+"""Where the aliases are."""
 COMMANDS: dict[str, list[str]] = {
     "promote": ["promote", VARIANT],
     "rollback": ["rollback"],
@@ -185,7 +187,7 @@ def _moved(victim: Victim) -> dict[str, Any]:
     try:
         now = standing.state(client, MODEL)
         *_, last = audit_log.read(client, now)
-    except (MlflowException, AuditFailed, ValueError) as error:
+    except (MlflowException, OctavoError, ValueError) as error:
         return {"unreadable": str(error)}
     fields = last.model_dump(mode="json", exclude={"when", "parent", "known"})
     return {"aliases": now.aliases, "record": fields, "done": now.done}

@@ -45,7 +45,8 @@ def plan(client: MlflowClient, found: Found) -> list[str]:
         said.append(f"Move {found.chain[-1].sequence}, which was interrupted, is finished.")
     if "put the aliases back" in cures:
         said.append(f"Aliases go to where the log left them: {audit_record.said(_target(client, found))}.")
-    said += [f"Version {fault.version} names its record again." for fault in found.faults if fault.cure == "tag"]
+    said += [f"The alias {fault.of!a} is deleted." for fault in found.faults if fault.cure == "drop the alias"]
+    said += [f"Version {fault.of} names its record again." for fault in found.faults if fault.cure == "tag"]
     accepted = [fault.what for fault in found.faults if fault.cure == "accept"]
     said += [f"From here on it is accepted that {what}." for what in accepted]
     return said
@@ -80,7 +81,8 @@ def repair(client: MlflowClient, model: str, reason: str) -> Move:
             now = aliases.make(client, found.now, found.chain[-1], still_held)
             found = replace(found, now=now)
         _tag(client, found, still_held)
-        return _record(client, found, restored, reason, still_held)
+        dropped = _drop(client, found, still_held)
+        return _record(client, found, [*restored, *dropped], reason, still_held)
 
 
 def _restore(client: MlflowClient, now: State, still_held: Callable[[], None]) -> list[Move]:
@@ -150,20 +152,29 @@ def _tag(client: MlflowClient, found: Found, still_held: Callable[[], None]) -> 
     last = audit_record.champions(found.chain)
     for fault in found.faults:
         if fault.cure == "tag":
-            move = last[fault.version]
+            move = last[fault.of]
             still_held()
             client.set_model_version_tag(found.now.model, move.version, aliases.RECORD, move.name)
 
 
+def _drop(client: MlflowClient, found: Found, still_held: Callable[[], None]) -> list[str]:
+    """Delete aliases that could be taken for Octavo's; what the record says of it."""
+    dropped = [fault for fault in found.faults if fault.cure == "drop the alias"]
+    for fault in dropped:
+        still_held()
+        client.delete_registered_model_alias(found.now.model, fault.of)
+    return [f"{fault.what}: it was deleted" for fault in dropped]
+
+
 def _record(
-    client: MlflowClient, found: Found, restored: Sequence[str], reason: str, still_held: Callable[[], None]
+    client: MlflowClient, found: Found, mended: Sequence[str], reason: str, still_held: Callable[[], None]
 ) -> Move:
-    """Record the repair, including what was `restored` in the log, and apply it."""
+    """Record the repair, including what was `mended` before it, and apply it."""
     now, chain = found.now, found.chain
     after = _target(client, found) if chain else now.aliases
     last = chain[-1] if chain else None
     left = [fault.what for fault in found.faults if fault.cure in ("accept", "renew the copy")]
-    accepted = tuple(dict.fromkeys([*restored, *left]))
+    accepted = tuple(dict.fromkeys([*mended, *left]))
     made = Move(
         **Checked(now, chain, aliases.gone(client, now, last) if last else {}).next,
         action="repair",
@@ -186,10 +197,14 @@ def _record(
 def _target(client: MlflowClient, found: Found) -> Aliases:
     """Where the aliases belong: where the last record left them, as far as the versions exist.
 
-    If the last move was interrupted and its version was deleted since, it is where they were before that move.
+    If the last move was interrupted, and its version was deleted since or is not what the record says, it is where they
+    were before that move.
     """
     last, model = found.chain[-1], found.now.model
-    undone = found.now.unfinished and last.action != "repair" and aliases.number(client, model, last.version) is None
+    undone = found.now.unfinished and (
+        (last.action != "repair" and aliases.number(client, model, last.version) is None)
+        or aliases.unfit(client, found.now, last) is not None
+    )
     belong = last.before if undone else last.after
     numbers = {alias: aliases.number(client, model, version) for alias, version in belong.items()}
     return {alias: number for alias, number in numbers.items() if number is not None}

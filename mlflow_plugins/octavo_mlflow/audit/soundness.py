@@ -11,16 +11,28 @@ from typing import Literal
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from octavo.project import typed_text
 from octavo.project.errors import AuditFailed, ModelError, OctavoError
 from octavo.project.files import json_file
 from octavo.promotion import audit_record, evidence
 from octavo.promotion.audit_record import Move
 from octavo.promotion.contradictions import joined
 from octavo.promotion.evidence import Grounds
-from octavo_mlflow.registry import aliases, audit_copy, audit_log, consent, copies, standing, tags, versions
-from octavo_mlflow.registry.standing import State
+from octavo_mlflow.registry import (
+    aliases,
+    audit_copy,
+    audit_log,
+    consent,
+    copies,
+    standing,
+    tags,
+    versions,
+)
+from octavo_mlflow.registry.standing import ORDER, State
 
-Cure = Literal["restore the log", "renew the copy", "finish the move", "put the aliases back", "tag", "accept"]
+Cure = Literal[
+    "restore the log", "renew the copy", "finish the move", "put the aliases back", "drop the alias", "tag", "accept"
+]
 
 
 @dataclass(frozen=True)
@@ -29,8 +41,8 @@ class Fault:
 
     what: str
     cure: Cure
-    version: str = ""
-    """For the cure `tag`: the version whose tag is wrong."""
+    of: str = ""
+    """For the cure `tag` the version whose tag is wrong; for `drop the alias` the alias."""
 
     def __str__(self) -> str:
         return self.what
@@ -61,6 +73,7 @@ def examine(client: MlflowClient, model: str) -> Found:
         *(Fault(each, "accept") for each in audit_record.faults(chain, now.made / 1000)),
         *(Fault(each, "renew the copy") for each in audit_copy.faults(now, chain)),
         *_in_aliases(client, now, chain, unfinished),
+        *_lookalikes(client, now),
         *_in_registry(client, now, chain),
     ]
     return Found(now, chain, [fault for fault in found if fault.cure != "accept" or fault.what not in known])
@@ -72,12 +85,14 @@ def _in_aliases(client: MlflowClient, now: State, chain: Sequence[Move], unfinis
     last = chain[-1]
     if unfinished:
         strays = aliases.strayed(now, last)
-        if lost := aliases.missing(client, now.model, last):
+        if lost := aliases.missing(client, now.model, last.after):
             what = f"move {last.sequence} was cut short, and a version that it leaves an alias at was deleted since: "
             yield Fault(f"{what}{audit_record.said(lost)}", "put the aliases back")
         elif strays:
             what = f"move {last.sequence} was cut short, and since then there is {audit_record.said(strays)}"
             yield Fault(what, "put the aliases back")
+        elif why := aliases.unfit(client, now, last):
+            yield Fault(f"move {last.sequence} was cut short, and {why}", "put the aliases back")
         else:
             what = f"move {last.sequence} was cut short; the next octavo promote, rollback or nightly makes it"
             yield Fault(what, "finish the move")
@@ -85,6 +100,14 @@ def _in_aliases(client: MlflowClient, now: State, chain: Sequence[Move], unfinis
     lost = aliases.gone(client, now, last)
     if {**now.aliases, **lost} != last.after:
         yield Fault(aliases.moved(now, last), "put the aliases back")
+
+
+def _lookalikes(client: MlflowClient, now: State) -> Iterator[Fault]:
+    """Aliases that people could take for one of Octavo's: whoever asks for `Champion` gets what nobody promoted."""
+    for alias, version in sorted(client.get_registered_model(now.model).aliases.items()):
+        if alias not in ORDER and typed_text.like(alias, ORDER):
+            what = f"the alias {alias!a}, at version {version}, is none of Octavo's and could be taken for one"
+            yield Fault(what, "drop the alias", alias)
 
 
 def _in_registry(client: MlflowClient, now: State, chain: Sequence[Move]) -> Iterator[Fault]:

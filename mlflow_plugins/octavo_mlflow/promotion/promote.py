@@ -71,6 +71,8 @@ class Promotion:
     verdict: Verdict | None
     request: Request | None = None
     """The open request, if the promotion needs approvals."""
+    deleted: str | None = None
+    """The champion before, if somebody deleted it: the new one was not compared with it."""
 
     def __str__(self) -> str:
         if self.request is not None:
@@ -78,6 +80,8 @@ class Promotion:
         champion = f"{CHAMPION}: {self.model} version {self.version} ({self.variant})"
         if not self.moved:
             return f"{champion} already"
+        if self.deleted is not None:
+            return f"{champion}; version {self.deleted}, champion before it, was deleted: it was not compared with that"
         return champion + (f", before it version {self.previous}" if self.previous else "")
 
 
@@ -125,7 +129,7 @@ def move_champion(
     basis = _basis(client, model, wish)
     now = basis.now
     refused: list[tuple[Grounds, Verdict]] = []
-    for version in _candidates(client, params, scorecards, wish):
+    for version in _candidates(client, params, scorecards, wish, basis.chain):
         if _is_champion(client, version, basis) and not wish.new_anchor:
             audit_copy.update(now, basis.chain)  # a killed process may not have updated it
             return Promotion(model, versions.variant(version), str(now.champion), None, False, None)
@@ -140,7 +144,8 @@ def move_champion(
             with mutex.held(client, model, "promote", PATIENCE) as still_held:
                 aliases.move(client, planned, _text(found), still_held)
             _tag(model, planned.version)
-            return Promotion(model, found.variant, planned.version, now.champion, True, verdict)
+            deleted = basis.gone.get(CHAMPION)
+            return Promotion(model, found.variant, planned.version, now.champion, True, verdict, None, deleted)
         refused.append((found, verdict))
     raise PromotionRefused(_why([verdict for _, verdict in refused], params, scorecards, wish) + _anew(refused, now))
 
@@ -209,14 +214,24 @@ def _check_expected(model: str, now: State, expect: str | None) -> None:
         raise PromotionRefused(f"Nothing is promoted: the champion of {model} is version {found}, not {expect}.")
 
 
-def _candidates(client: MlflowClient, params: Params, scorecards: Scorecards, wish: Wish) -> Iterator[ModelVersion]:
-    """The version of the named variant, or the versions that pass beside the baseline, best first."""
+def _candidates(
+    client: MlflowClient, params: Params, scorecards: Scorecards, wish: Wish, chain: Sequence[Move]
+) -> Iterator[ModelVersion]:
+    """The version of the named variant, or the versions that pass beside the baseline, best first.
+
+    Args:
+        client: of the tracking store.
+        params: of the project.
+        scorecards: as registered.
+        wish: what is to be promoted.
+        chain: the audit log, which says what was rolled back.
+    """
     if wish.variant is not None:
         yield challenger.version_of(client, params.registry.model, scorecards.card(wish.variant))
         return
     for name in _passing(scorecards, gate.decide(scorecards, params.policy, params.baseline, wish.sure), wish):
         version = challenger.version_of(client, params.registry.model, scorecards.card(name))
-        if aliases.ROLLED_BACK not in version.tags:
+        if not aliases.was_rolled_back(version, chain):
             yield version
 
 

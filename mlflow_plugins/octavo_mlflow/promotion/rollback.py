@@ -16,7 +16,7 @@ from octavo.promotion.audit_record import FOLDER, Move
 from octavo_mlflow.registry import aliases, audit_copy, identity, standing, versions
 from octavo_mlflow.registry.aliases import Checked
 from octavo_mlflow.registry.mutex import mutex
-from octavo_mlflow.registry.standing import CHAMPION, PREVIOUS, State
+from octavo_mlflow.registry.standing import CHAMPION, PREVIOUS
 from octavo_mlflow.tracking import connection
 
 PATIENCE = 3.0
@@ -72,7 +72,7 @@ def move_back(
         if unfinished and _is_done(basis.chain[-1], version):
             audit_copy.update(basis.now, basis.chain)
             return basis.chain[-1]
-        made = _plan(client, _previous(client, basis.now) if version is None else version, basis, reason)
+        made = _plan(client, _previous(client, basis) if version is None else version, basis, reason)
         if four_eyes and not any(move.version == made.version and move.action != "repair" for move in basis.chain):
             raise PromotionRefused(
                 f"Version {made.version} of {model} was never champion, and here a promotion needs approvals. To ask "
@@ -87,15 +87,15 @@ def _is_done(last: Move, version: str | None) -> bool:
     return last.action == "rollback" and version in (None, last.version)
 
 
-def _previous(client: MlflowClient, now: State) -> str:
+def _previous(client: MlflowClient, basis: Checked) -> str:
     """The previous version, unless it was rolled back itself, so that two rollbacks do not restore the fault."""
-    model = now.model
+    now, model = basis.now, basis.now.model
     if PREVIOUS not in now.aliases:
         raise ModelError(
             f"No version of {model} was champion before this one. Name the version: octavo rollback VERSION."
         )
     number = now.aliases[PREVIOUS]
-    if aliases.ROLLED_BACK in client.get_model_version(model, number).tags:
+    if aliases.was_rolled_back(client.get_model_version(model, number), basis.chain):
         raise ModelError(
             f"Version {number} of {model}, the champion before this one, was rolled back itself. Nothing has moved. To "
             f"return to it anyway, name it: octavo rollback {number}."

@@ -10,13 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-import yaml
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from octavo.project.errors import KeyUnusable, ModelError, SignatureInvalid
-from octavo.project.files import atomic_write, json_file, yaml_file
+from octavo.project.files import json_file
 from octavo.project.params.params import load_params
 from octavo.reporting.documents import bundle, signature
 from octavo_mlflow.registry import standing, tags, versions, vouched
@@ -99,7 +98,7 @@ def _faults(version: ModelVersion, folder: Path) -> Iterator[str]:
         yield f"{versions.place(model)} is not the file that was measured"
     if _digest(folder) != version.tags.get(tags.DIGEST):
         yield f"{bundle.SCORECARD} is not the one that was registered"
-    if _model_id(folder) != versions.model_id(version):
+    if versions.logged_as(folder) != versions.model_id(version):
         yield "its MLmodel is that of another model"
 
 
@@ -107,11 +106,4 @@ def _digest(folder: Path) -> str | None:
     try:
         return tags.digest_of(json_file.read(folder / bundle.SCORECARD))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def _model_id(folder: Path) -> str | None:
-    try:
-        return str(yaml_file.parse(atomic_write.content(folder / "MLmodel"))["model_id"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
         return None

@@ -8,23 +8,25 @@ the state that was judged, and is read back afterwards. Before anything is writt
 machine's copy of the log and the aliases must agree. If they do not, nothing moves.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from octavo.project import typed_text
-from octavo.project.errors import AuditFailed, PromotionRefused
+from octavo.project.errors import AuditFailed, ModelError, PromotionRefused
 from octavo.promotion import audit_record
-from octavo.promotion.audit_record import Aliases, Move
-from octavo_mlflow.registry import audit_copy, audit_log, identity, standing
+from octavo.promotion.audit_record import FOLDER, Aliases, Move
+from octavo_mlflow.registry import audit_copy, audit_log, identity, standing, versions
 from octavo_mlflow.registry.mutex import lease
 from octavo_mlflow.registry.standing import CHAMPION, DONE, ORDER, State
 
 ROLLED_BACK = "rolled.back"
-"""Tag of a version that was champion and was rolled back. It is promoted again only if someone names it."""
+"""Tag of a version that was champion and was rolled back. It is promoted again only if someone names it. The
+audit log says so too."""
 RECORD = "audit.record"
 """Tag of a version: number and hash of the last record that made it champion."""
 
@@ -69,6 +71,8 @@ def checked(client: MlflowClient, model: str) -> Checked:
     lost = gone(client, now, chain[-1]) if chain else {}
     if chain and not now.unfinished and {**now.aliases, **lost} != chain[-1].after:
         found.append(moved(now, chain[-1]))
+    if dangling := missing(client, model, now.aliases):
+        found.append(f"there is {audit_record.said(dangling)}, which is gone")
     if found:
         raise AuditFailed(f"The audit log of {model} is not intact: {'; '.join(found)}. {audit_log.REPAIR}")
     return Checked(now, chain, lost)
@@ -105,8 +109,8 @@ def settle(client: MlflowClient, model: str, still_held: Callable[[], None]) -> 
         still_held: called before each write; raises if the mutex is lost.
 
     Raises:
-        AuditFailed: log, tags, copy and aliases do not agree, or an alias is neither where it was before the unfinished
-            move nor where that move puts it.
+        AuditFailed: log, tags, copy and aliases do not agree, an alias is neither where it was before the unfinished
+            move nor where that move puts it, or the record of that move is not of the version that it names.
     """
     found = checked(client, model)
     if not found.now.unfinished:
@@ -117,12 +121,38 @@ def settle(client: MlflowClient, model: str, still_held: Callable[[], None]) -> 
             f"Move {move.sequence} of {model} was interrupted, and since then aliases were moved without octavo: "
             f"{audit_record.said(strays)}. {audit_log.REPAIR}"
         )
-    if lost := missing(client, model, move):
+    if lost := missing(client, model, move.after):
         raise AuditFailed(
             f"Move {move.sequence} of {model} was interrupted, and since then a version was deleted that it sets an "
             f"alias to: {audit_record.said(lost)}. {audit_log.REPAIR}"
         )
+    if why := unfit(client, found.now, move):
+        raise AuditFailed(
+            f"Move {move.sequence} of {model} was interrupted and is not finished: {why}. {audit_log.REPAIR}"
+        )
     return replace(found, now=make(client, found.now, move, still_held), gone={})
+
+
+def unfit(client: MlflowClient, now: State, move: Move) -> str | None:
+    """Why a move that was written down is not to be made: its record says other than MLflow; None where they agree.
+
+    So a record that somebody put there is not taken for one that a killed process left.
+    """
+    if move.action == "repair":
+        return None
+    try:
+        version = client.get_model_version(now.model, move.version)
+        if versions.model_file(version).sha256 != move.digests.get("model"):
+            return f"its record is of another model than version {move.version}"
+        if move.digests.get(FOLDER, folder := versions.folder_digest(client, version)) != folder:
+            return f"its record is of other files than those of version {move.version}"
+        if move.action == "promote" and "grounds" not in move.digests:
+            return "its record does not say what it was judged by"
+        if move.action == "promote":
+            audit_log.grounds(client, now, move)
+    except (ModelError, AuditFailed) as error:
+        return str(error).removesuffix(audit_log.REPAIR).strip().rstrip(".")
+    return None
 
 
 def strayed(now: State, move: Move) -> Aliases:
@@ -131,15 +161,15 @@ def strayed(now: State, move: Move) -> Aliases:
     return {alias: version for alias, version in now.aliases.items() if version not in [end.get(alias) for end in ends]}
 
 
-def missing(client: MlflowClient, model: str, move: Move) -> Aliases:
-    """Aliases that the move would set to deleted versions, so that it cannot be applied.
+def missing(client: MlflowClient, model: str, aliases: Aliases) -> Aliases:
+    """Those of these aliases whose versions are deleted.
 
     Args:
         client: of the tracking store.
         model: name of the registered model.
-        move: the recorded move.
+        aliases: alias -> version.
     """
-    return {alias: version for alias, version in move.after.items() if number(client, model, version) is None}
+    return {alias: version for alias, version in aliases.items() if number(client, model, version) is None}
 
 
 def move(client: MlflowClient, planned: Move, grounds: str | None, still_held: Callable[[], None]) -> State:
@@ -233,6 +263,12 @@ def tags(move: Move) -> dict[str, str]:
         f"{move.action}.when": move.when,
     }
     return found | ({f"{move.action}.why": move.note} if move.note else {})
+
+
+def was_rolled_back(version: ModelVersion, chain: Sequence[Move]) -> bool:
+    """Whether the version was champion and was taken back: by its tag, or by the log where somebody deleted that."""
+    left = {move.before[CHAMPION].lstrip("0") for move in chain if move.action == "rollback"}
+    return ROLLED_BACK in version.tags or str(version.version) in left
 
 
 def number(client: MlflowClient, model: str, version: str) -> str | None:

@@ -11,7 +11,7 @@ did not set that tag. Their logs are found by name, and only if they are younger
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,7 +24,7 @@ from octavo.project.errors import AuditFailed
 from octavo.promotion import audit_record
 from octavo.promotion.audit_record import Move
 from octavo_mlflow.registry.standing import APPROVED, DONE, HEAD, LOG, REQUEST, State
-from octavo_mlflow.tracking import connection
+from octavo_mlflow.tracking import artifact_place, connection
 
 OF = "audit.of"
 """Tag of the run that holds the records: the name of the registered model."""
@@ -135,9 +135,9 @@ def backwards(client: MlflowClient, now: State) -> Iterator[Move]:
         _refuse_lost_head(now, records(client, now).values())
         return
     run = run_id(client, now)
-    there = [item.path for item in client.list_artifacts(run, RECORDS) if not item.is_dir] if run else []
+    there = _listed(client, now, run, RECORDS)
     while sequence:
-        texts = _fetched(run, of_number(there, sequence))
+        texts = _fetched(now, run, of_number(there, sequence))
         found = (move for text in texts for move in _of(text) if move.hash == known and move.sequence == sequence)
         move = next(found, None)
         if move is None:
@@ -164,10 +164,12 @@ def records(client: MlflowClient, now: State) -> dict[str, Move]:
     left out.
     """
     run = run_id(client, now)
-    if run is None or not client.list_artifacts(run, RECORDS):
-        return {}
+    with _readable(now):
+        if run is None or not client.list_artifacts(run, RECORDS):
+            return {}
     with TemporaryDirectory() as folder:
-        place = Path(download_artifacts(f"runs:/{run}/{RECORDS}", dst_path=folder))
+        with _readable(now):
+            place = Path(download_artifacts(f"runs:/{run}/{RECORDS}", dst_path=folder))
         return {move.hash: move for path in sorted(place.iterdir()) for move in _parsed(path)}
 
 
@@ -272,16 +274,26 @@ def _create_run(client: MlflowClient, model: str) -> str:
 def _texts(client: MlflowClient, now: State, kind: str, sequence: int) -> Iterator[str]:
     """The contents of all files of that kind that belong to the record with that number."""
     run = run_id(client, now)
-    there = [item.path for item in client.list_artifacts(run, kind) if not item.is_dir] if run else []
-    yield from _fetched(run, of_number(there, sequence))
+    yield from _fetched(now, run, of_number(_listed(client, now, run, kind), sequence))
 
 
-def _fetched(run: str | None, paths: Iterable[str]) -> Iterator[str]:
-    """The contents of these artifacts of a run."""
+def _listed(client: MlflowClient, now: State, run: str | None, kind: str) -> list[str]:
+    """The files of that kind in the log's run; none where there is no run."""
+    with _readable(now):
+        return [item.path for item in client.list_artifacts(run, kind) if not item.is_dir] if run else []
+
+
+def _fetched(now: State, run: str | None, paths: Iterable[str]) -> Iterator[str]:
+    """The contents of these artifacts of the log's run."""
     with TemporaryDirectory() as folder:
         for path in paths:
-            copy = Path(download_artifacts(f"runs:/{run}/{path}", dst_path=folder))
+            with _readable(now):
+                copy = Path(download_artifacts(f"runs:/{run}/{path}", dst_path=folder))
             yield copy.read_bytes().decode("utf-8", "replace")
+
+
+def _readable(now: State) -> AbstractContextManager[None]:
+    return artifact_place.readable(f"the audit log of {now.model}")
 
 
 def _parsed(path: Path) -> Iterator[Move]:

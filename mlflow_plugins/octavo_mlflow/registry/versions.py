@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import yaml
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
@@ -16,9 +17,10 @@ from mlflow.entities.model_registry import ModelVersion
 from octavo.backends import model_files, registry
 from octavo.backends.records import ModelFile
 from octavo.project.errors import ModelError
-from octavo.project.files import atomic_write
+from octavo.project.files import atomic_write, yaml_file
 from octavo.project.params.variants import VARIANT_NAME
 from octavo_mlflow.registry import tags
+from octavo_mlflow.tracking import artifact_place
 
 UNJUDGED = ("model.sig", "registered_model_meta")
 """Files at the top of a model's folder that come after the verdict: the signature, and MLflow's note in a download."""
@@ -93,11 +95,38 @@ def folder(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
     Raises:
         ModelError: MLflow holds no files of it any more, or Octavo did not register the version.
     """
-    if not client.list_logged_model_artifacts(model_id(version)):
+    named, what = model_id(version), f"version {version.version} of {version.name}"
+    with artifact_place.readable(what):
+        there = client.list_logged_model_artifacts(named)
+    if not there:
         raise ModelError(f"Version {version.version} of {version.name} has no files in MLflow any more.")
     uri = client.get_model_version_download_uri(version.name, version.version)
     with TemporaryDirectory() as target:
-        yield Path(download_artifacts(uri, dst_path=target))
+        with artifact_place.readable(what):
+            place = Path(download_artifacts(uri, dst_path=target))
+        yield place
+
+
+def check_logged_model(folder: Path, version: ModelVersion) -> None:
+    """Check that the files of a version's model are of the logged model that the version names.
+
+    Raises:
+        Damaged: they are of another.
+    """
+    named, found = model_id(version), logged_as(folder)
+    if found not in (None, named):
+        raise Damaged(
+            f"Version {version.version} of {version.name} names the logged model {named}, and its files are of "
+            f"{found[:80]!a}. Take another version, or promote one: octavo promote."
+        )
+
+
+def logged_as(folder: Path) -> str | None:
+    """The logged model that the files of a version's model are of; None where its MLmodel does not say so."""
+    try:
+        return str(yaml_file.parse(atomic_write.content(folder / "MLmodel"))["model_id"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return None
 
 
 def folder_digest(client: MlflowClient, version: ModelVersion) -> str:
@@ -107,6 +136,7 @@ def folder_digest(client: MlflowClient, version: ModelVersion) -> str:
         ModelError: MLflow holds no files of it any more, or Octavo did not register the version.
     """
     with folder(client, version) as place:
+        check_logged_model(place, version)
         return digest_of(place)
 
 
@@ -118,6 +148,7 @@ def checked_digest(client: MlflowClient, version: ModelVersion) -> str:
         ModelError: as `folder_digest`.
     """
     with folder(client, version) as place:
+        check_logged_model(place, version)
         check_folder(place, version.tags.get(tags.FOLDER), version, "registered")
         return digest_of(place)
 
@@ -170,11 +201,13 @@ def stored(folder_uri: str, model: ModelFile) -> Iterator[Path]:
     """A temporary local copy of the model file in a model's folder in MLflow. Raises as `fetched`."""
     uri = f"{folder_uri}/{place(model)}"
     with TemporaryDirectory() as folder:
-        copy = Path(download_artifacts(uri, dst_path=folder))
+        with artifact_place.readable(f"a model of {model.path}"):
+            copy = Path(download_artifacts(uri, dst_path=folder))
         for beside in model_files.beside(copy):
             beside.parent.mkdir(parents=True, exist_ok=True)
             named = beside.relative_to(copy.parent).as_posix()
-            download_artifacts(f"{uri.rpartition('/')[0]}/{named}", dst_path=str(beside.parent))
+            with artifact_place.readable(f"a model of {model.path}"):
+                download_artifacts(f"{uri.rpartition('/')[0]}/{named}", dst_path=str(beside.parent))
         check(copy, model, uri)
         yield copy
 

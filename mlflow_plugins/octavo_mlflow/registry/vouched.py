@@ -33,6 +33,7 @@ def folder(client: MlflowClient, version: ModelVersion, alias: str | None = None
     move = promotion(client, version, alias)
     model = versions.model_file(version)
     with versions.folder(client, version) as place:
+        versions.check_logged_model(place, version)
         name = versions.place(model)
         if not (place / name).is_file():
             raise versions.Damaged(f"Version {version.version} of {version.name} has no file {name} any more.")

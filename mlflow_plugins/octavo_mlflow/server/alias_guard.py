@@ -19,6 +19,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.store.model_registry.abstract_store import AbstractStore
 
+from octavo.project import typed_text
 from octavo.project.errors import AuditFailed, OctavoError
 from octavo.project.params.policy import Policy
 from octavo.promotion import audit_record
@@ -39,7 +40,7 @@ from octavo_mlflow.registry.standing import (
     REQUEST,
     State,
 )
-from octavo_mlflow.server import evidence, four_eyes, lookalikes, new_versions, promotion_check, server_audit_log
+from octavo_mlflow.server import evidence, four_eyes, new_versions, promotion_check, server_audit_log
 from octavo_mlflow.server.four_eyes import Sender
 
 KEPT = (registry_tags.DIGEST, registry_tags.SHA256, registry_tags.VARIANT, registry_tags.FOLDER)
@@ -76,7 +77,7 @@ class Gatekeeper:
 
     def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
         names = (*ORDER, *self.guarded.aliases)
-        if lookalikes.like(alias, names) and alias not in names and self._is_ours(name):
+        if typed_text.like(alias, names) and alias not in names and self._is_ours(name):
             raise refusal(
                 f"The alias {alias!a} of {name} is easily mistaken for one of {', '.join(names)}, which this server "
                 "guards. Choose another name."

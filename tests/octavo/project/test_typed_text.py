@@ -48,3 +48,42 @@ def test_an_argument_that_is_not_text_is_one_sentence() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith(b"octavo: An argument has bytes that are not UTF-8")
     assert done.stderr.count(b"\n") == 1
+
+
+ALIASES = ("champion", "previous", "anchor")
+
+
+@pytest.mark.parametrize(
+    "alias",
+    [
+        "champion",
+        "Champion",
+        "CHAMPION",
+        " champion",
+        "champion\n",
+        "cham\u200bpion",
+        "ch\u0430mpion",
+        "\u0430n\u0441h\u043er",
+        "\uff50revious",
+        "\u1d18revious",
+    ],
+)
+def test_look_alikes_are_recognized(alias: str) -> None:
+    assert typed_text.like(alias, ALIASES)
+
+
+@pytest.mark.parametrize(
+    "alias",
+    [
+        "champions",
+        "champ",
+        "challenger",
+        "production",
+        "ancho",
+        "\u0447\u0435\u043c\u043f\u0438\u043e\u043d\u044b",
+        "\u51a0\u519b",
+        "",
+    ],
+)
+def test_other_names_are_free(alias: str) -> None:
+    assert not typed_text.like(alias, ALIASES)

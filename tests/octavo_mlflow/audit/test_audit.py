@@ -245,7 +245,43 @@ TAMPERING |= {
         "Record 3 of octavo in MLflow was changed or removed",
     ),
 }
+TAMPERING |= {
+    "an alias that looks like another": (
+        lambda project: project.client().set_registered_model_alias("octavo", "ch\u0430mpion", "1"),
+        "the alias 'ch\\u0430mpion', at version 1, is none of Octavo's and could be taken for one",
+    ),
+}
+TAMPERING |= {
+    "the logged model of a version": (
+        lambda _: sql("UPDATE model_versions SET source = (SELECT source FROM model_versions WHERE version = 1)"),
+        "names the logged model",
+    ),
+    "the champion's row": (
+        lambda _: sql("DELETE FROM model_versions WHERE version = 2"),
+        "version 2 or its file is gone",
+    ),
+}
+
+
+def name_a_forged_record(promoted: Project) -> None:
+    """As if a promotion of version 1 had been killed after it was written down."""
+    last = chain_of(promoted)[-1]
+    forged = last.model_copy(
+        update={
+            "sequence": 4,
+            "parent": last.hash,
+            "before": last.after,
+            "after": {**last.after, "champion": "1"},
+            "version": "1",
+        }
+    )
+    state = standing.state(promoted.client(), "octavo")
+    audit_log.append(promoted.client(), state, forged, None)
+
+
 VERSIONS_ONLY = (
+    "the logged model of a version",
+    "an alias that looks like another",
     "what it was judged by, no text",
     "the code beside the champion",
     "the scorecard beside the champion",
@@ -294,7 +330,7 @@ def test_tampering_is_noticed_and_nothing_moves_until_it_is_repaired(
     assert octavo("status")[0] == 0
     promoted.weigh(VARIANT, WEIGHTS * np.float32(1.01))
     promoted.register()
-    anchor = ["--anchor"] if what in ("the champion", "the bytes") else []
+    anchor = ["--anchor"] if what in ("the champion", "the champion's row", "the bytes") else []
     code, _, stderr = octavo("promote", VARIANT, "--force", "--reason", "on we go", *anchor)
     assert code == 0, stderr
     assert octavo("audit")[0] == 0
@@ -391,7 +427,8 @@ def test_a_champion_that_somebody_deleted_is_no_deadlock(promoted: Project, octa
     promoted.register()
     code, _, stderr = octavo("promote", VARIANT)
     assert (code, "the anchor of octavo, version 2, was deleted" in stderr) == (2, True)
-    assert octavo("promote", VARIANT, "--anchor")[0] == 0
+    code, stdout, _ = octavo("promote", VARIANT, "--anchor")
+    assert (code, "version 2, champion before it, was deleted: it was not compared with that" in stdout) == (0, True)
     *_, move = audit_record.read(own_copy())
     assert (move.gone, move.before) == ({"champion": "2", "anchor": "2"}, {"previous": "3"})
     assert move.after == {"previous": "3", "champion": "4", "anchor": "4"}
@@ -472,6 +509,31 @@ def test_a_copy_of_an_earlier_release_is_taken_over_and_one_of_another_log_is_no
     assert octavo("rollback", "1")[0] == 0
 
 
+@pytest.mark.parametrize("place", ["runs SET artifact_uri", "model_versions SET storage_location"])
+def test_a_place_that_mlflow_cannot_read_from_is_told(promoted: Project, octavo: Octavo, place: str) -> None:
+    sql(f"UPDATE {place} = 'http://127.0.0.1:9/x'")
+    before = dict(promoted.client().get_registered_model("octavo").aliases)
+    for command in ("audit", "rollback"):
+        code, _, stderr = octavo(command, *(["1"] if command == "rollback" else []))
+        assert code in (1, 2)
+        assert "MLflow can make nothing of the place where" in stderr
+    assert promoted.client().get_registered_model("octavo").aliases == before
+
+
+def test_a_record_that_somebody_forged_is_not_taken_for_one_that_was_cut_short(
+    promoted: Project, octavo: Octavo
+) -> None:
+    stands = dict(promoted.client().get_registered_model("octavo").aliases)
+    name_a_forged_record(promoted)
+    for command in (["promote", VARIANT], ["rollback", "3"], ["audit"]):
+        code, _, stderr = octavo(*command)
+        assert (code, "its record is of another model than version 1" in stderr) == (2, True), stderr
+        assert promoted.client().get_registered_model("octavo").aliases == stands
+    assert octavo("audit", "--repair", "--yes", "--reason", "was seen")[0] == 0
+    assert promoted.client().get_registered_model("octavo").aliases == stands
+    assert octavo("audit")[0] == 0
+
+
 def test_a_clock_that_ran_ahead_is_accepted_once_for_all(
     promoted: Project, octavo: Octavo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -531,12 +593,13 @@ def cut_short(promoted: Project) -> None:
     client = promoted.client()
     now, (*_, last) = standing.state(client, "octavo"), chain_of(promoted)
     after = {**last.after, "champion": "4", "previous": "2"}
-    digests = {"model": client.get_model_version("octavo", "4").tags["model.sha256"]}
+    tags, grounds = client.get_model_version("octavo", "4").tags, "{}"
+    digests = {"model": tags["model.sha256"], "grounds": hashlib.sha256(grounds.encode()).hexdigest()}
     move = last.model_copy(
         update={"action": "promote", "sequence": 4, "parent": last.hash, "version": "4", "before": last.after}
         | {"after": after, "note": "cut short", "digests": digests}
     )
-    audit_log.append(client, now, move, None)
+    audit_log.append(client, now, move, grounds)
 
 
 def test_a_repair_finishes_a_move_that_was_cut_short(promoted: Project, octavo: Octavo) -> None:

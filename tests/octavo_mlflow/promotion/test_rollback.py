@@ -69,6 +69,15 @@ def test_what_was_rolled_back_is_promoted_again_only_by_name(promoted: Project, 
     assert standing(promoted)["champion"] == "3"
 
 
+def test_that_it_was_rolled_back_is_known_without_its_tag(promoted: Project, octavo: Octavo) -> None:
+    assert octavo("rollback")[0] == 0
+    promoted.client().delete_model_version_tag("octavo", "3", "rolled.back")
+    for command, code, message in (("promote", 2, "was rolled back before"), ("rollback", 1, "was rolled back itself")):
+        got, _, stderr = octavo(command)
+        assert (got, message in stderr) == (code, True), stderr
+    assert standing(promoted)["champion"] == "2"
+
+
 def test_without_a_champion_there_is_nothing_to_return_to(project: Project, octavo: Octavo) -> None:
     project.register()
     code, _, stderr = octavo("rollback")
