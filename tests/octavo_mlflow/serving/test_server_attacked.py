@@ -284,7 +284,7 @@ def test_a_connection_is_kept_and_answers_come_at_once(served: Served) -> None:
 
 
 def test_health_answers_while_the_model_runs(tmp_path: Path) -> None:
-    slow = "import time\nserver.Model.answer = lambda *_: time.sleep(2) or {}"
+    slow = "import time\nserver.ServedModel.answer = lambda *_: time.sleep(2) or {}"
     with serving(tmp_path, slow) as served:
         asking = threading.Thread(target=served.post, args=(GOOD,))
         asking.start()
