@@ -267,7 +267,7 @@ def tags(move: Move) -> dict[str, str]:
 
 def was_rolled_back(version: ModelVersion, chain: Sequence[Move]) -> bool:
     """Whether the version was champion and was taken back: by its tag, or by the log where somebody deleted that."""
-    left = {move.before[CHAMPION].lstrip("0") for move in chain if move.action == "rollback"}
+    left = {move.before.get(CHAMPION, "").lstrip("0") for move in chain if move.action == "rollback"}
     return ROLLED_BACK in version.tags or str(version.version) in left
 
 
