@@ -54,8 +54,8 @@ def likely(path: Path, network: Path, images: np.ndarray, fed: np.ndarray) -> di
 def jump(network: Path, sqnr_db: Mapping[str, float]) -> Jump | None:
     """The first layer at which the error jumps, or None if it grows gradually.
 
-    The error jumps at a layer whose SQNR is at least 10 dB below that of the noisiest layer that it reads. If that layer
-    is above 40 dB, it counts as 40 dB, and so do the images.
+    The error jumps at a layer whose SQNR is at least 10 dB below that of the noisiest layer that it reads. That layer
+    counts as 40 dB if it is above 40 dB, and so do the images.
 
     Args:
         network: the exported ONNX network.

@@ -1,4 +1,4 @@
-"""Inspect LiteRT files: parameters and operators as stored in the file. The interpreter runs exactly these operators."""
+"""Inspect LiteRT files: parameters and operators as stored in the file. The interpreter runs just these operators."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -25,7 +25,8 @@ WEIGHTS: dict[int, np.dtype[Any]] = {
 def read(path: Path) -> StoredIntegers:
     """The number of clipped biases, and the weights stored as 8-bit integers, of all subgraphs.
 
-    A bias is clipped if it is at an end of its integer type. Constants without a scale, such as shapes, are not weights.
+    A bias is clipped if it is at an end of its integer type. Constants without a scale are not weights, but shapes, for
+    example.
 
     Raises:
         ModelError: the file cannot be read.
