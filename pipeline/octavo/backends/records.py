@@ -24,7 +24,7 @@ class Tensor(Record):
 
 
 class Interface(Record):
-    """How a model file is called."""
+    """The input and output of a model file, and the session options that it needs."""
 
     input: Tensor
     output: Tensor
