@@ -125,7 +125,7 @@ def test_one_bad_variant_stops_nothing(project: Project) -> None:
     assert "confusion" in project.run("dvc", "plots", "show", "--json")
     code, said = project.attempt("octavo", "promote", "onnx_int8_constant")
     assert code == 2
-    assert "octavo: onnx_int8_constant is refused, there is no model of it." in said
+    assert "octavo: onnx_int8_constant is refused and has no model." in said
     assert project.repro() == ["code", "register"]
     recipe.unlink()
     project.run("git", "checkout", "params.yaml")

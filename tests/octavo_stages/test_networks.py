@@ -97,14 +97,14 @@ def test_a_variant_that_needs_them_brings_them_back(artifacts: tuple[Path, dict[
     for network in ("control", "qat"):
         assert not (folder / "artifacts/networks" / network / "refused.json").exists()
         assert (folder / "artifacts/exported" / network / "model.onnx").exists()
-    assert "leaves in float what TFMOT cannot quantize: rescaling." in said["finetune qat"]
+    assert "TFMOT cannot quantize these layers, so QAT keeps them in float: rescaling." in said["finetune qat"]
 
 
 def test_cards_will_say_what_was_taken_off_and_left_in_float(
     artifacts: tuple[Path, dict[str, str], dict[str, str]],
 ) -> None:
     folder, without, _ = artifacts
-    softmax = "The network as written ends in softmax, which is taken off: this file gives logits."
+    softmax = "The network as written ends in softmax, which was removed: this file gives logits."
     assert softmax in without["network fp32"]
     for exported, count in ((folder / "without/exported/fp32", 1), (folder / "artifacts/exported/qat", 2)):
         remarks = read(exported / "remarks.json")
@@ -118,6 +118,6 @@ def test_a_network_that_tfmot_refuses_refuses_its_variants_alone(tmp_path: Path)
     project(tmp_path, "subclassed", ["fp32", "qat"])
     said = run(tmp_path, "prepare", *NETWORKS[::2])
     reason = "Network 'net' cannot be trained quantization-aware: TFMOT takes Sequential and functional models"
-    assert said["finetune qat"].startswith(f"Refused network qat, and with it the variants of source 'qat': {reason}")
+    assert said["finetune qat"].startswith(f"Refused network qat, and so all variants with source 'qat': {reason}")
     assert str(read(tmp_path / "artifacts/exported/qat/refused.json")).count(reason) == 1
     assert (tmp_path / "artifacts/exported/fp32/model.onnx").exists()

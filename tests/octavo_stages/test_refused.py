@@ -212,7 +212,7 @@ def test_logits_that_are_not_finite_on_test_images_alone_are_refused(
     images[:2] = 0
     np.save(place, images)
     scorecards, said = build()
-    sentence = f"{BAD} gives logits that are NaN or infinite for 2 of 30 images: it chooses no class for them."
+    sentence = f"{BAD} gives logits that are NaN or infinite for 2 of 30 images, so these have no predicted class."
     assert scorecards.refused[BAD].reason == sentence
     assert list(said) == [f"octavo_stages.evaluate {BAD}"]
     assert model_files.path_of(BAD).is_file()
@@ -238,9 +238,11 @@ def test_without_its_baseline_nothing_can_be_measured(
     for stage in (["evaluate", "onnx_fp16"], ["evaluate", "onnx_fp32"], ["benchmark"]):
         code, said = run({"evaluate": evaluate.main, "benchmark": benchmark.main}[stage[0]], *stage[1:])
         assert code == 2
-        assert said.startswith("octavo: The baseline onnx_fp32 is refused, and nothing can be measured without one. ")
+        assert said.startswith(
+            "octavo: The baseline onnx_fp32 is refused, and nothing can be measured without a baseline. "
+        )
         assert "onnxruntime cannot load" in said
-        assert said.rstrip().endswith("Or name another variant as baseline in params.yaml.")
+        assert said.rstrip().endswith("Or set another variant as baseline in params.yaml.")
 
 
 def test_a_mistake_in_params_yaml_still_stops_the_stage(run: Callable[..., Ended]) -> None:

@@ -17,7 +17,17 @@ from octavo_mlflow.tracking import connection
 
 
 def audit(mend: bool, yes: bool, reason: str | None, as_json: bool) -> None:
-    """Do what `octavo audit` asks for, and print it. For the arguments see `commands.audit`."""
+    """Do what `octavo audit` asks for, and print it.
+
+    Args:
+        mend: show what would repair the faults, and do it if the user agrees.
+        yes: repair without asking.
+        reason: for the repair, in the user's words; it is recorded.
+        as_json: print records and faults as JSON.
+
+    Raises:
+        AuditFailed: the audit log is not intact.
+    """
     registry = load_params().registry
     model = registry.model
     with connection.connected(existing=True) as client:

@@ -26,7 +26,17 @@ PATIENCE = 30.0
 
 
 def approve(version: str | None, yes: bool, withdraw: bool, as_json: bool) -> None:
-    """Do what `octavo approve` asks for, and print it. For the arguments see `commands.approve`."""
+    """Do what `octavo approve` asks for, and print it.
+
+    Args:
+        version: approve only if the request is for this version; None for any.
+        yes: approve without asking.
+        withdraw: withdraw the request instead.
+        as_json: print JSON instead of text.
+
+    Raises:
+        PromotionRefused: the server has no user accounts, the request has lapsed, or this user may not approve it.
+    """
     params = load_params()
     model = params.registry.model
     with connection.connected(existing=True) as client:

@@ -88,7 +88,19 @@ class Promotion:
 def promote(
     variant: str | None, force: bool, reason: str | None, new_anchor: bool, expect: str | None, as_json: bool
 ) -> None:
-    """Do what `octavo promote` asks for, and print it. For the arguments see `commands.promote`."""
+    """Do what `octavo promote` asks for, and print it.
+
+    Args:
+        variant: to promote; None for the best one that passes.
+        force: promote against the verdict.
+        reason: in the user's words; it is recorded.
+        new_anchor: make the version the anchor too.
+        expect: move only if this version is the champion now; `none` for none, None for any.
+        as_json: print JSON instead of text.
+
+    Raises:
+        PromotionRefused, ModelError, AuditFailed: as `move_champion`.
+    """
     params, scorecards = load_params(), load_scorecards(paths.SCORECARDS)
     with connection.connected(existing=True) as client, story.counter("promote"):
         done = move_champion(client, params, scorecards, Wish(variant, reason, new_anchor, expect))

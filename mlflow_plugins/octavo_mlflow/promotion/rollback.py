@@ -29,7 +29,13 @@ record.
 
 
 def rollback(version: str | None, reason: str | None, as_json: bool) -> None:
-    """Do what `octavo rollback` asks for, and print it. For the arguments see `commands.rollback`."""
+    """Do what `octavo rollback` asks for, and print it. Raises as `move_back`.
+
+    Args:
+        version: to return to; None for the previous champion.
+        reason: in the user's words; it is recorded.
+        as_json: print JSON instead of text.
+    """
     params = load_params()
     model = params.registry.model
     with connection.connected(existing=True) as client:

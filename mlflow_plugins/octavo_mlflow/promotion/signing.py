@@ -49,7 +49,18 @@ def sign(version: str | None, key: Path | None) -> None:
 
 
 def verify(version: str | None, key: Path | None, model: str | None) -> None:
-    """Do what `octavo verify` asks for, and print it. For the arguments see `commands.verify`."""
+    """Do what `octavo verify` asks for, and print it.
+
+    Args:
+        version: to verify; None for the champion.
+        key: file of the public key.
+        model: name of the registered model; None for that of `params.yaml`.
+
+    Raises:
+        KeyUnusable: there is no key, or it cannot be read.
+        ModelError: the version does not exist or has no signature.
+        SignatureInvalid: the version is not what was signed.
+    """
     if key is None:
         raise KeyUnusable("No public key. Give --key PATH, or set OCTAVO_VERIFYING_KEY.")
     model = model or load_params().registry.model

@@ -134,9 +134,14 @@ def settle(client: MlflowClient, model: str, still_held: Callable[[], None]) -> 
 
 
 def unfit(client: MlflowClient, now: State, move: Move) -> str | None:
-    """Why a move that was written down is not to be made: its record says other than MLflow; None where they agree.
+    """Why a recorded move must not be applied: its record contradicts MLflow. None if the two agree.
 
-    So a record that somebody put there is not taken for one that a killed process left.
+    This check distinguishes the record of an interrupted move from a forged record.
+
+    Args:
+        client: of the tracking store.
+        now: the registered model's present state.
+        move: the last record of its audit log.
     """
     if move.action == "repair":
         return None

@@ -1,1 +1,1 @@
-"""How a model file runs, and what is in it: one folder a runtime. Imports onnx_graph, tasks and what lies below."""
+"""Runs and inspects model files, one folder per runtime. May import onnx_graph, tasks and the floors below."""

@@ -1,4 +1,4 @@
-"""What came of trying one variant's file, as it lies where the model would: `acceptance.json` or `refused.json`."""
+"""The result of trying a variant's model file: `acceptance.json` next to the model, or `refused.json` in its place."""
 
 import shutil
 from pathlib import Path
@@ -10,36 +10,36 @@ from octavo.project.errors import ModelError, VariantRefused
 from octavo.project.files import atomic_write, json_file
 from octavo.project.schema import Record
 
-FINITE = "If the network's own logits are finite, take a recipe that computes in float; else train it anew."
-"""The remedy where logits are not finite."""
+FINITE = "If the network's own logits are finite, use a recipe that computes in float. Otherwise, train it again."
+"""The remedy for logits that are not finite."""
 
 Found = TypeVar("Found", bound=Record)
 
 
 def accept(variant: str, figures: Acceptance) -> None:
-    """Write the figures beside the model of `variant`."""
+    """Write the figures next to the model of `variant`, and remove an earlier refusal."""
     paths.refusal(variant).unlink(missing_ok=True)
     atomic_write.write_text(paths.acceptance(variant), figures.model_dump_json(indent=1) + "\n")
 
 
 def refuse(variant: str, refusal: Refusal) -> None:
-    """Let the refusal stand in the place of the model, and nothing else."""
+    """Replace the whole model folder of `variant` by the refusal."""
     place = paths.refusal(variant)
     shutil.rmtree(place.parent, ignore_errors=True)
     atomic_write.write_text(place, refusal.model_dump_json(indent=1) + "\n")
 
 
 def acceptance(variant: str) -> Acceptance:
-    """How the file of `variant` answered.
+    """The figures that `accept` wrote for `variant`.
 
     Raises:
-        ModelError: it was not tried.
+        ModelError: the record is missing or unreadable.
     """
     return _read(paths.acceptance(variant), Acceptance)
 
 
 def refusal(variant: str) -> Refusal | None:
-    """Why `variant` has no model, or None where it has one.
+    """Why `variant` has no model, or None if it was not refused.
 
     Raises:
         ModelError: the record is unreadable.
@@ -49,10 +49,11 @@ def refusal(variant: str) -> Refusal | None:
 
 
 def check_baseline(variant: str) -> None:
-    """Stop where the baseline is refused: everything is measured against it.
+    """Check that the baseline was not refused. Everything is measured against it.
 
     Raises:
-        VariantRefused: it is.
+        VariantRefused: the baseline was refused.
+        ModelError: the record is unreadable.
     """
     found = refusal(variant)
     if found:
@@ -60,10 +61,10 @@ def check_baseline(variant: str) -> None:
 
 
 def baseline_refused(variant: str, why: str) -> VariantRefused:
-    """What to raise where the baseline is refused, `why` being whole sentences."""
+    """The error for a refused baseline. `why` is one or more full sentences."""
     return VariantRefused(
-        f"The baseline {variant} is refused, and nothing can be measured without one. {why} Or name another variant as "
-        "baseline in params.yaml."
+        f"The baseline {variant} is refused, and nothing can be measured without a baseline. {why} Or set another "
+        "variant as baseline in params.yaml."
     )
 
 
@@ -73,4 +74,4 @@ def _read(path: Path, record: type[Found]) -> Found:
     except FileNotFoundError:
         raise ModelError(f"No {path}. Run dvc repro.") from None
     except json_file.Unreadable as error:
-        raise ModelError(f"{path} is not what the stage quantize writes ({error}). Run dvc repro.") from None
+        raise ModelError(f"{path} is not a record of the stage quantize ({error}). Run dvc repro.") from None

@@ -1,7 +1,8 @@
-"""The contract of a runtime: what Octavo asks of each format of model files, and of nothing else.
+"""The contract of a runtime: everything that Octavo needs for one format of model files.
 
-A runtime is one folder in `octavo.backends`. Its `__init__.py` has `FORMAT`, a `Format`, and imports no runtime; its
-`backend.py` has `BACKEND`, a `Backend`, and is imported when a file of that format is asked for. `registry` finds both.
+A runtime is one folder in `octavo.backends`. Its `__init__.py` defines `FORMAT`, a `Format`, and does not import the
+runtime's library. Its `backend.py` defines `BACKEND`, a `Backend`, and is imported when a file of that format is used.
+`registry` finds both.
 """
 
 from collections.abc import Callable
@@ -22,48 +23,50 @@ def _one_file(_: Path) -> list[Path]:
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """What is known of a format without its runtime."""
+    """What is known about a format without importing its runtime."""
 
     name: str
-    """As the names of variants and recipes begin with it: small letters, such as `onnx`."""
+    """Prefix of the names of variants and recipes, in lower case, such as `onnx`."""
     title: str
-    """As people write it, such as `ONNX`."""
+    """The name for people, such as `ONNX`."""
     suffix: str
-    """Of its files, such as `.onnx`."""
+    """Suffix of the files, such as `.onnx`."""
     libraries: tuple[str, ...]
-    """What a file needs to run, as PyPI calls it."""
+    """PyPI names of the libraries that running a file needs."""
     usage: str = ""
-    """A program that runs a file, for its model card: a Jinja template over the card, `file`, `example` and others."""
+    """A program that runs a file, for the model card: a Jinja template with `card`, `file`, `example` and others."""
     beside: Callable[[Path], list[Path]] = _one_file
-    """The files beside a model file that hold weights of it, be they there or not; by default none."""
+    """The other files that hold weights of a model file, whether or not they exist; by default none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """How files of one format run, and what is in them. Every function raises `ModelError` for a file it cannot read.
+    """Functions that run and inspect files of one format. Each raises `ModelError` if it cannot read the file.
 
-    What a runtime cannot tell is None here: it is shown as not measured.
+    An optional function is None if the runtime cannot measure that figure. The figure is then shown as not measured.
     """
 
     open_model: Callable[[Path, int], Predictor]
-    """A predictor on so many threads. Latency is measured on it, by the same method for every format."""
+    """File, number of threads -> predictor. Latency is measured on it, by the same method for every format."""
     interface: Callable[[Path], Interface]
-    """How the file is called."""
+    """File -> its inputs and outputs."""
     parameters: Callable[[Path], list[Parameter]]
-    """What it stores, counted as `operators` says."""
+    """File -> the parameters that it stores, as `operators` defines them."""
     operators: Callable[[Path, np.ndarray | None], list[Operator]]
-    """What will run, and what it costs for one image; images as the file takes them, where its size is free."""
+    """File, images -> the operators that will run, with their cost for one image. The images are in the file's input
+    encoding. They are needed only if the file accepts images of any size."""
     output_step: Callable[[Path], float | None]
-    """The scale of the integers that the outputs are; None where they are float from the start."""
+    """File -> the scale of its outputs if they come from integers; None if they are computed in float."""
     stored_integers: Callable[[Path], StoredIntegers]
-    """The weights that it stores as 8-bit integers, and how many of its biases their range has cut off."""
+    """File -> the weights that it stores as 8-bit integers, and the number of its biases that are clipped."""
     failures: tuple[type[Exception], ...] = (ValueError, RuntimeError)
-    """What a run raises for images that the model cannot take."""
+    """Exceptions that a run raises for images that do not fit the model."""
     layer_sqnr: Callable[[Path, Path, np.ndarray, np.ndarray], dict[str, float]] | None = None
-    """Of the file and the exported network, both on the same images, as stored and as the file takes them: the SQNR
-    of what each layer gives, in decibels."""
+    """File, exported network, stored images, the same images in the file's input encoding -> SQNR of each layer's
+    output in decibels."""
     keeps_layers: bool = False
-    """Whether the file says which of its values is which layer's. Layers that are told by likely names can say where a
-    refused file goes wrong, and are not shown in scorecards."""
+    """Whether the file records which value belongs to which layer. If layers are only guessed from names, they help to
+    locate the error of a refused file, but scorecards do not show them."""
     saturation: Callable[[Path, np.ndarray], list[Saturation]] | None = None
-    """Layers whose sums some CPUs cut off, on images as the file takes them; None where no kernel adds in 16 bits."""
+    """File, images in its input encoding -> layers whose sums saturate on some CPUs; None if no kernel adds in
+    16 bits."""

@@ -1,8 +1,9 @@
-"""Latency: all variants in one process, each interleaved with the baseline, so that noise hits both alike.
+"""Latency of all variants, measured in one process. Each variant alternates with the baseline, so that noise affects
+both equally.
 
-In every round each variant runs a block of calls beside a block of the baseline's, in an order drawn anew. The
-ratio of the two blocks' medians is one sample; the ratio reported is their median, and its interval comes from order
-statistics, which assume no distribution (Conover, Practical Nonparametric Statistics, 3rd ed., section 3.2).
+In every round, each variant runs a block of calls next to a block of the baseline's calls, in a new random order. The
+ratio of the two blocks' medians is one sample. The reported ratio is the median of the samples. Its interval comes from
+order statistics, which assume no distribution (Conover, Practical Nonparametric Statistics, 3rd ed., section 3.2).
 """
 
 import platform
@@ -22,10 +23,13 @@ from octavo.backends.records import Latency
 from octavo.tasks.logits import fault
 
 BLOCK_SECONDS = 0.01
+"""Target duration of a block of calls."""
 MAX_CALLS = 100
+"""Largest number of calls in a block."""
 P99_SAMPLES = 299
-"""Calls below which no upper 95% bound on the 99th percentile exists: 0.99^299 < 0.05."""
+"""With fewer calls, no upper 95% bound on the 99th percentile exists: 0.99^299 < 0.05."""
 WARM_UP = 20
+"""Calls before the measurement; their median decides the number of calls in a block."""
 INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "asimddp", "i8mm", "sve")
 
 
@@ -39,20 +43,23 @@ def measure(  # noqa: PLR0913 - one figure has many conditions
     seed: int = 0,
     advance: Callable[[], None] = lambda: None,
 ) -> dict[str, Latency]:
-    """Latency of every predictor on batches of `batch` images, beside the one called `baseline`.
+    """Latency of every predictor on batches of `batch` images, also as a ratio to the baseline.
 
-    A call is what a user's call is: from images as the file takes them to logits in float32. So integers that a file
-    gives are turned into logits within the time; scaling bytes to floats, or rounding floats to the integers that a
-    file takes, is the caller's preparation in every format, and not counted.
+    A timed call goes from images in the file's input encoding to logits in float32, as a user's call does. Converting
+    integer outputs to logits is part of the time. Preparing the input is not, in any format: this is scaling bytes to
+    floats, or rounding floats to the file's input integers.
 
     Args:
-        predictors: models opened for running, by name.
-        baseline: the name that each of them is paired with.
-        images: (N, H, W[, C]); repeated where there are fewer than `batch`.
-        batch: images a call.
+        predictors: name -> model opened for running.
+        baseline: name of the predictor that each of them is paired with.
+        images: uint8 or float32 (N, H, W[, C]); repeated if N is less than `batch`.
+        batch: images per call.
         rounds: blocks of calls for each model.
-        seed: of the order in which they run.
+        seed: of the random order in which the models run.
         advance: called after each round.
+
+    Returns:
+        Name -> latency in microseconds per call.
     """
     generator = np.random.default_rng(seed)
     stack = np.resize(images, (batch, *images.shape[1:]))
@@ -73,14 +80,18 @@ def measure(  # noqa: PLR0913 - one figure has many conditions
 
 
 def sound(predictors: Mapping[str, Predictor], images: np.ndarray) -> tuple[dict[str, Predictor], dict[str, str]]:
-    """Those that give finite logits for every image, and why each of the others is not worth timing, as a sentence."""
+    """Split predictors by their logits on `images`, uint8 or float32 (N, H, W[, C]).
+
+    Returns:
+        The predictors whose logits are all finite, and name -> a sentence that says why another one is not timed.
+    """
     found = {name: fault(predict(images), name) for name, predict in predictors.items()}
     refused = {name: sentence for name, sentence in found.items() if sentence}
     return {name: predict for name, predict in predictors.items() if name not in refused}, refused
 
 
 def describe_machine() -> dict[str, Any]:
-    """What a latency depends on: CPU, instruction sets, operating system and runtime versions."""
+    """What latency depends on: CPU, instruction sets, operating system and runtime versions, ready for JSON."""
     cpu = cpuinfo.get_cpu_info()
     return {
         "cpu": cpu.get("brand_raw", platform.processor()),
@@ -93,7 +104,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    """Of the libraries of every format, as far as they are installed."""
+    """Versions of the installed libraries of all formats."""
     found = {}
     for name in dict.fromkeys(name for form in registry.formats().values() for name in form.libraries):
         with suppress(PackageNotFoundError):
@@ -107,7 +118,7 @@ def _calls_a_block(predict: Predictor, feed: np.ndarray) -> int:
 
 
 def _block(predict: Predictor, feed: np.ndarray, calls: int) -> np.ndarray:
-    """Seconds of each of `calls` calls, after one that is not counted."""
+    """Seconds of each of `calls` calls, after one call that is not counted."""
     predict.run(feed)
     times = np.empty(calls)
     for call in range(calls):

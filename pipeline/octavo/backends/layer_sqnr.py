@@ -1,4 +1,4 @@
-"""How far each layer of a model file is from the network that it was made of."""
+"""Signal-to-quantization-noise ratio of each layer of a model file, relative to its source network."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
@@ -12,22 +12,22 @@ from octavo.backends.records import Jump
 from octavo.onnx_graph import canonicalize
 
 IMAGES = 64
-"""So many are enough, and every layer is run on each."""
+"""Number of images. This many are enough, and each of them passes through every layer."""
 
 ORDINARY_DB = 40.0
-"""What 8 bits leave of ordinary values: a layer of more is no better to start from."""
+"""Usual SQNR of 8-bit values. A layer above it counts as 40 dB in the search for a jump."""
 JUMP_DB = 10.0
-"""Ten times the noise."""
+"""Ten times the noise power."""
 
 
 def measure(path: Path, network: Path, images: np.ndarray, fed: np.ndarray) -> dict[str, float]:
-    """Signal-to-quantization-noise ratio of what each layer gives, in decibels, in the order they run.
+    """Signal-to-quantization-noise ratio of each layer's output, in decibels, in the order in which the layers run.
 
     Args:
-        path: a model file. Where its format does not keep the layers' names, nothing is measured.
-        network: the exported ONNX network that it was made of; one trained quantization-aware runs as it was trained.
-        images: (N, H, W[, C]) as a split has them; the first 64 are taken.
-        fed: the same images as the model file takes them.
+        path: a model file. The result is empty if its format does not keep the layers' names.
+        network: its source, an exported ONNX network. A quantization-aware network runs with its fake quantization.
+        images: uint8 or float32 (N, H, W[, C]), as stored in a split; the first 64 are used.
+        fed: the same images in the model file's input encoding.
 
     Raises:
         ModelError: the format is unknown, or one of the two files cannot be read.
@@ -36,20 +36,33 @@ def measure(path: Path, network: Path, images: np.ndarray, fed: np.ndarray) -> d
 
 
 def likely(path: Path, network: Path, images: np.ndarray, fed: np.ndarray) -> dict[str, float]:
-    """The same for every format that knows layers at all, be it by likely names; arguments as those of `measure`."""
+    """As `measure`, but also for formats whose layers are only guessed from names.
+
+    Args:
+        path: a model file. The result is empty if its format has no layers.
+        network: as for `measure`.
+        images: as for `measure`.
+        fed: as for `measure`.
+
+    Raises:
+        ModelError: as `measure`.
+    """
     layers = registry.backend_of(path).layer_sqnr
     return {} if layers is None else layers(path, network, images[:IMAGES], fed[:IMAGES])
 
 
 def jump(network: Path, sqnr_db: Mapping[str, float]) -> Jump | None:
-    """The first layer at which the error jumps, or None where it grows little by little.
+    """The first layer at which the error jumps, or None if it grows gradually.
 
-    It jumps where a layer's ratio lies 10 dB or more below that of the noisiest layer that it reads; above 40 dB that
-    one counts as 40, and so do the images.
+    The error jumps at a layer whose SQNR is at least 10 dB below that of the noisiest layer that it reads. That layer
+    counts as 40 dB if it is above 40 dB, and so do the images.
 
     Args:
         network: the exported ONNX network.
-        sqnr_db: as `measure` gives it.
+        sqnr_db: the result of `measure`.
+
+    Raises:
+        ModelError: the network cannot be read.
     """
     reads = _reads(canonicalize.load(network), sqnr_db.keys()) if sqnr_db else {}
     for layer, ratio in sqnr_db.items():
@@ -60,7 +73,7 @@ def jump(network: Path, sqnr_db: Mapping[str, float]) -> Jump | None:
 
 
 def _reads(model: onnx.ModelProto, layers: Collection[str]) -> dict[str, set[str]]:
-    """Layer -> those of the layers that it reads, looking through all others."""
+    """Layer -> the nearest of `layers` that it reads, directly or through other layers."""
     behind: dict[str, set[str]] = {}
     found: dict[str, set[str]] = defaultdict(set)
     for node in model.graph.node:

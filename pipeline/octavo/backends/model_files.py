@@ -1,4 +1,4 @@
-"""The files that a model consists of, their bytes and their digest: one file, or ONNX with its external data."""
+"""The files of a model, their size and their digest. A model is one file, or an ONNX file with its external data."""
 
 import hashlib
 from pathlib import Path
@@ -11,28 +11,28 @@ from octavo.project.files import atomic_write
 
 
 def path_of(variant: str) -> Path:
-    """The model file of one variant, for example `artifacts/models/onnx_fp32/model.onnx`.
+    """Path of a variant's model file, for example `artifacts/models/onnx_fp32/model.onnx`. It need not exist.
 
     Raises:
-        ModelError: its name begins with no known format.
+        ModelError: the variant's name does not begin with a known format.
     """
     return paths.model_folder(variant) / f"model{registry.named(variant.partition('_')[0]).suffix}"
 
 
 def beside(path: Path) -> list[Path]:
-    """The files beside the model file `path` that hold weights of it, be they there or not.
+    """The other files that hold weights of the model file `path`, whether or not they exist.
 
     Raises:
-        ModelError: its format is unknown or its weights lie outside its folder, or it is damaged.
+        ModelError: the format is unknown, the weights are outside the model's folder, or the file is damaged.
     """
     return registry.format_of(path).beside(path)
 
 
 def parts(path: Path) -> list[Path]:
-    """The model file and those beside it that hold weights of it.
+    """The model file, followed by the other files that hold its weights.
 
     Raises:
-        ModelError: as `beside`, or one of them is missing.
+        ModelError: as `beside`, or a file with weights is missing.
     """
     others = beside(path)
     for other in others:
@@ -42,15 +42,15 @@ def parts(path: Path) -> list[Path]:
 
 
 def size(path: Path) -> int:
-    """Bytes of all files of the model. Raises as `parts`."""
+    """Total bytes of the model's files. Raises as `parts`."""
     return sum(part.stat().st_size for part in parts(path))
 
 
 def sha256(path: Path) -> str:
-    """One digest of the whole model: its file's SHA-256, or where it has several files that of their list.
+    """One digest of the whole model, as 64 hexadecimal digits. Raises as `parts`.
 
-    The list is what `sha256sum` prints of them, in the order of `parts`, named from the model's folder. Raises as
-    `parts`.
+    For one file it is the file's SHA-256. For several files it is the SHA-256 of the list that `sha256sum` prints for
+    them, in the order of `parts`, with paths relative to the model's folder.
     """
     digests = {part: atomic_write.digest(part, "sha256") for part in parts(path)}
     if len(digests) == 1:
@@ -60,5 +60,5 @@ def sha256(path: Path) -> str:
 
 
 def of(path: Path) -> ModelFile:
-    """The model at `path` as it is now. Raises as `parts`."""
+    """The path and present digest of the model at `path`. Raises as `parts`."""
     return ModelFile(path=path.as_posix(), sha256=sha256(path))

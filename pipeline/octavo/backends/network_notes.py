@@ -1,6 +1,6 @@
-"""What else there is to know of a network, kept in its folder: remarks for its scorecards, or why it was not made.
+"""Notes in a network's folder: remarks for its scorecards, or the reason why the network was not made.
 
-`refused.json` stands in the place of weights or of exported files: it is `{"reason": "…"}`, in whole sentences.
+`refused.json` takes the place of the weights or exported files. It is `{"reason": "…"}`, in full sentences.
 """
 
 import json
@@ -20,16 +20,16 @@ Kind = TypeVar("Kind")
 
 
 def write(folder: Path, remarks: Sequence[str]) -> None:
-    """Write the remarks on the exported network in `folder`, each a sentence; also where there are none.
+    """Write the remarks on the exported network in `folder`, one sentence each. The list may be empty.
 
-    A refusal that stood there is over.
+    An earlier refusal in that folder is removed.
     """
     (folder / REFUSED).unlink(missing_ok=True)
     atomic_write.write_text(folder / REMARKS, json.dumps(list(remarks), indent=1, ensure_ascii=False) + "\n")
 
 
 def read(folder: Path) -> list[str]:
-    """The remarks on the exported network in `folder`; none where nobody wrote any.
+    """The remarks on the exported network in `folder`; empty if none were written.
 
     Raises:
         ModelError: the file is damaged.
@@ -38,13 +38,13 @@ def read(folder: Path) -> list[str]:
 
 
 def refuse(folder: Path, reason: str) -> None:
-    """Let `reason` stand in `folder` instead of a network; whatever was there is removed."""
+    """Write `reason` into `folder` in place of the network. Everything else in the folder is removed."""
     shutil.rmtree(folder, ignore_errors=True)
     atomic_write.write_text(folder / REFUSED, json.dumps({"reason": reason}, indent=1, ensure_ascii=False) + "\n")
 
 
 def refusal(folder: Path) -> str | None:
-    """Why there is no network in `folder`, or None where nobody refused it.
+    """Why there is no network in `folder`, or None if it was not refused.
 
     Raises:
         ModelError: the file is damaged.
@@ -63,4 +63,4 @@ def _read(path: Path, kind: type[Kind]) -> Kind | None:
     except FileNotFoundError:
         return None
     except json_file.Unreadable as error:
-        raise ModelError(f"{path} is not what the stages train and export write ({error}). Run dvc repro.") from None
+        raise ModelError(f"{path} is not a record of training or export ({error}). Run dvc repro.") from None

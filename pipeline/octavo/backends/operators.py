@@ -1,19 +1,19 @@
-"""What a model file is made of: the parameters it stores and the operators that will run, whatever the format.
+"""The contents of a model file of any format: the parameters that it stores, and the operators that will run.
 
-**Parameters** are the stored tensors that an operator reads as data, through conversions and changes of shape: of a
-float type, or of integers that stand for float values. Every one is a weight, except
+**Parameters** are stored tensors that an operator reads as data, directly or through conversions and changes of shape.
+They have a float type, or an integer type that represents float values. Every parameter is a weight, except
 
-- biases: what a linear layer or a normalization adds by its own input, and any constant vector (at most one axis
-  longer than 1) that Add or Sub adds;
-- settings, which are no parameters at all: constants of one element, shapes, axes and indices, scales and zero points,
-  clip bounds, fill values, and the initial state of a recurrent layer or a loop.
+- biases: the bias input of a linear layer or a normalization, and any constant vector (at most one axis longer than 1)
+  that Add or Sub adds;
+- settings, which do not count as parameters: constants of one element, shapes, axes and indices, scales and zero
+  points, clip bounds, fill values, and the initial state of a recurrent layer or a loop.
 
 So embedding tables, slopes of PReLU, scales of normalizations, constant operands of Mul or Einsum, and position
-embeddings are weights. Operators in the subgraphs of Loop, If and Scan, or of WHILE and IF, read them as well.
+embeddings are weights. Operators in the subgraphs of Loop, If and Scan, or of WHILE and IF, count as readers too.
 
-**Multiply-accumulates** are the products that an operator sums: of convolutions (padding counted like pixels), matrix
-products, recurrent layers and attention, weights or not. Element by element products, poolings and interpolations have
-none. An operator that nobody here knows could do anything: what it takes is None, unknown.
+**Multiply-accumulates** are the products that an operator sums: those of convolutions (padding counts like pixels),
+matrix products, recurrent layers and attention, with or without weights. Element-wise products, pooling and
+interpolation have none. The cost of an unknown operator is unknown: None.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from typing import Literal
 MOVERS = frozenset(
     {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Shape", "StridedSlice", "Pack"}
 )
-"""Operators that move values without computing; what type they move is of no interest."""
+"""Operators that move values without computing. The type of the values does not matter."""
 
 
 @dataclass(frozen=True)
@@ -34,28 +34,34 @@ class Parameter:
     elements: int
     file_bytes: int
     integer: bool | None
-    """None where an operator that nobody knows may hold it in a form of its own."""
+    """Whether it is stored as integers; None if an unknown operator holds it in an unknown form."""
 
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator of the graph as it will run, `macs` multiply-accumulates an image."""
+    """One operator of the graph that will run."""
 
     name: str
     type: str
     macs: int | None
-    """None where they cannot be counted: the operator is unknown, or how often it runs depends on the data."""
+    """Multiply-accumulates per image; None if the operator is unknown, or if the number of its runs depends on data."""
     integer: bool
-    """It computes in integers. Operators that only convert or move values count as such."""
+    """Whether it computes in integers. Operators that only convert or move values count as integer."""
 
 
 def repeated(operators: Sequence[Operator], times: int | None) -> list[Operator]:
-    """The body of a loop; what it costs is unknown where the number of its runs is (None), unless it costs nothing."""
+    """The operators of a loop's body, with the cost of `times` runs.
+
+    If `times` is None (unknown), each cost is unknown too, unless it is 0.
+    """
     return [replace(each, macs=each.macs and (None if times is None else times * each.macs)) for each in operators]
 
 
 def either(one: Sequence[Operator], other: Sequence[Operator]) -> list[Operator]:
-    """Both branches of a choice; which of them runs matters only where they do not come to the same."""
+    """The operators of both branches of a condition.
+
+    If both branches cost the same, that cost counts once. Otherwise the costs are unknown.
+    """
     sums = _sums(one)
     if sums is not None and sums == _sums(other):
         return [*one, *(replace(each, macs=0) for each in other)]
@@ -63,7 +69,7 @@ def either(one: Sequence[Operator], other: Sequence[Operator]) -> list[Operator]
 
 
 def _sums(operators: Sequence[Operator]) -> tuple[int, int] | None:
-    """Multiply-accumulates of all and of those in integers; None where they are unknown."""
+    """Multiply-accumulates of all operators, and of the integer ones; None if some are unknown."""
     known = [(each.macs, each.integer) for each in operators if each.macs is not None]
     if len(known) < len(operators):
         return None

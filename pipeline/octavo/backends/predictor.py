@@ -1,4 +1,4 @@
-"""A model opened for running, whatever its format."""
+"""A model of any format, opened for running."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,20 +12,23 @@ from octavo.tasks.logits import check
 
 @dataclass(frozen=True)
 class Quantization:
-    """Integers that stand for real values: real = scale * (integer - zero)."""
+    """Integers that represent real values: real = scale * (integer - zero).
+
+    Source: Jacob et al., arXiv:1712.05877, equation 1.
+    """
 
     dtype: np.dtype[np.integer]
     scale: float
     zero: int
 
     def integers(self, real: npt.NDArray[np.floating]) -> np.ndarray:
-        """The nearest integers, halves to even, the nearest that there are for what lies beyond; shape is kept."""
+        """The nearest integers in `dtype`, of the same shape. Halves round to even; values out of range are clipped."""
         limits = np.iinfo(self.dtype)
         steps = np.rint(real / np.float32(self.scale)) + self.zero
         return np.clip(steps, limits.min, limits.max).astype(self.dtype)
 
     def real(self, integers: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
-        """What the integers stand for, float32; shape is kept."""
+        """The real values of the integers, float32 of the same shape."""
         return (integers.astype(np.float32) - np.float32(self.zero)) * np.float32(self.scale)
 
 
@@ -34,31 +37,41 @@ class Predictor:
     """Maps images to logits, float32 (N, classes)."""
 
     run: Callable[[np.ndarray], np.ndarray]
-    """From just what the model takes to logits in float32, whatever the file gives."""
+    """From images in the model's input encoding to logits, float32 (N, classes), also if the file's outputs are
+    integers."""
     takes_bytes: bool = False
-    """Whether the model takes uint8 in 0..255 as they are, instead of float32."""
+    """Whether the model's input is uint8 in 0..255, instead of float32."""
     quantization: Quantization | None = None
-    """Of a model that takes integers which stand for float32."""
+    """Of a model whose input is integers that represent float32 values; None for other models."""
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Logits of images (N, H, W[, C]), uint8 in 0..255 or float32 in 0..1."""
+        """Logits, float32 (N, classes), of images (N, H, W[, C]), uint8 in 0..255 or float32 in 0..1."""
         return self.run(self.feed(images))
 
     def feed(self, images: np.ndarray) -> np.ndarray:
-        """What the model takes of these images."""
+        """The images (N, H, W[, C]), uint8 in 0..255 or float32 in 0..1, in the model's input encoding."""
         if self.quantization is not None:
             return self.quantization.integers(encode(images))
         return encode(images, BYTES if self.takes_bytes else IMAGES)
 
 
 BATCH = 256
+"""Images per call in `logits`."""
 
 
 def logits(predict: Predictor, images: np.ndarray, whose: str = "The model") -> np.ndarray:
-    """Logits, float32 (N, classes), of images as stored in a split.
+    """Logits of all images, computed in batches.
+
+    Args:
+        predict: the model.
+        images: uint8 or float32 (N, H, W[, C]), as stored in a split.
+        whose: name of the model in the error message.
+
+    Returns:
+        float32 (N, classes).
 
     Raises:
-        NotFinite: a logit is NaN or infinite; the message says whose they are.
+        NotFinite: a logit is NaN or infinite.
     """
     found = np.concatenate([predict(images[start : start + BATCH]) for start in range(0, len(images), BATCH)])
     check(found, whose)

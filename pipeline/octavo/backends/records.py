@@ -1,4 +1,4 @@
-"""What is found by looking into a model file: its tensors, its layers, what it computes in, and how it answers."""
+"""Records of what is measured on a model file: its interface, integer shares, accuracy on calibration, latency."""
 
 from typing import Literal
 
@@ -10,12 +10,13 @@ class Tensor(Record):
 
     name: str
     dtype: str
-    """As NumPy calls it."""
+    """NumPy's name of the type."""
     shape: tuple[int | None, ...]
-    """None where a dimension is free, as the batch is."""
+    """None for a free dimension, such as the batch."""
     scale: float | None = None
-    """Of integers that stand for real values: real = scale * (integer - zero). None of others."""
+    """Of integers that represent real values: real = scale * (integer - zero). None for other tensors."""
     zero: int | None = None
+    """The zero point; None if `scale` is None."""
 
     def __str__(self) -> str:
         text = f"{self.dtype} ({', '.join('N' if size is None else str(size) for size in self.shape)})"
@@ -23,96 +24,100 @@ class Tensor(Record):
 
 
 class Interface(Record):
-    """How a model file is called."""
+    """The input and output of a model file, and the session options that it needs."""
 
     input: Tensor
     output: Tensor
     session_options: dict[str, str] = {}
-    """Of onnxruntime, which the file asks for; Octavo sets them, elsewhere they have to be set by hand.
+    """Session options of onnxruntime that the file asks for. Octavo sets them; other programs must do so themselves.
 
-    Exact sums are not among them: they depend on the CPU, and whoever opens the file decides about them.
+    The option for exact sums is not included: it depends on the CPU, so it is decided when the file is opened.
     """
 
 
 class FloatNode(Record):
+    """An operator that is listed by name, with the reason."""
+
     name: str
     operator: str
     why: str
 
 
 class Saturation(Record):
-    """A layer whose sums of two products can leave 16 bits: CPUs without VNNI cut them off unless made exact."""
+    """A layer whose sums of two products can exceed 16 bits. CPUs without VNNI clip them unless exact sums are on."""
 
     layer: str
     possible: float
-    """Share of the pairs of weights that would, beside activations of 255."""
+    """Share of the pairs of weights whose sum of products can be clipped, with activations up to 255."""
     share: float
-    """Share of all such sums that did, on calibration images."""
+    """Share of all sums of two products that are clipped on calibration images."""
 
 
 class Proof(Record):
-    """What counts as a weight and as a multiply-accumulate is said in `octavo.backends.operators`."""
+    """How much of a model file is integer. `octavo.backends.operators` defines weights and multiply-accumulates."""
 
     integer_weight_share: float | None
-    """Share of weight elements that are stored as integers; None where an unknown operator may hold more of them."""
+    """Share of weight elements that are stored as integers; None if an unknown operator may hold more weights."""
     integer_compute_share: float | None
-    """Share of multiply-accumulates that run in integer kernels; None where not all can be counted."""
+    """Share of multiply-accumulates that run in integer kernels; None if some cannot be counted."""
     float_nodes: list[FloatNode]
+    """Operators that compute in float."""
     uncounted: list[FloatNode] = []
-    """Operators whose multiply-accumulates, or how often they run, are unknown."""
+    """Operators whose multiply-accumulates or number of runs are unknown."""
     saturation: list[Saturation] | None = None
-    """Layers at risk on x86 CPUs without VNNI; None where it was not measured, or the runtime never adds in 16 bits."""
+    """Layers at risk on x86 CPUs without VNNI; None if not measured, or if the runtime never adds in 16 bits."""
 
 
 class Acceptance(Record):
-    """How a finished model file answers beside the network that it was made of, on calibration images."""
+    """The outputs of a finished model file compared with those of its source network, on calibration images."""
 
     n: int
-    """Images."""
+    """Number of images."""
     sqnr_db: float
-    """Signal-to-quantization-noise ratio of the outputs in decibels: 200 where there is no noise, -200 where an output
-    is not finite."""
+    """Signal-to-quantization-noise ratio of the outputs in decibels: 200 if there is no noise, -200 if an output is not
+    finite."""
     min_sqnr_db: float
-    """The limit below which the file is refused."""
+    """The file is refused below this limit."""
     relative_rms_error: float | None
-    """Root mean square of the outputs' error over that of the network's outputs; None where it is not finite."""
+    """Root mean square of the outputs' error divided by that of the network's outputs; None if it is not finite."""
     agreement: float
-    """Share of images with the same top-1 class; an output that is not finite agrees with nothing."""
+    """Share of images with the same top-1 class. An output that is not finite agrees with nothing."""
     non_finite: int
-    """Output values of the file that are NaN or infinite."""
+    """Number of output values of the file that are NaN or infinite."""
     clipped_biases: int
-    """Biases that the range of int32 cuts off, as `clipping` counts them."""
+    """Number of biases clipped to the range of int32, as `clipping` counts them."""
     clipped_weights: int
-    """Weights that the range of their integer type cuts off, as `clipping` counts them."""
+    """Number of weights clipped to the range of their integer type, as `clipping` counts them."""
     unmatched_weights: int
-    """Weights stored as integers whose float values were not found in the network: it is unknown whether they clip."""
+    """Number of integer weights whose float values were not found in the network. It is unknown whether they clip."""
 
 
 class Jump(Record):
-    """The first layer whose error is much larger than that of the layers it reads; `layer_error.jump` has the rule."""
+    """The first layer whose error is much larger than that of the layers it reads; the rule is in `layer_sqnr.jump`."""
 
     layer: str
     sqnr_db: float
     before_db: float
-    """Of the noisiest layer that it reads, 200 where it reads the images."""
+    """SQNR of the noisiest layer that it reads; 200 if it reads the images."""
 
 
 Cause = Literal["not made", "not runnable", "not finite", "low SQNR"]
-"""The recipe gave no file; the file cannot be opened, run, or compared; an output is NaN or infinite; SQNR too low."""
+"""In this order: the recipe wrote no file; the file cannot be opened, run or compared; an output is NaN or infinite;
+the SQNR is below the limit."""
 
 
 class Refusal(Record):
-    """Why a variant has no model that counts."""
+    """Why a variant has no valid model."""
 
     cause: Cause
     reason: str
-    """What was found, in whole sentences."""
+    """What was found, in full sentences."""
     remedy: str
-    """What to do, in whole sentences."""
+    """What to do, in full sentences."""
     acceptance: Acceptance | None = None
-    """The figures; None where no file ran."""
+    """The figures; None if no file ran."""
     jump: Jump | None = None
-    """None where no layer stands out, or layers cannot be told apart."""
+    """None if the error grows gradually, or if the layers cannot be identified."""
     layer_sqnr_db: dict[str, float] = {}
     """As in a scorecard."""
 
@@ -121,17 +126,21 @@ class Refusal(Record):
 
 
 class Latency(Record):
-    """Microseconds a call, over `n` calls; `p99_us` is withheld below 299 calls."""
+    """Microseconds per call, over `n` calls. `p99_us` is None below 299 calls."""
 
     n: int
     p50_us: float
     p90_us: float
     p99_us: float | None
     ratio: float
+    """Median, over the rounds, of the variant's time divided by the baseline's."""
     ratio_ci95: Interval
+    """95% confidence interval of `ratio`."""
 
 
 class ModelFile(Record):
+    """A model file and its digest."""
+
     path: str
     sha256: str
-    """Of the file; of a model of several files see `model_files.sha256`."""
+    """Digest of the file; for a model of several files see `model_files.sha256`."""

@@ -1,4 +1,4 @@
-"""Which formats there are, and their runtimes: a folder of `octavo.backends` each, found by looking."""
+"""Finds all formats and their runtimes. Each one is a folder of `octavo.backends`."""
 
 import importlib
 import pkgutil
@@ -10,23 +10,23 @@ from octavo.backends.predictor import Predictor
 from octavo.project.errors import ModelError
 
 IMPORTED_BY_NAME = ("octavo.backends.*.backend",)
-"""For the digest of a stage's code, which follows imports."""
+"""Modules that are imported by name. The digest of a stage's code, which follows imports, needs this list."""
 
 
 def formats() -> dict[str, Format]:
-    """Every format, by name; no runtime is imported for this.
+    """Name -> format, for all formats. No runtime is imported.
 
     Raises:
-        ModelError: a folder declares no format, or two declare the same name or suffix.
+        ModelError: a folder declares no format, or two folders declare the same name or suffix.
     """
     return {form.name: form for form in _folders().values()}
 
 
 def named(name: str) -> Format:
-    """The format called `name`, as names of variants and recipes begin with it.
+    """The format called `name`, which is the prefix of variant and recipe names.
 
     Raises:
-        ModelError: there is none; the message lists the known ones.
+        ModelError: no format has this name. The message lists the known ones.
     """
     known = formats()
     if name not in known:
@@ -35,19 +35,19 @@ def named(name: str) -> Format:
 
 
 def format_of(path: Path) -> Format:
-    """The format of a model file, by its suffix; the file need not exist.
+    """The format of a model file, by its suffix. The file need not exist.
 
     Raises:
-        ModelError: no format has that suffix; the message lists the known ones.
+        ModelError: no format has this suffix. The message lists the known ones.
     """
     return _folders()[_folder(path)]
 
 
 def backend_of(path: Path) -> Backend:
-    """The runtime for a model file, by its suffix; it is imported here.
+    """Import and return the runtime of a model file, by the file's suffix. The file need not exist.
 
     Raises:
-        ModelError: no format has that suffix.
+        ModelError: no format has this suffix.
         ModuleNotFoundError: a library of the runtime is not installed.
     """
     module = importlib.import_module(f"{backends.__name__}.{_folder(path)}.backend")
@@ -59,8 +59,8 @@ def open_model(path: Path, threads: int = 1) -> Predictor:
     """Open a model file for running on the CPU.
 
     Raises:
-        ModelError: the file is missing, unreadable or of an unknown format.
-        ModuleNotFoundError: a library of its runtime is not installed.
+        ModelError: the file is missing or unreadable, or its format is unknown.
+        ModuleNotFoundError: a library of the runtime is not installed.
     """
     format_of(path)
     if not path.is_file():
@@ -69,7 +69,7 @@ def open_model(path: Path, threads: int = 1) -> Predictor:
 
 
 def _folder(path: Path) -> str:
-    """The folder of the runtime for a file."""
+    """Name of the folder whose runtime is for this file."""
     known = {form.suffix: folder for folder, form in _folders().items()}
     if path.suffix not in known:
         raise ModelError(f"No runtime for {path}. Known: {', '.join(known)}.")
@@ -77,7 +77,7 @@ def _folder(path: Path) -> str:
 
 
 def _folders() -> dict[str, Format]:
-    """Folder -> the format that it declares."""
+    """Name of a folder -> the format that it declares."""
     found: dict[str, Format] = {}
     for module in pkgutil.iter_modules(backends.__path__):
         if module.ispkg:
@@ -97,6 +97,6 @@ def _declared(folder: str) -> Format:
     form = getattr(importlib.import_module(package), "FORMAT", None)
     if not isinstance(form, Format):
         raise ModelError(
-            f"{package} declares no format. Give its __init__.py a FORMAT, as octavo.backends.backend has it."
+            f"{package} declares no format. Define FORMAT in its __init__.py, as octavo.backends.backend explains."
         )
     return form

@@ -1,1 +1,1 @@
-"""From a variant to its scorecard. Imports backends and what lies below it."""
+"""From a variant to its scorecard. May import backends and the floors below."""

@@ -1,4 +1,4 @@
-"""Brings together what was measured, and where it came from: evaluations, benchmark, data, git and DVC."""
+"""Combine evaluations and benchmark into scorecards, and add the lineage: data, params, git and DVC."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,23 +23,24 @@ from octavo.project.schema import Record
 __all__ = ["assemble", "digest"]
 
 MACHINE_DIGITS = 12
-"""Of the machine's digest: enough to tell two apart."""
+"""Length of the machine's digest in scorecards: enough to distinguish machines."""
 
 
 class BenchmarkRecord(Record):
-    """`benchmark.json`: latency by variant, then by batch size."""
+    """`benchmark.json`."""
 
     machine: dict[str, Any]
     models: dict[str, str]
-    """Variant -> sha256 of the file that was timed."""
+    """Variant -> SHA-256 of the model that was timed."""
     threads: int
     latency: dict[str, dict[str, Latency]]
+    """Variant -> batch size -> latency."""
     refused: dict[str, str] = Field(default_factory=dict)
     """Variant -> why it was not timed."""
 
 
 class DataDigest(Record, extra="allow"):
-    """The data manifest, of which only the digest matters here."""
+    """The data manifest. Only its digest is needed here."""
 
     digest: str
 
@@ -48,10 +49,10 @@ Recorded = TypeVar("Recorded", bound=Record)
 
 
 def assemble(params: Params) -> Scorecards:
-    """Every variant's scorecard, in the order of `params.yaml`.
+    """The scorecards of all variants, in the order of `params.yaml`.
 
     Raises:
-        ModelError: a measurement is missing or unreadable, or another file was timed than was evaluated.
+        ModelError: a measurement is missing or unreadable, or different files were timed and evaluated.
     """
     benchmark = _read(paths.BENCHMARK, BenchmarkRecord)
     manifest = _read(paths.MANIFEST, DataDigest)
@@ -75,7 +76,7 @@ def assemble(params: Params) -> Scorecards:
 
 
 def _evaluated(name: str, benchmark: BenchmarkRecord) -> Evaluation | Refusal:
-    """What `evaluate` wrote of one variant; a variant that was not timed is refused, too."""
+    """What `evaluate` wrote about a variant. A variant that the benchmark refused is refused here too."""
     if name in benchmark.refused:
         return Refusal(cause="not finite", reason=benchmark.refused[name], remedy=acceptance_record.FINITE)
     path = paths.card(name)
@@ -142,4 +143,4 @@ def _read(path: Path, record: type[Recorded]) -> Recorded:
     except FileNotFoundError:
         raise ModelError(f"No {path}. Run dvc repro.") from None
     except json_file.Unreadable as error:
-        raise ModelError(f"{path} is not what its stage writes ({error}). Run dvc repro.") from None
+        raise ModelError(f"{path} is not a record of its stage ({error}). Run dvc repro.") from None

@@ -1,4 +1,4 @@
-"""Latency of all variants beside the baseline, in one process; written to `artifacts/benchmark.json`."""
+"""Measure the latency of all variants and the baseline in one process, and write `artifacts/benchmark.json`."""
 
 import json
 
@@ -11,10 +11,13 @@ from octavo.project.params.params import Params
 
 
 def benchmark(params: Params) -> list[str]:
-    """Time every variant that has a model; the names of those that were timed.
+    """Measure the latency of every variant that has a model.
+
+    Returns:
+        Names of the variants that were timed.
 
     Raises:
-        VariantRefused: the baseline is refused, or gives logits that are not finite.
+        VariantRefused: the baseline is refused, or its logits are not finite.
         ModelError: a model file is missing or damaged.
     """
     options = params.benchmark

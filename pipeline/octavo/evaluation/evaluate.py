@@ -1,4 +1,4 @@
-"""One variant on the sealed test split, image by image beside the baseline: its quality, size, proof and errors."""
+"""Evaluate a variant on the test split, paired with the baseline: quality, size, integer coverage and layer errors."""
 
 import io
 
@@ -19,19 +19,19 @@ from octavo.tasks.logits import CLASSIFICATION, NotFinite
 
 
 def evaluate(name: str, params: Params) -> str:
-    """Measure the variant called `name` and write its card, logits and predictions; or why it is refused.
+    """Measure the variant called `name` and write its card, logits and predictions, or the reason for its refusal.
 
     Returns:
-        What came of it, as a clause.
+        The result as a clause.
 
     Raises:
-        VariantRefused: the baseline is refused, so that nothing can be measured.
+        VariantRefused: the baseline is refused, so nothing can be measured.
         ModelError: a model file or a record is missing or damaged.
     """
     acceptance_record.check_baseline(params.baseline)
     if refusal := acceptance_record.refusal(name):
         save_refused(name, refusal)
-        return f"{name}: there is no model, its file was refused"
+        return f"{name}: no model, because its file was refused"
     try:
         card = _measure(name, params, load_split(paths.split("test")))
     except NotFinite as error:
@@ -68,7 +68,7 @@ def _measure(name: str, params: Params, test: Split) -> Evaluation:
 
 
 def _baseline_logits(name: str, predict: Predictor, images: np.ndarray) -> np.ndarray:
-    """Logits of the variant that is the baseline; one that is not finite refuses the baseline."""
+    """Logits of the baseline. The baseline is refused if a logit is not finite."""
     try:
         return logits(predict, images, name)
     except NotFinite as error:
@@ -76,27 +76,37 @@ def _baseline_logits(name: str, predict: Predictor, images: np.ndarray) -> np.nd
 
 
 def _control_logits(source: str, params: Params, images: np.ndarray) -> tuple[np.ndarray | None, list[str]]:
-    """Logits of the network that a quantization-aware one is compared with; else none, and a note that says why."""
+    """Logits of the control of a quantization-aware network, or None and a note that says why there are none."""
     if not params.is_quantization_aware(source):
         return None, []
     name = params.control(source)
     if name is None:
-        reason = "No network in finetuned continues from the same one for as long, in float."
+        reason = "No float network in finetuned continues from the same network for as long."
     elif not (reason := network_notes.refusal(paths.exported(name)) or ""):
         try:
             return logits(open_model(paths.exported(name) / "model.onnx"), images, f"The network {name}"), []
         except NotFinite as error:
             reason = str(error)
-    return None, [f"What QAT gains beyond more training is unknown. {reason}"]
+    return None, [f"It is unknown how much QAT gains over longer training in float. {reason}"]
 
 
 def save(name: str, test: Split, variant: np.ndarray, card: Evaluation) -> None:
-    """Write the card, the logits and the predictions of the variant called `name` where `paths` has them."""
+    """Write the card, the logits and the predictions of a variant to the files that `paths` names.
+
+    Args:
+        name: of the variant.
+        test: the test split, N images.
+        variant: float32 (N, classes) logits, in the order of `test`.
+        card: what was measured.
+
+    Raises:
+        NotFinite: a logit is NaN or infinite.
+    """
     _save(name, variant, test.labels, CLASSIFICATION.answers(variant, name), card.model_dump_json(indent=1))
 
 
 def save_refused(name: str, refusal: Refusal) -> None:
-    """Write that the variant called `name` is refused as its card, with no logits and no predictions."""
+    """Write the refusal as the card of the variant called `name`, with empty logits and predictions."""
     none = np.zeros(0, np.int64)
     _save(name, np.zeros((0, 0), np.float32), none, none, refusal.model_dump_json(indent=1))
 

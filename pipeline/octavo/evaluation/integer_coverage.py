@@ -1,4 +1,4 @@
-"""Is it really INT8? What a model file stores, and what it computes in, read from the graph that will run."""
+"""How much of a model is really INT8: what the file stores, and what the graph that will run computes."""
 
 from pathlib import Path
 
@@ -9,18 +9,20 @@ from octavo.backends.operators import Operator
 from octavo.backends.records import FloatNode, Interface, Proof
 from octavo.evaluation.scorecard import Size
 
-UNCOUNTED = "how many multiply-accumulates it takes is unknown: its type is, or how often it runs, or on what sizes"
+UNCOUNTED = "its multiply-accumulates are unknown, because its type, its number of runs or its input sizes are unknown"
 
 
 def prove(path: Path, images: np.ndarray | None = None) -> Proof:
-    """Integer shares of weights and of multiply-accumulates, and the operators that stay float, by name.
+    """Measure the integer shares of weights and of multiply-accumulates, and list the operators that stay float.
 
-    With `images` of the calibration split, as the model takes them, the risk of saturation, too, where its runtime
-    knows any. A model that takes
-    images of any size is measured at the size of these; without them its compute share is unknown.
+    Args:
+        path: the model file.
+        images: (N, H, W[, C]) of the calibration split, in the model's input encoding. With them, saturation is
+            measured too, if the runtime supports it. A model that accepts images of any size is measured at their size;
+            without them, its compute share is unknown.
 
     Raises:
-        ModelError: the runtime cannot load the file.
+        ModelError: the runtime cannot load the file, or its format is unknown.
     """
     reader = registry.backend_of(path)
     weights = [parameter for parameter in reader.parameters(path) if parameter.kind == "weight"]
@@ -35,9 +37,12 @@ def prove(path: Path, images: np.ndarray | None = None) -> Proof:
 
 
 def measure_size(path: Path, baseline: Path) -> Size:
-    """Bytes of the model's files and of its parameters, against the baseline's files and against the floor.
+    """Bytes of the model's files and parameters, and their ratio to the baseline's files and to the floor.
 
-    The floor is one byte a weight and four a bias: what an INT8 file with nothing else in it would take.
+    The floor is one byte per weight and four per bias: the size of an INT8 file with nothing else in it.
+
+    Raises:
+        ModelError: one of the files is missing or damaged, or its format is unknown.
     """
     parameters = registry.backend_of(path).parameters(path)
     file_bytes = model_files.size(path)
@@ -51,12 +56,20 @@ def measure_size(path: Path, baseline: Path) -> Size:
 
 
 def interface(path: Path) -> Interface:
-    """How the model file is called."""
+    """The inputs and outputs of the model file.
+
+    Raises:
+        ModelError: the file cannot be read, or its format is unknown.
+    """
     return registry.backend_of(path).interface(path)
 
 
 def output_step(path: Path) -> float | None:
-    """The scale of the integers that the model's logits are, or None where they are float from the start."""
+    """The scale of the integers that the model's logits come from, or None if the logits are computed in float.
+
+    Raises:
+        ModelError: the file cannot be read, or its format is unknown.
+    """
     return registry.backend_of(path).output_step(path)
 
 
@@ -65,7 +78,7 @@ def _node(operator: Operator, why: str) -> FloatNode:
 
 
 def _share(parts: list[tuple[int | None, bool | None]]) -> float | None:
-    """The integers' share of all; None where a size, or whether it is integer, is unknown."""
+    """The integer share of the total size; None if a size, or whether it is integer, is unknown."""
     known = [(size, integer) for size, integer in parts if size is not None and integer is not None]
     if len(known) < len(parts):
         return None
@@ -75,7 +88,7 @@ def _share(parts: list[tuple[int | None, bool | None]]) -> float | None:
 
 def _why(operator: Operator) -> str:
     if operator.macs is None:
-        return "it gives float, and what it computes is unknown"
+        return "its output is float, and what it computes is unknown"
     if operator.macs:
         return "its weights or its input reach it in float"
     return "its input reaches it in float, or the runtime has no integer kernel for it"

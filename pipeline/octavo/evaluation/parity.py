@@ -1,8 +1,8 @@
-"""How near two models' logits are that should be equal: the links of the chain from fake quantization to INT8.
+"""Compare the logits of models that should be equal, from fake quantization to INT8.
 
-A network trained quantization-aware exists three times: with fake quantization in float, as INT8 in ONNX and as INT8
-in LiteRT. Each should answer like the others. For Keras' own network stands the exported one, run in float: export
-checks it against Keras, and on MNIST's test images both choose the same class 10,000 times of 10,000.
+A quantization-aware network exists in three forms: with fake quantization in float, as INT8 in ONNX and as INT8 in
+LiteRT. All three should give the same outputs. The exported network, run in float, represents the Keras network: export
+compares the two, and on MNIST they predict the same class for all 10,000 test images.
 """
 
 import numpy as np
@@ -15,13 +15,13 @@ from octavo.tasks.task import Task
 
 
 def compare(logits: np.ndarray, reference: np.ndarray, step: float | None, task: Task = CLASSIFICATION) -> Parity:
-    """Parity of `logits` with those of a reference.
+    """Compare logits with those of a reference.
 
     Args:
         logits: float32 (N, classes).
-        reference: likewise, of the same images.
-        step: the scale of the integers that `logits` are, or None.
-        task: what they mean.
+        reference: float32 (N, classes), of the same images.
+        step: the scale of the integers that `logits` come from, or None if they were computed in float.
+        task: defines when two outputs mean the same answer.
 
     Raises:
         NotFinite: a logit is NaN or infinite.
@@ -38,7 +38,7 @@ def compare(logits: np.ndarray, reference: np.ndarray, step: float | None, task:
 
 
 def counterparts(name: str, params: Params) -> list[str]:
-    """Variants that are to answer like the one called `name`: the same learned ranges, in another format."""
+    """Variants that should give the same outputs as `name`: those with the same learned ranges in another format."""
     source = params.variants[name].source
     if not params.is_quantization_aware(source):
         return []

@@ -1,6 +1,6 @@
-"""The scorecard: everything measured about one variant, as written to `reports/scorecards.json`.
+"""The scorecard: everything that was measured on one variant, as written to `reports/scorecards.json`.
 
-Schema 1. Fields may be added; those here keep their names.
+This is schema 1. Fields may be added, but the present fields keep their names.
 """
 
 from pathlib import Path
@@ -16,37 +16,44 @@ from octavo.tasks.quality import Quality
 
 
 class Parity(Record):
-    """Logits of one variant beside those of what it should equal, image by image."""
+    """Logits of a variant compared with those of a model that should be equal, image by image."""
 
     top1: int
     """Images with the same top-1 class."""
     n: int
+    """Number of images."""
     identical: float
-    """Share of images with the same logits, bit for bit."""
+    """Share of images whose logits are all equal."""
     largest: float
-    """Largest difference of two logits, in steps, or in the logits' own unit where they have no step."""
+    """Largest absolute difference of two logits, in steps, or in the logits' own unit if `step` is None."""
     step: float | None
-    """The scale of the variant's logits, where they are integers."""
+    """The scale of the variant's logits if they come from integers, else None."""
 
 
 class Size(Record):
+    """Size of a model."""
+
     file_bytes: int
+    """Bytes of all files of the model."""
     weight_bytes: int
+    """Bytes of the stored weights and biases."""
     ratio: float
-    """File bytes over the baseline's file bytes."""
+    """`file_bytes` divided by the baseline's."""
     floor_ratio: float
-    """File bytes over one byte a weight and four a bias."""
+    """`file_bytes` divided by the floor: one byte per weight and four per bias."""
 
 
 class Latencies(Record):
+    """Latency of a variant, by batch size."""
+
     threads: int
     batches: dict[str, Latency]
     machine: str | None = None
-    """Digest of the machine and runtimes that it was timed on; None where they were not recorded."""
+    """Digest of the machine and runtimes of the measurement; None if they were not recorded."""
 
 
 class Evaluation(Record):
-    """What `evaluate` writes of one variant."""
+    """What `evaluate` writes about one variant."""
 
     model: ModelFile
     quality: Quality
@@ -55,7 +62,7 @@ class Evaluation(Record):
     acceptance: Acceptance | None = None
     """As in a scorecard."""
     parity: dict[str, Parity] = {}
-    """Beside `network`, the exported network that it was made of."""
+    """Compared with `network`, the exported source network."""
     interface: Interface | None = None
     layer_sqnr_db: dict[str, float] = {}
     """As in a scorecard."""
@@ -63,15 +70,24 @@ class Evaluation(Record):
 
 
 class Lineage(Record):
+    """Where the scorecards come from."""
+
     git: str | None
+    """Commit, with `-dirty` if tracked files differ from it; None without git."""
     dvc_lock: str | None
+    """Digest of the stages in `dvc.lock` that lead to the scorecards; None without a lock."""
     data: str
+    """Digest of the data."""
     params: str
+    """Digest of `params.yaml`."""
 
 
 class Scorecard(Record):
+    """Everything that was measured on one variant."""
+
     variant: str
     source: str
+    """Name of the network that it was quantized from."""
     recipe: str
     format: str
     precision: str
@@ -82,33 +98,38 @@ class Scorecard(Record):
     latency: Latencies
     proof: Proof
     acceptance: Acceptance | None = None
-    """How its outputs compare with those of the exported network; None in scorecards from before this was recorded."""
+    """Its outputs compared with those of the exported network; None in older scorecards."""
     parity: dict[str, Parity] = {}
-    """Beside `network`, the exported network that it was made of, and beside its counterparts in other formats."""
+    """Compared with `network`, the exported source network, and with its counterparts in other formats."""
     interface: Interface | None = None
-    """How the file is called; None in scorecards from before this was recorded."""
+    """Inputs and outputs of the file; None in older scorecards."""
     layer_sqnr_db: dict[str, float] = {}
-    """Layer, in the order they run -> its output's signal-to-quantization-noise ratio in decibels, 200 where there is
-    no noise, beside the exported network that it was made of, on calibration images; empty where not measured."""
+    """Layer, in the order in which they run -> signal-to-quantization-noise ratio of its output in decibels, 200 if
+    there is no noise. Compared with the exported source network on calibration images. Empty if not measured."""
     lineage: Lineage
     notes: list[str] = []
 
 
 class Scorecards(Record):
+    """The content of `reports/scorecards.json`."""
+
     schema_: int = 1
     pipeline: str
+    """Digest of the models, the data and the params."""
     machine: dict[str, Any]
+    """The machine of the benchmark, as `latency.describe_machine` describes it."""
     data: dict[str, Any]
+    """The data manifest."""
     scorecards: list[Scorecard]
     """Of the variants that have a model, in the order of `params.yaml`."""
     refused: dict[str, Refusal] = {}
-    """Variant -> why it has none."""
+    """Variant -> why it has no model."""
 
     model_config = ConfigDict(alias_generator=lambda name: name.rstrip("_"), populate_by_name=True)
 
     @property
     def classes(self) -> list[str]:
-        """The classes in label order, by their numbers where the data do not name them."""
+        """Names of the classes in label order; their numbers if the data have no names."""
         count = len(self.scorecards[0].quality.per_class_recall)
         names = self.data.get("classes")
         return [str(name) for name in (names if isinstance(names, list) and len(names) == count else range(count))]
@@ -117,23 +138,23 @@ class Scorecards(Record):
         """The scorecard of `variant`.
 
         Raises:
-            VariantRefused: it has no model.
-            ModelError: it was not measured; the message lists those that were.
+            VariantRefused: the variant was refused and has no model.
+            ModelError: the variant was not measured. The message lists those that were.
         """
         for card in self.scorecards:
             if card.variant == variant:
                 return card
         if variant in self.refused:
-            raise VariantRefused(f"{variant} is refused, there is no model of it. {self.refused[variant]}")
+            raise VariantRefused(f"{variant} is refused and has no model. {self.refused[variant]}")
         known = ", ".join(card.variant for card in self.scorecards)
         raise ModelError(f"Unknown variant '{variant}'. Measured: {known}. Add it to params.yaml and run dvc repro.")
 
 
 def load_scorecards(path: Path) -> Scorecards:
-    """Read `reports/scorecards.json`.
+    """Read scorecards from a file such as `reports/scorecards.json`.
 
     Raises:
-        ModelError: the file is missing or not of this schema.
+        ModelError: the file is missing, or it is not of this schema.
     """
     try:
         return json_file.read_record(path, Scorecards)

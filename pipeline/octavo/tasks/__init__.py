@@ -1,1 +1,1 @@
-"""What a network's outputs mean. Imports data, project and statistics."""
+"""What a network's outputs mean. May import data, project and statistics."""

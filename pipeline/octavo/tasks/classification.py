@@ -1,4 +1,4 @@
-"""Classification: each example has one right class, and the largest logit is the answer."""
+"""Quality of a classifier: each example has one correct class, and the largest logit is the prediction."""
 
 from collections.abc import Sequence
 
@@ -18,9 +18,17 @@ def judge(
     control: np.ndarray | None = None,
     classes: Sequence[str] | None = None,
 ) -> Quality:
-    """Quality of the logits `variant` over `test`, paired with those of the baseline and, where given, the control.
+    """Quality of a variant on the test split, with paired comparisons to the baseline and to the control.
 
-    All logits are (N, classes), in the order of `test`; `classes` names them, by number if not given.
+    The interval of top-1 is Wilson's (E. B. Wilson, Journal of the American Statistical Association 22 (1927),
+    209-212).
+
+    Args:
+        test: the test split, N images.
+        variant: float32 (N, classes) logits, in the order of `test`.
+        baseline: likewise.
+        control: likewise; None if there is no control.
+        classes: names in label order; by default their numbers.
 
     Raises:
         NotFinite: a logit is NaN or infinite.
@@ -41,12 +49,15 @@ def judge(
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """How many examples there are of each actual class and each predicted one, int64 (classes, classes).
+    """Confusion matrix: number of examples for each actual class (row) and predicted class (column).
 
     Args:
-        labels: (N,) the actual classes, which are the rows; those not below `classes` are left out.
-        predicted: (N,) the predicted classes, which are the columns, each below `classes`.
-        classes: how many there are.
+        labels: integers (N,), the actual classes. Examples with a label of `classes` or more are ignored.
+        predicted: integers (N,), the predicted classes, each below `classes`.
+        classes: number of classes.
+
+    Returns:
+        int64 (classes, classes).
     """
     known = labels < classes
     cells = labels[known].astype(np.int64) * classes + predicted[known]
@@ -56,13 +67,13 @@ def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.nda
 def pair(
     labels: np.ndarray, variant: np.ndarray, reference: np.ndarray, classes: Sequence[str] | None = None
 ) -> Paired:
-    """One variant against a reference over the same images, in all and class by class.
+    """Compare a variant with a reference over the same images, in total and per class.
 
     Args:
-        labels: (N,) the actual classes, 0 to the number of classes less one.
-        variant: (N, classes) logits.
-        reference: (N, classes) logits.
-        classes: their names in label order; by default their numbers.
+        labels: integers (N,), the actual classes, each from 0 to the number of classes minus one.
+        variant: float32 (N, classes) logits.
+        reference: float32 (N, classes) logits.
+        classes: names in label order; by default their numbers.
 
     Raises:
         NotFinite: a logit is NaN or infinite.

@@ -1,6 +1,6 @@
-"""Classification: a model chooses the class of the largest logit, where every logit is a finite number.
+"""Classification: the prediction is the class of the largest logit. Every logit must be finite.
 
-NumPy calls NaN the largest, and then the first of several: a network that is broken would choose class 0.
+NumPy treats NaN as the largest number and returns the first one. So a broken network would always predict class 0.
 """
 
 import numpy as np
@@ -9,24 +9,24 @@ from octavo.project.errors import ModelError
 
 
 class NotFinite(ModelError):
-    """Logits are NaN or infinite, so that no class is chosen."""
+    """Logits are NaN or infinite, so there is no prediction."""
 
 
 def choices(logits: np.ndarray, whose: str) -> np.ndarray:
-    """The chosen classes, int64 (N,), of logits (N, classes).
+    """The predicted classes, int64 (N,), for logits, float32 (N, classes). `whose` names the model in errors.
 
     Raises:
-        NotFinite: a logit is NaN or infinite; the message says whose logits they are.
+        NotFinite: a logit is NaN or infinite.
     """
     check(logits, whose)
     return np.asarray(logits.argmax(1))
 
 
 def check(logits: np.ndarray, whose: str) -> None:
-    """Refuse logits (N, classes) of which one is NaN or infinite.
+    """Check that all logits, float32 (N, classes), are finite. `whose` names the model in the error message.
 
     Raises:
-        NotFinite: one is; the message says whose logits they are, and of how many images.
+        NotFinite: a logit is NaN or infinite. The message has the number of affected images.
     """
     found = fault(logits, whose)
     if found:
@@ -34,21 +34,21 @@ def check(logits: np.ndarray, whose: str) -> None:
 
 
 def fault(logits: np.ndarray, whose: str) -> str | None:
-    """What is wrong with logits (N, classes) of which one is NaN or infinite, as a sentence; None if all are finite."""
+    """The error message of `check` for these logits; None if all are finite."""
     lost = int(broken(logits).sum())
     if not lost:
         return None
     count = f"{lost:,} of {len(logits):,} images"
-    return f"{whose} gives logits that are NaN or infinite for {count}: it chooses no class for them."
+    return f"{whose} gives logits that are NaN or infinite for {count}, so these have no predicted class."
 
 
 def broken(logits: np.ndarray) -> np.ndarray:
-    """Which images, bool (N,), have a logit that is NaN or infinite."""
+    """Which examples, bool (N,), have a logit that is NaN or infinite. `logits` are float (N, ...)."""
     return ~np.isfinite(logits).all(axis=tuple(range(1, logits.ndim)))
 
 
 class Classification:
-    """The task of this module, by the contract of `task`: the answer is the class of the largest logit."""
+    """Classification as a `Task`: the answer is the class of the largest logit."""
 
     name = "classification"
     loss = "sparse_categorical_crossentropy"
@@ -56,19 +56,19 @@ class Classification:
     outputs = "a logit for each class"
 
     def answers(self, outputs: np.ndarray, whose: str) -> np.ndarray:
-        """The chosen classes, as `choices`."""
+        """The predicted classes, int64 (N,). Arguments and errors are those of `choices`."""
         return choices(outputs, whose)
 
     def scores(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """1 where the class of the largest logit is the right one, else 0: float64 (N,)."""
+        """float64 (N,): 1 if the prediction is correct, else 0; 0 also if a logit is not finite."""
         return ((outputs.argmax(1) == labels) & ~broken(outputs)).astype(np.float64)
 
     def same(self, outputs: np.ndarray, reference: np.ndarray) -> np.ndarray:
-        """For which images both choose the same class, bool (N,)."""
+        """For which examples both have the same predicted class, bool (N,); False if a logit is not finite."""
         return (outputs.argmax(1) == reference.argmax(1)) & ~broken(outputs) & ~broken(reference)
 
     def summary(self, scores: np.ndarray) -> float:
-        """The share of right answers."""
+        """Accuracy: the share of correct predictions."""
         return float(scores.mean())
 
 

@@ -1,7 +1,7 @@
-"""The contract of a task: what a network's outputs mean, how one example is scored, and what sums the scores up.
+"""The contract of a task: what a network's outputs mean, how an example is scored, and how scores are summarized.
 
-A task that comes with Octavo has a name; one of your own is `module:Class`, a class without arguments. It needs no
-base class: it has these attributes and methods.
+Octavo's own tasks have a name. Your own task is `module:Class`, where the class takes no arguments. It needs no base
+class, only these attributes and methods.
 """
 
 import importlib
@@ -15,42 +15,43 @@ from octavo.tasks.logits import CLASSIFICATION
 
 
 class Task(Protocol):
-    """What every task offers. Outputs are float (N, ...), what a network gives for N examples; labels are (N,)."""
+    """What every task provides. Outputs are a network's float (N, ...) for N examples; labels are integers (N,)."""
 
     name: str
     loss: str
-    """What training minimizes, as Keras calls it."""
+    """Keras' name of the loss that training minimizes."""
     metric: str
-    """What `summary` is called."""
+    """Name of the figure that `summary` returns."""
     outputs: str
-    """What the outputs mean, as a clause: "a logit for each class"."""
+    """Meaning of the outputs, as a noun phrase: "a logit for each class"."""
 
     def answers(self, outputs: np.ndarray, whose: str) -> np.ndarray:
-        """What the network says of each example, (N,).
+        """The network's answer for each example, (N,). `whose` names the network in the error message.
 
         Raises:
-            NotFinite: an output is NaN or infinite; the message says whose it is.
+            NotFinite: an output is NaN or infinite.
         """
 
     def scores(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """How right each example is, float64 (N,) in 0..1; 0 where an output is not finite."""
+        """A score for each example, float64 (N,) in 0..1, 1 is best; 0 if an output is not finite."""
 
     def same(self, outputs: np.ndarray, reference: np.ndarray) -> np.ndarray:
-        """For which examples both give the same answer, bool (N,); where an output is not finite, they do not."""
+        """For which examples both networks give the same answer, bool (N,); False if an output is not finite."""
 
     def summary(self, scores: np.ndarray) -> float:
-        """One figure for all scores, 0..1, higher is better."""
+        """One figure for all scores, in 0..1, where higher is better."""
 
 
 KNOWN: dict[str, Task] = {CLASSIFICATION.name: CLASSIFICATION}
+"""Octavo's own tasks by name."""
 PARTS = ("name", "loss", "metric", "outputs", "answers", "scores", "same", "summary")
 
 
 def load(name: str) -> Task:
-    """The task called `name`, or the one that `module:Class` makes.
+    """The task called `name`, or a new instance of the class in `module:Class`.
 
     Raises:
-        ParamsError: there is no such task, its module cannot be imported, or it lacks a part of the contract.
+        ParamsError: there is no such task, its module cannot be imported, or the class lacks a part of the contract.
     """
     if name in KNOWN:
         return KNOWN[name]

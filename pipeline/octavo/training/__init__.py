@@ -1,4 +1,4 @@
-"""The room with TensorFlow. TFMOT needs Keras 2, which TensorFlow serves only if told before its import."""
+"""Training and export with TensorFlow. TFMOT needs Keras 2, which must be selected before TensorFlow is imported."""
 
 import os
 

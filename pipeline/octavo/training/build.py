@@ -1,4 +1,4 @@
-"""A network of `networks`: built, trained and exported as `params.yaml` asks."""
+"""Build, train and export a network of `networks` in `params.yaml`."""
 
 from octavo.project import story
 from octavo.project.params.params import Params
@@ -6,13 +6,13 @@ from octavo.training import make
 
 
 def build(name: str, params: Params) -> str:
-    """Build, train and export the network called `name`; one that no variant needs leaves a marker instead.
+    """Build, train and export the network called `name`. If no variant needs it, write a marker instead.
 
     Returns:
-        What came of it, as a clause.
+        The result as a clause.
 
     Raises:
-        ParamsError: its builder cannot be used.
+        ParamsError: the network's builder cannot be used.
         ModelError: training diverges, or the trained network cannot be exported.
     """
     if reason := make.why_not_needed(name, params):

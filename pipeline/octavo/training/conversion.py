@@ -1,4 +1,4 @@
-"""A frozen TensorFlow graph becomes an ONNX graph; what tf2onnx cannot convert is named by layer and operator."""
+"""Convert a frozen TensorFlow graph to ONNX. Errors name the layers and operators that tf2onnx cannot convert."""
 
 import logging
 from collections.abc import Collection, Iterator, Mapping
@@ -16,15 +16,15 @@ from octavo.training.frozen_graph import INPUT, OUTPUT, Frozen
 
 OPSET = 17
 RECURRENT = ("GRU", "If", "Loop", "LSTM", "RNN", "Scan")
-"""Operators that tf2onnx finds by going through sets of nodes, or writes with graphs inside."""
+"""Operators that tf2onnx finds by iterating over sets of nodes, or writes with subgraphs."""
 NEXT = "Replace that layer, or bring the network as ONNX."
 
 
 def to_onnx(frozen: Frozen, name: str) -> onnx.ModelProto:
-    """The ONNX graph of the network called `name`, from `images` to `logits`; operators have their layer as doc string.
+    """The ONNX graph of the network called `name`, from `images` to `logits`. Operators have their layer as doc string.
 
     Raises:
-        ModelError: tf2onnx fails, or leaves operators that ONNX does not know.
+        ModelError: tf2onnx fails, or leaves operators that ONNX does not have.
     """
     source, target = frozen.source.name, frozen.target.name
     kernels = {f"{kernel}:0": value for kernel, value in frozen.kernels.items()}
@@ -47,7 +47,7 @@ def to_onnx(frozen: Frozen, name: str) -> onnx.ModelProto:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep tf2onnx from logging tracebacks: what it leaves unconverted is found in the graph afterwards."""
+    """Keep tf2onnx from logging tracebacks. Operators that it leaves unconverted are found in the graph afterwards."""
     logger = logging.getLogger("tf2onnx")
     before = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -58,7 +58,10 @@ def _quiet() -> Iterator[None]:
 
 
 def _convert_erfc(graph: Graph, node: Node, name: str, _: object) -> None:
-    """Erfc(y) = 1 - Erf(y), and Erfc(-x · 1/√2) = 1 + Erf(x / √2): the form in which onnxruntime knows GELU."""
+    """Replace Erfc by 1 - Erf(y), and Erfc(-x · 1/√2) by 1 + Erf(x / √2), the form in which onnxruntime detects GELU.
+
+    Both follow from the definition erfc(y) = 1 - erf(y), and from erf(-y) = -erf(y).
+    """
     shapes, dtypes = node.output_shapes, node.output_dtypes
     one, root = (graph.make_const(f"{name}/{each:g}", np.float32(each)).output[0] for each in (1, np.sqrt(2)))
     kind, value = "Sub", node.input[0]
@@ -71,20 +74,20 @@ def _convert_erfc(graph: Graph, node: Node, name: str, _: object) -> None:
 
 
 def _gelus_input(node: Node) -> str | None:
-    """The x of -x · 1/√2, if that is what `node` computes."""
+    """The name of x if `node` computes -x · 1/√2, else None."""
     if node.type != "Mul" or node.inputs[0].type != "Neg" or not node.inputs[1].is_const():
         return None
     return node.inputs[0].input[0] if np.allclose(node.inputs[1].get_tensor_value(), np.sqrt(0.5)) else None
 
 
 def _name_layers(graph: onnx.GraphProto) -> None:
-    """Say of each operator what layer it came from: tf2onnx calls it `network/layer/operator__number`."""
+    """Set each operator's doc string to its layer. tf2onnx names an operator `network/layer/operator__number`."""
     for node in graph.node:
         node.doc_string = "/".join(node.name.split("/")[1:-1])
 
 
 def _forget_shared(graph: onnx.GraphProto, kernels: Collection[str]) -> None:
-    """Take the layer's name off operators without weights: where layers share one, tf2onnx names either."""
+    """Remove the layer's name from operators without weights: tf2onnx names a shared one after any of its layers."""
     weights = {
         tensor.name for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT and tensor.dims
     }
@@ -94,9 +97,9 @@ def _forget_shared(graph: onnx.GraphProto, kernels: Collection[str]) -> None:
 
 
 def _order(graph: onnx.GraphProto) -> None:
-    """Put operators, and constants, in the order in which the outputs need them, in place.
+    """Sort operators and constants, in place, into the order in which the outputs need them.
 
-    Where there are recurrent layers tf2onnx goes through sets, so that its order changes from process to process.
+    For recurrent layers, tf2onnx iterates over sets, so its order changes from process to process.
     """
     for node in graph.node:
         for inner in qdq.subgraphs(node):
@@ -125,7 +128,7 @@ def _order(graph: onnx.GraphProto) -> None:
 
 
 def _copy_later_output(graph: onnx.GraphProto) -> None:
-    """Of two outputs that are one value, let the second be the copy, in place: tf2onnx copies either."""
+    """If two outputs are the same value, make the second one the copy, in place. tf2onnx may copy either of them."""
     ends = {value.name: (place, value) for place, value in enumerate(graph.output)}
     for node in graph.node:
         source, copy = ends.get(node.input[0] if node.input else ""), ends.get(node.output[0])
@@ -136,11 +139,11 @@ def _copy_later_output(graph: onnx.GraphProto) -> None:
 def _refuse_unknown(graph: onnx.GraphProto, name: str) -> None:
     unknown = {f"{node.op_type} of layer '{node.doc_string or node.name}'": None for node in _unknown(graph)}
     if unknown:
-        raise ModelError(f"tf2onnx cannot convert network '{name}': it knows no operator {', '.join(unknown)}. {NEXT}")
+        raise ModelError(f"tf2onnx cannot convert network '{name}': it does not support {', '.join(unknown)}. {NEXT}")
 
 
 def _unknown(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """Operators that ONNX does not have, in subgraphs too."""
+    """Operators that ONNX does not have, also in subgraphs."""
     for node in graph.node:
         if not onnx.defs.has(node.op_type, node.domain):
             yield node
@@ -149,7 +152,7 @@ def _unknown(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
 
 
 def _declare(graph: onnx.GraphProto, kernels: Mapping[str, np.ndarray]) -> None:
-    """Turn the inputs that stand for kernels into initializers."""
+    """Turn the inputs that replace kernels into initializers."""
     for value in [value for value in graph.input if value.name in kernels]:
         kernel = kernels[value.name]
         external_tensors.declare(graph, value.name, value.type.tensor_type.elem_type, kernel.shape)

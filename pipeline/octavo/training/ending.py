@@ -1,8 +1,8 @@
-"""Networks that end in softmax or sigmoid: it is taken off, so that training, calibration and files deal in logits.
+"""Remove a final softmax or sigmoid from a network, so that training, calibration and model files use logits.
 
-The class with the highest score stays the same. What is recognized is the last activation of a Sequential or
-functional model: an `activation=` of its last layer, a layer of its own, or a function call, also before layers that
-only reshape. Other layers are left as they are.
+The class with the highest score stays the same. The last activation of a Sequential or functional model is recognized:
+as an `activation=` of its last layer, as a separate layer, or as a function call, also if only reshaping layers follow.
+Other layers are not changed.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from tf_keras import layers
 from octavo.project.errors import ParamsError
 
 RESHAPING = (layers.Flatten, layers.Reshape, layers.Dropout, layers.ActivityRegularization)
-"""Layers after the last activation that change no value at inference."""
+"""Layers that change no value at inference, so they may follow the last activation."""
 SQUASHING: dict[str, tuple[object, ...]] = {
     "softmax": (keras.activations.softmax, tf.nn.softmax, keras.backend.softmax),
     "sigmoid": (keras.activations.sigmoid, tf.nn.sigmoid, tf.math.sigmoid, keras.backend.sigmoid),
@@ -22,14 +22,17 @@ ACTIVATED = {
     layers.Activation, layers.Dense, layers.EinsumDense, layers.Conv1D, layers.Conv2D, layers.Conv3D,
     layers.Conv2DTranspose, layers.SeparableConv1D, layers.SeparableConv2D, layers.DepthwiseConv2D,
 }  # fmt: skip
-"""Layers whose `activation` is the last thing that they compute; of an LSTM it is not."""
+"""Layers that compute their `activation` last. An LSTM, for example, does not."""
 
 
 def take_off(model: keras.Model) -> tuple[keras.Model, str | None]:
-    """The network up to its last softmax or sigmoid, and which of the two was taken off, or None.
+    """Remove a final softmax or sigmoid.
 
-    Where it is the activation of a layer, that layer's activation becomes linear, in place; of everything else only
-    the last layer of `model` is taken off.
+    If it is the activation of a layer, that layer becomes linear, in place. Otherwise it is removed only if it is the
+    last layer of `model`.
+
+    Returns:
+        The network, and `softmax` or `sigmoid`, or None if nothing was removed.
     """
     last = _last(model)
     if last is None or last.output.shape[-1] != model.outputs[0].shape[-1]:
@@ -44,28 +47,28 @@ def take_off(model: keras.Model) -> tuple[keras.Model, str | None]:
 
 
 def taken_off(kind: str) -> str:
-    """What to say of a network that ends in `kind` as written."""
+    """The note for a network whose final `kind`, softmax or sigmoid, was removed."""
     return (
-        f"The network as written ends in {kind}, which is taken off: this file gives logits. Apply {kind} to them for "
-        "what the network gave."
+        f"The network as written ends in {kind}, which was removed: this file gives logits. Apply {kind} to them to "
+        "get the original outputs."
     )
 
 
 def refuse_probabilities(outputs: np.ndarray, name: str) -> None:
-    """Refuse a network whose `outputs`, (N, classes), on any images are probabilities all the same.
+    """Check that a network's outputs, float32 (N, classes) for any images, are not probabilities.
 
     Raises:
         ParamsError: no output is negative, and those of each image sum to one.
     """
     if (outputs >= 0).all() and np.allclose(outputs.sum(-1), 1, atol=1e-3):
         raise ParamsError(
-            f"Network '{name}' gives probabilities, where logits are needed, and its softmax cannot be taken off, as "
-            "it is not the last layer or function. Make it that (layers.Softmax()), or leave it out."
+            f"Network '{name}' gives probabilities, but logits are needed. Its softmax cannot be removed, because it "
+            "is not the last layer or function. Make it the last layer (layers.Softmax()), or leave it out."
         )
 
 
 def _last(model: keras.Model) -> keras.layers.Layer | None:
-    """The layer that computes the output, but for reshaping; None where that is no layer of this use alone."""
+    """The layer that computes the output, ignoring reshaping layers; None if the layer is also used elsewhere."""
     layer = model
     while isinstance(layer, keras.Model):
         if not layer.outputs:
@@ -79,14 +82,14 @@ def _last(model: keras.Model) -> keras.layers.Layer | None:
 
 
 def _kind(layer: keras.layers.Layer) -> str | None:
-    """Which squashing function the layer ends in, if any."""
+    """`softmax` or `sigmoid` if the layer computes it last, else None."""
     if type(layer) in ACTIVATED:
         return _named(layer.activation)
     if isinstance(layer, layers.Softmax):
         return "softmax"
     if isinstance(layer, layers.Lambda):
         return _named(layer.function)
-    symbol = (getattr(layer, "symbol", None) or "").rpartition(".")[2]  # of a function called on a layer's output
+    symbol = (getattr(layer, "symbol", None) or "").rpartition(".")[2]  # for a function called on a layer's output
     return symbol if symbol in SQUASHING else None
 
 

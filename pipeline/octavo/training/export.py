@@ -1,9 +1,8 @@
-"""Keras to the two exchange formats that every recipe starts from: checked ONNX, and a SavedModel of constants.
+"""Export a Keras network to the two formats that recipes start from: checked ONNX, and a SavedModel of constants.
 
-Both come from one frozen graph, and both have the same bytes in every run. Past 2 GB, where protobuf ends, ONNX keeps
-its weights in `model.onnx.data`, and there is no SavedModel. A network trained with fake
-quantization keeps it in both: as QuantizeLinear/DequantizeLinear on activations in ONNX, as FakeQuant nodes
-in the SavedModel.
+Both come from one frozen graph, and both have the same bytes in every run. Above 2 GB, the limit of protobuf, ONNX
+keeps its weights in `model.onnx.data`, and there is no SavedModel. Both keep the fake quantization of a
+quantization-aware network: ONNX as QuantizeLinear/DequantizeLinear on activations, the SavedModel as FakeQuant nodes.
 """
 
 import shutil
@@ -22,14 +21,15 @@ from octavo.training.conversion import to_onnx
 from octavo.training.frozen_graph import Frozen, freeze, has_loops, saved_model, unrolled
 
 TOLERANCE = {"float": 1e-4, "fake-quantized": 0.05}
-"""Largest error of ONNX logits, relative to Keras' (both as root mean square), that is rounding. Where values are
-fake-quantized, a rounding error decides now and then which of two steps a value falls on: that was 0.002 on MNIST and
-0.014 on a deep network. A layer converted wrongly is off by far more."""
+"""Largest error of the ONNX logits, relative to the Keras logits (both as root mean square), that counts as rounding.
+
+In a fake-quantized network, a rounding error sometimes moves a value to the next step. This caused an error of 0.002 on
+MNIST and of 0.014 on a deep network. A wrongly converted layer causes a much larger error."""
 NUDGE = np.float32(1 - 1e-5)
-"""What images are multiplied by, to see what a fake-quantized network makes of rounding errors itself: an autoencoder
-with a narrow middle was off by 0.06, since pixels that lie between two steps fall on either."""
+"""Factor on the images that imitates rounding errors. It shows how much a fake-quantized network amplifies them: an
+autoencoder with a narrow middle was off by 0.06, because pixels halfway between two steps can go to either."""
 OWN, MOST = 2.0, 0.3
-"""Allowed is so many times what the network makes of that, and no more than this."""
+"""The allowed error is `OWN` times the error that `NUDGE` causes in the Keras network, and at most `MOST`."""
 
 
 def export(model: keras.Model, samples: np.ndarray, folder: Path) -> None:
@@ -37,7 +37,8 @@ def export(model: keras.Model, samples: np.ndarray, folder: Path) -> None:
 
     Args:
         model: from float32 images (N, H, W[, C]) to logits (N, classes).
-        samples: float32 images on which the ONNX file must give Keras' logits.
+        samples: float32 images (N, H, W[, C]). The ONNX file is checked against the Keras logits on them.
+        folder: where the files go.
 
     Raises:
         ModelError: an operator cannot be converted, or the exported network does not compute what the Keras model does.
@@ -50,7 +51,7 @@ def export(model: keras.Model, samples: np.ndarray, folder: Path) -> None:
     onnx_model = to_onnx(frozen, model.name)
     kind = "fake-quantized" if any(node.op_type == "QuantizeLinear" for node in onnx_model.graph.node) else "float"
     if kind == "fake-quantized":
-        session_options.ask(onnx_model, session_options.RUN_IN_FLOAT)  # else their float weights would be rounded anew
+        session_options.ask(onnx_model, session_options.RUN_IN_FLOAT)  # else the float weights would be rounded again
         session_options.ask(onnx_model, session_options.AS_WRITTEN)
     path = folder / "model.onnx"
     kernels = {f"{name}:0": Content.of_array(kernel) for name, kernel in frozen.kernels.items()}
@@ -64,7 +65,7 @@ def _save_for_litert(frozen: Frozen, folder: Path) -> None:
     saved = saved_model(frozen)
     if saved is None:
         shutil.rmtree(folder, ignore_errors=True)
-        story.say(f"{folder} is left out, and with it LiteRT: it would be larger than protobuf's 2 GB.")
+        story.say(f"{folder} is not written, so there is no LiteRT: it would exceed protobuf's limit of 2 GB.")
         return
     atomic_write.write_bytes(folder / "saved_model.pb", saved.SerializeToString(deterministic=True))
 

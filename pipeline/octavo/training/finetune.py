@@ -1,4 +1,6 @@
-"""A network of `finetuned`: trained on from another one's weights, in float or with fake quantization."""
+"""Train and export a network of `finetuned`: it starts from another network's weights, with or without fake
+quantization.
+"""
 
 import tf_keras as keras
 
@@ -13,13 +15,13 @@ from octavo.training.quantization_aware import qat
 
 
 def finetune(name: str, params: Params) -> str:
-    """Fine-tune and export the network called `name`; one that no variant needs leaves a marker instead.
+    """Fine-tune and export the network called `name`. If no variant needs it, write a marker instead.
 
-    Where TFMOT or the export refuses a quantization-aware network, the reason is written in its place, and only the
+    If TFMOT or the export refuses a quantization-aware network, the reason is written in its place. Then only the
     variants made from it are refused.
 
     Returns:
-        What came of it, as a clause.
+        The result as a clause.
 
     Raises:
         ModelError: training in float diverges, or a float network cannot be exported.
@@ -36,7 +38,7 @@ def finetune(name: str, params: Params) -> str:
         return _quantization_aware(model, name, asked, notes)
     except ModelError as error:
         make.refuse(name, str(error))
-        return f"Refused network {name}, and with it the variants of source '{name}': {error}"
+        return f"Refused network {name}, and so all variants with source '{name}': {error}"
 
 
 def _quantization_aware(model: keras.Model, name: str, budget: Fit, notes: list[str]) -> str:

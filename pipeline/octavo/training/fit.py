@@ -1,4 +1,4 @@
-"""Fit a network, byte for byte the same in every process, and keep its weights and its curve."""
+"""Train a network with the same bytes as result in every process, and save its weights and its curve."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -17,13 +17,14 @@ from octavo.project.files import csv_file
 from octavo.project.params.networks import Fit
 
 Curve = Mapping[str, Sequence[float]]
-"""`loss`, `accuracy`, `val_loss` and `val_accuracy` (on the selection split) -> a figure an epoch."""
+"""`loss`, `accuracy`, `val_loss` and `val_accuracy` -> one figure per epoch; `val_` is the selection split."""
 
 
 def pin(seed: int, threads: int) -> None:
     """Seed every generator and pin TensorFlow to deterministic kernels on `threads` threads.
 
-    Call before TensorFlow runs its first operation. Weights depend on the thread count, not on the machine's load.
+    Call this before TensorFlow runs its first operation. Weights depend on the number of threads, but not on the
+    machine's load.
     """
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
@@ -34,7 +35,14 @@ def pin(seed: int, threads: int) -> None:
 def fit(model: keras.Model, train: Split, selection: Split, budget: Fit, label: str) -> Curve:
     """Train `model` in place with Adam on sparse categorical cross-entropy from logits.
 
-    Training stops at a loss that is not finite.
+    Training stops if the loss is not finite.
+
+    Args:
+        model: from float32 images (N, H, W[, C]) to logits (N, classes).
+        train: the images and labels to train on.
+        selection: the images and labels of the validation figures.
+        budget: epochs, batch size and learning rate.
+        label: name of the training run in messages.
 
     Returns:
         The curve.
@@ -44,8 +52,8 @@ def fit(model: keras.Model, train: Split, selection: Split, budget: Fit, label: 
     """
     if budget.batch_size > len(train.labels):
         story.say(
-            f"{label}: batch_size is {budget.batch_size:,}, and there are {len(train.labels):,} images to train on: "
-            "each epoch is one step."
+            f"{label}: batch_size is {budget.batch_size:,}, but there are only {len(train.labels):,} training images, "
+            "so each epoch is one step."
         )
     model.compile(
         optimizer=keras.optimizers.Adam(budget.learning_rate),
@@ -79,7 +87,13 @@ def _refuse_what_diverged(model: keras.Model, curve: Curve, budget: Fit, label: 
 
 
 def save(model: keras.Model, curve: Curve, folder: Path) -> None:
-    """Write `weights.h5`, whose bytes do not change with the clock, and `curve.csv`, in the place of what was there."""
+    """Replace `folder` by a new one with `weights.h5` and `curve.csv`. Their bytes do not depend on the time.
+
+    Args:
+        model: whose weights are saved.
+        curve: the result of `fit`.
+        folder: where the files go; an existing folder is deleted first.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     model.save_weights(folder / "weights.h5")
@@ -89,7 +103,7 @@ def save(model: keras.Model, curve: Curve, folder: Path) -> None:
 
 
 def restore(model: keras.Model, weights: Path) -> keras.Model:
-    """Load `weights` into `model`, which was built by the same code.
+    """Load the file `weights` into `model`, in place, and return it. The same code must have built the model.
 
     Raises:
         ModelError: the file is missing or belongs to another network.
@@ -102,7 +116,7 @@ def restore(model: keras.Model, weights: Path) -> keras.Model:
 
 
 class _EpochBar(keras.callbacks.Callback):
-    """Counts the steps on a terminal, and stops at a loss that is not finite."""
+    """Shows the number of steps, and stops the training if the loss is not finite."""
 
     def __init__(self, label: str) -> None:
         super().__init__()

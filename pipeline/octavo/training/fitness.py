@@ -1,6 +1,6 @@
-"""What a network has to be before anything is trained: a tf_keras model of one image to one score a class.
+"""Checks of a network before it is trained: it must be a tf_keras model from images to one logit per class.
 
-Each function refuses one kind of misfit in a sentence.
+Each function checks one requirement and raises an error in one sentence.
 """
 
 import math
@@ -14,14 +14,14 @@ from octavo.project.errors import ParamsError
 from octavo.training import ending
 
 IMAGES = 4
-"""Random images in 0..1 that a network is run on."""
+"""Number of random images, with values in 0..1, that a network is run on."""
 
 
 def admit_kind(model: object, name: str) -> None:
-    """Refuse what is no tf_keras model.
+    """Check that a builder returned a tf_keras model.
 
     Raises:
-        ParamsError: names its kind, and what to import where it is a model of another Keras.
+        ParamsError: it did not. For a Keras 3 model, the message says what to import.
     """
     if isinstance(model, keras.Model):
         return
@@ -30,7 +30,7 @@ def admit_kind(model: object, name: str) -> None:
     if "keras" in modules:
         raise ParamsError(
             f"Network '{name}' built a {kind.__name__} of Keras 3; allowed is a tf_keras model: write "
-            "'import tf_keras as keras' for 'import keras', or use tf.keras."
+            "'import tf_keras as keras' instead of 'import keras', or use tf.keras."
         )
     raise ParamsError(
         f"Network '{name}' built a {kind.__name__}; allowed is a tf_keras model{_returned(model)}: Sequential, "
@@ -43,9 +43,9 @@ def _returned(model: object) -> str:
 
 
 def run(model: keras.Model, image_shape: tuple[int, ...]) -> object:
-    """What `model` gives for a few random images; a model that was not built yet is built by that.
+    """The outputs of `model` for a few random images, float32 (N, *image_shape). An unbuilt model is built by this.
 
-    The images do not depend on any seed, and drawing them does not move any.
+    The images are always the same, and drawing them does not change the state of any other random generator.
     """
     images = np.random.default_rng(0).random((IMAGES, *image_shape), dtype=np.float32)
     if isinstance(model, keras.Sequential) and not model.built:
@@ -54,12 +54,18 @@ def run(model: keras.Model, image_shape: tuple[int, ...]) -> object:
 
 
 def admit_ends(model: keras.Model, name: str, image_shape: tuple[int, ...], classes: int) -> None:
-    """Refuse a graph of layers whose input or output does not fit the data.
+    """Check that the input and output of a graph of layers fit the data.
+
+    Args:
+        model: the network. A subclassed model is not checked.
+        name: of the network.
+        image_shape: (H, W) or (H, W, C).
+        classes: number of classes.
 
     Raises:
-        ParamsError: more than one tensor, another shape or dtype, or a fixed batch.
+        ParamsError: an input or output has more than one tensor, the wrong shape or dtype, or a fixed batch size.
     """
-    if not model.outputs:  # subclassed: only its outputs can be looked at
+    if not model.outputs:  # subclassed: only the results of a run can be checked
         return
     for ends, what in ((model.input, "takes"), (model.output, "gives")):
         if not tf.is_tensor(ends) and not hasattr(ends, "shape"):
@@ -85,10 +91,16 @@ def _one_score(shape: tuple[int | None, ...], classes: int) -> str:
 
 
 def admit_outputs(outputs: Any, name: str, classes: int) -> None:
-    """Refuse what `run` gave where it cannot be logits.
+    """Check that the result of `run` can be logits.
+
+    Args:
+        outputs: the result of `run`.
+        name: of the network.
+        classes: number of classes.
 
     Raises:
-        ParamsError: another kind or shape, values that are not finite, or probabilities.
+        ParamsError: it is not one tensor, has the wrong shape or dtype, has values that are not finite, or has
+            probabilities.
     """
     if not tf.is_tensor(outputs):
         raise ParamsError(f"Network '{name}' gives a {type(outputs).__name__}; allowed is one tensor, the logits.")
@@ -101,13 +113,13 @@ def admit_outputs(outputs: Any, name: str, classes: int) -> None:
     if not np.isfinite(values).all():
         raise ParamsError(
             f"Network '{name}' gives {_count(~np.isfinite(values))} that are not finite for images in 0..1, before "
-            "anything is trained. Look for a division by zero, a logarithm, or weights that are too large."
+            "training. Look for a division by zero, a logarithm, or weights that are too large."
         )
     ending.refuse_probabilities(values, name)
 
 
 def admit_weights(model: keras.Model, name: str) -> None:
-    """Refuse a network in which there is nothing to train.
+    """Check that there are weights to train.
 
     Raises:
         ParamsError: it has no weights, or all of them are frozen.

@@ -1,7 +1,7 @@
-"""The inference graph of a Keras model with its variables as constants, but for kernels too large for converters.
+"""The inference graph of a Keras model, with its variables as constants, except kernels that are too large to convert.
 
-tf2onnx keeps fifty copies of a constant: 400 MB take it four minutes and 21 GB. A kernel that nothing but matrix
-multiplications read needs no conversion. So it goes through as an input, and its values are put in afterwards.
+tf2onnx makes fifty copies of a constant: for 400 MB it needs four minutes and 21 GB. A kernel that only matrix
+multiplications read needs no conversion. So the converter sees it as an input, and its values are added afterwards.
 """
 
 import sys
@@ -22,26 +22,26 @@ from tensorflow.python.ops.resource_variable_ops import BaseResourceVariable
 
 INPUT, OUTPUT = "images", "logits"
 LARGE = 2**22
-"""Bytes of a kernel from which on converters see an input in its place."""
+"""A kernel of at least this many bytes becomes an input of the graph."""
 LIMIT = 2**31 - 1
-"""Bytes of the largest SavedModel of constants: protobuf reads no more."""
+"""Largest size of a SavedModel in bytes: protobuf cannot read more."""
 
 
 @dataclass(frozen=True)
 class Frozen:
-    """An inference graph; large kernels are placeholders in it."""
+    """An inference graph. Large kernels are placeholders in it."""
 
     graph: GraphDef
     source: TensorInfo
     target: TensorInfo
     kernels: dict[str, np.ndarray]
-    """By the name of their placeholder."""
+    """Name of a placeholder -> its values."""
 
 
 def freeze(model: keras.Model, image_shape: tuple[int, ...]) -> Frozen:
-    """The inference graph of `model`, one input `images` of any number of images (N, *image_shape), one output.
+    """The inference graph of `model`, from one input `images`, float32 (N, *image_shape) with any N, to one output.
 
-    Functions that are called in it are written out in place; loops, as of recurrent layers, stay loops.
+    Function calls are inlined. Loops, such as those of recurrent layers, stay loops.
     """
     large = [
         variable
@@ -60,10 +60,10 @@ def freeze(model: keras.Model, image_shape: tuple[int, ...]) -> Frozen:
 
 
 def saved_model(frozen: Frozen) -> SavedModel | None:
-    """A SavedModel of constants, without variables and the random fingerprint that `tf.saved_model.save` adds.
+    """A SavedModel of constants. Unlike `tf.saved_model.save`, it has no variables and no random fingerprint.
 
     Returns:
-        None where it would be larger than protobuf's limit.
+        None if it would be larger than protobuf's limit.
     """
     saved = SavedModel(saved_model_schema_version=1)
     meta = saved.meta_graphs.add()
@@ -85,7 +85,7 @@ def saved_model(frozen: Frozen) -> SavedModel | None:
 def _trace(
     model: keras.Model, image_shape: tuple[int, ...], large: list[tf.Variable]
 ) -> tuple[tf.types.experimental.ConcreteFunction, list[str]]:
-    """The frozen function with the `large` variables as inputs, and these inputs' names."""
+    """The frozen function with the `large` variables as inputs, and the names of these inputs."""
     images = tf.TensorSpec((None, *image_shape), tf.float32, name=INPUT)
     kernels = [tf.TensorSpec(each.shape, each.dtype, name=f"kernel_{index}") for index, each in enumerate(large)]
 
@@ -101,7 +101,7 @@ def _trace(
 
 @contextmanager
 def _functions_in_place() -> Iterator[None]:
-    """Let functions that layers compile for themselves, as grouped convolutions do, be traced as plain Python."""
+    """Trace functions that layers compile themselves as plain Python. Grouped convolutions have such functions."""
     before = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
     try:
@@ -112,10 +112,10 @@ def _functions_in_place() -> Iterator[None]:
 
 @contextmanager
 def _dense_in_known_shapes() -> Iterator[None]:
-    """Let a dense layer on several places be traced as a product between two reshapes to sizes that are known.
+    """Trace a dense layer on several positions as a matrix product between two reshapes to known sizes.
 
-    Keras' own works the sizes out at run time, as the batch is free. Converters then see no layer any more into which
-    its bias and batch normalization could be folded: LiteRT's rounds each of the steps on its own.
+    Keras computes the sizes at run time, because the batch is free. Then converters cannot recognize the layer and fold
+    its bias and batch normalization into it. LiteRT's converter would quantize each of these steps separately.
     """
     module = sys.modules[keras.layers.Dense.__module__].tf
     product = module.tensordot
@@ -132,15 +132,15 @@ def _dense_in_known_shapes() -> Iterator[None]:
 
 
 def has_loops(frozen: Frozen) -> bool:
-    """Whether a loop, as of a recurrent layer, is in the graph."""
+    """Whether the graph has a loop, such as that of a recurrent layer."""
     return any(node.op in ("While", "StatelessWhile") for node in frozen.graph.node)
 
 
 @contextmanager
 def unrolled(model: keras.Model) -> Iterator[None]:
-    """Let recurrent layers, at whatever depth, compute their time steps one after the other instead of in a loop.
+    """Unroll the time steps of recurrent layers, also of nested ones, instead of using a loop.
 
-    LiteRT's converter takes no loop whose batch is free.
+    LiteRT's converter does not support a loop with a free batch.
     """
     with ExitStack() as changed:
         for layer in model.submodules:
@@ -152,8 +152,8 @@ def unrolled(model: keras.Model) -> Iterator[None]:
 
 @contextmanager
 def _read_as(values: dict[int, tf.Tensor]) -> Iterator[None]:
-    """Let reading a variable give another tensor, by the variable's id."""
-    read = BaseResourceVariable._read_variable_op  # noqa: SLF001 - variables offer no public way to stand in for them
+    """Return another tensor when a variable is read. `values` is id of the variable -> tensor."""
+    read = BaseResourceVariable._read_variable_op  # noqa: SLF001 - TensorFlow has no public way to replace variables
 
     def replaced(variable: tf.Variable, *args: object, **options: object) -> tf.Tensor:
         return values[id(variable)] if id(variable) in values else read(variable, *args, **options)
@@ -163,7 +163,7 @@ def _read_as(values: dict[int, tf.Tensor]) -> Iterator[None]:
 
 
 def _is_only_multiplied(graph: GraphDef, name: str) -> bool:
-    """Fake quantization, too, must see a constant: converters compute it once and for all."""
+    """Whether only matrix products read the placeholder. Fake quantization needs a constant: converters fold it."""
     readers = [node.op for node in graph.node if name in (source.partition(":")[0] for source in node.input)]
     return set(readers) == {"MatMul"}
 

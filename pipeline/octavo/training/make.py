@@ -1,4 +1,4 @@
-"""What networks that are built and fine-tuned ones have in common: trained, saved, exported, or refused."""
+"""The steps that built and fine-tuned networks have in common: build, train, save, export, or refuse."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,7 +14,10 @@ from octavo.training import ending, export, fit, networks
 
 
 def built(name: str, params: Params) -> tuple[keras.Model, list[str]]:
-    """The network that `name` goes back to, with new weights, and notes for its scorecards.
+    """Build the network that `name` is derived from, with new weights.
+
+    Returns:
+        The model, and notes for the scorecards, one sentence each.
 
     Raises:
         ParamsError: its builder cannot be used.
@@ -33,12 +36,12 @@ def trained(
     Args:
         model: from float32 images (N, H, W[, C]) to logits (N, classes).
         name: of the network.
-        budget: how long and how fast.
-        notes: sentences for the scorecards of variants that are made from it.
+        budget: epochs, batch size and learning rate.
+        notes: for the scorecards of variants that are made from it, one sentence each.
         finish: called between training and saving.
 
     Returns:
-        What came of it, as a clause.
+        The result as a clause.
 
     Raises:
         ModelError: training diverges, or the trained network cannot be exported.
@@ -54,7 +57,7 @@ def trained(
 
 
 def why_not_needed(name: str, params: Params) -> str | None:
-    """Why the network called `name` is not trained; None where a variant needs it."""
+    """Why the network called `name` is not trained; None if a variant needs it."""
     if name in params.needed():
         return None
     users = [user for user in params.finetuned if name in (params.control(user), params.finetuned[user].parent)]
@@ -63,6 +66,6 @@ def why_not_needed(name: str, params: Params) -> str | None:
 
 
 def refuse(name: str, reason: str) -> None:
-    """Write the reason in the place of the network, of its weights and of its exported files."""
+    """Replace the network's weights and its exported files by the reason why it was not made."""
     for folder in (paths.network(name), paths.exported(name)):
         network_notes.refuse(folder, reason)

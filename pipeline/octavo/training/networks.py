@@ -1,7 +1,7 @@
-"""Networks by name, or by `module:function` of the user's own.
+"""Octavo's networks by name, and the user's own networks by `module:function`.
 
-A builder takes the shape of one image and the number of classes and returns a Keras model from float32
-images (N, H, W) or (N, H, W, C) in 0..1 to logits (N, classes); a softmax or sigmoid at its end is taken off.
+A builder takes the shape of one image and the number of classes. It returns a Keras model from float32 images,
+(N, H, W) or (N, H, W, C) in 0..1, to logits (N, classes). A final softmax or sigmoid is removed.
 """
 
 import importlib
@@ -18,22 +18,42 @@ from octavo.project.errors import ParamsError
 from octavo.training import ending, fitness
 
 MOMENTUM = 0.9
-"""Of batch normalization's moving statistics: Keras' 0.99 still remembers its start after one epoch of MNIST."""
+"""Of batch normalization's moving statistics. With Keras' default 0.99, the initial values still matter after one epoch
+of MNIST."""
 
 Builder = Callable[[tuple[int, ...], int], keras.Model]
+"""Shape of one image, number of classes -> network."""
 
 
 def build(name: str, image_shape: tuple[int, ...], classes: int) -> keras.Model:
-    """Build the network called `name`, with freshly drawn weights; from images to logits, whatever it ends in.
+    """Build the network called `name`, from images to logits, with new random weights.
+
+    Args:
+        name: a known name, or `module:function`.
+        image_shape: (H, W) or (H, W, C).
+        classes: number of classes.
 
     Raises:
-        ParamsError: no such builder, it fails, or what it returns does not fit the data; names its file and line.
+        ParamsError: there is no such builder, it fails, or its result does not fit the data. If the builder fails, the
+            message has its file and line.
     """
     return build_as_written(name, image_shape, classes)[0]
 
 
 def build_as_written(name: str, image_shape: tuple[int, ...], classes: int) -> tuple[keras.Model, str | None]:
-    """Like `build`; also gives the `softmax` or `sigmoid` that was taken off, if the network as written ends in one."""
+    """As `build`, but also return which final activation was removed.
+
+    Args:
+        name: as for `build`.
+        image_shape: as for `build`.
+        classes: as for `build`.
+
+    Returns:
+        The network, and `softmax` or `sigmoid`, or None if the network as written ends in neither.
+
+    Raises:
+        ParamsError: as `build`.
+    """
     keras.backend.clear_session()
     builder = _builder(name)
     what = f"Network '{name}' cannot be built for images {image_shape} and {classes} classes"
@@ -52,7 +72,7 @@ def build_as_written(name: str, image_shape: tuple[int, ...], classes: int) -> t
 
 
 def small_cnn(image_shape: tuple[int, ...], classes: int) -> keras.Model:
-    """One 3x3 convolution of 12 channels: 20,410 parameters on 28x28 images of 10 classes."""
+    """One 3x3 convolution with 12 channels: 20,410 parameters for 28x28 images and 10 classes."""
     return keras.Sequential(
         [
             *_with_channels(image_shape),
@@ -83,7 +103,7 @@ def cnn4(image_shape: tuple[int, ...], classes: int) -> keras.Model:
 
 
 def depthwise_cnn(image_shape: tuple[int, ...], classes: int) -> keras.Model:
-    """Depthwise-separable blocks with batch normalization and ReLU6, after MobileNet (arXiv:1704.04861)."""
+    """Depthwise-separable blocks with batch normalization and ReLU6, based on MobileNet (arXiv:1704.04861)."""
     inputs = layers.Input(image_shape)
     hidden = _channels_last(inputs, image_shape)
     hidden = _normalized(layers.Conv2D(16, 3, 2, padding="same", use_bias=False)(hidden), relu6=True)
@@ -95,7 +115,7 @@ def depthwise_cnn(image_shape: tuple[int, ...], classes: int) -> keras.Model:
 
 
 def resnet8(image_shape: tuple[int, ...], classes: int) -> keras.Model:
-    """Eight layers with residual connections, after ResNet (arXiv:1512.03385) as MLPerf Tiny has it."""
+    """Eight layers with residual connections, based on ResNet (arXiv:1512.03385) as used in MLPerf Tiny."""
     inputs = layers.Input(image_shape)
     hidden = _channels_last(inputs, image_shape)
     hidden = _normalized(layers.Conv2D(16, 3, padding="same")(hidden))
@@ -121,9 +141,9 @@ def _builder(name: str) -> Builder:
     if not callable(builder):
         kind = "there is no such name" if builder is None else f"it is a {type(builder).__name__}"
         raise ParamsError(
-            f"Network '{name}' cannot be imported: in {module}, '{function}' has to be a function, but {kind}."
+            f"Network '{name}' cannot be imported: in {module}, '{function}' must be a function, but {kind}."
         )
-    with suppress(ValueError):  # some callables in C do not tell their arguments
+    with suppress(ValueError):  # some callables in C do not have a signature
         try:
             inspect.signature(builder).bind((), 0)
         except TypeError as error:

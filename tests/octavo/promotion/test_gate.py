@@ -380,5 +380,5 @@ def test_a_refused_variant_has_a_verdict_and_never_wins(with_refused: Scorecards
 
 
 def test_a_refused_baseline_is_told(with_refused: Scorecards, policy: Policy) -> None:
-    with pytest.raises(VariantRefused, match="onnx_int8_noise is refused, there is no model of it"):
+    with pytest.raises(VariantRefused, match="onnx_int8_noise is refused and has no model"):
         decide(with_refused, policy, "onnx_int8_noise")

@@ -57,7 +57,7 @@ def test_past_protobufs_limit_there_is_onnx_alone(
     monkeypatch.setattr(frozen_graph, "LIMIT", 100_000)
     export.export(model, IMAGES, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"model.onnx", "layers.json"}
-    assert "saved_model is left out, and with it LiteRT" in capsys.readouterr().err
+    assert "saved_model is not written, so there is no LiteRT" in capsys.readouterr().err
     assert open_model(tmp_path / "model.onnx")(IMAGES).shape == (6, 10)
 
 

@@ -71,7 +71,7 @@ MISFITS = {
     "keras.Sequential([Frozen(n)])": r"mine\.py, line 16: RuntimeError: .*no",
     "body(s, L.Reshape((5, 4, 1)), L.Conv2D(2, 9))": r"mine\.py, line \d+: ValueError: .*dimensions",
     "body(s, L.Dense(n, activation='relu'), L.Lambda(lambda x: tf.exp(x) / tf.reduce_sum(tf.exp(x), 1, True)))": (
-        r"gives probabilities, where logits are needed"
+        r"gives probabilities, but logits are needed"
     ),
 }
 
@@ -133,8 +133,8 @@ def test_one_score_for_two_classes_is_told(mine: Callable[[str], str]) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("mine:absent", "x = 1", r"in mine, 'absent' has to be a function, but there is no such name"),
-        ("mine:x", "x = 1", r"'x' has to be a function, but it is a int"),
+        ("mine:absent", "x = 1", r"in mine, 'absent' must be a function, but there is no such name"),
+        ("mine:x", "x = 1", r"'x' must be a function, but it is a int"),
         ("mine:build", "def build(shape): ...", r"takes other arguments \(too many positional arguments\)"),
         ("mine:build", "def build(:", r"mine\.py, line 1: SyntaxError"),
         ("mine:build", "import no_such_package", r"mine\.py, line 1: ModuleNotFoundError: .*no_such_package"),

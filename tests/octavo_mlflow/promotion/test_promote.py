@@ -91,9 +91,7 @@ def test_a_refused_variant_is_not_promoted_even_by_force(project: Project, octav
     project.refuse(VARIANT, "It cannot be loaded.")
     code, _, stderr = octavo("promote", VARIANT, *force)
     assert code == 2
-    assert (
-        stderr == f"octavo: {VARIANT} is refused, there is no model of it. It cannot be loaded. Take another recipe.\n"
-    )
+    assert stderr == f"octavo: {VARIANT} is refused and has no model. It cannot be loaded. Take another recipe.\n"
     assert standing(project) == {}
 
 

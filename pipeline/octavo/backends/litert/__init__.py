@@ -1,4 +1,4 @@
-"""LiteRT: `.tflite` files and their interpreter."""
+"""LiteRT: runs and inspects `.tflite` files."""
 
 from octavo.backends.backend import Format
 

@@ -1,4 +1,4 @@
-"""LiteRT behind the contract of all runtimes. Its kernels multiply int8 by int8, widened first: nothing saturates."""
+"""The LiteRT backend. It measures no saturation: LiteRT's kernels widen int8 values before they multiply them."""
 
 from octavo.backends.backend import Backend
 from octavo.backends.litert import inspection, interpreter, layers, stored_integers

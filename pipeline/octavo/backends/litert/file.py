@@ -1,4 +1,4 @@
-"""A LiteRT file as its flatbuffer has it: several graphs, of which the first runs and the others are called."""
+"""The content of a LiteRT file: several graphs. The first one runs; its operators can call the others."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -17,14 +17,18 @@ BODIES = {
     Code.CALL_ONCE: ("initSubgraphIndex",),
     Code.STABLEHLO_COMPOSITE: ("decompositionSubgraphIndex",),
 }
-"""Operators that call other graphs of the file, and the options that name these."""
+"""Operators that call other graphs of the file -> the options that give the graphs' numbers."""
 
 
 class File:
-    """The file at `path`, read whole."""
+    """A LiteRT file, read completely and checked."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `ModelError` where the file cannot be read, or calls a graph that it has not, or itself."""
+        """Read the file at `path`.
+
+        Raises:
+            ModelError: the file cannot be read, calls a graph that does not exist, or has a graph that calls itself.
+        """
         self.model = model.load(path)
         self.graphs: list[schema.SubGraphT] = self.model.subgraphs
         self._callers = {
@@ -36,7 +40,7 @@ class File:
         self._check_calls(path)
 
     def _check_calls(self, path: Path) -> None:
-        """Graphs are followed into those that they call; that comes to an end only if none calls itself."""
+        """Following the calls from graph to graph ends only if no graph calls itself, directly or indirectly."""
         calls = [{b for operator in graph.operators for b in self.bodies(operator)} for graph in self.graphs]
         if strays := {body for bodies in calls for body in bodies if not 0 <= body < len(calls)}:
             raise ModelError(f"{path} is damaged: it has {len(calls)} graphs and calls graph {min(strays)}.")
@@ -47,11 +51,11 @@ class File:
             raise ModelError(f"{path} is damaged: its graph {min(left)} calls itself.")
 
     def code(self, operator: schema.OperatorT) -> int:
-        """The builtin operator that it is."""
+        """The operator's number in `BuiltinOperator`."""
         return tensors.code(self.model, operator)
 
     def type(self, operator: schema.OperatorT) -> str:
-        """The operator's name as ONNX would write it, `MaxPool2D` for MAX_POOL_2D; of a custom one its own."""
+        """The operator's name in ONNX's spelling, `MaxPool2D` for MAX_POOL_2D. A custom operator keeps its own name."""
         code = self.code(operator)
         if code == Code.CUSTOM:
             custom = self.model.operatorCodes[operator.opcodeIndex].customCode
@@ -60,19 +64,27 @@ class File:
         return "".join(word.capitalize() for word in name.split("_"))
 
     def bodies(self, operator: schema.OperatorT) -> list[int]:
-        """The graphs that the operator calls, by their place in `graphs`."""
+        """The graphs that the operator calls, as indices into `graphs`."""
         names = BODIES.get(self.code(operator), ())
         options = operator.builtinOptions or operator.builtinOptions2
         return [int(getattr(options, name)) for name in names]
 
     def stored_behind(self, graph: schema.SubGraphT, index: int, through: Collection[int]) -> schema.TensorT | None:
-        """The stored tensor that tensor `index` of `graph` is, or is made from by operators `through`.
+        """The stored tensor that another tensor is, or is computed from by operators `through` only.
 
-        A graph that is called may get it from the one that calls it; a loop's state, which changes, is none.
+        A called graph may receive the tensor from its caller. A loop's state is excluded if it changes.
+
+        Args:
+            graph: the graph of the tensor in question.
+            index: its number in that graph.
+            through: operators that convert or move values, by their number in `BuiltinOperator`.
+
+        Returns:
+            None if there is no such stored tensor.
         """
         makers = {output: operator for operator in graph.operators or () for output in operator.outputs}
         while index in makers and self.code(makers[index]) in through:
-            index = int(makers.pop(index).inputs[0])  # each once: in a damaged file one may be behind itself
+            index = int(makers.pop(index).inputs[0])  # popped: a damaged file may have a cycle
         if index < 0 or index in makers:
             return None
         tensor = graph.tensors[index]
@@ -92,6 +104,6 @@ class File:
         return self.stored_behind(outer, int(operator.inputs[place + offset]), through)
 
     def stored_bytes(self, tensor: schema.TensorT) -> int:
-        """Bytes of the tensor that lie in the file; 0 where it is computed."""
+        """Bytes of the tensor that are stored in the file; 0 for a computed tensor."""
         buffer = self.model.buffers[tensor.buffer]
         return len(buffer.data) if buffer.data is not None else int(buffer.size or 0)

@@ -1,4 +1,4 @@
-"""LiteRT files: parameters and operators as the flatbuffer has them; the interpreter runs just these."""
+"""Inspect LiteRT files: parameters and operators as stored in the file. The interpreter runs just these operators."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,21 +19,24 @@ __all__ = ["interface", "operators", "output_step", "parameters"]
 Type = schema.TensorType
 CONVERTERS = {"Quantize", "Dequantize", "Cast"}
 HYBRID = FORMULAS.keys() - {Code.CONV_3D, Code.CONV_3D_TRANSPOSE}
-"""Operators with kernels that quantize float input themselves, where all of their weights are integers."""
+"""Operators with kernels that quantize float inputs themselves if all of their weights are integers."""
 DTYPES = {value: name.lower() for name, value in vars(Type).items() if isinstance(value, int)}
 
 Shapes = Sequence[dict[int, Shape]]
-"""Graph by graph, the shapes of its tensors."""
+"""For each graph: number of a tensor -> its shape."""
 
 
 @damage.told
 def operators(path: Path, images: np.ndarray | None = None) -> list[Operator]:
-    """Operators in the order they run, those of graphs that are called included.
+    """Operators in the order in which they run, including those of called graphs.
 
     Args:
         path: the file.
-        images: at least one, as the file takes them. Needed only where dimensions besides the batch are free: what an
-            image costs then depends on its size, and is unknown without one.
+        images: at least one image (N, H, W[, C]) in the file's input encoding. Needed only if dimensions other than the
+            batch are free: then the cost depends on the size of the images, and is unknown without them.
+
+    Raises:
+        ModelError: the file cannot be read.
     """
     file = File(path)
     shapes = _shapes(path, images)
@@ -42,7 +45,11 @@ def operators(path: Path, images: np.ndarray | None = None) -> list[Operator]:
 
 @damage.told
 def interface(path: Path) -> Interface:
-    """The first input and output, as the file declares them."""
+    """The first input and output, as the file declares them.
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
     (graph, *_) = File(path).graphs
     source, target = (_tensor(graph.tensors[ends[0]]) for ends in (graph.inputs, graph.outputs))
     return Interface(input=source, output=target)
@@ -50,7 +57,11 @@ def interface(path: Path) -> Interface:
 
 @damage.told
 def output_step(path: Path) -> float | None:
-    """The scale of the integers that logits are, or None where they are float from the start."""
+    """The scale of the integers that the logits come from, or None if the logits are computed in float.
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
     file = File(path)
     (graph, *_) = file.graphs
     makers = {output: operator for operator in graph.operators for output in operator.outputs}
@@ -61,7 +72,7 @@ def output_step(path: Path) -> float | None:
 
 
 def _tensor(tensor: schema.TensorT) -> Tensor:
-    """Its first dimension is the batch, whatever the file says: the interpreter lets it follow the data."""
+    """The first dimension is the batch and free, even if the file declares a size: the interpreter can change it."""
     made = Tensor(name=tensor.name.decode(), dtype=DTYPES[tensor.type], shape=(None, *map(int, tensor.shape[1:])))
     scale = _scale(tensor)
     zero = None if scale is None else int(tensor.quantization.zeroPoint[0])
@@ -69,7 +80,7 @@ def _tensor(tensor: schema.TensorT) -> Tensor:
 
 
 def _scale(tensor: schema.TensorT) -> float | None:
-    """Of integers that have one; None of others."""
+    """The scale of an integer tensor with exactly one scale; None for other tensors."""
     scales = tensor.quantization.scale if tensor.quantization else None
     return None if tensor.type in FLOATS or scales is None or len(scales) != 1 else float(scales[0])
 
@@ -105,7 +116,7 @@ def _macs(file: File, operator: schema.OperatorT, shapes: dict[int, Shape] | Non
 
 
 def _is_integer(file: File, graph: schema.SubGraphT, operator: schema.OperatorT) -> bool:
-    """By its output, or by its weights where it quantizes its input itself."""
+    """Judged by the type of the output, or by the weights if the operator quantizes its input itself."""
     code = file.code(operator)
     if file.type(operator) in MOVERS | CONVERTERS or code in BODIES:
         return True
@@ -117,9 +128,10 @@ def _is_integer(file: File, graph: schema.SubGraphT, operator: schema.OperatorT)
 
 
 def _shapes(path: Path, images: np.ndarray | None) -> Shapes | None:
-    """The shapes that one image takes, found by running it; None where it cannot be run, or its size is unknown.
+    """The shapes of all tensors for one image, found by running the file on zeros.
 
-    A file that takes no single image is run on as many as it declares.
+    A file that cannot run on a single image is run on its declared batch size. None if this fails too, or if the size
+    of an image is unknown.
     """
     return _run(path, images, batch=1) or _run(path, images, batch=None)
 
@@ -147,7 +159,7 @@ def _run(path: Path, images: np.ndarray | None, batch: int | None) -> Shapes | N
 
 
 def _size(signature: np.ndarray, shape: np.ndarray, images: np.ndarray | None) -> Shape | None:
-    """The shape of one image; None where its size is free and there is none."""
+    """The shape of one image; None if the declared size is free and there are no images."""
     if images is not None:
         return images.shape[1:]
     declared = signature if len(signature) else shape

@@ -1,7 +1,7 @@
-"""LiteRT files (.tflite), run by the standalone interpreter on the CPU.
+"""Run LiteRT files (.tflite) with the standalone interpreter on the CPU.
 
-Either end of a file may be integers, int8 or uint8 with one scale and zero point: images are rounded to those of the
-input, and logits are what those of the output stand for.
+A file's input and output may be integers, int8 or uint8 with one scale and zero point. Images are then quantized for
+the input, and the output is dequantized to logits.
 """
 
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from octavo.project.errors import ModelError
 
 
 def open_model(path: Path, threads: int = 1) -> Predictor:
-    """A predictor over a LiteRT file with one input and one output; its batch follows the images.
+    """Open a LiteRT file with one input and one output on `threads` threads. Any batch size can be run.
 
     Raises:
-        ModelError: the interpreter cannot load the file or crashes on it; it has several inputs or outputs, or they are
-            neither float32 nor 8-bit integers with one scale.
+        ModelError: the interpreter cannot load the file or crashes on it; or the file has several inputs or outputs; or
+            an input or output is neither float32 nor 8-bit integers with one scale.
     """
     trial.check(path)
     try:
@@ -43,7 +43,7 @@ def open_model(path: Path, threads: int = 1) -> Predictor:
     def run(images: np.ndarray) -> np.ndarray:
         nonlocal shape
         if images.shape != shape:
-            shape = ()  # if the file does not run with the new one, it does not with the old one either
+            shape = ()  # if a run with the new shape fails, the old shape is gone too
             interpreter.resize_tensor_input(source["index"], images.shape)
             interpreter.allocate_tensors()
             shape = images.shape
@@ -56,10 +56,10 @@ def open_model(path: Path, threads: int = 1) -> Predictor:
 
 
 def _quantization(path: Path, verb: str, tensor: Mapping[str, Any]) -> Quantization | None:
-    """What the integers at one end of the file stand for; None where it is float32.
+    """Scale and zero point of the file's input or output; None if it is float32.
 
     Raises:
-        ModelError: it is of another type, or has no scale or several.
+        ModelError: it has another type, or it does not have exactly one scale.
     """
     dtype, (scale, zero) = np.dtype(tensor["dtype"]), tensor["quantization"]
     if dtype == np.float32:
@@ -70,7 +70,7 @@ def _quantization(path: Path, verb: str, tensor: Mapping[str, Any]) -> Quantizat
         )
     if not scale or len(tensor["quantization_parameters"]["scales"]) != 1:
         raise ModelError(
-            f"{path} {verb} {dtype} without one scale and zero point, so that nobody knows what its integers mean. "
+            f"{path} {verb} {dtype} without one scale and zero point, so the meaning of its integers is unknown. "
             "Convert it again with float32 at this end."
         )
     return Quantization(dtype, float(scale), int(zero))

@@ -1,4 +1,4 @@
-"""What each layer of a LiteRT file gives: its tensors bear the names of the Keras layers that they come from."""
+"""Compare the layers of a LiteRT file with its source network. Tensors carry the names of their Keras layers."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -16,19 +16,22 @@ from octavo.project.files import damage
 from octavo.statistics.signal_to_noise import sqnr
 
 IMAGES = 16
-"""Every tensor of all of them is held at once."""
+"""Number of images. Every tensor is in memory for all of them at once."""
 
 
 def measure(path: Path, network: Path, images: np.ndarray, fed: np.ndarray) -> dict[str, float]:
-    """Signal-to-quantization-noise ratio of what each layer gives, in decibels, over the first 16 images.
+    """Signal-to-quantization-noise ratio of each layer's output, in decibels, over the first 16 images.
 
-    LiteRT keeps the channels last and the exported network mostly not: of both orders the one that fits is taken.
+    LiteRT has the channels last, the exported network mostly first. The order that fits is used.
 
     Args:
         path: a LiteRT file.
-        network: the exported ONNX network that it was made of; onnxruntime runs it.
-        images: (N, H, W[, C]) as a split has them.
-        fed: the same images as the file takes them.
+        network: its source, an exported ONNX network; onnxruntime runs it.
+        images: uint8 or float32 (N, H, W[, C]), as stored in a split.
+        fed: the same images in the file's input encoding.
+
+    Raises:
+        ModelError: one of the two files cannot be read.
     """
     exported = canonicalize.load(network)
     named, ends = outputs(exported), {value.name for value in exported.graph.output}
@@ -53,9 +56,12 @@ def values(path: Path, fed: np.ndarray, layers: Collection[str], last: str | Non
 
     Args:
         path: a LiteRT file.
-        fed: images as the file takes them; every tensor of all of them is held at once.
+        fed: images (N, H, W[, C]) in the file's input encoding. Every tensor is in memory for all of them at once.
         layers: names to look for.
-        last: the layer that gives the file's output, whose tensor has another name.
+        last: the layer that computes the file's output, because that tensor has another name.
+
+    Raises:
+        ModelError: the file cannot be read.
     """
     trial.check(path)
     interpreter = Interpreter(
@@ -78,7 +84,7 @@ def values(path: Path, fed: np.ndarray, layers: Collection[str], last: str | Non
 
 
 def _places(path: Path, layers: Collection[str], last: str | None) -> dict[int, str]:
-    """Tensor -> layer, in the order they run; of several operators that were fused, the last one's layer."""
+    """Number of a tensor -> layer, in the order in which they run. Fused operators count for the last one's layer."""
     model = litert_model.load(path)
     graph = model.subgraphs[0]
     found = {}

@@ -1,7 +1,7 @@
-"""Multiply-accumulates of one LiteRT operator, from the shapes of what it reads and gives.
+"""Multiply-accumulates of one LiteRT operator, from the shapes of its inputs and outputs.
 
-Source of the layouts: the operators' kernels in LiteRT (tflite/kernels), for the sequence operators the inputs' places
-as `tflite/kernels/lstm_shared.h` and the kernels' own constants number them.
+Source of the layouts: the operators' kernels in LiteRT (tflite/kernels). For the sequence operators, the positions of
+the inputs are those of `tflite/kernels/lstm_shared.h` and of the constants in the kernels.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -12,37 +12,44 @@ from ai_edge_litert import schema_py_generated as schema
 Code = schema.BuiltinOperator
 Shape = tuple[int, ...]
 Formula = Callable[[schema.OperatorT, Sequence[Shape | None], Shape], int]
-"""From the operator, the shapes of its inputs (None where left out) and of its first output."""
+"""Operator, shapes of its inputs (None for an omitted one), shape of its first output -> multiply-accumulates."""
 
 CHECKED = Code.DILATE
-"""The last builtin operator that was looked at; what came later is unknown until it gets a formula or a place here."""
+"""The last builtin operator that was reviewed. A later operator is unknown until it is added to this module."""
 UNKNOWN = frozenset({Code.CUSTOM, Code.DELEGATE, Code.EMBEDDING_LOOKUP_SPARSE, Code.RFFT2D}) | {
     code for name, code in vars(Code).items() if name.startswith("STABLEHLO_")
 }
-"""Older ones that can do anything, or sum products in ways not counted here."""
+"""Older operators that can compute anything, or that sum products in a way that is not counted here."""
 LSTM_WEIGHTS = frozenset({*range(1, 9), 16})
 BOTH_LSTM_WEIGHTS = LSTM_WEIGHTS | {*range(18, 26), 33, *range(40, 48)}
 
 
 def count(code: int, operator: schema.OperatorT, inputs: Sequence[Shape | None], output: Shape) -> int | None:
-    """Multiply-accumulates of one run; None where the operator is unknown."""
+    """Multiply-accumulates of one run of an operator; None if the operator is unknown.
+
+    Args:
+        code: the operator's number in `BuiltinOperator`.
+        operator: the operator.
+        inputs: shapes of its inputs, None for an omitted one.
+        output: shape of its first output.
+    """
     if code in FORMULAS:
         return FORMULAS[code](operator, inputs, output)
     return 0 if is_known(code) else None
 
 
 def is_known(code: int) -> bool:
-    """Whether it is known what the operator computes."""
+    """Whether the operator with this number in `BuiltinOperator` was reviewed and its cost can be counted."""
     return code <= CHECKED and code not in UNKNOWN
 
 
 def _size(shape: Shape | None) -> int:
-    assert shape is not None, "an input that this operator cannot do without"
+    assert shape is not None, "this operator requires the input"
     return prod(shape)
 
 
 def _channels_at(axis: int) -> Formula:
-    """Each output is a sum over one kernel; the weights, input 1, have the output channels along `axis`."""
+    """Each output is a sum over one kernel. The weights, input 1, have the output channels along `axis`."""
 
     def formula(operator: schema.OperatorT, inputs: Sequence[Shape | None], output: Shape) -> int:
         weights = inputs[1]
@@ -52,7 +59,7 @@ def _channels_at(axis: int) -> Formula:
 
 
 def _transposed_convolution(operator: schema.OperatorT, inputs: Sequence[Shape | None], output: Shape) -> int:
-    """Each input, input 2, meets its kernel once; the weights have the input channels last."""
+    """Each value of the images, input 2, is multiplied by its kernel once. The weights have the input channels last."""
     weights = inputs[1]
     return _size(inputs[2]) * _size(weights) // weights[-1] if weights and weights[-1] else 0
 
@@ -63,7 +70,7 @@ def _product(operator: schema.OperatorT, inputs: Sequence[Shape | None], output:
 
 
 def _recurrent(places: Collection[int]) -> Formula:
-    """Every step of every example multiplies all weights, the inputs at these places."""
+    """Every step of every example multiplies all weights, which are the inputs at `places`."""
 
     def formula(operator: schema.OperatorT, inputs: Sequence[Shape | None], output: Shape) -> int:
         data = inputs[0] or (1,)
@@ -74,7 +81,7 @@ def _recurrent(places: Collection[int]) -> Formula:
 
 
 def _lstm(operator: schema.OperatorT, inputs: Sequence[Shape | None], output: Shape) -> int:
-    """One step; the basic kernel has 5 inputs, all of its weights in input 2."""
+    """One step. The basic kernel has 5 inputs, with all weights in input 2."""
     return _recurrent({2} if len(inputs) == 5 else LSTM_WEIGHTS)(operator, inputs, output)
 
 

@@ -1,4 +1,4 @@
-"""A LiteRT file as objects, held together before anything follows its numbers."""
+"""Read a LiteRT file into objects, and check all its indices before they are used."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,16 +10,16 @@ from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write, damage
 
 LARGEST = 2**31
-"""Bytes: the offsets in a flatbuffer have 31 bits."""
+"""Size limit in bytes: the offsets in a flatbuffer have 31 bits."""
 TYPES = {value for value in vars(schema.TensorType).values() if isinstance(value, int)}
 
 
 @damage.told
 def load(path: Path) -> schema.ModelT:
-    """The model in the file at `path`, whose numbers lead nowhere outside it.
+    """The model in the file at `path`. All its indices are valid.
 
     Raises:
-        ModelError: it cannot be read, LiteRT does not load it, or it contradicts itself.
+        ModelError: the file cannot be read, LiteRT cannot load it, or it is inconsistent.
     """
     trial.check(path)
     try:
@@ -56,7 +56,7 @@ def _graph_faults(model: schema.ModelT, graph: schema.SubGraphT) -> Iterator[str
         strays = [int(end) for end in what.inputs if not optional <= end < count]
         strays += [int(end) for end in what.outputs if not 0 <= end < count]
         if strays:
-            yield f"has {count} tensors, and a reader or writer of tensor {strays[0]}"
+            yield f"has {count} tensors, but an operator or the graph itself refers to tensor {strays[0]}"
     codes = len(model.operatorCodes or ())
     if any(not 0 <= operator.opcodeIndex < codes for operator in graph.operators):
-        yield f"has an operator of a kind that is not among the file's {codes}"
+        yield f"has an operator whose code is not among the file's {codes}"

@@ -1,6 +1,6 @@
-"""Weights and biases as they lie in a LiteRT file: which stored tensors its operators read as data.
+"""The weights and biases stored in a LiteRT file: the stored tensors that its operators read as data.
 
-What counts as which is said in `octavo.backends.operators`.
+`octavo.backends.operators` defines weights and biases.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from octavo.project.files import damage
 Type = schema.TensorType
 FLOATS = {code for name, code in vars(Type).items() if name.startswith(("FLOAT", "BFLOAT")) and isinstance(code, int)}
 WIDE = {Type.INT32, Type.INT64, Type.UINT32, Type.UINT64}
-"""Integers that are biases where an operator adds them, and elsewhere shapes, axes and indices."""
+"""Integers that are biases if an operator adds them, and otherwise shapes, axes and indices."""
 OTHERS = {Type.BOOL, Type.STRING, Type.COMPLEX64, Type.COMPLEX128, Type.RESOURCE, Type.VARIANT}
 LSTM_BIASES = frozenset({12, 13, 14, 15, 17})
 BIASES = {
@@ -34,11 +34,11 @@ BIASES = {
     Code.BIDIRECTIONAL_SEQUENCE_RNN: {3, 7},
     Code.SVDF: {3},
 }
-"""By operator the inputs that it adds."""
+"""Operator -> the positions of its bias inputs."""
 ADDENDS = {Code.ADD, Code.SUB}
-"""Operators that add whatever they get: what is added to every value of a channel is a bias."""
+"""Operators that add any two inputs. A vector that is added to every value of a channel is a bias."""
 SETTINGS = {Code.PADV2: {2}, Code.ONE_HOT: {2, 3}, Code.FAKE_QUANT: {1, 2}}
-"""By operator the inputs that are no data, of those that may have several elements of a type that weights have."""
+"""Operator -> the positions of inputs that are settings, although their type and size could be those of weights."""
 THROUGH = {
     Code.QUANTIZE,
     Code.DEQUANTIZE,
@@ -49,12 +49,16 @@ THROUGH = {
     Code.EXPAND_DIMS,
     Code.SQUEEZE,
 }
-"""Operators that convert or move what they read."""
+"""Operators that only convert or move values."""
 
 
 @damage.told
 def parameters(path: Path) -> list[Parameter]:
-    """Weights and biases as they lie in the file; what several tensors share is stored, and counted, once."""
+    """The weights and biases stored in the file. A buffer that several tensors share counts once.
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
     file = File(path)
     found: dict[int, Parameter] = {}
     for graph in file.graphs:
@@ -65,7 +69,7 @@ def parameters(path: Path) -> list[Parameter]:
 
 
 def _read(file: File, graph: schema.SubGraphT) -> Iterator[tuple[int, Parameter]]:
-    """Every reading of a stored tensor, by its buffer."""
+    """For every reader of a stored tensor: the tensor's buffer, and the parameter."""
     for operator in graph.operators:
         code = file.code(operator)
         if code in THROUGH or file.bodies(operator):
@@ -80,7 +84,7 @@ def _read(file: File, graph: schema.SubGraphT) -> Iterator[tuple[int, Parameter]
 
 
 def _kind(code: int, operator: schema.OperatorT, place: int, tensor: schema.TensorT) -> str | None:
-    """What the tensor is to the operator: `weight`, `bias` or, None, neither."""
+    """What the tensor is for the operator: `weight`, `bias`, or None for neither."""
     several = [size for size in tensor.shape if size > 1]
     if place in BIASES.get(code, ()) or (code == Code.LSTM and place in _lstm_biases(operator)):
         return "bias"
@@ -90,5 +94,5 @@ def _kind(code: int, operator: schema.OperatorT, place: int, tensor: schema.Tens
 
 
 def _lstm_biases(operator: schema.OperatorT) -> frozenset[int]:
-    """The basic kernel has 5 inputs, and its bias in the fourth."""
+    """The basic kernel has 5 inputs, and the fourth is its bias."""
     return frozenset({3}) if len(operator.inputs) == 5 else LSTM_BIASES

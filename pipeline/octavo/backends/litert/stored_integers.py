@@ -1,4 +1,4 @@
-"""LiteRT files: biases at the ends of their type, and weights in 8-bit integers with their scales."""
+"""Clipped biases and 8-bit weights with their scales in LiteRT files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,9 +23,13 @@ WEIGHTS: dict[int, np.dtype[Any]] = {
 
 @damage.told
 def read(path: Path) -> StoredIntegers:
-    """How many biases are cut off, and the constants stored as 8-bit integers, of all subgraphs.
+    """The number of clipped biases, and the weights stored as 8-bit integers, of all subgraphs.
 
-    Constants without a scale are no weights: shapes, for example.
+    A bias is clipped if it is at an end of its integer type. Constants without a scale are not weights, but shapes, for
+    example.
+
+    Raises:
+        ModelError: the file cannot be read.
     """
     model = litert_model.load(path)
     constants = list(_constants(model))

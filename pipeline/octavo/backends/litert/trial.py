@@ -1,7 +1,7 @@
-"""LiteRT files tried before they are opened, in a process that may crash: the interpreter checks a file's structure and
-trusts its numbers, so that one that is damaged can end whoever opens it.
+"""Try a LiteRT file in a separate process before it is opened in this one.
 
-That process runs this file as a program, so that it imports little: the interpreter, once. It forks for each file.
+The interpreter checks a file's structure, but not the numbers in it. So a damaged file can crash the process that opens
+it. The separate process runs this file as a program, so it imports only the interpreter, once. It forks for each file.
 """
 
 import os
@@ -21,20 +21,21 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from octavo.project.errors import ModelError
 
 PATIENCE = 60
-"""Seconds for a file to be opened and run on two images, in each of the ways that Octavo runs it."""
+"""Seconds allowed to open a file and run it on one and two images, in both ways that Octavo runs it."""
 LONGEST = 300
-"""Characters of what the interpreter says."""
+"""Bytes of the interpreter's message that are kept."""
 PROGRAM = (sys.executable, "-P", __file__)
 TURN = Lock()
+"""Allows one trial at a time."""
 
 
 def check(path: Path) -> None:
-    """Open and run a LiteRT file where nothing is lost if that crashes.
+    """Open and run a LiteRT file in a separate process, where a crash does no harm.
 
-    What was tried is remembered as long as this process lives, until the file changes.
+    The result is cached in this process until the file changes.
 
     Raises:
-        ModelError: the interpreter refuses the file, crashes on it, or does not come to an end.
+        ModelError: the interpreter refuses the file, crashes on it, or does not finish in time.
     """
     try:
         state = path.stat()
@@ -47,7 +48,7 @@ def check(path: Path) -> None:
 
 @lru_cache(maxsize=256)
 def _fault(path: str, *_state: int) -> str:
-    """What is wrong with the file; nothing where nothing is."""
+    """What is wrong with the file; an empty string if nothing is."""
     with TURN:
         trial = _trial(os.getpid())
         assert trial.stdin
@@ -66,13 +67,17 @@ def _fault(path: str, *_state: int) -> str:
 
 @lru_cache(maxsize=1)
 def _trial(_pid: int) -> "subprocess.Popen[bytes]":
-    """The process that tries files; it ends with this one. A fork of this process has one of its own."""
-    home = Path(__file__).parents[3]  # not where the caller works: what lies there could be imported
+    """The process that tries files. It ends with this process. A fork of this process starts its own."""
+    home = Path(__file__).parents[3]  # not the caller's working directory: modules there could be imported
     return subprocess.Popen(PROGRAM, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=home)
 
 
 def main() -> None:
-    """Read a line a file, the seconds it may take and its path in hexadecimal; answer what is wrong, likewise."""
+    """Read one line per file from stdin, and write one answer per line to stdout.
+
+    A line has the seconds that the trial may take and the file's path in hexadecimal. The answer says what is wrong, in
+    hexadecimal; it is empty if nothing is.
+    """
     for line in sys.stdin:
         seconds, path = line.split()
         told = _forked(os.fsdecode(bytes.fromhex(path)), int(seconds))
@@ -96,14 +101,14 @@ def _forked(path: str, seconds: int) -> str:
         said = told.read().decode(errors="replace") if answered else ""
     _, status = os.waitpid(child, 0)
     if not answered or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU):
-        return f"the interpreter came to no end within {seconds} seconds"
+        return f"the interpreter did not finish within {seconds} seconds"
     if os.WIFSIGNALED(status):
         return f"the interpreter crashes on it ({signal.Signals(os.WTERMSIG(status)).name})"
     return said
 
 
 def _limit(seconds: int) -> None:
-    """No more memory than there is, no more time than was given, and no file to remember a crash by."""
+    """Limit the memory to the machine's, and the CPU time to `seconds`. Write no core dump."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for kind, limit in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_CORE, 0)):
         with suppress(ValueError, OSError):
@@ -111,7 +116,10 @@ def _limit(seconds: int) -> None:
 
 
 def _tried(path: str) -> str:
-    """What the interpreter says against the file; nothing where it opens. What it cannot run may be of other shapes."""
+    """The interpreter's error when it opens the file; an empty string if it opens.
+
+    Errors of a run are ignored: the file may need other shapes.
+    """
     try:
         whole = Interpreter(model_path=path, num_threads=1)
         bare = Interpreter(

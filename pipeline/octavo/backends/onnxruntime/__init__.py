@@ -1,4 +1,4 @@
-"""onnxruntime: `.onnx` files and their sessions."""
+"""onnxruntime: runs and inspects `.onnx` files."""
 
 from octavo.backends.backend import Format
 from octavo.onnx_graph import file_io

@@ -1,4 +1,4 @@
-"""onnxruntime behind the contract of all runtimes."""
+"""The onnxruntime backend."""
 
 from octavo.backends.backend import Backend
 from octavo.backends.onnxruntime import inspection, layers, saturation, session

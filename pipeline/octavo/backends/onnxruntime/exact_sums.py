@@ -1,10 +1,12 @@
-"""Sums of integer products as they should be: onnxruntime is asked for them where its kernels would cut some off.
+"""Ask onnxruntime for exact sums of integer products if its kernels would saturate.
 
-Where CPUs add products in pairs of 16 bits (see `integer_weights`), the session option `OPTION` makes onnxruntime use
-kernels that add in 32 bits. They are slower, and onnxruntime applies the option on CPUs that cut nothing off, too. So
-a file does not ask for it: whoever opens the file decides, by what the kernels do on this CPU and by its weights.
+Some CPUs add pairs of products in 16 bits (see `integer_weights`). There, the session option `OPTION` makes onnxruntime
+use kernels that add in 32 bits. They are slower, and onnxruntime applies the option also on CPUs that do not saturate.
+So a file does not ask for the option. It is decided when the file is opened, from what the kernels do on this CPU and
+from the file's weights.
 
-It is saved with registered models (`octavo_mlflow.flavors.bundled_code`), and imports only what is saved beside it.
+This module is saved with registered models (`octavo_mlflow.flavors.bundled_code`), so it imports only modules that are
+saved with it.
 """
 
 from functools import cache
@@ -19,26 +21,29 @@ from . import integer_weights
 
 OPTION = "session.x64quantprecision"
 IN_FLOAT = "session.disable_quant_qdq"
-"""With this option what is dequantized computes in float."""
+"""With this option, operators on dequantized values compute in float."""
 FOLDER = "session.model_external_initializers_file_folder_path"
-"""Where the external data of a model in memory lie."""
+"""Names the folder of the external data of a model in memory."""
 CHANNELS = 16
 SUM = CHANNELS * 255 * 127
-"""Of the largest products of a uint8 and an int8; two of them do not fit into 16 bits."""
+"""Sum of the largest products of a uint8 and an int8. Two of these products do not fit into 16 bits."""
 STEPS = 200
-"""What a convolution makes of `SUM` on its output's grid."""
+"""`SUM` as a quantized value of the convolution's output."""
 
 
 def decided(session: onnxruntime.InferenceSession, path: Path) -> onnxruntime.InferenceSession:
-    """The session on the file at `path` as it has to run on this CPU: with exact sums where, and only where, needed.
+    """A session that is correct on this CPU: with exact sums if they are needed, and without them otherwise.
 
     Args:
-        session: made from that file with any options; one that sets `OPTION` is treated as one that does not.
-        path: the file, with its external data beside it.
+        session: made from the file with any options. Its value of `OPTION` is ignored.
+        path: the ONNX file, with its external data in the same folder.
+
+    Returns:
+        `session` itself if exact sums are neither needed nor set in it, else a new session with the same providers.
 
     Raises:
-        EncodeError: the weights that the file holds itself, with a copy for each reader, are more than 2 GB.
-        Exception: one of onnxruntime's own, as `onnxruntime.InferenceSession` raises them.
+        EncodeError: the weights inside the file, with one copy per reader, are more than 2 GB.
+        Exception: an error of onnxruntime, as `onnxruntime.InferenceSession` raises it.
     """
     options = session.get_session_options()
     if cut_off_here():
@@ -56,10 +61,10 @@ def decided(session: onnxruntime.InferenceSession, path: Path) -> onnxruntime.In
 
 @cache
 def cut_off_here() -> bool:
-    """Whether onnxruntime's kernels cut sums off on this CPU: found by letting them add the largest products.
+    """Whether onnxruntime's kernels saturate sums on this CPU. They are tested with the largest products.
 
-    That takes a few milliseconds, once a process, and follows the kernels that onnxruntime chose, whatever a CPU or an
-    emulator says of itself. Where onnxruntime cannot run the trial, sums count as cut off: that costs time at worst.
+    The test takes a few milliseconds, once per process. It shows what the chosen kernels really do, whatever a CPU or
+    an emulator reports about itself. If onnxruntime cannot run the test, the answer is True: at worst this costs time.
     """
     images = [np.full((n, CHANNELS, 1, 1), 255, np.uint8) for n in (1, 8)]
     options = onnxruntime.SessionOptions()
@@ -67,13 +72,16 @@ def cut_off_here() -> bool:
     try:
         session = onnxruntime.InferenceSession(_trial().SerializeToString(), options, ["CPUExecutionProvider"])
         results = [session.run(["sums", "steps"], {"images": batch}) for batch in images]
-    except Exception:  # noqa: BLE001  # onnxruntime has a class of its own for each kind of failure
+    except Exception:  # noqa: BLE001  # onnxruntime has one exception class per kind of failure
         return True
     return any((sums != SUM).any() or (steps != STEPS).any() for sums, steps in results)
 
 
 def _trial() -> onnx.ModelProto:
-    """Images, uint8 (N, CHANNELS, 1, 1), through a dense layer and through a convolution, both of weights of 127."""
+    """A model that maps images, uint8 (N, CHANNELS, 1, 1), through a dense layer and through a convolution.
+
+    All weights are 127.
+    """
     stored: dict[str, np.ndarray] = {
         "dense": np.full((CHANNELS, CHANNELS), 127, np.int8),
         "kernel": np.full((CHANNELS, CHANNELS, 1, 1), 127, np.int8),
@@ -103,5 +111,5 @@ def _trial() -> onnx.ModelProto:
 def _is_set(options: onnxruntime.SessionOptions, name: str) -> bool:
     try:
         return bool(options.get_session_config_entry(name) == "1")
-    except RuntimeError:  # onnxruntime's way to say that it has not been set
+    except RuntimeError:  # raised if the option has not been set
         return False

@@ -1,4 +1,4 @@
-"""ONNX files: parameters as stored, operators after onnxruntime's own optimization."""
+"""Inspect ONNX files: parameters as stored in the file, operators after onnxruntime's graph optimization."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,18 +29,18 @@ INTEGER_WITH_FLOAT_OUTPUT = {
 }
 CONVERTERS = {"QuantizeLinear", "DequantizeLinear", "Cast"}
 SUBGRAPHS = {"If", "Loop", "Scan"}
-"""Operators that decide what runs; what runs in them is listed for itself."""
+"""Operators that control what runs. The operators inside them are listed separately."""
 CONVERTING = CONVERTERS | {f"com.microsoft.{name}" for name in CONVERTERS} | MOVERS
 
 
 @damage.told
 def operators(path: Path, images: np.ndarray | None = None) -> list[Operator]:
-    """Operators of the graph that will run, those in the bodies of Loop, If and Scan included.
+    """Operators of the graph that will run, including those in the bodies of Loop, If and Scan.
 
     Args:
         path: the file.
-        images: at least one, as the file takes them. Needed only where dimensions besides the batch are free: what an
-            image costs then depends on its size, and is unknown without one.
+        images: at least one image (N, H, W[, C]) in the file's input encoding. Needed only if dimensions other than the
+            batch are free: then the cost depends on the size of the images, and is unknown without them.
 
     Raises:
         ModelError: onnxruntime cannot load the file.
@@ -57,13 +57,17 @@ def operators(path: Path, images: np.ndarray | None = None) -> list[Operator]:
 
 
 def name(node: onnx.NodeProto) -> str:
-    """What an operator is called: by the layer it came from, else by what it makes."""
+    """The operator's layer; without one, the operator's own name or that of its first output."""
     return str(node.doc_string or node.name or next(output for output in node.output if output))
 
 
 @damage.told
 def interface(path: Path) -> Interface:
-    """The first input and output, as the file declares them, and the session options that it asks for."""
+    """The first input and output, as the file declares them, and the session options that it asks for.
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
     model = file_io.load(path, external=False)
     source, target = (_tensor(values[0]) for values in (model.graph.input, model.graph.output))
     asked = session_options.asked({item.key: item.value for item in model.metadata_props})
@@ -72,7 +76,11 @@ def interface(path: Path) -> Interface:
 
 @damage.told
 def output_step(path: Path) -> float | None:
-    """The scale of the integers that logits are, or None where they are float from the start."""
+    """The scale of the integers that the logits come from, or None if the logits are computed in float.
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
     model = file_io.load(path)
     maker = qdq.producers(model).get(model.graph.output[0].name)
     if maker is None or maker.op_type != "DequantizeLinear":
@@ -81,9 +89,12 @@ def output_step(path: Path) -> float | None:
 
 
 def optimized(path: Path) -> onnx.ModelProto:
-    """The graph that onnxruntime makes of the file, before it picks kernels and memory layouts for this CPU.
+    """The graph after onnxruntime's optimizations, except those that choose kernels and memory layouts for this CPU.
 
-    Exact sums, which only choose kernels, are not asked for.
+    Each operator has its layer as doc string. Exact sums are not requested, because they only choose kernels.
+
+    Raises:
+        ModelError: onnxruntime cannot load the file.
     """
     with TemporaryDirectory() as folder:
         target = Path(folder, "optimized.onnx")
@@ -121,7 +132,7 @@ def _macs(node: onnx.NodeProto, values: Values | None) -> int | None:
 
 
 def _is_integer(node: onnx.NodeProto, values: Values | None) -> bool:
-    """By its output, where that is not float for another reason."""
+    """Judged by the type of the output, except for operators that compute in integers but have float outputs."""
     if qualified(node) in CONVERTING | INTEGER_WITH_FLOAT_OUTPUT or node.op_type in SUBGRAPHS:
         return True
     if values is None:

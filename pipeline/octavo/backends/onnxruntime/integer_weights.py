@@ -1,12 +1,14 @@
-"""Weights in 8 bits as onnxruntime's kernels multiply them: which are neighbours in a sum, and what they add up to.
+"""Which int8 weights can make onnxruntime's kernels saturate.
 
-On x86 CPUs without VNNI onnxruntime multiplies uint8 activations by int8 weights with `vpmaddubsw`, which adds each
-pair of neighbouring products into 16 bits and cuts off what does not fit (microsoft/onnxruntime, core/mlas/lib/amd64,
-`MultiplyAccumulateCellU8S8Avx512Core`); VNNI and ARM add in 32 bits. Neighbours are neighbours in the sum: input
-features of a dense layer; in a convolution, whose images are laid out channels last, first the channels of one pixel
-of the kernel, then the next pixel. Depthwise convolutions have a kernel of their own, which widens first.
+On x86 CPUs without VNNI, onnxruntime multiplies uint8 activations by int8 weights with `vpmaddubsw`. This instruction
+adds each pair of neighbouring products in 16 bits, with saturation (microsoft/onnxruntime, core/mlas/lib/amd64,
+`MultiplyAccumulateCellU8S8Avx512Core`). VNNI and ARM add in 32 bits.
 
-It travels with registered models (`octavo_mlflow.flavors.bundled_code`), so it imports nothing of this package.
+Neighbours are next to each other in the order of the sum. In a dense layer, this is the order of the input features. In
+a convolution, whose images have the channels last, it is all channels of one pixel of the kernel, then those of the
+next pixel. Depthwise convolutions have a separate kernel, which widens the values first.
+
+This module is saved with registered models (`octavo_mlflow.flavors.bundled_code`), so it imports nothing from Octavo.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,21 +21,21 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 HIGHEST = np.iinfo(np.int16).max // 255
-"""The largest sum of two neighbours of equal sign whose products fit into 16 bits beside any uint8: 128."""
+"""The largest sum of two neighbouring weights of equal sign whose products always fit into 16 bits: 128."""
 WEIGHT = {
     **dict.fromkeys(("Conv", "MatMul", "Gemm", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul"), 1),
     **dict.fromkeys(("QLinearConv", "QLinearMatMul", "QGemm"), 3),
 }
-"""Where operators that onnxruntime runs in integers have their weights, in QDQ form or after it was fused."""
+"""Operators that onnxruntime runs in integers, in QDQ form or fused -> the position of their weights input."""
 INTEGERS = (TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64, TensorProto.UINT8)
 SMALL = (TensorProto.INT4, TensorProto.INT2)
-"""Types whose values are too small to matter, also once they are cast to int8."""
+"""Types whose values are too small to saturate, also after a cast to int8."""
 Reader = tuple[onnx.NodeProto, int]
-"""An operator, and at which of its inputs."""
+"""An operator, and the position of the input that reads the value."""
 
 
 def in_order(node: onnx.NodeProto, weights: np.ndarray) -> np.ndarray | None:
-    """The weights of `node` as (..., K, channels), neighbours in the sum along K; None if depthwise."""
+    """The weights of `node` as (..., K, channels), with K in the order of the sum; None for a depthwise convolution."""
     attributes = _attributes(node)
     if "Conv" not in node.op_type:
         return weights.T if attributes.get("transB") else weights
@@ -44,27 +46,30 @@ def in_order(node: onnx.NodeProto, weights: np.ndarray) -> np.ndarray | None:
 
 
 def pairs(ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First and second of all pairs that are added in 16 bits, int16 (..., K // 2, channels); see `in_order`."""
+    """The first and the second weights of all pairs whose products are added in 16 bits.
+
+    Takes the result of `in_order`, int8 (..., K, channels). Both results are int16 (..., K // 2, channels).
+    """
     length = ordered.shape[-2] // 2 * 2
     return ordered[..., 0:length:2, :].astype(np.int16), ordered[..., 1:length:2, :].astype(np.int16)
 
 
 def too_large(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Which pairs do not fit into 16 bits beside some uint8 activations."""
+    """Which pairs can exceed 16 bits with some uint8 activations, bool, of the shape of `first` and `second`."""
     highest = np.maximum(first, 0) + np.maximum(second, 0)
     lowest = np.minimum(first, 0) + np.minimum(second, 0)
     return np.asarray((highest > HIGHEST) | (lowest < -HIGHEST))
 
 
 def can_be_cut_off(model: onnx.ModelProto, in_float: bool, folder: Path = Path()) -> bool:
-    """Whether any weights of `model` are so large that sums of their products may not fit into 16 bits.
+    """Whether some weights of `model` are so large that sums of their products may exceed 16 bits.
 
-    Where the order of the weights is not known, every pair counts; where the weights are not, they count as large.
+    If the order of the weights is unknown, every pair is checked. Unknown weights count as large.
 
     Args:
         model: with or without its external data.
-        in_float: whether what is dequantized computes in float (`session.disable_quant_qdq`).
-        folder: where external data lie that are not loaded.
+        in_float: whether operators on dequantized values compute in float (`session.disable_quant_qdq`).
+        folder: of the external data that are not loaded.
     """
     graph = model.graph
     stored = {tensor.name: tensor.data_type for tensor in graph.initializer}
@@ -80,9 +85,9 @@ def can_be_cut_off(model: onnx.ModelProto, in_float: bool, folder: Path = Path()
 
 
 def separate(graph: onnx.GraphProto) -> None:
-    """Give each reader of int8 weights and zero points its own copy, in place; nothing else changes.
+    """Give each reader of int8 weights and zero points its own copy, in place. Nothing else changes.
 
-    onnxruntime makes sums exact by replacing such tensors, and fails on a second reader of one that it has replaced.
+    For exact sums, onnxruntime replaces such tensors. It fails if a replaced tensor has a second reader.
     """
     stored = {tensor.name: tensor.data_type for tensor in graph.initializer}
     integers = {name for name, data_type in stored.items() if data_type in (TensorProto.INT8, *SMALL)}
@@ -97,7 +102,7 @@ def separate(graph: onnx.GraphProto) -> None:
         for reader, place in readers.get(name, [])[name not in kept :] if name in integers else ():
             twin = onnx.NodeProto()
             twin.CopyFrom(node)
-            twin.ClearField("name")  # onnxruntime refuses a second node of one name
+            twin.ClearField("name")  # onnxruntime refuses two nodes of the same name
             twin.output[0] = reader.input[place] = next(names)
             nodes.append(twin)
             for at, source in enumerate(twin.input):
@@ -113,7 +118,7 @@ def separate(graph: onnx.GraphProto) -> None:
 
 
 def _is_large(weights: np.ndarray, node: onnx.NodeProto, place: int) -> bool:
-    """Whether some pair of these weights of `node` does not fit."""
+    """Whether some pair of these weights of `node` can exceed 16 bits."""
     if WEIGHT.get(node.op_type) == place and weights.ndim > 1:
         ordered = in_order(node, weights)
         return ordered is not None and bool(too_large(*pairs(ordered)).any())
@@ -131,7 +136,7 @@ def _multipliers(name: str, readers: dict[str, list[Reader]], in_float: bool) ->
 
 
 def _hides_integers(node: onnx.NodeProto, stored: Mapping[str, int]) -> bool:
-    """Whether weights in 8 bits may come of this operator, or lie inside it; `stored` are the types of initializers."""
+    """Whether the operator may compute or contain int8 weights. `stored` has the types of the initializers."""
     attributes = _attributes(node)
     if any(isinstance(value, onnx.GraphProto) for value in attributes.values()):
         return True
@@ -144,7 +149,7 @@ def _hides_integers(node: onnx.NodeProto, stored: Mapping[str, int]) -> bool:
 
 
 def _is_constant(node: onnx.NodeProto, stored: Mapping[str, int], integers: set[str]) -> bool:
-    """Whether the operator makes one value, of integers and perhaps of other values that are stored."""
+    """Whether the operator computes one constant from `integers` and possibly from other stored values."""
     inputs = {name for name in node.input if name}
     known = all(name in stored or name in integers for name in inputs)
     return len(node.output) == 1 and known and not inputs.isdisjoint(integers)
@@ -155,7 +160,7 @@ def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
 
 
 def _readers(graph: onnx.GraphProto) -> dict[str, list[Reader]]:
-    """For every value the operators that read it."""
+    """Value -> the operators that read it."""
     readers: dict[str, list[Reader]] = {}
     for node in graph.node:
         for place, name in enumerate(node.input):
@@ -164,6 +169,6 @@ def _readers(graph: onnx.GraphProto) -> dict[str, list[Reader]]:
 
 
 def _fresh_names(graph: onnx.GraphProto) -> Iterator[str]:
-    """Names that no value of the graph has."""
+    """Names that are not used by any value of the graph."""
     taken = {name for node in graph.node for name in (*node.input, *node.output)}
     return (name for name in map("copy/{}".format, count()) if name not in taken)

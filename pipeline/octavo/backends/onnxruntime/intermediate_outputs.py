@@ -1,7 +1,7 @@
-"""A graph in memory, run as it is: any of its values can be asked for.
+"""Run a graph from memory without changing it, and return any of its intermediate values.
 
-Its large weights are handed to onnxruntime one by one, beside the graph: a whole model goes there as bytes of protobuf,
-which would be two copies more, and holds no more than 2 GB.
+Large weights are passed to onnxruntime one by one, outside the graph. As part of the model they would be serialized
+with protobuf, which makes two more copies and is limited to 2 GB.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,15 +18,18 @@ from octavo.onnx_graph import external_tensors, session_options
 from octavo.project.errors import ModelError
 
 PATIENCE = 60.0
-"""Seconds for one run: a loop in a file may turn for ever."""
+"""Seconds allowed for one run: a loop in a file may never end."""
 
 
 def open_probe(model: onnx.ModelProto, outputs: Sequence[str] = ()) -> onnxruntime.InferenceSession:
-    """A session on one thread, with the options that the model asks for, and exact sums where its file would have them.
+    """A session on one thread, with the options that the model asks for, and with exact sums if they are needed.
 
     Args:
-        model: left as it is, and no longer needed when the session is there.
-        outputs: the values to give, in this order; by default the model's own outputs.
+        model: is not changed, and is no longer needed once the session exists.
+        outputs: the values to return, in this order; by default the model's own outputs.
+
+    Raises:
+        Exception: an error of onnxruntime, as `onnxruntime.InferenceSession` raises it.
     """
     bare, contents = external_tensors.detach(model)
     if outputs:
@@ -36,7 +39,7 @@ def open_probe(model: onnx.ModelProto, outputs: Sequence[str] = ()) -> onnxrunti
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    options.enable_cpu_mem_arena = False  # an arena never gives back what one batch has needed
+    options.enable_cpu_mem_arena = False  # an arena never releases its memory
     asked = session_options.asked({item.key: item.value for item in model.metadata_props})
     in_float = session_options.RUN_IN_FLOAT in asked
     if exact_sums.cut_off_here() and integer_weights.can_be_cut_off(model, in_float):
@@ -50,10 +53,15 @@ def open_probe(model: onnx.ModelProto, outputs: Sequence[str] = ()) -> onnxrunti
 
 
 def run(session: onnxruntime.InferenceSession, outputs: Sequence[str], feeds: Mapping[str, np.ndarray]) -> list[Any]:
-    """Those outputs of the session for these inputs.
+    """Run the session and return the values of some outputs.
+
+    Args:
+        session: from `open_probe`.
+        outputs: names of the outputs, in the order of the result.
+        feeds: name of an input -> its value.
 
     Raises:
-        ModelError: the run came to no end within a minute.
+        ModelError: the run did not finish within a minute.
     """
     options = onnxruntime.RunOptions()
     timer = Timer(PATIENCE, setattr, (options, "terminate", True))
@@ -64,6 +72,8 @@ def run(session: onnxruntime.InferenceSession, outputs: Sequence[str], feeds: Ma
     except failures.Fail:
         if not options.terminate:
             raise
-        raise ModelError(f"A run of the model came to no end within {PATIENCE:g} seconds: does it loop?") from None
+        raise ModelError(
+            f"A run of the model did not finish within {PATIENCE:g} seconds. Check whether it has an endless loop."
+        ) from None
     finally:
         timer.cancel()

@@ -1,7 +1,7 @@
-"""How far each layer of an ONNX file is from the network that it was made of.
+"""Compare the layers of an ONNX file with its source network.
 
-A file of equalized layers has other scales inside and the same answers, so it is held to the network equalized
-likewise.
+A file with equalized layers has other scales inside, but the same outputs. It is compared with the network after the
+same equalization.
 """
 
 from collections import defaultdict
@@ -19,19 +19,23 @@ from octavo.onnx_graph.rewrites import equalization
 from octavo.statistics.signal_to_noise import decibels
 
 BATCH = 16
+"""Images per run."""
 
 Pairs = Mapping[str, tuple[str, str]]
-"""Layer -> the value that it gives in the file, and in the network."""
+"""Layer -> name of its output in the file, and in the network."""
 
 
 def measure(path: Path, network: Path, images: np.ndarray, fed: np.ndarray) -> dict[str, float]:
-    """Signal-to-quantization-noise ratio of what each layer gives, in decibels, in the order they run.
+    """Signal-to-quantization-noise ratio of each layer's output, in decibels, in the order in which the layers run.
 
     Args:
         path: an ONNX file.
-        network: the exported ONNX network that it was made of; one trained quantization-aware runs as it was trained.
-        images: (N, H, W[, C]) as a split has them.
-        fed: the same images as the file takes them.
+        network: its source, an exported ONNX network. A quantization-aware network runs with its fake quantization.
+        images: uint8 or float32 (N, H, W[, C]), as stored in a split.
+        fed: the same images in the file's input encoding.
+
+    Raises:
+        ModelError: one of the two files cannot be read.
     """
     model, exported = canonicalize.load(path), canonicalize.load(network)
     pairs = _pairs(model, exported)
@@ -44,7 +48,7 @@ def measure(path: Path, network: Path, images: np.ndarray, fed: np.ndarray) -> d
 
 
 def _pairs(model: onnx.ModelProto, exported: onnx.ModelProto) -> Pairs:
-    """Layers that both have; of those that end in the same value the first."""
+    """The layers that both models have. Of several layers with the same output, only the first."""
     own, others = outputs(model), outputs(exported)
     first = {other: layer for layer, other in reversed(others.items()) if layer in own}
     return {layer: (own[layer], other) for layer, other in others.items() if first.get(other) == layer}

@@ -1,4 +1,4 @@
-"""How often an ONNX Loop runs, where the file alone decides it."""
+"""Number of iterations of an ONNX Loop, if it depends only on the file."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,8 +10,9 @@ from onnx import helper, numpy_helper
 from octavo.backends.onnxruntime.intermediate_outputs import open_probe
 
 LIMIT = 100_000
-"""Iterations up to which a loop is followed."""
+"""Iterations are counted up to this number."""
 SEEN = "iterations/seen"
+"""Name of the output that collects the numbers of the iterations."""
 
 
 def trips(
@@ -21,14 +22,17 @@ def trips(
     constants: frozenset[str],
     model: onnx.ModelProto,
 ) -> int | None:
-    """Iterations of a Loop, found by running what decides them; None where that depends on data, or they are too many.
+    """Iterations of a Loop, counted by running the part of its body that decides them.
 
     Args:
         node: the Loop.
         body: its body.
-        found: the values of the graph around it and of the body's first iteration, by name.
-        constants: the values that are stored in the file.
-        model: what says which operator sets are meant.
+        found: name -> value, of the surrounding graph and of the body's first iteration.
+        constants: names of the values that are stored in the file.
+        model: the source of the operator set versions.
+
+    Returns:
+        None if the number depends on data, or reaches `LIMIT`.
     """
     counter, condition, *states = (value.name for value in body.input)
     after, *updates = (value.name for value in body.output[: 1 + len(states)])
@@ -66,7 +70,10 @@ def trips(
 
 
 def _deciding(body: onnx.GraphProto, after: str, changes: Mapping[str, str], known: frozenset[str]) -> set[str] | None:
-    """All values of the body that decide whether it goes on; None where one of them comes from elsewhere."""
+    """All values of the body that decide whether the loop continues.
+
+    None if one of them comes from outside the body, or from an operator with subgraphs.
+    """
     makers = {output: node for node in body.node for output in node.output}
     deciding: set[str] = set()
     waiting = [after]

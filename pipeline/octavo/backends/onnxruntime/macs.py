@@ -1,4 +1,4 @@
-"""Multiply-accumulates of one ONNX operator, from the shapes of what it reads and gives.
+"""Multiply-accumulates of one ONNX operator, from the shapes of its inputs and outputs.
 
 Sources: the operators' definitions in ONNX (https://onnx.ai/onnx/operators) and, for the domain com.microsoft, in
 onnxruntime (docs/ContribOperators.md).
@@ -12,14 +12,14 @@ import numpy as np
 import onnx
 
 Values = Mapping[str, Any]
-"""Every value of a graph by name: arrays, or lists of them where a value is a sequence."""
+"""Name -> value, for every value of a graph. A value is an array, or a list of arrays if it is a sequence."""
 Formula = Callable[[onnx.NodeProto, list[Any], Any], int | None]
-"""From the operator, its inputs (None where left out) and its first output."""
+"""Operator, its inputs (None for an omitted one), its first output -> multiply-accumulates; None if unknown."""
 
 CHECKED_OPSET = 24
-"""Operators of ONNX that are newer were not looked at: they are unknown until they get a formula or a place here."""
+"""The last opset whose operators were reviewed. Newer operators are unknown until they are added to this module."""
 UNCOUNTED = frozenset({"DFT", "STFT", "TfIdfVectorizer", "SequenceMap", "ImageDecoder"})
-"""Older ones that sum products in ways not counted here, or hold constants among their attributes."""
+"""Older operators that sum products in a way that is not counted here, or that have constants as attributes."""
 MICROSOFT_WITHOUT = """
     BiasAdd BiasDropout BiasGelu BiasSoftmax BiasSplitGelu BitmaskBiasDropout BitmaskDropout ComplexMul
     ComplexMulConj CropAndResize DequantizeLinear EmbedLayerNormalization ExpandDims FastGelu
@@ -34,7 +34,12 @@ MICROSOFT_WITHOUT = """
 
 
 def count(node: onnx.NodeProto, values: Values) -> int | None:
-    """Multiply-accumulates of one run; None where the operator is unknown, or used in a way that is."""
+    """Multiply-accumulates of one run; None if the operator is unknown, or used in an unknown way.
+
+    Args:
+        node: the operator.
+        values: the values that it reads and writes, by name.
+    """
     kind = qualified(node)
     if kind not in FORMULAS:
         return 0 if kind in WITHOUT else None
@@ -43,29 +48,35 @@ def count(node: onnx.NodeProto, values: Values) -> int | None:
 
 
 def qualified(node: onnx.NodeProto) -> str:
-    """The operator's type, with its domain where that is not ONNX's own."""
+    """The operator's type, with its domain if that is not ONNX's own, for example `com.microsoft.QGemm`."""
     return node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
 
 
 def is_known(node: onnx.NodeProto) -> bool:
-    """Whether it is known what the operator computes."""
+    """Whether the operator was reviewed and its cost can be counted."""
     kind = qualified(node)
     return kind in FORMULAS or kind in WITHOUT
 
 
 def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
-    """The value of an attribute; strings as `str`."""
+    """The value of an operator's attribute. A string is decoded.
+
+    Args:
+        node: the operator.
+        name: name of the attribute.
+        default: the result if the operator does not have it.
+    """
     found = next((onnx.helper.get_attribute_value(item) for item in node.attribute if item.name == name), default)
     return found.decode() if isinstance(found, bytes) else found
 
 
 def _convolution(weight: int) -> Formula:
-    """Each output is a sum over one kernel, (M, C / groups, ...)."""
+    """Each output is a sum over one kernel. Input `weight` has the kernels, (M, C / groups, ...)."""
     return lambda node, inputs, output: output.size * prod(inputs[weight].shape[1:])
 
 
 def _transposed_convolution(node: onnx.NodeProto, inputs: list[Any], output: Any) -> int:
-    """Each input meets its kernel once, (C, M / groups, ...)."""
+    """Each input value is multiplied by its kernel once. Input 1 has the kernels, (C, M / groups, ...)."""
     return int(inputs[0].size * prod(inputs[1].shape[1:]))
 
 
@@ -80,12 +91,12 @@ def _fused_product(node: onnx.NodeProto, inputs: list[Any], output: Any) -> int 
 
 
 def _recurrent(node: onnx.NodeProto, inputs: list[Any], output: Any) -> int:
-    """Every step multiplies all weights, W (directions, gates * hidden, inputs) and R, of every example."""
+    """Every step of every example multiplies all weights: W, (directions, gates * hidden, inputs), and R."""
     return int(inputs[0].size // inputs[0].shape[-1] * (inputs[1].size + inputs[2].size))
 
 
 def _einsum(node: onnx.NodeProto, inputs: list[Any], output: Any) -> int:
-    """As many products as there are combinations of all indices, one less than operands for each."""
+    """For each combination of all indices, one product less than there are operands."""
     terms = str(attribute(node, "equation", "")).replace(" ", "").split("->")[0].split(",")
     sizes: dict[str, int] = {}
     broadcast: tuple[int, ...] = ()
@@ -101,7 +112,7 @@ def _einsum(node: onnx.NodeProto, inputs: list[Any], output: Any) -> int:
 
 
 def _attention(node: onnx.NodeProto, inputs: list[Any], output: Any) -> int | None:
-    """Scores and their sum of values: Q (B, heads, S, d) or (B, S, heads * d) over T keys."""
+    """Scores, and sums of values weighted by them: Q, (B, heads, S, d) or (B, S, heads * d), over T keys."""
     if any(each is not None for each in inputs[4:6]):
         return None
     keys = inputs[1].shape[-2]
@@ -109,7 +120,7 @@ def _attention(node: onnx.NodeProto, inputs: list[Any], output: Any) -> int | No
 
 
 def _multi_head_attention(node: onnx.NodeProto, inputs: list[Any], output: Any) -> int | None:
-    """The same of query (B, S, hidden), key (B, T, hidden) and value."""
+    """As `_attention`, with query (B, S, hidden), key (B, T, hidden) and value."""
     packed = len(inputs) < 3 or any(each is None or each.ndim != 3 for each in inputs[:3])
     if packed or any(each is not None for each in inputs[6:8]):
         return None
@@ -117,7 +128,10 @@ def _multi_head_attention(node: onnx.NodeProto, inputs: list[Any], output: Any) 
 
 
 def _projected_attention(past: int) -> Formula:
-    """Input (B, S, D) projected by weights (D, 2 * hidden + values), then attended to itself."""
+    """Self-attention: input (B, S, D) is first projected by weights (D, 2 * hidden + values).
+
+    The result is None if the input at position `past` is used.
+    """
 
     def formula(node: onnx.NodeProto, inputs: list[Any], output: Any) -> int | None:
         if len(inputs) > past and inputs[past] is not None:
@@ -131,7 +145,7 @@ def _projected_attention(past: int) -> Formula:
 
 
 def _blockwise(node: onnx.NodeProto, inputs: list[Any], output: Any) -> int:
-    """Weights packed in blocks: the attributes tell their sizes."""
+    """Weights are packed in blocks; the attributes have their sizes."""
     return int(inputs[0].size * attribute(node, "N", 0))
 
 

@@ -1,6 +1,6 @@
-"""Weights and biases as they lie in an ONNX file: which stored tensors its operators read as data.
+"""The weights and biases stored in an ONNX file: the stored tensors that its operators read as data.
 
-What counts as which is said in `octavo.backends.operators`.
+`octavo.backends.operators` defines weights and biases.
 """
 
 from collections import ChainMap
@@ -49,9 +49,9 @@ BIASES = {
     "com.microsoft.SkipLayerNormalization": {3, 4},
     "com.microsoft.SkipSimplifiedLayerNormalization": {3},
 }
-"""By operator the inputs that it adds; the mean of a BatchNormalization is taken away."""
+"""Operator -> the positions of its bias inputs. The mean of a BatchNormalization, which is subtracted, counts too."""
 ADDENDS = {"Add", "Sub", "com.microsoft.QLinearAdd"}
-"""Operators that add whatever they get: what is added to every value of a channel is a bias."""
+"""Operators that add any two inputs. A vector that is added to every value of a channel is a bias."""
 SETTINGS = {
     "Clip": {1, 2},
     "ConvInteger": {2, 3},
@@ -74,7 +74,7 @@ SETTINGS = {
     "com.microsoft.QAttention": {3, 4, 6, 7},
     "com.microsoft.QGemm": {1, 2, 4, 5, 7, 8},
 }
-"""By operator the inputs that are no data, of those that may have several elements of a type that weights have."""
+"""Operator -> the positions of inputs that are settings, although their type and size could be those of weights."""
 BITS: dict[int, int] = {
     TensorProto.INT2: 2,
     TensorProto.UINT2: 2,
@@ -82,7 +82,7 @@ BITS: dict[int, int] = {
     TensorProto.UINT4: 4,
     TensorProto.FLOAT4E2M1: 4,
 }
-"""Of types that are stored in less than a byte."""
+"""Bits of types that are stored in less than a byte."""
 FLOATS = {
     TensorProto.FLOAT,
     TensorProto.FLOAT16,
@@ -104,7 +104,8 @@ SMALL = {
     TensorProto.INT16,
     TensorProto.UINT16,
 }
-"""Integers that stand for float values wherever they are read as data; others only where they are converted."""
+"""Integer types that represent float values whenever they are read as data. Other integer types only do so if they are
+converted."""
 CONVERTERS = {"Cast", "DequantizeLinear", "QuantizeLinear"} | {
     f"com.microsoft.{name}" for name in ("DequantizeLinear", "QuantizeLinear")
 }
@@ -116,7 +117,7 @@ HIDING = {onnx.AttributeProto.TENSOR, onnx.AttributeProto.TENSORS, onnx.Attribut
 
 @damage.told
 def parameters(path: Path) -> list[Parameter]:
-    """Weights and biases as they lie in the file.
+    """The weights and biases stored in the file. A tensor with several readers counts once.
 
     Raises:
         ModelError: the file is missing or not ONNX.
@@ -124,7 +125,7 @@ def parameters(path: Path) -> list[Parameter]:
     model = file_io.load(path, external=False)
     if model.functions:
         model = inliner.inline_local_functions(model)
-    found: dict[int, tuple[Message, Parameter]] = {}  # a message that is held keeps its identity
+    found: dict[int, tuple[Message, Parameter]] = {}  # keeping the message keeps its id valid
     for message, parameter in _read(model.graph, ChainMap(), ChainMap()):
         if id(message) not in found or found[id(message)][1].kind == "bias":
             found[id(message)] = message, parameter
@@ -134,7 +135,7 @@ def parameters(path: Path) -> list[Parameter]:
 def _read(
     graph: onnx.GraphProto, stored: ChainMap[str, TensorProto], makers: ChainMap[str, onnx.NodeProto]
 ) -> Iterator[tuple[Message, Parameter]]:
-    """Every reading of a stored tensor, with the tensor; names of the graphs around are seen from inside."""
+    """For every reader of a stored tensor: the tensor, and the parameter. Subgraphs see the names of outer graphs."""
     stored = stored.new_child(_stored(graph))
     makers = makers.new_child({output: node for node in graph.node for output in node.output})
     for node in graph.node:
@@ -154,7 +155,7 @@ def _read(
 
 
 def _handed_in(node: onnx.NodeProto, body: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
-    """States of a Loop or Scan that never change: inside, they are what is handed in."""
+    """Constant states of a Loop or Scan -> an Identity that reads the value from outside."""
     first = {"Loop": 2, "Scan": 0}.get(qualified(node))
     if first is None:
         return {}
@@ -164,14 +165,14 @@ def _handed_in(node: onnx.NodeProto, body: onnx.GraphProto) -> dict[str, onnx.No
     same = {}
     for state, given, changed in zip(states, node.input[first:], after, strict=False):
         while changed in makers:
-            changed = makers[changed].input[0]  # noqa: PLW2901 - followed to where it comes from
+            changed = makers[changed].input[0]  # noqa: PLW2901 - followed back to its source
         if changed == state:
             same[state] = helper.make_node("Identity", [given], [state])
     return same
 
 
 def _kind(node: onnx.NodeProto, place: int, tensor: TensorProto, converted: bool) -> str | None:
-    """What the tensor is to the operator: `weight`, `bias` or, None, neither."""
+    """What the tensor is for the operator: `weight`, `bias`, or None for neither."""
     kind, several = qualified(node), [size for size in tensor.dims if size > 1]
     if place in BIASES.get(kind, set()):
         return "bias"
@@ -182,7 +183,7 @@ def _kind(node: onnx.NodeProto, place: int, tensor: TensorProto, converted: bool
 
 
 def _states(node: onnx.NodeProto) -> int:
-    """The first inputs of a Loop or Scan are what its states begin with."""
+    """Number of leading inputs of a Loop or Scan that are the initial values of its states, not data."""
     if qualified(node) == "Scan":
         return len(node.input) - int(attribute(node, "num_scan_inputs", 1))
     return len(node.input) if qualified(node) == "Loop" else 0
@@ -198,7 +199,7 @@ def _parameter(node: onnx.NodeProto, place: int, tensor: TensorProto, kind: str)
 
 
 def _stored(graph: onnx.GraphProto) -> dict[str, TensorProto]:
-    """Initializers and constants by name; a sparse one by what it stores."""
+    """Name -> tensor, for initializers and constants. A sparse tensor is represented by its stored values."""
     found = {tensor.name: tensor for tensor in graph.initializer}
     found |= {sparse.values.name: sparse.values for sparse in graph.sparse_initializer}
     for node in graph.node:
@@ -219,7 +220,7 @@ def _array(item: onnx.AttributeProto, value: object) -> np.ndarray:
 def _behind(
     name: str, stored: Mapping[str, TensorProto], makers: Mapping[str, onnx.NodeProto]
 ) -> tuple[TensorProto | None, bool]:
-    """The stored tensor that `name` is, or is made of by moving and converting, and whether it was converted."""
+    """The stored tensor that `name` is, or is moved or converted from, and whether it was converted."""
     converted = False
     while name not in stored and name in makers:
         maker = makers[name]
@@ -233,7 +234,7 @@ def _behind(
 def _scales_integers(
     node: onnx.NodeProto, stored: Mapping[str, TensorProto], makers: Mapping[str, onnx.NodeProto]
 ) -> bool:
-    """Whether it is a step of a dequantization written out: stored integers, cast, less a zero point, times a scale."""
+    """Whether it is a step of a decomposed dequantization: cast stored integers, subtract a zero point, scale."""
     if qualified(node) not in ("Mul", "Sub") or node.input[1] not in stored:
         return False
     tensor, converted = _behind(node.input[0], stored, makers)
@@ -241,7 +242,7 @@ def _scales_integers(
 
 
 def _scales_sums(node: onnx.NodeProto, makers: Mapping[str, onnx.NodeProto]) -> bool:
-    """Whether it multiplies scales, or sums of integer products by them, as dynamic quantization is written out."""
+    """Whether it multiplies scales, or integer sums by scales, as decomposed dynamic quantization does."""
     if qualified(node) != "Mul":
         return False
     sources = [makers[name] for name in node.input if name in makers]
@@ -251,5 +252,5 @@ def _scales_sums(node: onnx.NodeProto, makers: Mapping[str, onnx.NodeProto]) -> 
 
 
 def _hides_constants(node: onnx.NodeProto) -> bool:
-    """Whether an operator holds tensors or lists of numbers that may be weights."""
+    """Whether an operator has attributes with tensors or lists of numbers that may be weights."""
     return any(item.type in HIDING or len(item.floats) > 1 for item in node.attribute)

@@ -1,4 +1,4 @@
-"""Where INT8 goes wrong on x86 CPUs without VNNI: sums of two products that leave 16 bits (see `integer_weights`)."""
+"""Measure saturation on x86 CPUs without VNNI: sums of two products that exceed 16 bits (see `integer_weights`)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,15 +13,22 @@ from octavo.backends.records import Saturation
 
 LOWEST, HIGHEST = np.iinfo(np.int16).min, np.iinfo(np.int16).max
 IMAGES = 64
-"""So many are enough, and every value of the graph is held for each."""
+"""Number of images. This many are enough, and every value of the graph is kept in memory for each."""
 ROWS = 4096
-"""Places of the images that a layer is measured at, evenly spread over all of them."""
+"""Largest number of rows of a matrix product that are measured, evenly spread over all rows."""
 
 
 def measure(path: Path, images: np.ndarray) -> list[Saturation]:
-    """Layers of an ONNX file whose weights can saturate, and how often they do on `images`, as its input takes them.
+    """Layers of an ONNX file whose weights can saturate, and how often they do so.
 
-    One layer may be several products.
+    A layer that consists of several matrix products has several entries.
+
+    Args:
+        path: the ONNX file.
+        images: (N, H, W[, C]) in the file's input encoding; the first 64 are used.
+
+    Raises:
+        ModelError: onnxruntime cannot load the file, or a run does not finish.
     """
     model = reader.optimized(path)
     values = reader.values(model, images[:IMAGES])
@@ -34,7 +41,7 @@ def measure(path: Path, images: np.ndarray) -> list[Saturation]:
 
 
 def _products(node: onnx.NodeProto, values: dict[str, np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The matrix products that the kernel forms, one a group: (places, features) uint8 by (features, channels) int8."""
+    """The matrix products of a kernel, one per group: uint8 (rows, features) and int8 (features, channels)."""
     place = integer_weights.WEIGHT.get(node.op_type)
     weights = values[node.input[place]] if place else np.zeros(0)
     activations = values[node.input[0]]
@@ -57,14 +64,14 @@ def _products(node: onnx.NodeProto, values: dict[str, np.ndarray]) -> Iterator[t
 
 
 def _quantized(activations: np.ndarray) -> np.ndarray:
-    """float32 as uint8 in the range that they have, as ONNX's DynamicQuantizeLinear does it."""
+    """float32 values as uint8 over their own range, as ONNX's DynamicQuantizeLinear defines it; the shape is kept."""
     low, high = min(float(activations.min()), 0.0), max(float(activations.max()), 0.0)
     step = (high - low) / 255 or 1.0
     return np.asarray(np.clip(np.rint(activations / step) + np.rint(-low / step), 0, 255), np.uint8)
 
 
 def _columns(node: onnx.NodeProto, images: np.ndarray, kernel: tuple[int, ...], border: np.ndarray) -> np.ndarray:
-    """Images (N, C, *size) as rows (N * places, kernel * C), as wide as a kernel of that many pixels."""
+    """Images (N, C, *size) as rows (N * positions, pixels of the kernel * C): im2col for a convolution."""
     attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
     axes = tuple(range(2, images.ndim))
     steps, spread = (attributes.get(name, [1] * len(axes)) for name in ("strides", "dilations"))

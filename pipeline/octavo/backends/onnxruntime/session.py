@@ -1,4 +1,4 @@
-"""ONNX files, run by onnxruntime on the CPU with every graph optimization."""
+"""Run ONNX files with onnxruntime on the CPU, with all graph optimizations."""
 
 from pathlib import Path
 
@@ -25,15 +25,16 @@ EXTERNAL_DATA = "session.optimized_model_external_initializers_file_name"
 
 
 def open_session(path: Path, threads: int = 1, optimized: Path | None = None) -> onnxruntime.InferenceSession:
-    """A session on `threads` threads, with the session options that the file's metadata ask for.
+    """A session with the options that the file's metadata ask for, and with exact sums if this CPU needs them.
 
-    Where this CPU would cut sums of its products off, they are made exact.
-
-    Where asked, the graph that will run is written to `optimized`, before it is changed for this very CPU, with its
-    weights in a second file beside it.
+    Args:
+        path: the ONNX file.
+        threads: number of threads of the session.
+        optimized: where to write the graph that will run, before optimizations that are specific to this CPU. Its
+            weights go to a second file next to it. Such a session has no exact sums.
 
     Raises:
-        ModelError: onnxruntime cannot load the file, or its weights lie outside its folder.
+        ModelError: onnxruntime cannot load the file, or its weights are outside its folder.
     """
     file_io.external_data(path)
     options = onnxruntime.SessionOptions()
@@ -59,7 +60,7 @@ def _create(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.Infe
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except FAILURES as error:
         raise ModelError(f"onnxruntime cannot load {path}: {error}") from None
-    except UnicodeDecodeError:  # it quotes a name from the file
+    except UnicodeDecodeError:  # onnxruntime quotes a name from the file
         raise ModelError(f"onnxruntime cannot load {path}: a name in it is not UTF-8.") from None
 
 
@@ -68,16 +69,16 @@ def _exact(session: onnxruntime.InferenceSession, path: Path) -> onnxruntime.Inf
         return exact_sums.decided(session, path)
     except (*FAILURES, EncodeError) as error:
         raise ModelError(
-            f"onnxruntime loads {path}, but not with {exact_sums.OPTION}, without which its answers on this CPU can be "
+            f"onnxruntime loads {path}, but not with {exact_sums.OPTION}, without which its outputs on this CPU can be "
             f"wrong: {error}. Run it on a CPU with VNNI, or quantize it again."
         ) from None
 
 
 def open_model(path: Path, threads: int = 1) -> Predictor:
-    """A predictor over an ONNX file with one input and one output.
+    """Open an ONNX file with one input and one output on `threads` threads.
 
     Raises:
-        ModelError: onnxruntime cannot load the file.
+        ModelError: as `open_session`.
     """
     session = open_session(path, threads)
     (source,), (target,) = session.get_inputs(), session.get_outputs()

@@ -1,4 +1,4 @@
-"""What flows through an ONNX graph and through the bodies of its Loop, If and Scan, found by running them once."""
+"""All values of an ONNX graph and of the bodies of its Loop, If and Scan, found by running them once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,26 +25,33 @@ FAILURES = (
 
 @dataclass(frozen=True)
 class Body:
-    """A graph, or a subgraph as one of its runs."""
+    """A graph, or one run of a subgraph."""
 
     graph: onnx.GraphProto
     values: Values | None
-    """Every value that its operators may read, by name; None where it could not be run by itself."""
+    """Name -> value, for every value that its operators may read; None if the subgraph could not be run alone."""
     constants: frozenset[str]
-    """The values that are stored in the file."""
+    """Names of the values that are stored in the file."""
     times: int | None
-    """How often it runs for one run of the operator around it; None where that depends on the data."""
+    """Number of its runs for one run of the operator that contains it; None if that depends on data."""
 
 
 def main_body(model: onnx.ModelProto, images: np.ndarray | None = None) -> Body:
-    """The model's own graph, run on images as its input takes them, by default one of zeros."""
+    """The model's own graph, run on images in its input encoding, by default one image of zeros.
+
+    Raises:
+        ModelError: the run does not finish.
+    """
     return Body(model.graph, values(model, images), _stored(model.graph), 1)
 
 
 def values(model: onnx.ModelProto, images: np.ndarray | None = None) -> dict[str, Any]:
-    """Every value of the graph by name, for images as its input takes them, by default one of zeros.
+    """Name -> value, for every value of the graph, from a run on images in its input encoding.
 
-    Further inputs are zeros.
+    Without `images`, one image of zeros is used. Further inputs are zeros.
+
+    Raises:
+        ModelError: the run does not finish.
     """
     constants = qdq.initializers(model)
     sources = [source for source in model.graph.input if source.name not in constants]
@@ -55,12 +62,15 @@ def values(model: onnx.ModelProto, images: np.ndarray | None = None) -> dict[str
 
 
 def inside(node: onnx.NodeProto, around: Body, model: onnx.ModelProto) -> list[Body]:
-    """The subgraphs of Loop, If and Scan, run on what the graph around them gives; of other operators none.
+    """The subgraphs of a Loop, If or Scan, run on the values of the surrounding graph; none for other operators.
 
     Args:
         node: an operator of `around`.
-        around: the graph that it stands in.
-        model: what says which operator sets are meant.
+        around: the surrounding graph.
+        model: the source of the operator set versions.
+
+    Raises:
+        ModelError: a run does not finish.
     """
     if node.domain not in ("", "ai.onnx") or node.op_type not in ("If", "Loop", "Scan"):
         return []
@@ -119,7 +129,7 @@ def _body(node: onnx.NodeProto, graph: onnx.GraphProto, around: Body, model: onn
 
 
 def _arguments(node: onnx.NodeProto, outer: Values) -> list[Any]:
-    """What the body is first called with."""
+    """The inputs of the body in its first run."""
     given: list[Any] = [outer[name] if name else None for name in node.input]
     if node.op_type == "If":
         return []
@@ -138,7 +148,7 @@ def _times(
     constants: frozenset[str],
     model: onnx.ModelProto,
 ) -> int | None:
-    """Of a Loop only where the file alone says it, and every iteration has the same shapes."""
+    """Number of runs of a body. For a Loop it is None unless it depends only on the file and no state changes shape."""
     if node.op_type == "If":
         return 1
     if node.op_type == "Loop":
@@ -149,14 +159,14 @@ def _times(
 
 
 def _keeps_shapes(graph: onnx.GraphProto, found: Values) -> bool:
-    """Whether each state leaves an iteration with the shape that it entered with."""
+    """Whether each state has the same shape before and after an iteration."""
     states = [source.name for source in graph.input[2:]]
     after = [target.name for target in graph.output[1 : 1 + len(states)]]
     return all(found[old].shape == found[new].shape for old, new in zip(states, after, strict=True))
 
 
 def _alone(graph: onnx.GraphProto, feeds: Mapping[str, np.ndarray], model: onnx.ModelProto) -> onnx.ModelProto:
-    """The body as a model of its own, all that it reads among its inputs."""
+    """The body as a separate model. Everything that it reads is an input."""
     inputs = [
         helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
         for name, value in feeds.items()

@@ -1,1 +1,1 @@
-"""Fake quantization in a Keras network: where it goes, which ranges it has, which layers stay in float."""
+"""Fake quantization in a Keras network: where it is inserted, which ranges it has, which layers stay in float."""

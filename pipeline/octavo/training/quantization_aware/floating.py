@@ -1,9 +1,9 @@
-"""Layers that TFMOT cannot quantize, kept in float inside a network whose other layers it does quantize.
+"""Keep layers that TFMOT cannot quantize in float, inside a network whose other layers it quantizes.
 
-TFMOT copies a network by its configuration, several times over, and loses what does not survive that: functions called
-on tensors, lambdas, models inside models, layers of the user's own. So the graph is laid out anew. Models used as
-layers are laid out in place, and every call of a layer that stays float is wrapped into one that TFMOT need not look
-into. Where a layer that is quantized reads its output, that output is quantized, so that integers can be computed with.
+TFMOT copies a network through its configuration several times. Function calls on tensors, lambdas, nested models and
+the user's own layers do not survive that. So the graph is rebuilt: nested models are flattened, and every call of a
+layer that stays float is wrapped in a layer that is opaque to TFMOT. If a quantized layer reads the output of such a
+layer, that output is fake-quantized, so the quantized layer can compute in integers.
 """
 
 from collections import Counter
@@ -20,9 +20,9 @@ from octavo.training.quantization_aware.steps import Slot, Step, filled, split_a
 
 
 class Float(keras.layers.Layer):
-    """One call of a layer that stays in float; its outputs fake-quantized where `quantized`.
+    """One call of a layer that stays in float. Its outputs are fake-quantized if `quantized`.
 
-    Copies made from its configuration share the layer.
+    Copies made from its configuration share the wrapped layer.
     """
 
     def __init__(self, number: int, step: Step, quantized: bool, **options: Any) -> None:
@@ -44,20 +44,21 @@ class Float(keras.layers.Layer):
 
 @dataclass
 class Layout:
-    """A network laid out anew."""
+    """A rebuilt network."""
 
     model: keras.Model
     scope: dict[str, type[Float]] = field(default_factory=dict)
-    """What Keras needs to copy it by its configuration."""
+    """Custom classes that Keras needs to copy the network through its configuration."""
 
 
 def lay_out(model: keras.Model, stays_float: Callable[[keras.layers.Layer], bool]) -> Layout:
-    """`model` with a `Float` around each call of a layer that `stays_float`; as it is where there is none.
+    """Rebuild `model` with a `Float` around each call of a layer that stays float.
 
-    The new network shares its weights with `model`. A layer whose activation alone is the obstacle is split in two.
+    The new network shares its weights with `model`. A layer that TFMOT cannot quantize only because of its activation
+    is split in two. If nothing has to change, the result has `model` itself.
 
     Args:
-        model: a Sequential or functional model of one input and one output.
+        model: a Sequential or functional model with one input and one output.
         stays_float: whether TFMOT cannot quantize the layer.
     """
     start, steps, end = steps_of(model)
@@ -83,7 +84,10 @@ def lay_out(model: keras.Model, stays_float: Callable[[keras.layers.Layer], bool
 
 
 def _float_layers(steps: Sequence[Step], stays_float: Callable[[keras.layers.Layer], bool]) -> set[int]:
-    """Ids of the layers that stay float, and of concatenations that read them: LiteRT quantizes all inputs or none."""
+    """Ids of the layers that stay float, and of concatenations that read them: LiteRT quantizes all inputs or none.
+
+    The ids are those of Python objects.
+    """
     found: set[int] = set()
     floats: set[Slot] = set()
     for step in steps:
@@ -95,7 +99,7 @@ def _float_layers(steps: Sequence[Step], stays_float: Callable[[keras.layers.Lay
 
 
 def _kind(kept: Sequence[Step], quantized: Sequence[bool]) -> Any:
-    """A class of its own for each network, so that a copy finds what it is a copy of by its number."""
+    """A separate class for each network, so that a copy can find its layer by its number."""
 
     class Kept(Float):
         def __init__(self, number: int, **options: Any) -> None:
@@ -105,7 +109,7 @@ def _kind(kept: Sequence[Step], quantized: Sequence[bool]) -> Any:
 
 
 def _wrapped(kept: Sequence[Step], kind: Any) -> list[Float]:
-    """A layer for each call, named as the layer that it calls; from the second call on with a number."""
+    """One wrapper for each call, named like the layer that it wraps. From the second call on, the name has a number."""
     calls: Counter[str] = Counter()
     layers = []
     for number, step in enumerate(kept):

@@ -1,4 +1,4 @@
-"""Quantization-aware training: fake quantization around every layer that TFMOT knows it for; the others stay float."""
+"""Quantization-aware training: fake quantization for every layer that TFMOT supports. Other layers stay in float."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,17 +24,17 @@ from octavo.training.quantization_aware.ranges import initialize_ranges, widen
 __all__ = ["annotate", "float_layers", "in_float", "initialize_ranges", "widen"]
 
 ACTIVATIONS = ("linear", "relu", "sigmoid", "softmax", "tanh", "swish", "gelu")
-"""Of Keras, which TFMOT knows by name."""
+"""Names of the Keras activations that TFMOT supports."""
 SAME = (tf.nn.relu, tf.nn.sigmoid, tf.nn.softmax, tf.nn.tanh, tf.nn.swish, tf.nn.gelu)
-"""TensorFlow's, which mean the same under the same name."""
+"""TensorFlow's functions that are the same as the Keras activations with the same names."""
 
 
 class AloneConfig(configs.Default8BitOutputQuantizeConfig):
-    """Of a batch normalization that no layer in front of it absorbs: it is computed in float, its output quantized."""
+    """For a batch normalization that cannot be folded into a preceding layer: float, with a quantized output."""
 
 
 class QuantizableLayers(registry.Default8BitQuantizeRegistry):
-    """TFMOT's, which refuses a network with such a batch normalization."""
+    """TFMOT's registry, extended: TFMOT refuses a network with such a batch normalization."""
 
     def supports(self, layer: keras.layers.Layer) -> bool:
         return super().supports(layer) or type(layer) is keras.layers.BatchNormalization
@@ -50,12 +50,12 @@ class Scheme(scheme.Default8BitQuantizeScheme):
 
 
 def annotate(model: keras.Model) -> keras.Model:
-    """`model` with fake quantization (8 bits, per-channel convolution weights), but for what TFMOT knows none for.
+    """Add fake quantization (8 bits, convolution weights per channel) to all layers of `model` that TFMOT supports.
 
-    `float_layers` names what stays in float. `model` itself is not to be used any more: layers in float are shared.
+    `float_layers` lists the layers that stay in float. They are shared, so `model` itself must not be used any more.
 
     Raises:
-        ModelError: it is no graph of layers, or there is nothing in it that TFMOT can quantize.
+        ModelError: the model is subclassed, or TFMOT can quantize nothing in it.
     """
     what = f"Network '{model.name}' cannot be trained quantization-aware"
     if not model.outputs:
@@ -79,8 +79,8 @@ def float_layers(model: keras.Model) -> list[str]:
 
 
 def in_float(layers: Sequence[str]) -> str:
-    """What to say of the `layers` that stay in float."""
-    return f"Quantization-aware training leaves in float what TFMOT cannot quantize: {', '.join(layers)}."
+    """The note that names the `layers` that stay in float."""
+    return f"TFMOT cannot quantize these layers, so QAT keeps them in float: {', '.join(layers)}."
 
 
 def _annotated(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -88,13 +88,13 @@ def _annotated(layer: keras.layers.Layer) -> keras.layers.Layer:
 
 
 def _has_weights(layer: keras.layers.Layer) -> bool:
-    """Weights other than batch normalization's, which are no weights of a matrix."""
+    """Whether it has weights, other than those of a batch normalization, which belong to no matrix."""
     inner = getattr(layer, "layer", None)
     return inner is not None and bool(inner.weights) and not isinstance(inner, keras.layers.BatchNormalization)
 
 
 def _stays_float(layer: keras.layers.Layer) -> bool:
-    """What TFMOT knows no quantization for, and what it could not copy by its configuration."""
+    """Whether TFMOT cannot quantize the layer, or cannot copy it through its configuration."""
     separable = type(layer) in (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
     if not (separable or QuantizableLayers().supports(layer)):
         return True
@@ -103,12 +103,12 @@ def _stays_float(layer: keras.layers.Layer) -> bool:
         return True
     try:
         type(layer).from_config(layer.get_config())
-    except (ValueError, TypeError, NotImplementedError):  # initializers or constraints of the user's own
+    except (ValueError, TypeError, NotImplementedError):  # the user's own initializers or constraints
         return True
     return False
 
 
 def _is_known(activation: Callable[..., Any]) -> bool:
-    """TFMOT goes by the name alone; a function of the user's own may bear one of Keras' names."""
+    """Whether TFMOT supports the activation. TFMOT checks only its name, which a user's own function may have too."""
     name = getattr(activation, "__name__", "")
     return name in ACTIVATIONS and (activation is keras.activations.get(name) or activation in SAME)

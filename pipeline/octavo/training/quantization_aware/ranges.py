@@ -1,4 +1,4 @@
-"""The ranges that fake quantization works with, before training and after it."""
+"""The ranges of fake quantization, before and after training."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -13,17 +13,22 @@ from octavo.project import story
 from octavo.project.errors import ModelError
 
 ACTIVATION_QUANTIZERS = (quantizers.MovingAverageQuantizer, quantizers.AllValuesQuantizer)
-"""The latter of the network's input."""
+"""TFMOT uses the second one for the network's input."""
 NARROW = 1e-6
-"""Width of a learned range below which its layer counts as one that gives zeros only."""
+"""A layer whose learned range is narrower than this counts as giving only zeros."""
 
 
 def initialize_ranges(model: keras.Model, images: np.ndarray, batch_size: int = 100) -> None:
-    """Set every activation range to the extremes seen over `images`, float32 (N, H, W[, C]), in place.
+    """Set every activation range to the smallest and largest value seen over calibration images, in place.
 
-    TFMOT starts moving averages at ±6 with decay 0.999, so a short fine-tuning would learn next to nothing of the
-    true ranges: a ReLU's minimum stands at 6·0.999^108 = 5.385 below zero after 108 steps. While the images pass
-    through, as for inference, moving averages are swapped for TFMOT's all-values observer.
+    TFMOT starts its moving averages at ±6 with a decay of 0.999. A short fine-tuning would hardly learn the true
+    ranges: after 108 steps, the minimum of a ReLU is still -6·0.999^108 = -5.385. So during inference on the images,
+    TFMOT's all-values observer replaces the moving averages.
+
+    Args:
+        model: a network from `qat.annotate`.
+        images: float32 (N, H, W[, C]) in 0..1.
+        batch_size: images per run.
 
     Raises:
         ModelError: a layer's values are not finite.
@@ -45,14 +50,16 @@ def initialize_ranges(model: keras.Model, images: np.ndarray, batch_size: int = 
 
 
 def widen(model: keras.Model, images: np.ndarray) -> None:
-    """Replace ranges that are too narrow to be divided by, in place, and say where a whole layer is dead.
+    """Replace ranges that are too narrow to divide by, in place, and report layers that are completely dead.
 
-    A ReLU that died has the range 0..0, or comes ever closer to it, and gets 0..1. A channel of weights that are all
-    zero has the range 0..0 too, and gets -1..1: with a scale next to 0 its bias would leave the integers' range.
+    A dead ReLU has the range 0..0, or approaches it. It gets the range 0..1. A channel whose weights are all zero has
+    the range 0..0 too. It gets -1..1: with a scale near 0, its bias would exceed the range of the integers.
+
+    `images` are float32 (N, H, W[, C]) in 0..1; only the first one is used.
     """
     for low, high in _activation_ranges(model, images[:1]):
         if high.numpy() - low.numpy() < NARROW:
-            story.say(f"'{_place(low)}' gives zeros only: its range {low.numpy():g}..{high.numpy():g} becomes 0..1.")
+            story.say(f"'{_place(low)}' gives only zeros: its range {low.numpy():g}..{high.numpy():g} becomes 0..1.")
             low.assign(0)
             high.assign(1)
     for low, high in _ranges(model, images[:1], (quantizers.LastValueQuantizer,)):
@@ -66,7 +73,7 @@ def _activation_ranges(model: keras.Model, images: np.ndarray) -> list[tuple[tf.
 
 
 def _ranges(model: keras.Model, images: np.ndarray, kinds: tuple[type, ...]) -> list[tuple[tf.Variable, tf.Variable]]:
-    """Minimum and maximum of each range of these kinds of quantizers, in the order in which they are used."""
+    """Minimum and maximum of each range of quantizers of these classes, in the order in which they are used."""
     found = {}
 
     def record(_: object, inputs: tf.Tensor, _training: object, weights: dict[str, tf.Variable]) -> tf.Tensor:
@@ -80,7 +87,7 @@ def _ranges(model: keras.Model, images: np.ndarray, kinds: tuple[type, ...]) -> 
 
 @contextmanager
 def _observing() -> Iterator[None]:
-    """Let ranges be taken from what passes through: activations' from all of it, weights' from the last."""
+    """Update ranges from the values of each run: those of activations from all runs, those of weights from the last."""
     read, observe = quantizers.LastValueQuantizer.__call__, quantizers.AllValuesQuantizer.__call__
 
     def observed(quantizer: object, inputs: tf.Tensor, _training: object, weights: dict[str, tf.Variable]) -> tf.Tensor:

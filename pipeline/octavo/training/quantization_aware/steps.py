@@ -1,4 +1,4 @@
-"""The calls that a network is made of, one after the other: models used as layers laid out in place."""
+"""The layer calls of a network as a flat list, in which nested models are flattened."""
 
 import inspect
 from collections import Counter
@@ -16,16 +16,16 @@ WITH_ACTIVATION = {
     keras.layers.SeparableConv2D,
     keras.layers.Conv2DTranspose,
 }
-"""Layers whose activation can be made a layer of its own."""
+"""Layers whose activation can become a separate layer."""
 
 
 class Slot:
-    """A tensor to come."""
+    """Placeholder for a tensor."""
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One call of a layer; slots stand for tensors."""
+    """One call of a layer, with slots in place of tensors."""
 
     layer: keras.layers.Layer
     args: Any
@@ -38,11 +38,10 @@ class Step:
 
 
 def steps_of(model: keras.Model) -> tuple[Slot, list[Step], Slot]:
-    """What goes in, the calls in an order in which they can be made, and what comes out.
+    """The input, the layer calls in an order in which they can run, and the output.
 
-    `model` is a Sequential or functional model of one input and one output. Models in it are laid out in place, if
-    they are graphs of layers with names of their own; one that was called as for inference has its batch
-    normalizations frozen.
+    `model` is a Sequential or functional model with one input and one output. A nested model is flattened if it is a
+    graph of layers whose names are unique. If it was called for inference, its batch normalizations are frozen.
     """
     steps: list[Step] = []
     start = Slot()
@@ -53,7 +52,7 @@ def steps_of(model: keras.Model) -> tuple[Slot, list[Step], Slot]:
 def _walk(
     model: keras.Model, inputs: list[Slot], steps: list[Step], names: Counter[str], still: bool = False
 ) -> list[Slot]:
-    """Append the calls in `model` to `steps`, and give its outputs; `still` calls them as for inference."""
+    """Append the calls in `model` to `steps`, and return its outputs. With `still`, they are calls for inference."""
     known: dict[int, Slot] = dict(zip(map(id, model.inputs), inputs, strict=True))
     for node in _nodes(model):
         args, kwargs = _replaced((node.call_args, node.call_kwargs), known)
@@ -64,7 +63,7 @@ def _walk(
             outputs = _walk(node.layer, tf.nest.flatten(args), steps, names, still_inside)
         else:
             if still and isinstance(node.layer, keras.layers.BatchNormalization):
-                node.layer.trainable = False  # TFMOT forgets how a layer was called, but not this
+                node.layer.trainable = False  # TFMOT loses the call's arguments, but keeps this
             outputs = [Slot() for _ in tf.nest.flatten(node.outputs)]
             steps.append(Step(node.layer, args, kwargs, outputs))
         known |= zip(map(id, tf.nest.flatten(node.outputs)), outputs, strict=True)
@@ -72,20 +71,20 @@ def _walk(
 
 
 def _nodes(model: keras.Model) -> list[Any]:
-    """The calls in `model` in an order in which they can be made."""
-    by_depth = model._nodes_by_depth  # noqa: SLF001 - Keras offers no public way through a functional graph
+    """The calls in `model` in an order in which they can run."""
+    by_depth = model._nodes_by_depth  # noqa: SLF001 - Keras has no public way to walk a functional graph
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth] if not node.is_input]
 
 
 def _can_be_laid_out(layer: keras.layers.Layer, kwargs: dict[str, Any], names: Counter[str]) -> bool:
-    """A model used as a layer: a graph of layers whose names are theirs alone."""
+    """Whether it is a nested model that can be flattened: a graph of layers whose names are unique."""
     if not isinstance(layer, keras.Model) or not layer.outputs or set(kwargs) - {"training"}:
         return False
     return all(names[leaf.name] == 1 for leaf in _leaves(layer))
 
 
 def _leaves(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers of `model` and of the models in it, each once."""
+    """The layers of `model` and of its nested models, each once."""
     found: dict[int, keras.layers.Layer] = {}
     for layer in model.layers:
         if isinstance(layer, keras.Model) and layer.outputs:
@@ -96,7 +95,7 @@ def _leaves(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def split_activations(steps: list[Step], stays_float: Callable[[keras.layers.Layer], bool]) -> list[Step]:
-    """Where a layer stays float for its activation alone, make that a layer of its own."""
+    """Split layers that stay float only because of their activation: the activation becomes a separate layer."""
     split: dict[int, tuple[keras.layers.Layer, keras.layers.Layer] | None] = {}
     made = []
     for step in steps:
@@ -113,7 +112,10 @@ def split_activations(steps: list[Step], stays_float: Callable[[keras.layers.Lay
 
 
 def _split(layer: keras.layers.Layer) -> tuple[keras.layers.Layer, keras.layers.Layer] | None:
-    """The layer with a linear activation, and its activation; None where it has none, or is no layer of Keras' own."""
+    """The layer with a linear activation, and its activation as a layer.
+
+    None if it has no activation, or is not a Keras layer of a known class.
+    """
     activation = getattr(layer, "activation", None)
     if type(layer) not in WITH_ACTIVATION or activation is None:
         return None
@@ -128,4 +130,5 @@ def _replaced(structure: Any, known: dict[int, Slot]) -> Any:
 
 
 def filled(structure: Any, tensors: dict[Slot, Any]) -> Any:
+    """`structure` with a tensor in place of each slot."""
     return tf.nest.map_structure(lambda each: tensors[each] if isinstance(each, Slot) else each, structure)

@@ -74,7 +74,7 @@ def test_a_file_that_crashes_the_interpreter_is_one_sentence(read: Callable[[Pat
 def test_a_file_that_comes_to_no_end_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "PATIENCE", 1)
     began = time.monotonic()
-    with pytest.raises(ModelError, match=r"m\.tflite: the interpreter came to no end within 1 seconds"):
+    with pytest.raises(ModelError, match=r"m\.tflite: the interpreter did not finish within 1 seconds"):
         open_model(turns_for_ever().write(tmp_path / "m.tflite"))
     assert time.monotonic() - began < 20
 

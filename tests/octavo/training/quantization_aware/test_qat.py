@@ -156,7 +156,7 @@ def test_ranges_come_from_inference_and_frozen_layers_stay_frozen() -> None:
 
 def test_dead_layers_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     aware(networks.dead())
-    assert "'died' gives zeros only: its range 0..0 becomes 0..1." in capsys.readouterr().err
+    assert "'died' gives only zeros: its range 0..0 becomes 0..1." in capsys.readouterr().err
 
 
 def test_a_range_that_decays_after_a_death_is_widened() -> None:
