@@ -14,7 +14,6 @@ UNFINISHED = (
     "pipeline/octavo/data/input_encoding.py",
     "pipeline/octavo/evaluation",
     "pipeline/octavo/project",
-    "pipeline/octavo/quantization",
     "pipeline/octavo/tasks",
     "pipeline/octavo/training",
     "stages/octavo_stages",
