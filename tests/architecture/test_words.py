@@ -11,12 +11,10 @@ from tests.architecture.source_tree import PACKAGES, ROOT
 
 UNFINISHED = (
     "pipeline/octavo/backends",
-    "pipeline/octavo/data/input_encoding.py",
     "pipeline/octavo/evaluation",
     "pipeline/octavo/project",
     "pipeline/octavo/tasks",
     "pipeline/octavo/training",
-    "stages/octavo_stages",
 )
 """Rooms and modules whose docstrings are not rewritten yet. The list can only shrink."""
 MANY = 3
