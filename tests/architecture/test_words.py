@@ -12,7 +12,6 @@ from tests.architecture.source_tree import PACKAGES, ROOT
 UNFINISHED = (
     "pipeline/octavo/backends",
     "pipeline/octavo/evaluation",
-    "pipeline/octavo/project",
     "pipeline/octavo/tasks",
     "pipeline/octavo/training",
 )
