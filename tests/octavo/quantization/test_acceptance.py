@@ -157,7 +157,7 @@ def test_a_file_of_another_shape_is_refused(run: Callable[..., object]) -> None:
 
     refusal = refused(run, write)
     assert refusal.cause == "not runnable"
-    assert "shape (64, 6), those of the network (64, 3)" in refusal.reason
+    assert "shape (64, 6), but those of the network have (64, 3)" in refusal.reason
 
 
 def test_a_file_that_is_not_written_is_refused(run: Callable[..., object]) -> None:
