@@ -186,7 +186,7 @@ def test_only_what_variants_need_is_needed(sources: list[str], needed: set[str])
         ({"a": {}}, {"b": {"from": "c"}}, "finetuned.b.from is 'c'. Known: a, b"),
         ({"a": {}}, {"b": {"from": "b", "by": "continue"}}, "finetuned.b.from leads in a circle"),
         ({"a": {}}, {f: {"from": t, "by": "continue"} for f, t in ("bc", "cb")}, "leads in a circle"),
-        ({"a": {}}, {"b": {"from": "a"}, "c": {"from": "b"}}, "finetuned.c.from is 'b', which already has fake quantization"),
+        ({"a": {}}, {"b": {"from": "a"}, "c": {"from": "b"}}, "finetuned.c.from is 'b', which already has"),
         ({"a": {}}, {"a": {"from": "a"}}, "network 'a' is in both networks and finetuned"),
         ({"A b": {}}, {}, "the name of network 'A b' must be lowercase letters"),
         ({"a": {}}, {"b": {"from": "a", "by": "magic"}}, "'continue' or 'qat', got 'magic'"),
