@@ -27,7 +27,7 @@ def _alias_name(name: str) -> str:
     """MLflow allows letters, digits, `_` and `-`. It reads `v` with a number as a version."""
     if not ALIAS.fullmatch(name) or name in OWN_ALIASES or name != name.casefold():
         raise ValueError(
-            "Input should be an alias of lowercase letters, digits, '_' and '-', except champion, previous and anchor"
+            "Input should be lowercase letters, digits, '_' and '-', other than champion, previous and anchor"
         )
     return name
 
