@@ -1,8 +1,8 @@
 """Activation ranges from the representative dataset. Memory does not grow with the number of images.
 
 The images are read twice, in batches. The first pass finds the extremes of each tensor. The second pass counts the
-tensor's values in a histogram between these extremes. The results are the same as from all values at once, and every
-method below uses only them.
+tensor's values in a histogram between these extremes. Extremes and counts are the same as from all values at once, and
+every method below uses only them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -181,7 +181,7 @@ def _quantized(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _widened(low: float, high: float) -> Range:
-    """Ends of a histogram, never equal. In float64, because two close float32 values have less than BINS in between."""
+    """Ends of a histogram, never equal. In float64: there may be fewer than BINS float32 values between the ends."""
     low, high = np.float64(low), np.float64(high)
     return (low, high) if high > low else (low - 0.5, low + 0.5)
 

@@ -23,7 +23,7 @@ class Data(Model):
     test: Share = 0.2
     """Approximate share of the images for the test split, if the source has no test split."""
     selection: Share = 0.1
-    """Approximate share of the remaining images for the selection split, which all choices before the gate use."""
+    """Approximate share of the remaining images for the selection split. It serves all choices during the build."""
     calibration: PositiveInt = 500
     """Number of train images for calibration."""
     duplicates: Literal["refuse", "drop_from_train", "allow"] | None = None
