@@ -1,8 +1,7 @@
-"""One module per DVC stage: read params, call one function, say what came of it. Run as
-`python -m octavo_stages.<name>`.
+"""One module per DVC stage: read the params, call one function, print the result in one line.
 
-As a program a stage is quiet from its first import on (see `octavo.project.story`): TensorFlow writes to stderr while
-it is imported.
+Run a stage as `python -m octavo_stages.<name>`. Other libraries' output is then held back before the first import,
+because TensorFlow writes to stderr during its import. See `octavo.project.story`.
 """
 
 import sys

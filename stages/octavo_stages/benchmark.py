@@ -1,4 +1,4 @@
-"""DVC stage `benchmark`: all variants are timed beside the baseline."""
+"""DVC stage `benchmark`: measure the latency of all variants together with the baseline."""
 
 from octavo.evaluation.benchmark import benchmark
 from octavo.project import story
@@ -8,7 +8,7 @@ from octavo.project.params.params import load_params
 @story.stage
 def main() -> str:
     timed = benchmark(load_params())
-    return f"benchmark: {len(timed)} variants timed"
+    return f"benchmark: {len(timed)} variants measured"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""DVC stage `check`: the recipe and the options of every variant are checked before anything is trained."""
+"""DVC stage `check`: check the recipe and the options of every variant before anything is trained."""
 
 from octavo.project import paths, story
 from octavo.project.files import atomic_write
@@ -11,7 +11,7 @@ def main() -> str:
     params = load_params()
     recipes.check(params)
     atomic_write.write_text(paths.OPTIONS_CHECKED, "Each variant's recipe takes its network and its options.\n")
-    return f"check: recipes and options of {len(params.variants)} variants"
+    return f"check: recipes and options of {len(params.variants)} variants are correct"
 
 
 if __name__ == "__main__":

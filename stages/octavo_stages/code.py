@@ -1,4 +1,4 @@
-"""DVC stage `code`: which code and libraries each stage runs, as a digest each, and which networks are needed."""
+"""DVC stage `code`: write one digest per stage over its code and libraries, and which networks are needed."""
 
 from octavo.project import story
 from octavo.project.code import stages
@@ -8,7 +8,7 @@ from octavo.project.params.params import load_params
 @story.stage
 def main() -> str:
     stages.write(load_params())
-    return "code: a digest for each stage"
+    return "code: one digest per stage"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""DVC stage `evaluate`: one variant meets the sealed test split."""
+"""DVC stage `evaluate`: measure quality, size and integer coverage of one variant on the test split."""
 
 import sys
 

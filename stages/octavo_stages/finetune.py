@@ -1,4 +1,4 @@
-"""DVC stage `finetune`: one network is trained on from another, in float or with fake quantization, and exported."""
+"""DVC stage `finetune`: train a network further, in float or with fake quantization, and export the result."""
 
 import sys
 

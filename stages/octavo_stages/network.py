@@ -1,4 +1,4 @@
-"""DVC stage `network`: one network is built and trained, and exported for the recipes."""
+"""DVC stage `network`: build, train and export one network."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""DVC stage `prepare`: a source of images becomes four splits and their manifest."""
+"""DVC stage `prepare`: load the images of a source, and write four splits and their manifest."""
 
 from octavo.data import prepare
 from octavo.project import paths, story

@@ -1,4 +1,4 @@
-"""DVC stage `quantize`: one exported network becomes one variant, or the reason why its file is refused."""
+"""DVC stage `quantize`: make one variant from its exported network, or record why its file is refused."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""DVC stage `register`: the scorecards and model files become runs, models and versions in MLflow."""
+"""DVC stage `register`: write scorecards and model files to MLflow, as runs, models and versions."""
 
 from octavo.evaluation.scorecard import load_scorecards
 from octavo.project import paths, story

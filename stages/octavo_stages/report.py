@@ -1,4 +1,4 @@
-"""DVC stage `report`: everything measured becomes scorecards, the gate's decision, metrics, plots and the page."""
+"""DVC stage `report`: write scorecards, the gate's decision, metrics, plots and the HTML page."""
 
 from octavo.evaluation import assembly
 from octavo.project import story

@@ -84,7 +84,8 @@ def test_a_path_that_the_source_does_not_read_is_a_mistake(project: Path, capsys
     with pytest.raises(SystemExit):
         prepare.main()
     assert (
-        "source 'digits' takes no path, leave it at 'data'; 'flowers' is for npz or images" in capsys.readouterr().err
+        "source 'digits' reads no path, got 'flowers'. Set path to 'data', or use npz or images"
+        in capsys.readouterr().err
     )
 
     write_params(project, source="digits", path="data")

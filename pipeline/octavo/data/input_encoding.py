@@ -1,4 +1,4 @@
-"""How stored images become what a network takes: declared once, applied in `encode` alone."""
+"""How stored images become the input of a network. Declared in one place, and applied only by `encode`."""
 
 from typing import Any, Literal
 
@@ -10,44 +10,44 @@ from octavo.project.schema import Record
 
 
 class InputEncoding(Record):
-    """What is done to an image, in this order: divided, less a mean, over a deviation, its axes put in order.
+    """How an image is encoded: divide by `scale`, subtract `mean`, divide by `std`, then reorder the axes.
 
-    As it is by default, uint8 becomes 0..1, and float is taken as it is.
+    By default uint8 becomes float32 in 0..1, and float stays unchanged.
     """
 
     scale: float = 255.0
-    """What integers are divided by; floats are scaled already."""
+    """Divisor of uint8 images. Float images are already scaled."""
     mean: tuple[float, ...] = ()
-    """Of each channel, or one for all, after dividing; nothing for none."""
+    """Subtracted after the division: one value per channel, or one for all. Empty: nothing is subtracted."""
     std: tuple[float, ...] = ()
-    """Likewise."""
+    """Divisor after the subtraction: one value per channel, or one for all. Empty: no division."""
     layout: Literal["stored", "channels_first"] = "stored"
-    """As a split has them, channels last, or (N, C, H, W)."""
+    """`stored`: axes as in the split, channels last. `channels_first`: (N, C, H, W)."""
     dtype: Literal["float32", "uint8"] = "float32"
-    """What the network takes: uint8 are the integers themselves, before any scale."""
+    """Type of the network's input. uint8: the stored integers, without scale, mean and std."""
 
     @model_validator(mode="after")
     def _integers_are_not_scaled(self) -> "InputEncoding":
         if self.dtype == "uint8" and (self.mean or self.std):
-            raise ValueError("integers are taken as they are, without mean and std")
+            raise ValueError("dtype 'uint8' allows no mean and no std, because integers stay unchanged")
         return self
 
 
 IMAGES = InputEncoding()
-"""What every network takes that was trained here."""
+"""The input of every network that Octavo trains."""
 BYTES = InputEncoding(dtype="uint8")
-"""What a model file takes that scales its images itself."""
+"""The input of a model file that scales its images itself."""
 
 
 def encode(images: npt.NDArray[Any], encoding: InputEncoding = IMAGES) -> npt.NDArray[Any]:
-    """What a network takes of stored images.
+    """Encode stored images as a network's input.
 
     Args:
-        images: (N, H, W) or (N, H, W, C), uint8, or float32 that is scaled already.
+        images: (N, H, W) or (N, H, W, C), uint8, or float32 that is already scaled.
         encoding: of the network.
 
     Returns:
-        float32 or uint8, as the encoding says. Images that are just that are returned themselves, not a copy.
+        float32 or uint8, as the encoding says. If nothing needs to change, the same array, not a copy.
     """
     if encoding.dtype == "uint8":
         found = images if images.dtype == np.uint8 else np.rint(images * encoding.scale).astype(np.uint8)

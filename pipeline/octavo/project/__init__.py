@@ -1,1 +1,1 @@
-"""The user's project: params, paths, errors, git, files. Imports no other room."""
+"""The user's project: params, paths, errors, git and files. Imports no other room."""

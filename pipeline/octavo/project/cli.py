@@ -1,8 +1,8 @@
 """The `octavo` command.
 
-Subcommands are entry points of the group `octavo.commands`, and only the one that was asked for is imported: a command
-that needs MLflow costs nothing to those that do not. What takes long to import is not in the command itself but behind
-an entry point of the group `octavo.actions`, so that wrong arguments are told at once.
+Subcommands are entry points of the group `octavo.commands`. Only the one that the user runs is imported, so a command
+without MLflow does not wait for MLflow. A command parses its arguments and then calls an entry point of the group
+`octavo.actions`, which imports the slow libraries. So wrong arguments are reported at once.
 """
 
 import ast
@@ -20,7 +20,7 @@ INTERRUPTED = 130
 
 
 class Commands(click.Group):
-    """A group whose subcommands are found among the entry points and loaded when they are run."""
+    """A group that finds its subcommands among the entry points and loads them when they run."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(entry_points(group="octavo.commands").names)
@@ -47,7 +47,7 @@ class Commands(click.Group):
 
 
 def summary(entry: EntryPoint) -> str:
-    """First line of the command's docstring, read from its source without running it."""
+    """First line of the command's docstring. The source is parsed, not imported."""
     spec = find_spec(entry.module)
     if spec is None or spec.origin is None:
         return ""
@@ -58,7 +58,7 @@ def summary(entry: EntryPoint) -> str:
 
 
 def act(name: str, *arguments: object) -> None:
-    """Do what the command called `name` asks for: load its entry point of the group `octavo.actions`, and call it."""
+    """Load the entry point `name` of the group `octavo.actions`, and call it with the arguments."""
     (entry,) = entry_points(group="octavo.actions", name=name)
     entry.load()(*arguments)
 

@@ -1,6 +1,6 @@
-"""The failures Octavo names, and the one boundary that prints them.
+"""Octavo's exceptions, and the one boundary that prints them.
 
-A message says what failed, what was got, what is allowed and the next step.
+A message says what failed, the actual value, what is allowed, and the next step.
 """
 
 import errno
@@ -12,29 +12,32 @@ from contextlib import contextmanager
 from octavo.project import extras
 
 NO_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EROFS: "it is read-only"}
-"""What stops a write although nobody made a mistake."""
+"""Errors of a write that are not the user's mistake."""
 
 STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""Control characters, but for tabs and ends of lines."""
+"""Control characters, except tabs and line feeds."""
 
 
 class OctavoError(Exception):
-    """The user's mistake: one clear sentence, exit code 1, no traceback."""
+    """The user's mistake: one clear sentence, no traceback, exit code 1. Base of all exceptions of Octavo."""
 
     exit_code = 1
 
     def __init__(self, message: object = "") -> None:
-        """`message` may name files: bytes that are not UTF-8, and characters that steer a terminal, become escapes."""
+        """Make the message safe to print: bytes that are not UTF-8 and control characters become escape sequences.
+
+        File names in a message can contain both.
+        """
         plain = str(message).encode("utf-8", "backslashreplace").decode()
         super().__init__(STEERING.sub(lambda found: ascii(found[0])[1:-1], plain))
 
 
 class DataError(OctavoError):
-    """The data cannot be used as it is."""
+    """The data is damaged, missing or unsuitable."""
 
 
 class ParamsError(OctavoError):
-    """`params.yaml` asks for something that does not exist or contradicts itself."""
+    """`params.yaml` or an argument is wrong, unknown or contradicts itself."""
 
 
 class ModelError(OctavoError):
@@ -42,13 +45,13 @@ class ModelError(OctavoError):
 
 
 class VariantRefused(ModelError):
-    """A variant's file is wrong, and so there is no model of it: exit code 2."""
+    """A variant has no model, because its file was refused: exit code 2."""
 
     exit_code = 2
 
 
 class ScheduleError(OctavoError):
-    """A schedule names no time or zone there is, or cannot be set up as asked."""
+    """A schedule has an unknown time or time zone, or cannot be set up."""
 
 
 class PromotionRefused(OctavoError):
@@ -58,17 +61,17 @@ class PromotionRefused(OctavoError):
 
 
 class AuditFailed(OctavoError):
-    """The audit log, or what it vouches for, is not what it was: exit code 2."""
+    """The audit log, or something that it protects, was changed: exit code 2."""
 
     exit_code = 2
 
 
 class KeyUnusable(OctavoError):
-    """A key is missing, or cannot sign or verify."""
+    """A key is missing, or it cannot sign or verify."""
 
 
 class SignatureInvalid(OctavoError):
-    """Files are not what was signed: exit code 2."""
+    """Files differ from what was signed: exit code 2."""
 
     exit_code = 2
 
@@ -81,15 +84,16 @@ class ServiceUnavailable(OctavoError):
 
 @contextmanager
 def boundary(say: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Turn an `OctavoError` into its sentence on stderr and its exit code, a library that an extra has into 1.
+    """Turn expected errors into one sentence on stderr and an exit code.
 
-    A full disk or memory ends in 3.
+    An `OctavoError` ends with its own exit code. A missing library that an extra installs ends with 1. A full disk or
+    too little memory ends with 3.
 
     Args:
-        say: writes a sentence to people; stderr by default.
+        say: prints a sentence; by default to stderr.
 
     Raises:
-        SystemExit: with the error's `exit_code`.
+        SystemExit: with the exit code.
     """
     say = say or _say
     try:
@@ -111,8 +115,8 @@ def boundary(say: Callable[[str], None] | None = None) -> Iterator[None]:
             raise
         where = error.filename or "a file"
         say(
-            f"octavo: Cannot write {where}: {NO_ROOM[error.errno]}. What is there is whole; make room and run the same "
-            "command again."
+            f"octavo: Cannot write {where}: {NO_ROOM[error.errno]}. No file is left half-written. Free some space and "
+            "run the same command again."
         )
         raise SystemExit(ServiceUnavailable.exit_code) from None
 

@@ -1,7 +1,7 @@
-"""Libraries that only an extra installs, as `pip install 'octavo[train]'`, and what is said where one is missing.
+"""Libraries that only an extra installs, such as `pip install 'octavo[train]'`, and the message if one is missing.
 
-`errors.boundary` prints the sentence, and `story` for what a stage imports before its boundary. A module that goes on
-without the library binds the name to `absent`:
+`errors.boundary` prints the message; `story` prints it for a stage's imports, which run before the boundary. A module
+that can work without the library binds the name to `absent`:
 
     try:
         from octavo.data.sources import digits
@@ -23,11 +23,11 @@ EXTRAS = {
     "signing": ("cryptography", "model_signing", "OpenSSL"),
     "train": ("tensorflow", "tensorflow_model_optimization", "tf_keras", "tf2onnx"),
 }  # fmt: skip
-"""Extra -> the import names that it adds to the base install. The first extra that has a library is the one to name."""
+"""Extra -> import names that it adds to the base install. A message names the first extra that has the library."""
 
 
 class _Absent:
-    """Stands for a module that could not be imported: every use raises what its import raised, as a sentence."""
+    """Placeholder for a module that is not installed. Any use raises the error of its import, as a sentence."""
 
     def __init__(self, fault: ModuleNotFoundError) -> None:
         self._fault = fault
@@ -37,10 +37,10 @@ class _Absent:
 
 
 def absent(fault: ModuleNotFoundError) -> Any:
-    """What to bind the name of a module to whose import failed with `fault`.
+    """A placeholder for a module whose import failed with `fault`. See the example above.
 
     Raises:
-        ModuleNotFoundError: `fault`, if no extra installs the missing library.
+        ModuleNotFoundError: `fault` itself, if no extra installs the missing library.
     """
     if sentence(fault) is None:
         raise fault
@@ -48,10 +48,10 @@ def absent(fault: ModuleNotFoundError) -> Any:
 
 
 def require(*names: str) -> None:
-    """For a command whose other processes need extras: find out before anything is started.
+    """Check that these extras are installed. For a command that starts other processes: it fails before it starts them.
 
     Raises:
-        ModuleNotFoundError: an extra of these is not installed.
+        ModuleNotFoundError: one of the extras is not installed.
     """
     for module in (EXTRAS[name][0] for name in names):
         if find_spec(module) is None:
@@ -59,7 +59,7 @@ def require(*names: str) -> None:
 
 
 def sentence(fault: ModuleNotFoundError) -> str | None:
-    """What is missing and how to install it; None if no extra installs it."""
+    """The missing library and how to install it, as a message; None if no extra installs it."""
     top = (fault.name or "").partition(".")[0]
     extra = next((name for name, modules in EXTRAS.items() if top in modules), None)
     return extra and f"This needs {top}, which is not installed. Run: pip install 'octavo[{extra}]'"

@@ -1,7 +1,7 @@
 """The one boundary around code that is not Octavo's: the user's builders and recipes, and the libraries they call.
 
-Whatever such code raises, or exits with, becomes one sentence with the file and the line of the user's that it came
-from. Ctrl-C passes, and so does what stops any code: no memory, no room on the disk.
+Any exception or exit of such code becomes one sentence with file and line in the user's code. Ctrl-C passes, and so do
+errors that can stop any code: too little memory and a full disk.
 """
 
 import re
@@ -19,24 +19,24 @@ INSTALLED = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstd
 GENERATED = ("<frozen", "__autograph_generated_file")
 FRAME = re.compile(r'File "([^"]+)", line (\d+), in ')
 LONGEST = 300
-"""Characters of a foreign message that are repeated; TensorFlow's go on for pages."""
+"""Characters of a library's message that are shown. TensorFlow's messages can fill pages."""
 
 
 @contextmanager
 def code(
     what: str, error: type[OctavoError] = ParamsError, own: Path | None = None, advice: str = ""
 ) -> Iterator[None]:
-    """Run foreign code: `with foreign.code("Network 'mine:build'"): model = builder(shape, classes)`.
+    """Run foreign code: `with foreign_code.code("Network 'mine:build'"): model = builder(shape, classes)`.
 
     Args:
-        what: what the code is, as the sentence begins with it.
-        error: raised for whatever the code raises; Octavo's own errors pass as they are.
-        own: a file inside this package that is the user's nevertheless, as a recipe they added.
-        advice: a sentence to end with: the next step.
+        what: start of the message: what runs, or what failed.
+        error: class of the exception to raise. Octavo's own exceptions pass unchanged.
+        own: a file inside this package that belongs to the user, such as a recipe that the user added.
+        advice: last sentence of the message: the next step.
 
     Raises:
-        OctavoError: of the class `error`, for any exception and for `sys.exit`, whatever its code.
-        ModuleNotFoundError: a library is missing that one of Octavo's extras installs; `errors.boundary` says which.
+        OctavoError: of the class `error`, for any exception and for `sys.exit` with any exit code.
+        ModuleNotFoundError: a library is missing that one of Octavo's extras installs. `errors.boundary` names it.
     """
     try:
         yield
@@ -51,7 +51,7 @@ def code(
 
 
 def told(fault: BaseException, own: Path | None = None) -> str:
-    """One sentence of an exception: file and line of the last frame in the user's code, its kind, its message."""
+    """Describe an exception in one sentence: file and line of the last frame in the user's code, class, message."""
     kind = "sys.exit" if isinstance(fault, SystemExit) else type(fault).__name__
     message = " ".join(str(fault.msg if isinstance(fault, SyntaxError) else fault).split()).rstrip(".")
     message = message if len(message) <= LONGEST else f"{message[:LONGEST]}…"
@@ -59,7 +59,7 @@ def told(fault: BaseException, own: Path | None = None) -> str:
 
 
 def _place(fault: BaseException, own: Path | None) -> str:
-    """Where in the user's code; TensorFlow runs it as generated code, and says in its message what that came from."""
+    """File and line in the user's code. TensorFlow runs generated code, and its message names the original line."""
     if isinstance(fault, SyntaxError) and fault.filename:
         return f"{_short(fault.filename)}, line {fault.lineno}"
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(fault.__traceback__)]
@@ -70,7 +70,7 @@ def _place(fault: BaseException, own: Path | None) -> str:
 
 
 def _is_the_users(name: str, own: Path | None) -> bool:
-    """A frame of neither the interpreter, nor installed packages, nor this package, nor generated code."""
+    """Whether a file is the user's: not of the interpreter, an installed package or this one, and not generated."""
     path = Path(name)
     if own is not None and path == own:
         return True
@@ -79,6 +79,6 @@ def _is_the_users(name: str, own: Path | None) -> bool:
 
 
 def _short(name: str) -> str:
-    """Relative to where the user works, if it lies below."""
+    """Relative to the working directory, if the file is inside it."""
     path = Path(name)
     return str(path.relative_to(Path.cwd())) if path.is_absolute() and Path.cwd() in path.parents else name

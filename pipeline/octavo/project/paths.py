@@ -1,6 +1,6 @@
-"""Where each artifact lies: the one home of paths, relative to the project's root.
+"""Paths of all artifacts, relative to the project's root. All other modules take them from here.
 
-`dvc.yaml` names the same places, since DVC reads nothing else; a test holds the two together.
+`dvc.yaml` repeats them, because DVC reads only that file. A test checks that both agree.
 """
 
 from pathlib import Path
@@ -10,12 +10,12 @@ ARTIFACTS = Path("artifacts")
 REPORTS = Path("reports")
 
 CODE = ARTIFACTS / "code.json"
-"""For each stage the digest of the code that it runs, and which networks are needed."""
+"""The digest of each stage's code, and which networks are needed."""
 OPTIONS_CHECKED = ARTIFACTS / "options_checked.txt"
 DATA = ARTIFACTS / "data"
 EVALUATIONS = ARTIFACTS / "evaluations"
 TRIALS = ARTIFACTS / "trials"
-"""What searches have tried: no output of a stage, and safe to delete."""
+"""Stored trials of searches. Not an output of a stage, and safe to delete."""
 TRIALS_CSV = "trials.csv"
 MANIFEST = DATA / "manifest.json"
 BENCHMARK = ARTIFACTS / "benchmark.json"
@@ -29,22 +29,22 @@ TRIALS_TRIED = REPORTS / "trials.csv"
 """The trials of all searches, for a plot."""
 REPORT = REPORTS / "report.html"
 NIGHTS = REPORTS / "nightly"
-"""A record of each night, `<date>.json`, and cron's log."""
+"""One record per night, `<date>.json`, and cron's log."""
 
 NIGHT_ENVIRONMENT = Path("nightly.env")
-"""What the night's environment has beyond a bare one, `NAME=value` lines: a scheduler knows nothing of a shell's."""
+"""Environment variables for the night, in lines `NAME=value`. A scheduler does not have the variables of a shell."""
 
 AUDIT_LOGS = REPORTS / "audit"
-"""This machine's copies of the audit logs, one a registered model."""
+"""This machine's copies of the audit logs, one per registered model."""
 
 
 def split(name: str) -> Path:
-    """Folder of one split: `images.npy` and `labels.npy`."""
+    """Folder of one split, with `images.npy` and `labels.npy`."""
     return DATA / name
 
 
 def network(name: str) -> Path:
-    """Folder of one trained network: `weights.h5` and `curve.csv`, or `refused.json`, which says why there are none."""
+    """Folder of one trained network, with `weights.h5` and `curve.csv`; or with `refused.json`, if it was refused."""
     return ARTIFACTS / "networks" / name
 
 
@@ -53,55 +53,56 @@ def weights(name: str) -> Path:
 
 
 def curve(name: str) -> Path:
-    """CSV of one training: a row an epoch, `epoch,loss,accuracy,val_loss,val_accuracy`."""
+    """CSV of one training, one row per epoch: `epoch,loss,accuracy,val_loss,val_accuracy`."""
     return network(name) / "curve.csv"
 
 
 def exported(source: str) -> Path:
-    """Folder of one exported network: `model.onnx`, `saved_model/` and `remarks.json`, or `refused.json` instead."""
+    """Folder of one exported network, with `model.onnx`, `saved_model/` and `remarks.json`; or with `refused.json`."""
     return ARTIFACTS / "exported" / source
 
 
 def model_folder(variant: str) -> Path:
-    """Folder of one variant's model file, whose name its format knows, and of what lies beside it."""
+    """Folder of one variant's model file and its other files. The format decides the name of the model file."""
     return ARTIFACTS / "models" / variant
 
 
 def trials(variant: str) -> Path:
-    """CSV with a row for each way to quantize that was tried for one variant; there only if it was searched."""
+    """CSV with one row per trial of one variant. It exists only if there was a search or a repair."""
     return model_folder(variant) / TRIALS_CSV
 
 
 def acceptance(variant: str) -> Path:
-    """How one variant's file answered when it was tried; there only if it was accepted."""
+    """Results of the acceptance test of one variant's file. It exists only if the file was accepted."""
     return model_folder(variant) / "acceptance.json"
 
 
 def refusal(variant: str) -> Path:
-    """Why there is no model of one variant; there only if it was refused."""
+    """Why one variant has no model. It exists only if the file was refused."""
     return model_folder(variant) / "refused.json"
 
 
 def card(variant: str) -> Path:
-    """What was measured of one variant, quality, size and proof; or why it was refused."""
+    """Quality, size and integer proof of one variant; or why it was refused."""
     return EVALUATIONS / variant / "card.json"
 
 
 def logits(variant: str) -> Path:
-    """Logits over the test split, float32 (N, classes)."""
+    """One variant's logits on the test split, float32 (N, classes)."""
     return EVALUATIONS / variant / "logits.npy"
 
 
 def predictions(variant: str) -> Path:
-    """CSV with a row an image: `actual,predicted`."""
+    """CSV with one row per test image: `actual,predicted`."""
     return EVALUATIONS / variant / "predictions.csv"
 
 
 def audit_log(model: str, made: int | None = None) -> Path:
-    """This machine's copy of a registered model's audit log, a line a record.
+    """This machine's copy of a registered model's audit log, one record per line.
 
     Args:
-        model: the name that it is registered under.
-        made: when it was registered, in milliseconds; None for a copy that an earlier release kept by name alone.
+        model: name of the registered model.
+        made: when it was registered, in milliseconds since 1970; None for a copy of an earlier release, whose name has
+            no time.
     """
     return AUDIT_LOGS / f"{quote(model, safe='')}{'' if made is None else f'.{made}'}.jsonl"

@@ -1,4 +1,4 @@
-"""The base of what Octavo writes as JSON: frozen records without unknown keys."""
+"""Base class of everything that Octavo writes as JSON: frozen records that refuse unknown keys."""
 
 from pydantic import BaseModel, ConfigDict
 

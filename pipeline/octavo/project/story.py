@@ -1,8 +1,8 @@
-"""What a stage tells people while it works: a line when it is done, a counter on a terminal, plain lines in a log.
+"""Messages of a stage to the user: one line when it is done, a progress display on a terminal, plain lines in a log.
 
-TensorFlow, its converters and MLflow write pages of remarks to stderr, from Python and from C++. `quiet` sends all of
-it to a file, and shows it where the stage ends in an error that nobody expected. What Octavo itself has to say goes
-through `say`, to the stderr that the process began with.
+TensorFlow, its converters and MLflow write pages of messages to stderr, from Python and from C++. `quiet` redirects
+these to a file and shows them only if the stage ends with an unexpected error. Octavo's own messages go through `say`
+to the original stderr of the process.
 """
 
 import faulthandler
@@ -25,15 +25,16 @@ from octavo.project.errors import boundary
 
 BEGUN = time.monotonic()
 MOST = 20_000
-"""Bytes of remarks that are shown where a stage fails: the last ones."""
+"""How many bytes of the held messages are shown if a stage fails: the last ones."""
 
 _said: list[TextIO] = []
-"""The stderr that the process began with, while `quiet` holds the other."""
+"""The original stderr of the process, after `quiet`; empty before."""
 _held: list[IO[bytes]] = []
+"""The file with the held messages, after `quiet`; empty before."""
 
 
 def quiet() -> None:
-    """Keep from now on what others write to stderr, until the process ends."""
+    """From now on, hold back what libraries write to stderr, until the process ends."""
     if _said:
         return
     sys.stderr.flush()
@@ -45,10 +46,10 @@ def quiet() -> None:
 
 
 def stage(main: Callable[..., str]) -> Callable[..., None]:
-    """A DVC stage: prints the sentence that it returns, with its seconds; an error as its sentence and exit code.
+    """Decorator for a DVC stage: prints its result and its seconds; turns an error into a sentence and an exit code.
 
     Args:
-        main: does the stage's work, and says in a clause what came of it.
+        main: does the stage's work, and returns the result as one short line.
     """
 
     @wraps(main)
@@ -61,22 +62,22 @@ def stage(main: Callable[..., str]) -> Callable[..., None]:
 
 
 def say(sentence: str) -> None:
-    """Write a line to people."""
+    """Print a line to the user, even if `quiet` holds back stderr."""
     print(sentence, file=stream(), flush=True)
 
 
 def stream() -> TextIO:
-    """Where people read: the stderr that the process began with."""
+    """The original stderr of the process, which the user sees."""
     return _said[0] if _said else sys.stderr
 
 
 @contextmanager
 def counter(what: str, total: int | None = None) -> Iterator[Callable[[], None]]:
-    """Show on a terminal that `what` is under way; in a log nothing. Yields what to call after each of `total` steps.
+    """Show progress and time on a terminal; nothing in a log. Yields a function to call after each step.
 
     Args:
-        what: a few words.
-        total: how many steps there are; None where nobody knows, and only the time is shown.
+        what: name of the work, in a few words.
+        total: number of steps. If it is unknown (None), only the time is shown.
     """
     console = Console(file=stream())
     columns = Progress.get_default_columns() if total else (SpinnerColumn(), TextColumn("{task.description}"))
@@ -87,9 +88,14 @@ def counter(what: str, total: int | None = None) -> Iterator[Callable[[], None]]
 
 
 def _tell_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Show what others wrote and the error that nobody expected: the reason may be in either.
+    """Print the held messages and the traceback of an unexpected error, because the reason may be in either.
 
-    A stage imports its libraries before its `boundary` begins: where an extra is missing, that is told here.
+    A missing extra is also reported here, because a stage imports its libraries before its `boundary` begins.
+
+    Args:
+        kind: class of the exception.
+        error: the exception.
+        trace: its traceback.
     """
     if isinstance(error, ModuleNotFoundError) and (said := extras.sentence(error)):
         say(f"octavo: {said}")

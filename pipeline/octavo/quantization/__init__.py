@@ -1,1 +1,1 @@
-"""From a network to a variant: calibration, search, recipes. Imports backends and what lies below it."""
+"""From a network to a variant: calibration, search and recipes. Imports backends and the rooms below it."""

@@ -1,8 +1,8 @@
-"""A finished model file tried before it counts: opened as its users will, and run beside the network it was made of.
+"""Test a finished model file before it is accepted: open it like a user, and compare it with its network.
 
-A file that cannot be opened or run, that gives a value that is NaN or infinite, or whose outputs have less than
-`min_sqnr_db` of signal over noise is refused, with the first layer at which the error jumps and what to do about it.
-Only images of calibration are looked at.
+A file is refused if it cannot be opened or run, if it gives values that are NaN or infinite, or if the SQNR of its
+outputs is below `min_sqnr_db`. The refusal names the first layer where the error jumps, and the next step. Only
+calibration images are used.
 """
 
 import math
@@ -29,7 +29,7 @@ OTHER_RECIPE = "Take another recipe for this network, or take the variant out of
 
 
 class FileRefused(VariantRefused):
-    """A recipe's file, or its lack of one, that is refused."""
+    """A recipe's file is refused, or the recipe made no file."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(str(refusal))
@@ -37,16 +37,20 @@ class FileRefused(VariantRefused):
 
 
 def accept(path: Path, network: Path, samples: Samples, remedy: str) -> Acceptance:
-    """Try the model file `path` on the first 500 calibration images.
+    """Test a model file on the first 500 calibration images.
 
     Args:
-        path: the finished file; what its recipe wrote beside it lies there, too.
-        network: the exported ONNX network that it was made of; one trained quantization-aware runs as it was trained.
-        samples: calibration images, and the limit.
-        remedy: what to do where the file is refused although the network is well, as sentences.
+        path: the finished file, next to the other files that its recipe wrote.
+        network: the exported ONNX network that the file was made from. A quantization-aware network runs with its fake
+            quantization.
+        samples: calibration images, and the lowest accepted SQNR.
+        remedy: the next step for the user if the file is refused although the network is correct, as sentences.
+
+    Returns:
+        The measured figures.
 
     Raises:
-        FileRefused: it is refused.
+        FileRefused: the file is refused.
         ModelError: the network itself cannot be run.
     """
     images = samples.calibration[:IMAGES]
@@ -55,7 +59,7 @@ def accept(path: Path, network: Path, samples: Samples, remedy: str) -> Acceptan
         predict = open_model(path)
         got = _outputs(predict, images)
         _check_shape(got, wanted)
-    except Exception as error:  # noqa: BLE001 - runtimes raise whatever they like at a broken file
+    except Exception as error:  # noqa: BLE001 - runtimes raise many kinds of errors for a broken file
         said = _sentence(error).replace(f"{path.parent}/", "")
         raise refused("not runnable", f"The file cannot be used: {said}", OTHER_RECIPE) from None
     figures = _compare(wanted, got, samples, clipping.count(path, network))
@@ -64,12 +68,12 @@ def accept(path: Path, network: Path, samples: Samples, remedy: str) -> Acceptan
     lost = int(logits.broken(wanted).sum())
     if lost:
         why = f"The network itself gives values that are NaN or infinite for {lost:,} of {len(images):,} images."
-        raise refused("not finite", why, "Train it anew: no file made of it can be right.", figures)
+        raise refused("not finite", why, "Train it again: no file made from it can be correct.", figures)
     layers = _layers(path, network, images, predict)
     found = layer_sqnr.jump(network, layers)
     if figures.non_finite:
         raise refused("not finite", _why(figures, found), remedy, figures, found, layers)
-    lower = f"{remedy} To have it all the same, set min_sqnr_db: {math.floor(figures.sqnr_db)} for it."
+    lower = f"{remedy} To accept the file anyway, set min_sqnr_db: {math.floor(figures.sqnr_db)} for this variant."
     raise refused("low SQNR", _why(figures, found), lower, figures, found, layers)
 
 
@@ -81,7 +85,16 @@ def refused(
     jump: Jump | None = None,
     layer_sqnr_db: Mapping[str, float] | None = None,
 ) -> FileRefused:
-    """The exception that refuses a file; the arguments are the fields of `Refusal`."""
+    """The exception that refuses a file. The arguments are the fields of `Refusal`.
+
+    Args:
+        cause: the kind of fault.
+        reason: what is wrong, as sentences.
+        remedy: the next step for the user, as sentences.
+        acceptance: the measured figures; None if the file could not be run.
+        jump: the layer where the error jumps; None if it is unknown.
+        layer_sqnr_db: layer -> SQNR of its output in dB; None if the layers were not compared.
+    """
     return FileRefused(
         Refusal(
             cause=cause,
@@ -97,19 +110,19 @@ def refused(
 def _wanted(network: Path, images: np.ndarray) -> np.ndarray:
     try:
         return _outputs(open_model(network), images)
-    except Exception as error:  # noqa: BLE001 - onnxruntime has an exception of its own for every failure
+    except Exception as error:  # noqa: BLE001 - onnxruntime has a different exception for every kind of failure
         raise ModelError(f"{network} cannot be run on the calibration images: {_sentence(error)}") from None
 
 
 def _outputs(predict: Predictor, images: np.ndarray) -> np.ndarray:
-    """float64 (N, values) of images as a split has them."""
+    """Flattened outputs, float64 (N, values), for images as a split stores them."""
     batches = [predict(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
     return np.concatenate([batch.reshape(len(batch), -1) for batch in batches]).astype(np.float64)
 
 
 def _check_shape(got: np.ndarray, wanted: np.ndarray) -> None:
     if got.shape != wanted.shape:
-        raise ModelError(f"its outputs have shape {got.shape}, those of the network {wanted.shape}.")
+        raise ModelError(f"its outputs have shape {got.shape}, but those of the network have {wanted.shape}.")
 
 
 def _compare(wanted: np.ndarray, got: np.ndarray, samples: Samples, clips: clipping.Clips) -> Acceptance:
@@ -133,22 +146,22 @@ def _compare(wanted: np.ndarray, got: np.ndarray, samples: Samples, clips: clipp
 def _layers(path: Path, network: Path, images: np.ndarray, predict: Predictor) -> dict[str, float]:
     try:
         return layer_sqnr.likely(path, network, images, predict.feed(images[: layer_sqnr.IMAGES]))
-    except Exception as error:  # noqa: BLE001 - a refused file may be broken in any way; it is refused all the same
-        story.say(f"Its layers cannot be compared: {_sentence(error)}")
+    except Exception as error:  # noqa: BLE001 - a refused file may be broken in any way; it is refused in any case
+        story.say(f"The layers of the refused file cannot be compared: {_sentence(error)}")
         return {}
 
 
 def _why(figures: Acceptance, jump: Jump | None) -> str:
-    found = f"Its outputs' SQNR is {figures.sqnr_db:g} dB beside the network that it was made of, the limit is "
+    found = f"Its outputs' SQNR is {figures.sqnr_db:g} dB compared with the network it was made from; the limit is "
     found += f"{figures.min_sqnr_db:g} dB (min_sqnr_db)."
     if figures.non_finite:
         found = f"It gives {figures.non_finite:,} values that are NaN or infinite for {figures.n:,} images."
     if clipped := figures.clipped_biases + figures.clipped_weights:
-        found += f" {clipped:,} of its biases and weights are cut off by the range of their integers."
+        found += f" {clipped:,} of its biases and weights are clipped by the range of their integers."
     if jump is None:
         return found
-    before = "the images" if jump.before_db == 200 else f"layers of {jump.before_db:g} dB"
-    return f"{found} The error jumps at layer {jump.layer}: {jump.sqnr_db:g} dB, behind {before}."
+    before = "the images" if jump.before_db == 200 else f"layers with {jump.before_db:g} dB"
+    return f"{found} The error jumps at layer {jump.layer}: {jump.sqnr_db:g} dB, after {before}."
 
 
 def _sentence(error: Exception) -> str:

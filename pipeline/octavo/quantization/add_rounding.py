@@ -1,9 +1,9 @@
-"""Sums of two quantized values, rounded as they should be.
+"""Make onnxruntime round the sum of two quantized values correctly.
 
-onnxruntime adds in float32. Of the 65,536 pairs of two uint8 values one or two may lie so near the middle between two
-steps that float32 falls on the wrong side, and images are full of equal pixels: on MNIST one such pair was 0.65% of a
-residual network's sums, and nine of ten images had other logits than in LiteRT. A scale that is another by a few units
-in its last place, for rounding alone, puts the pair on the right side.
+onnxruntime adds in float32. For one or two of the 65,536 pairs of uint8 values the sum may lie so close to the middle
+between two steps that float32 rounds it to the wrong one. Images contain many equal pixels, so this matters: on MNIST
+one such pair was 0.65% of all sums in a residual network, and nine of ten images got other logits than in LiteRT. A
+change of the output scale by a few units in the last place, used for rounding only, corrects the pair.
 """
 
 import numpy as np
@@ -14,14 +14,17 @@ from onnx import TensorProto, helper, numpy_helper
 from octavo.onnx_graph import qdq
 
 UNITS = (0, 1, -1, 2, -2, 3, -3, 4, -4)
-"""Distances to the learned scale that are tried, in units in its last place; of equals the nearest is taken."""
+"""Distances from the learned scale to try, in units in the last place. Of equally good ones the smallest is taken."""
 ENDS = ["DequantizeLinear", "DequantizeLinear", "QuantizeLinear"]
 FIRST, SECOND = (places.ravel().astype(np.uint8) for places in np.indices((256, 256)))
 """Every pair of two uint8 values."""
 
 
 def settle(model: onnx.ModelProto) -> None:
-    """Choose the scale that each quantized Add is rounded at, in place; it is dequantized at the learned one."""
+    """Choose the scale that the output of each quantized Add is rounded with, in place.
+
+    Dequantization keeps the learned scale.
+    """
     constants, makers, readers = qdq.initializers(model), qdq.producers(model), qdq.consumers(model)
     for node in [node for node in model.graph.node if node.op_type == "Add"]:
         reader = node
@@ -40,14 +43,14 @@ def settle(model: onnx.ModelProto) -> None:
 
 
 def _exact(*grids: np.ndarray) -> np.ndarray:
-    """The sum of every pair, uint8 (65536,); scale and zero point of both values and of the sum are given."""
+    """The exact sum of every pair, uint8 (65536,), from scale and zero point of both values and of the sum."""
     first_scale, first_zero, second_scale, second_zero, scale, zero = (grid.astype(np.float64) for grid in grids)
     real = (FIRST - first_zero) * first_scale + (SECOND - second_zero) * second_scale
     return np.clip(np.floor(real / scale + 0.5) + zero, 0, 255).astype(np.uint8)
 
 
 def _computed(*grids: np.ndarray) -> np.ndarray:
-    """What onnxruntime makes of them."""
+    """The same sums, uint8 (65536,), as onnxruntime computes them."""
     names = ["first_scale", "first_zero", "second_scale", "second_zero", "scale", "zero"]
     inputs = ["first", *names[:2], "second", *names[2:]]
     graph = helper.make_graph(

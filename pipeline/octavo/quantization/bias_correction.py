@@ -1,4 +1,4 @@
-"""Biases that make up for what quantization shifts each layer's mean output by.
+"""Correct biases for the shift that quantization causes in each layer's mean output.
 
 Source: M. Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction, ICCV 2019, section 4.2,
 empirical form.
@@ -16,7 +16,7 @@ from octavo.quantization import ptq
 from octavo.quantization.calibration import run
 
 MOST = 128
-"""Images that means are taken over: both networks see the same ones, so that their difference needs no more."""
+"""Number of images for the means. Both networks see the same images, so the difference needs no more."""
 
 
 def correct(
@@ -26,16 +26,16 @@ def correct(
     left: Collection[str] = (),
     per_channel: bool = True,
 ) -> onnx.ModelProto:
-    """The float network with corrected biases.
+    """Return the float network with corrected biases.
 
-    Layer by layer, so that what one correction mends further down is not mended again.
+    Layers are corrected one after the other, so that a shift that an earlier correction removes is not corrected twice.
 
     Args:
-        model: float, as `preparation.prepare` leaves it.
-        ranges: of at least the activations that `quantizer.points` names.
-        images: float32 (N, ...); at most `MOST` of them are used, evenly spread.
+        model: the float network, as `preparation.prepare` returns it.
+        ranges: activation -> range, at least for the activations that `ptq.points` names.
+        images: (N, H, W[, C]), uint8, or float32 that is already scaled. At most `MOST` are used, evenly spread.
         left: outputs of layers that stay in float.
-        per_channel: a scale for each output channel of the weights, else one for all.
+        per_channel: one scale for each output channel of the weights; if false, one scale for all.
     """
     corrected = onnx.ModelProto()
     corrected.CopyFrom(model)
@@ -52,7 +52,7 @@ def correct(
 
 
 def _channel_means(model: onnx.ModelProto, layers: Sequence[str], images: np.ndarray) -> dict[str, np.ndarray]:
-    """Mean of each layer's output, float64 (channels,), over all images and places."""
+    """Mean of each layer's output, float64 (channels,), over all images and positions."""
     operators = {name: node.op_type for name, node in qdq.producers(model).items() if name in layers}
     totals, counts = {name: np.zeros(1) for name in layers}, dict.fromkeys(layers, 0)
     for values in run(model, layers, images):

@@ -1,8 +1,8 @@
-"""Activation ranges from the representative dataset, in memory that does not grow with the number of images.
+"""Activation ranges from the representative dataset. Memory does not grow with the number of images.
 
-Two passes over the images, a batch at a time: the first finds each tensor's extremes, the second counts its values in
-a histogram between them. Both are the same numbers that one would get from all values at once; every method below
-works on them alone.
+The images are read twice, in batches. The first pass finds the extremes of each tensor. The second pass counts the
+tensor's values in a histogram between these extremes. Extremes and counts are the same as from all values at once, and
+every method below uses only them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,31 +21,40 @@ BINS = 2048
 BATCH = 32
 
 ROUNDS = 2
-"""How often each end of a range is sought beside the other; a third changes nothing."""
+"""How many times each end of a range is optimized while the other end is fixed. A third round changes nothing."""
 TINY = 1e-6
-"""Count of what was never seen, so that its logarithm exists."""
+"""Added to every count, so that the logarithm of an empty bin exists."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What was seen of one tensor."""
+    """Statistics of one tensor over all images."""
 
     low: float
     high: float
     mean_low: float
-    """Mean over images of the smallest value, and of the largest below: single outliers weigh less."""
+    """The smallest value of each image, averaged over images. A single outlier counts less than in `low`."""
     mean_high: float
+    """The largest value of each image, averaged over images."""
     counts: np.ndarray
-    """int64 (BINS,): values in equal bins from `low` to `high`."""
+    """Histogram, int64 (BINS,): number of values in bins of equal width from `low` to `high`."""
 
 
 def observe(model: onnx.ModelProto, tensors: Sequence[str], images: np.ndarray) -> dict[str, Observation]:
-    """Run `model` over float32 `images` (N, H, W[, C]) and observe the tensors of those names.
+    """Run the model on the images and collect statistics of the named tensors.
 
-    Peak memory is that of one batch of activations.
+    Peak memory is that of the activations of one batch.
+
+    Args:
+        model: the float network.
+        tensors: names of its input or of activations.
+        images: (N, H, W[, C]), uint8, or float32 that is already scaled.
+
+    Returns:
+        Tensor name -> its statistics.
 
     Raises:
-        ModelError: an activation is infinite or not a number.
+        ModelError: an activation is NaN or infinite.
     """
     extremes: dict[str, list[np.ndarray]] = {name: [] for name in tensors}
     for values in run(model, tensors, images):
@@ -70,23 +79,23 @@ def observe(model: onnx.ModelProto, tensors: Sequence[str], images: np.ndarray) 
 
 
 def _layer(model: onnx.ModelProto, value: str) -> str:
-    """What people know the maker of `value` by."""
+    """The name by which users know the layer that computes `value`."""
     made = next((node for node in model.graph.node if value in node.output), None)
     return f"Layer '{made.doc_string or value}' ({made.op_type})" if made else f"Input '{value}'"
 
 
 def min_max(seen: Observation) -> Range:
-    """All of the range."""
+    """The whole range from the smallest to the largest value."""
     return seen.low, seen.high
 
 
 def average(seen: Observation) -> Range:
-    """The mean over images of their own ranges."""
+    """The ranges of the single images, averaged over the images."""
     return seen.mean_low, seen.mean_high
 
 
 def percentile(seen: Observation, share: float) -> Range:
-    """The middle `share` per cent of the values, half of the rest cut off at each end; ends at zero stay there."""
+    """The middle `share` percent of the values. Half of the rest is cut off at each end; an end at zero stays."""
     tail = (1 - share / 100) / 2 * seen.counts.sum()
     edges = _edges(seen)
     below = np.concatenate([[0], np.cumsum(seen.counts)])
@@ -96,7 +105,7 @@ def percentile(seen: Observation, share: float) -> Range:
 
 
 def least_error(seen: Observation) -> Range:
-    """The clipping that makes the expected squared error of rounding and clipping least, each end over 100 widths."""
+    """The range with the smallest expected squared error from rounding and clipping. 100 widths are tried per end."""
     centres = _centres(seen)
 
     def error(low: float, high: float) -> float:
@@ -106,10 +115,11 @@ def least_error(seen: Observation) -> Range:
 
 
 def least_divergence(seen: Observation) -> Range:
-    """The clipping that makes the Kullback-Leibler divergence of the quantized values' distribution least.
+    """The range with the smallest Kullback-Leibler divergence between the true and the quantized distribution.
 
-    What is clipped counts at the ends of the true distribution, but not in the quantized one; zeros, which quantize to
-    themselves, count in neither. Source: S. Migacz, 8-bit inference with TensorRT, GTC 2017; here asymmetric.
+    Clipped values count at the ends of the true distribution, but not in the quantized one. Zeros count in neither,
+    because they are quantized without error. Source: S. Migacz, 8-bit inference with TensorRT, GTC 2017; here with
+    asymmetric ranges.
     """
     centres = _centres(seen)
     counts = np.where(np.abs(centres) < (centres[1] - centres[0]), 0, seen.counts)
@@ -142,7 +152,15 @@ METHODS: dict[str, Callable[[Observation], Range]] = {
 
 
 def _narrowed(ends: Range, loss: Callable[[float, float], float], widths: np.ndarray) -> Range:
-    """The range within `ends` of least loss, the widest of equals: both ends by one width, then each by its own."""
+    """The range within `ends` that has the smallest loss; of equal ones the widest.
+
+    First both ends shrink by the same factor, then each by its own.
+
+    Args:
+        ends: the widest range.
+        loss: of a range, given as its low and its high end.
+        widths: the factors to try, in 0..1.
+    """
     low, high = ends
     _, width = min((loss(width * low, width * high), -width) for width in widths)
     low, high = -width * low, -width * high
@@ -153,7 +171,7 @@ def _narrowed(ends: Range, loss: Callable[[float, float], float], widths: np.nda
 
 
 def _divergence(true: np.ndarray, other: np.ndarray) -> float:
-    """Kullback-Leibler divergence of two distributions given as counts."""
+    """Kullback-Leibler divergence of `other` from `true`, both given as counts."""
     return float(rel_entr(true / true.sum(), other / other.sum()).sum())
 
 
@@ -163,7 +181,7 @@ def _quantized(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _widened(low: float, high: float) -> Range:
-    """Ends of a histogram; in float64, since float32 has no 2048 numbers between neighbours."""
+    """Ends of a histogram, never equal. In float64: there may be fewer than BINS float32 values between the ends."""
     low, high = np.float64(low), np.float64(high)
     return (low, high) if high > low else (low - 0.5, low + 0.5)
 
@@ -178,7 +196,13 @@ def _centres(seen: Observation) -> np.ndarray:
 
 
 def run(model: onnx.ModelProto, tensors: Sequence[str], images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-    """The values of the tensors of those names, for one batch of `images` after the other."""
+    """Yield the values of the named tensors, batch by batch.
+
+    Args:
+        model: an ONNX network with one input.
+        tensors: names of the input or of activations.
+        images: (N, H, W[, C]), uint8, or float32 that is already scaled.
+    """
     (source,) = model.graph.input
     made = [name for name in tensors if name != source.name]
     session = open_probe(model, made) if made else None

@@ -1,4 +1,4 @@
-"""One variant, made as `params.yaml` asks and tried; or the reason why its file is refused, in its place."""
+"""Make one variant as `params.yaml` asks and test its file. A refused file leaves its reason instead."""
 
 from octavo.backends import acceptance_record, model_files
 from octavo.data.splits import Samples, load_split
@@ -9,11 +9,14 @@ from octavo.quantization.acceptance import FileRefused
 
 
 def make(name: str, params: Params) -> str:
-    """Make the variant called `name` from its exported network; what came of it, as a clause.
+    """Make the variant `name` from its exported network. A refused file is recorded, not raised.
+
+    Returns:
+        The result in one line: bytes and SQNR, or why the file is refused.
 
     Raises:
-        ParamsError: no such variant or recipe, or the recipe does not know one of its options.
-        ModelError: the network is missing, or cannot be run.
+        ParamsError: there is no such variant or recipe, or the recipe does not know one of its options.
+        ModelError: the network is missing or cannot be run.
     """
     variant = params.variant(name)
     calibration, selection = load_split(paths.split("calibration")), load_split(paths.split("selection"))

@@ -1,8 +1,8 @@
-"""A float ONNX network and the ranges of its activations become a network in integers.
+"""Post-training quantization: turn a float ONNX network and the ranges of its activations into an integer network.
 
-Activations are quantized where an integer kernel reads or writes them: the graph's input, and what each kernel leaves
-behind its ReLU. Operators without weights join where all that they read is rounded anyhow. Logits stay float:
-onnxruntime's integer Gemm gives them unrounded.
+Activations are quantized where an integer kernel reads or writes them: the graph's input, and the output of each
+kernel after its ReLU. Operators without weights also run in integers if all their inputs are quantized anyway. Logits
+stay float, because onnxruntime's integer Gemm can return them without rounding.
 """
 
 from collections.abc import Collection, Mapping
@@ -18,20 +18,20 @@ from octavo.project.errors import ParamsError
 
 WITHOUT_WEIGHTS = ("Add", "AveragePool", "Concat", "GlobalAveragePool", "LeakyRelu", "Mul", "Sigmoid")
 FLOAT_OUTPUT = ("Gemm", "MatMul")
-"""Integer kernels that can leave their output unrounded."""
+"""Operators whose integer kernels can return float."""
 
 
 def layers(model: onnx.ModelProto) -> list[str]:
-    """Outputs of the operators with weights, in graph order: what can be left in float one by one."""
+    """Outputs of the operators with weights, in graph order. Each of these layers can be left in float."""
     known = qdq.constants(model)
     return [node.output[0] for node in model.graph.node if qdq.is_layer(node, known)]
 
 
 def layers_at(model: onnx.ModelProto, places: Collection[int]) -> tuple[str, ...]:
-    """The layers at these places, counted from 0 in graph order.
+    """Outputs of the layers at these indices, counted from 0 in graph order.
 
     Raises:
-        ParamsError: the network has no such layer.
+        ParamsError: an index is too high.
     """
     known = layers(model)
     if beyond := [place for place in places if place >= len(known)]:
@@ -40,7 +40,7 @@ def layers_at(model: onnx.ModelProto, places: Collection[int]) -> tuple[str, ...
 
 
 def points(model: onnx.ModelProto, left: Collection[str] = ()) -> list[str]:
-    """Activations to be quantized if all layers but `left` are to run in integers, in graph order."""
+    """The activations to quantize, in graph order, so that all layers except those in `left` run in integers."""
     makers, readers, weighted = qdq.producers(model), qdq.consumers(model), set(layers(model))
     products = _products(model)
     found: set[str] = set()
@@ -68,14 +68,14 @@ def quantize(
     per_channel: bool = True,
     keep_clips: bool = False,
 ) -> onnx.ModelProto:
-    """The network with integers wherever onnxruntime has a kernel for them, but for the layers `left` in float.
+    """Return the quantized network. Operators run in integers if onnxruntime has a kernel for them.
 
     Args:
-        model: float, as `preparation.prepare` leaves it.
-        ranges: of at least the activations that `points` names.
-        left: outputs of operators to leave in float.
-        per_channel: a scale for each output channel of the weights, else one for all.
-        keep_clips: leave ReLUs in place where rounding to uint8 does their work.
+        model: the float network, as `preparation.prepare` returns it. It is not changed.
+        ranges: activation -> range, at least for the activations that `points` names.
+        left: outputs of operators that stay in float.
+        per_channel: one scale for each output channel of the weights; if false, one scale for all.
+        keep_clips: keep ReLUs even if rounding to uint8 has the same effect.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
@@ -105,12 +105,14 @@ def _volumes(model: onnx.ModelProto) -> list[str]:
 
 
 def _common_ranges(model: onnx.ModelProto, ranges: Mapping[str, Range], left: Collection[str] = ()) -> dict[str, Range]:
-    """The ranges, with one for all that a Concat joins: it then copies integers, where it would else round them anew.
+    """The ranges, with one common range for the inputs and the output of each Concat.
+
+    Concat then copies integers and does not need to round them again.
 
     Args:
-        model: float.
-        ranges: by activation.
-        left: outputs of operators to leave in float.
+        model: the float network.
+        ranges: activation -> range.
+        left: outputs of operators that stay in float.
     """
     makers, readers, asked = qdq.producers(model), qdq.consumers(model), set(points(model, left))
     joined = dict(ranges)
@@ -124,7 +126,7 @@ def _common_ranges(model: onnx.ModelProto, ranges: Mapping[str, Range], left: Co
 
 
 def _products(model: onnx.ModelProto) -> set[str]:
-    """Outputs of the matrix products of two activations, as attention has them."""
+    """Outputs of matrix products of two activations, as in attention."""
     known = qdq.constants(model)
     return {
         node.output[0] for node in model.graph.node if node.op_type == "MatMul" and known.keys().isdisjoint(node.input)
@@ -132,16 +134,22 @@ def _products(model: onnx.ModelProto) -> set[str]:
 
 
 def behind_clip(node: onnx.NodeProto, readers: Mapping[str, list[onnx.NodeProto]]) -> str:
-    """The output of the ReLU that alone reads `node`, else its own."""
+    """The output of the ReLU after `node`, if that is the only reader of `node`; otherwise the output of `node`."""
     following = readers.get(node.output[0], [])
     single = len(following) == 1 and following[0].op_type in qdq.CLIPS
     return following[0].output[0] if single else node.output[0]
 
 
 def _without_clip(model: onnx.ModelProto, name: str, limits: Range) -> str:
-    """The value that `name` is a clipped form of, its ReLU removed: with zero point 0, rounding clips just as it did.
+    """Remove the ReLU that computes `name`, and return the name of its input.
 
-    `name` itself where there is no such ReLU, where others read its input, or where it is the graph's output.
+    With zero point 0, rounding clips exactly like the ReLU. Nothing is removed, and `name` is returned, if no such ReLU
+    computes it, if others read the ReLU's input, or if it touches an input or output of the graph.
+
+    Args:
+        model: the network, changed in place.
+        name: the activation.
+        limits: its range.
     """
     clip = qdq.producers(model).get(name)
     if clip is None or clip.op_type not in qdq.CLIPS or not _is_within(model, clip, limits):
@@ -157,9 +165,10 @@ def _without_clip(model: onnx.ModelProto, name: str, limits: Range) -> str:
 
 
 def _keep_float(model: onnx.ModelProto, layers: Collection[str]) -> None:
-    """Put a Clip without bounds in front of these layers, in place.
+    """Insert a Clip without bounds before these layers, in place.
 
-    Between activations in integers onnxruntime would else quantize their float weights, too, as it loads the file.
+    Otherwise onnxruntime would quantize their float weights when it loads the file, because the activations before and
+    after them are quantized.
     """
     constants, makers, readers = qdq.initializers(model), qdq.producers(model), qdq.consumers(model)
     for node in [makers[layer] for layer in layers]:
@@ -172,7 +181,7 @@ def _keep_float(model: onnx.ModelProto, layers: Collection[str]) -> None:
 
 
 def _is_within(model: onnx.ModelProto, clip: onnx.NodeProto, limits: Range) -> bool:
-    """Whether rounding into `limits`, from 0 up, leaves nothing for `clip` to do."""
+    """Whether rounding into the range `limits`, which starts at 0, makes `clip` unnecessary."""
     if clip.op_type == "Relu":
         return True
     constants = {

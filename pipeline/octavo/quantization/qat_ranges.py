@@ -1,8 +1,9 @@
-"""What quantization-aware training learned, and whether an INT8 graph has all of it, exactly.
+"""Recover the integers that quantization-aware training learned, and check that an INT8 graph keeps them exactly.
 
-tf2onnx keeps the learned ranges of activations as QuantizeLinear/DequantizeLinear, but folds the fake quantization
-of weights into float32 constants. Those lie on an integer grid still (folding batch normalization only rescales each
-channel's grid), so that the scale can be read off the constants and the integers put back without any rounding.
+tf2onnx keeps the learned ranges of activations as QuantizeLinear/DequantizeLinear, but folds the fake quantization of
+weights into float32 constants. These constants still lie on an integer grid, because folding batch normalization only
+rescales the grid of each channel. So the scale can be computed from the constants, and the integers can be restored
+without rounding.
 """
 
 from collections import Counter
@@ -16,15 +17,19 @@ from octavo.onnx_graph.qdq import Grid
 from octavo.project.errors import ModelError
 
 ROUNDING = 1e-5
-"""How far a weight may lie from its integer, relative to it: float32 and a folded scale stay below 1e-6."""
+"""Largest relative distance of a weight from its integer. Float32 and a folded scale cause less than 1e-6."""
 PAIR = ("QuantizeLinear", "DequantizeLinear")
 
 
 def recover_grid(weights: np.ndarray, axis: int) -> Grid | None:
-    """The int8 grid that float32 `weights` lie on: one for all where it fits, else one a channel along `axis`.
+    """Find the int8 grid that float32 `weights` lie on: one scale for all if that fits, otherwise one per channel.
+
+    Args:
+        weights: float32, any shape.
+        axis: of the output channels.
 
     Returns:
-        The grid, or None where the weights were never fake-quantized.
+        The grid, or None if the weights were never fake-quantized.
     """
     axis %= weights.ndim
     one_each = weights.size == weights.shape[axis]
@@ -41,11 +46,15 @@ def recover_grid(weights: np.ndarray, axis: int) -> Grid | None:
 
 
 def check(exported: onnx.ModelProto, integer: onnx.ModelProto) -> None:
-    """Hold the graph `integer` to the fake-quantized network that it was made of.
+    """Check that an INT8 graph has all ranges and weights of the fake-quantized network that it was made from.
+
+    Args:
+        exported: the fake-quantized network.
+        integer: the INT8 graph.
 
     Raises:
-        ModelError: a learned range or weight is missing or another; or an 8-bit zero point is missing, without which
-            onnxruntime computes in float and does not say so.
+        ModelError: a learned range or weight is missing or different; or an 8-bit zero point is missing, so that
+            onnxruntime would compute in float without a warning.
     """
     faults = [*_missing_zero_points(integer), *_changed_ranges(exported, integer), *_changed_weights(exported, integer)]
     if faults:
@@ -96,7 +105,7 @@ def _changed_weights(exported: onnx.ModelProto, integer: onnx.ModelProto) -> Ite
             least = qdq.least_scale(biases[source.input[qdq.BIAS_INPUT]], input_scale)
         coarsest = least if grid is not None else np.maximum(least, qdq.nearest(wanted, axis).scale)
         if not (np.abs(weights - wanted) <= ROUNDING * np.abs(wanted) + _half(coarsest, weights.ndim, axis)).all():
-            yield f"the weights of '{node.output[0]}' are others"
+            yield f"the weights of '{node.output[0]}' are different"
             continue
         could_be = name in constants and (input_scale is not None or node.op_type not in qdq.INTEGER_KERNELS)
         if could_be and grid is not None:
@@ -104,16 +113,22 @@ def _changed_weights(exported: onnx.ModelProto, integer: onnx.ModelProto) -> Ite
 
 
 def _half(scale: np.ndarray, rank: int, axis: int) -> np.ndarray:
-    """Half of each channel's step, shaped to go with weights of `rank` dimensions and channels along `axis`.
+    """Half of each channel's step, shaped to broadcast with weights.
 
-    By so much rounding may change weights whose step had to grow for the bias, or that were never fake-quantized. The
-    least step for a bias is far below a learned one, so that elsewhere it allows nothing.
+    Rounding may change weights by this much if their step had to grow for the bias, or if they were never
+    fake-quantized. For other weights the tolerance has no effect: the smallest step that a bias needs is far below a
+    learned step.
+
+    Args:
+        scale: float32 (channels,) or (1,).
+        rank: number of dimensions of the weights.
+        axis: of the output channels in the weights.
     """
     return np.expand_dims(scale / 2 * (1 + ROUNDING), [other for other in range(rank) if other != axis % rank])
 
 
 def _weights(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, np.ndarray]]:
-    """Operators with weights that were learned, and these as float32, in the order they run."""
+    """Operators with constant weights, and the weights as real numbers, in the order in which they run."""
     constants, makers = qdq.initializers(model), qdq.producers(model)
     for node in model.graph.node:
         name = node.input[qdq.WEIGHT_INPUT] if node.op_type in qdq.OUTPUT_AXIS else ""
@@ -134,10 +149,10 @@ def _real(dequantize: onnx.NodeProto, constants: Mapping[str, np.ndarray]) -> np
 
 
 def _steps(weights: np.ndarray) -> float | None:
-    """The largest scale of which all `weights` are multiples by -127..127, refined by least squares.
+    """The largest scale of which all `weights` are multiples by -127..127, refined by least squares; None if none fits.
 
-    One weight alone, as batch normalization has it for a channel, is a multiple of any, and gets the smallest: a bias
-    is rounded to multiples of it, and the largest could be a step of the output.
+    A single weight, for example a channel of batch normalization, is a multiple of any scale. It gets the smallest
+    scale: the bias is rounded to multiples of it, and the largest scale could be as coarse as a step of the output.
     """
     peak = float(np.abs(weights).max(initial=0))
     if peak == 0:

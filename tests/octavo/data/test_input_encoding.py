@@ -54,7 +54,7 @@ def test_channels_have_means_deviations_and_a_place(
 
 
 def test_integers_have_no_mean() -> None:
-    with pytest.raises(ValidationError, match="integers are taken as they are"):
+    with pytest.raises(ValidationError, match="dtype 'uint8' allows no mean and no std"):
         InputEncoding(dtype="uint8", mean=(0.5,))
 
 

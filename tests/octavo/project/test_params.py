@@ -54,7 +54,7 @@ def ask(place: str, value: Any) -> None:
         ("benchmark.batches", "1", "a list, got '1'"),
         ("benchmark.batches", [True, 64], r"numbers, got \[True, 64\]"),
         ("benchmark.batches", [1, 10**12], "less than or equal to 4096"),
-        ("benchmark.batches", [1, 8, 8], "name each size once"),
+        ("benchmark.batches", [1, 8, 8], "each size is allowed only once"),
         ("data.image_size", [10**9, 28], "less than or equal to 8192"),
         ("data.calibration", True, "a number, got True"),
         ("data.test", float("nan"), "finite number"),
@@ -183,12 +183,12 @@ def test_only_what_variants_need_is_needed(sources: list[str], needed: set[str])
 @pytest.mark.parametrize(
     ("networks", "finetuned", "said"),
     [
-        ({"a": {}}, {"b": {"from": "c"}}, "finetuned.b.from is 'c'. Networks are: a, b"),
+        ({"a": {}}, {"b": {"from": "c"}}, "finetuned.b.from is 'c'. Known: a, b"),
         ({"a": {}}, {"b": {"from": "b", "by": "continue"}}, "finetuned.b.from leads in a circle"),
         ({"a": {}}, {f: {"from": t, "by": "continue"} for f, t in ("bc", "cb")}, "leads in a circle"),
-        ({"a": {}}, {"b": {"from": "a"}, "c": {"from": "b"}}, "finetuned.c.from is 'b', which has fake quantization"),
-        ({"a": {}}, {"a": {"from": "a"}}, "network 'a' stands in networks and in finetuned"),
-        ({"A b": {}}, {}, "network 'A b' is not named in small letters"),
+        ({"a": {}}, {"b": {"from": "a"}, "c": {"from": "b"}}, "finetuned.c.from is 'b', which already has"),
+        ({"a": {}}, {"a": {"from": "a"}}, "network 'a' is in both networks and finetuned"),
+        ({"A b": {}}, {}, "the name of network 'A b' must be lowercase letters"),
         ({"a": {}}, {"b": {"from": "a", "by": "magic"}}, "'continue' or 'qat', got 'magic'"),
     ],
 )
@@ -201,7 +201,7 @@ def test_networks_that_lead_nowhere_are_refused(networks: Any, finetuned: Any, s
 
 def test_a_source_that_is_no_network_is_refused_with_the_known() -> None:
     ask("variants.onnx_fp16.source", "int8")
-    with pytest.raises(ParamsError, match=r"variants\.onnx_fp16\.source is 'int8'\. Networks are: fp32, control, qat"):
+    with pytest.raises(ParamsError, match=r"variants\.onnx_fp16\.source is 'int8'\. Known: fp32, control, qat"):
         load_params()
 
 

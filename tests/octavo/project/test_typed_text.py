@@ -20,12 +20,12 @@ def test_words_of_any_language_pass(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("one\u2028two", r"a line separator \(U\+2028\) at place 4"),
+        ("one\u2028two", r"a line separator \(U\+2028\) at position 4"),
         ("\u2029", "a paragraph separator"),
-        ("x\x85", r"a control character \(U\+0085\) at place 2"),
+        ("x\x85", r"a control character \(U\+0085\) at position 2"),
         ("a\nb", "a control character"),
         ("\x1b[31mred", "a control character"),
-        ("paid \u202edrawer", r"a mark that turns the direction of text \(U\+202E\) at place 6"),
+        ("paid \u202edrawer", r"a mark that changes the direction of text \(U\+202E\) at position 6"),
         ("\udcff", "bytes that are not UTF-8"),
     ],
 )

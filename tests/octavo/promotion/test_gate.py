@@ -297,7 +297,7 @@ def test_an_unmeasured_baseline_is_named(scorecards: Scorecards, policy: Policy)
         ({"max_accuracy_drop": 0}, "greater than 0"),
         ({"confidence": 0.5}, "greater than 0.5"),
         ({"prefer": ["speed"]}, "'latency', 'size' or 'accuracy'"),
-        ({"prefer": ["size", "size"]}, "each figure once"),
+        ({"prefer": ["size", "size"]}, "each figure is allowed only once"),
     ],
 )
 def test_a_policy_that_cannot_be_judged_by_is_refused(policy: Policy, change: dict[str, Any], fault: str) -> None:

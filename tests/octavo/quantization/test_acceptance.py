@@ -136,7 +136,7 @@ def test_a_network_that_is_not_finite_itself_is_told_so(run: Callable[..., objec
     scaled(canonicalize.load(exported / "model.onnx"), exported / "model.onnx", np.nan)
     refusal = refused(run, canonicalize.save)
     assert refusal.reason == "The network itself gives values that are NaN or infinite for 64 of 64 images."
-    assert refusal.remedy.startswith("Train it anew")
+    assert refusal.remedy.startswith("Train it again")
 
 
 def test_a_file_that_cannot_be_loaded_is_refused_with_the_same_words_each_time(run: Callable[..., object]) -> None:
@@ -157,7 +157,7 @@ def test_a_file_of_another_shape_is_refused(run: Callable[..., object]) -> None:
 
     refusal = refused(run, write)
     assert refusal.cause == "not runnable"
-    assert "shape (64, 6), those of the network (64, 3)" in refusal.reason
+    assert "shape (64, 6), but those of the network have (64, 3)" in refusal.reason
 
 
 def test_a_file_that_is_not_written_is_refused(run: Callable[..., object]) -> None:

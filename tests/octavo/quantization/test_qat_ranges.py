@@ -97,7 +97,7 @@ DEFECTS: dict[str, tuple[Plant, str]] = {
     "a pair's scale": (rescale("QuantizeLinear", slice(0, 2)), "range of scale .* is lost"),
     "a scale on the way in": (rescale("QuantizeLinear", slice(0, 1)), "is quantized at scale .* and dequantized at"),
     "a scale on the way out": (rescale("QuantizeLinear", slice(1, 2)), "is quantized at scale .* and dequantized at"),
-    "a weight's scale": (rescale("DequantizeLinear", slice(0, 1)), "the weights of '.*' are others"),
+    "a weight's scale": (rescale("DequantizeLinear", slice(0, 1)), "the weights of '.*' are different"),
     "weights in float": (leave_weights_in_float, "the weights of '.*' are float"),
     "a weight's zero point": (drop_zero_point("weights"), "DequantizeLinear of '.*' has no zero point"),
     "an activation's zero point": (drop_zero_point("QuantizeLinear"), "QuantizeLinear of '.*' has no zero point"),

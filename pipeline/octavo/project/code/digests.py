@@ -1,16 +1,17 @@
-"""Digests of code: what a module runs, by content, and the libraries that it needs, by version.
+"""Digests of code: the content of all modules that a stage runs, and the versions of the libraries it uses.
 
-DVC has to be told what each stage runs. A digest takes the place of a list of files: each stage of `dvc.yaml` has its
-own key of `artifacts/code.json` among its params, so it runs again when, and only when, its code has changed.
+DVC must know which code each stage runs. A digest replaces a list of files: each stage of `dvc.yaml` has its own key of
+`artifacts/code.json` among its params. So a stage runs again if its code has changed, and only then.
 
-A digest covers, from a module on, all that import statements lead to:
+A digest starts at one module, follows all import statements, and covers:
 
-- modules of Octavo and of the project itself, and the templates beside them, by content; so are other modules that no
-  library installed, as those in a folder of PYTHONPATH;
-- installed libraries by version. Their own dependencies are not looked into, nor are Python and the operating system.
+- the content of Octavo's and the project's modules, of templates next to them, and of other modules that are not part
+  of an installed library, such as those in a folder of PYTHONPATH;
+- the versions of installed libraries. It does not cover the dependencies of these libraries, Python or the operating
+  system.
 
-Modules that are imported by a computed name are found where the module that imports them declares a tuple of patterns,
-as `IMPORTED_BY_NAME = ("octavo.backends.*.backend",)`. Not found are data files that a module reads.
+If a module imports others by a computed name, it must declare them as a tuple of patterns, such as
+`IMPORTED_BY_NAME = ("octavo.backends.*.backend",)`. Data files that a module reads are not covered.
 """
 
 import ast
@@ -29,28 +30,28 @@ from typing import NamedTuple
 from octavo.project.errors import ParamsError
 
 OWN = ("octavo", "octavo_stages", "octavo_mlflow")
-"""Octavo's packages: they count by content wherever they are installed."""
+"""Octavo's packages. Their content counts wherever they are installed."""
 INSTALLED = ("site-packages", "dist-packages")
-"""Folders of libraries; a virtual environment often lies in the project, and is no part of it."""
+"""Folders of installed libraries. A virtual environment is often inside the project's folder, but not part of it."""
 STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"]
 TEMPLATES = "templates"
-"""Folder of a package whose files its modules fill in."""
+"""Folder of a package with templates that its modules render."""
 
 
 BY_NAME = "IMPORTED_BY_NAME"
-"""The constant in which a module declares what it imports by a computed name."""
+"""The constant where a module declares its imports by a computed name."""
 
 
 class Code(NamedTuple):
-    """What a module runs."""
+    """The code that one or more modules run."""
 
     files: dict[str, Path]
-    """Name -> file: of a module its dotted name, of a template its package's and its own."""
+    """Name -> file. A module has its dotted name; a template has the name of its package and of its file."""
     libraries: frozenset[str]
-    """Installed packages, as import statements name them."""
+    """Installed packages, by their import name."""
 
     def digest(self) -> str:
-        """sha256 over the files' contents and the libraries' versions."""
+        """SHA-256 over the contents of the files and the versions of the libraries."""
         lines = [f"{name} {_sha256(path)}" for name, path in sorted(self.files.items())]
         lines += [f"{name} {version(name)}" for name in sorted(_distributions(self.libraries))]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
@@ -59,22 +60,22 @@ class Code(NamedTuple):
 class _Module(NamedTuple):
     name: str
     file: Path | None
-    """None for one that has none, as built-in ones and packages without `__init__.py`."""
+    """None for built-in modules and packages without `__init__.py`."""
     package: str
-    """What its relative imports start from."""
+    """The package that its relative imports are relative to."""
 
 
 def code_of(*modules: str) -> Code:
-    """What these modules run, wherever they lie.
+    """Collect the code that these modules run: the modules themselves and all that they import, directly or not.
 
     Raises:
-        ParamsError: there is no such module, or one of the files is not valid Python.
+        ParamsError: there is no such module, or a file is not valid Python.
     """
     waiting: list[_Module] = []
     for module in modules:
         start = _run_by(module)
         if not start or start[-1].name != module:
-            raise ParamsError(f"No module '{module}' in {Path.cwd()} or among the installed ones.")
+            raise ParamsError(f"No module '{module}' in {Path.cwd()} or among the installed packages.")
         waiting += [each for each in start if each is start[-1] or _is_read(each)]
     files: dict[str, Path] = {}
     libraries: set[str] = set()
@@ -93,9 +94,9 @@ def code_of(*modules: str) -> Code:
 
 
 def _run_by(name: str) -> list[_Module]:
-    """What importing `name` runs: its packages, the outermost first, and itself, as far as they are found.
+    """The modules that run when `name` is imported: its packages, outermost first, and itself, as far as they exist.
 
-    Of an installed library it is the outermost package alone.
+    For an installed library, only the outermost package.
     """
     parts = name.split(".")
     modules: list[_Module] = []
@@ -120,12 +121,12 @@ def _module(name: str, spec: ModuleSpec) -> _Module:
 def _top(name: str) -> ModuleSpec | None:
     try:
         return find_spec(name) if name else None
-    except (ImportError, ValueError):  # ValueError: a module that was made at run time
+    except (ImportError, ValueError):  # ValueError: a module that was created at run time
         return None
 
 
 def _is_read(module: _Module) -> bool:
-    """Whether it counts by content: it is Octavo's, or no library installed it."""
+    """Whether the module's content counts: it is Octavo's, or not part of an installed library."""
     if module.name.partition(".")[0] in OWN:
         return True
     file = module.file
@@ -133,7 +134,7 @@ def _is_read(module: _Module) -> bool:
 
 
 def _templates(name: str, file: Path) -> dict[str, Path]:
-    """Templates that a module can reach: those of its package, and of the packages around that one."""
+    """Templates that a module can use: those of its package and of all parent packages."""
     found = {}
     package = name if file.stem == "__init__" else name.rpartition(".")[0]
     folder = file.parent
@@ -155,13 +156,13 @@ def _by_import() -> dict[str, list[str]]:
 
 
 def _distributions(libraries: Iterable[str]) -> set[str]:
-    """The distributions that these imports can come from: `google` comes from several, and all of them count."""
+    """The distributions that install these packages. All count if there are several, as for `google`."""
     return {distribution for library in libraries for distribution in _by_import().get(library, ())}
 
 
 @cache
 def _imported(file: Path, package: str) -> tuple[str, ...]:
-    """Dotted names that a file imports; of `from a import b` both `a` and `a.b`, since `b` may be a module."""
+    """Dotted names that a file imports. `from a import b` gives both `a` and `a.b`, because `b` can be a module."""
     if file.suffix != ".py":
         return ()
     try:
@@ -169,7 +170,7 @@ def _imported(file: Path, package: str) -> tuple[str, ...]:
     except (SyntaxError, ValueError) as error:  # ValueError: null bytes
         line = f", line {error.lineno}," if isinstance(error, SyntaxError) and error.lineno else ""
         said = error.msg if isinstance(error, SyntaxError) else error
-        raise ParamsError(f"{file}{line} is not valid Python: {said}. Repair it, then run dvc repro.") from None
+        raise ParamsError(f"{file}{line} is not valid Python: {said}. Correct it, then run dvc repro.") from None
     return tuple(dict.fromkeys(_names(tree, package)))
 
 
@@ -187,7 +188,7 @@ def _names(tree: ast.Module, package: str) -> Iterator[str]:
 
 
 def _matching(pattern: str) -> Iterator[str]:
-    """The modules that a pattern with one `*` between its dots names, `package.*` or `package.*.module`."""
+    """The modules that match a pattern with one `*`: `package.*` or `package.*.module`."""
     package, _, rest = pattern.partition(".*")
     folders = [str(each.file.parent) for each in _run_by(package) if each.name == package and each.file]
     for module in pkgutil.iter_modules(folders):

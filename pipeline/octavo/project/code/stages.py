@@ -1,6 +1,6 @@
-"""`artifacts/code.json`: for each stage of `dvc.yaml` the digest of its code, and what params imply for its items.
+"""Write `artifacts/code.json`: the digest of each stage's code, and facts about networks that follow from the params.
 
-Import statements do not lead to networks and recipes, which have names in `params.yaml`: they are added here.
+Stages do not import networks and recipes by statement, but by their names in `params.yaml`. They are added here.
 """
 
 import json
@@ -25,17 +25,19 @@ def write(params: Params) -> None:
     """Write `artifacts/code.json` for the project in the working directory.
 
     Raises:
-        ParamsError: a network's builder or a recipe of the user's is in no module, or a file is not valid Python.
+        ParamsError: the module of a network's builder or of a user's recipe does not exist, or a file is not valid
+            Python.
     """
     atomic_write.write_text(paths.CODE, json.dumps(digests(params), indent=1) + "\n")
 
 
 def digests(params: Params) -> dict[str, Any]:
-    """What `artifacts/code.json` holds.
+    """The content of `artifacts/code.json`.
 
-    Stage -> digest of its code; where items of a stage run code of their own, item -> digest. Besides, by network:
-    `needed`, whether any variant needs it; `built`, which builder, seed and threads it goes back to; `control`, the
-    network that a quantization-aware one is compared with.
+    - By stage: the digest of its code. If its items run different code, item -> digest.
+    - `needed`: network -> whether any variant needs it.
+    - `built`: network -> builder, seed and threads of the network that it was built or fine-tuned from.
+    - `control`: network -> the network that a quantization-aware one is compared with, or `none`.
 
     Raises:
         ParamsError: as `write`.
@@ -63,7 +65,7 @@ def _builder(network: str, params: Params) -> str:
 
 
 def _recipe(variant: str, params: Params) -> Iterator[str]:
-    """The module of a variant's recipe. The stage `check` tells of a name that Octavo does not know."""
+    """The module of a variant's recipe; nothing for an unknown name, which the stage `check` reports."""
     asked = params.variants[variant]
     if not asked.module.startswith(f"{RECIPES}."):
         _require(asked.module, f"variants.{variant}.recipe is '{asked.recipe}'")

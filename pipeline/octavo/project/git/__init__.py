@@ -1,1 +1,1 @@
-"""What git knows of the project: the commit it is at, and tags for what was promoted."""
+"""The project in git: the present commit, and tags for promoted versions."""

@@ -1,6 +1,6 @@
-"""Which state of a project this is: git's commit, and the stages as DVC's lock records them.
+"""Identify the state of a project: git's commit, and the stages as `dvc.lock` records them.
 
-Light, because every run of MLflow asks: see `octavo_mlflow.tracking.run_context`.
+The imports are light, because every MLflow run needs this: see `octavo_mlflow.tracking.run_context`.
 """
 
 import hashlib
@@ -14,19 +14,19 @@ from octavo.project.files import yaml_file
 
 DVC_LOCK = Path("dvc.lock")
 DOWNSTREAM = ("report", "register")
-"""Stages that run after or as the scorecards are written; their state is no part of the lineage."""
+"""Stages that write the scorecards or run after them. Their state is not part of the lineage."""
 
 
 def digest(content: Any) -> str:
-    """SHA-256 of the content's canonical JSON: neither key order nor layout of the file changes it."""
+    """SHA-256 of the content as canonical JSON. The order of keys and the layout of the file do not matter."""
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def git_commit(folder: Path = Path()) -> str | None:
-    """The commit checked out in `folder`, `-dirty` when tracked files other than `dvc.lock` differ; None without git.
+    """Hash of the commit that is checked out in `folder`, or None if there is no git repository or no commit.
 
-    Only files in `folder` count.
+    It ends with `-dirty` if tracked files in `folder` have changed. `dvc.lock` does not count.
     """
     commit = git(folder, "rev-parse", "--verify", "HEAD")
     if commit is None:
@@ -36,12 +36,12 @@ def git_commit(folder: Path = Path()) -> str | None:
 
 
 def nearest_lock(folder: Path) -> Path | None:
-    """The `dvc.lock` of the project that `folder` is in, or None."""
+    """The `dvc.lock` in `folder` or in its nearest parent that has one, or None."""
     return next((path for each in (folder, *folder.parents) if (path := each / DVC_LOCK).is_file()), None)
 
 
 def read(content: bytes) -> dict[str, Any]:
-    """What a lock or a `.dvc` file says.
+    """Parse the content of a `dvc.lock` or a `.dvc` file.
 
     Raises:
         yaml.YAMLError, TypeError, ValueError: it is neither.
@@ -50,31 +50,40 @@ def read(content: bytes) -> dict[str, Any]:
 
 
 def stages(content: bytes) -> dict[str, Any]:
-    """What a lock with that content records, by stage.
+    """Stage -> what a `dvc.lock` with this content records of it.
 
     Raises:
-        yaml.YAMLError, KeyError, TypeError, ValueError: it is no lock.
+        yaml.YAMLError, KeyError, TypeError, ValueError: it is not a `dvc.lock`.
     """
     return dict(read(content)["stages"])
 
 
 def lock_digest(lock: Path = DVC_LOCK) -> str | None:
-    """Digest of the stages that led to the scorecards, as `dvc.lock` records them; None when there is no lock.
+    """Digest of the stages that lead to the scorecards, as `dvc.lock` records them; None if there is no `dvc.lock`.
 
     Raises:
-        yaml.YAMLError, KeyError, TypeError, ValueError: the file is no lock.
+        yaml.YAMLError, KeyError, TypeError, ValueError: the file is not a `dvc.lock`.
     """
     return _lock_digest(lock.read_bytes()) if lock.exists() else None
 
 
 @lru_cache(maxsize=1)
 def _lock_digest(content: bytes) -> str:
-    """Asked again for every run of a process."""
+    """Cached, because each MLflow run of a process asks for it."""
     return digest({name: stage for name, stage in stages(content).items() if name not in DOWNSTREAM})
 
 
 def git(folder: Path, *arguments: str, timeout: float | None = None) -> str | None:
-    """What git answers in `folder`, without waiting for anyone; None where it fails, is not there, or takes longer."""
+    """Run git in `folder`, without taking git's optional locks.
+
+    Args:
+        folder: where git runs.
+        *arguments: of git.
+        timeout: in seconds; None waits without limit.
+
+    Returns:
+        Its output, or None if git fails, is not installed, or takes longer than `timeout`.
+    """
     try:
         command = ["git", "-C", str(folder), "--no-optional-locks", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=timeout)

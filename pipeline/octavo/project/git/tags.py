@@ -1,7 +1,8 @@
-"""The project as it was when a version was promoted, as a git tag: `git checkout` and `dvc checkout` bring it back.
+"""Git tags for the state of the project at a promotion. `git checkout` and `dvc checkout` restore that state.
 
-`dvc.lock` is often not committed when a night promotes, and a file that no commit names is garbage to `dvc gc`. So the
-tag points to a commit of all tracked files and of `dvc.lock` as they are; branches and the index are left alone.
+When a night promotes, `dvc.lock` is often not committed yet, and `dvc gc` deletes files that no commit refers to. So
+the tag points to a new commit with all tracked files and `dvc.lock` as they are now. Branches and the index do not
+change.
 """
 
 import os
@@ -16,7 +17,11 @@ IDENTITY = {f"GIT_{role}_{part}": "octavo" for role in ("AUTHOR", "COMMITTER") f
 
 
 def tag(model: str, version: str) -> str | None:
-    """Tag the project's present state as that of `version`; the tag, or None without git or a first commit."""
+    """Tag the project's present state as that of a promoted version.
+
+    Returns:
+        The tag's name, or None if there is no git repository or no commit.
+    """
     name = f"{PREFIX}/{model}/{version}"
     with TemporaryDirectory() as folder:
         index = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
@@ -39,23 +44,23 @@ def tag(model: str, version: str) -> str | None:
 
 
 def is_in_git() -> bool:
-    """Whether the project is in a git repository, be it a folder of one."""
+    """Whether the project is a git repository or a folder in one."""
     return _git("rev-parse", "--is-inside-work-tree") == "true"
 
 
 def tags(model: str) -> list[str]:
-    """Versions that have a tag."""
+    """Versions of a model that have a tag."""
     listed = _git("tag", "--list", f"{PREFIX}/{model}/*") or ""
     return [line.rpartition("/")[2] for line in listed.splitlines()]
 
 
 def untag(model: str, version: str) -> None:
-    """Let the state of `version` go."""
+    """Delete the tag of a version, so that `dvc gc` can delete its files."""
     _git("tag", "--delete", f"{PREFIX}/{model}/{version}")
 
 
 def _git(*arguments: str, **environment: str) -> str | None:
-    """What git says, or None where it refuses or is not there."""
+    """Git's output, or None if git fails or is not installed."""
     try:
         done = subprocess.run(
             ["git", *arguments], capture_output=True, text=True, check=True, env=os.environ | environment

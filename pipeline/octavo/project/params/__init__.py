@@ -1,1 +1,1 @@
-"""`params.yaml`: its sections, one module each, and the whole."""
+"""The models of `params.yaml`: one module per section, and one for the whole file."""

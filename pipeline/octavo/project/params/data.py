@@ -1,4 +1,4 @@
-"""Section `data`: where images come from and how they are split."""
+"""Section `data`: the source of the images, and how they are split."""
 
 from pathlib import Path
 from typing import Literal
@@ -11,24 +11,24 @@ from pydantic import (
 from octavo.project.params.section import Model, Seed, Share, Side
 
 HOME = Path("data")
-"""What `data.path` says where the source reads none: it is a dependency of `prepare`, so DVC wants it to exist."""
+"""`data.path` of a source that reads no path. It is a dependency of `prepare`, so DVC needs an existing folder."""
 
 
 class Data(Model):
     source: Literal["digits", "mnist", "fashion_mnist", "npz", "images"]
     path: Path | None = None
-    """The archive of `npz`, the folder of `images`; not read by the others."""
+    """The archive of `npz` or the folder of `images`. Other sources do not read it."""
     image_size: tuple[Side, Side] | None = None
-    """Height and width that `images` are resized to; without it all must have one size."""
+    """Height and width in pixels that `images` are resized to. Without it, all images must have the same size."""
     test: Share = 0.2
-    """About this share of the images is held out as the test split, where the source has none of its own."""
+    """Approximate share of the images for the test split, if the source has no test split."""
     selection: Share = 0.1
-    """About this share of the rest is held out for every choice made while building."""
+    """Approximate share of the remaining images for the selection split. It serves all choices during the build."""
     calibration: PositiveInt = 500
-    """Images of train that calibration sees."""
+    """Number of train images for calibration."""
     duplicates: Literal["refuse", "drop_from_train", "allow"] | None = None
-    """What becomes of images whose pixels stand in two of train, selection and test; by default `allow` for published
-    sets, which are compared as they are, else `drop_from_train`."""
+    """What to do with images that have the same pixels and lie in two of train, selection and test. Default: `allow`
+    for published data sets, because others compare results on them unchanged; otherwise `drop_from_train`."""
     seed: Seed = 0
 
     @model_validator(mode="after")
@@ -38,6 +38,6 @@ class Data(Model):
                 raise ValueError(f"source '{self.source}' needs a path")
         elif self.path not in (None, HOME):
             raise ValueError(
-                f"source '{self.source}' takes no path, leave it at '{HOME}'; '{self.path}' is for npz or images"
+                f"source '{self.source}' reads no path, got '{self.path}'. Set path to '{HOME}', or use npz or images"
             )
         return self

@@ -1,4 +1,4 @@
-"""Sections `networks` and `finetuned`: the networks that variants are made from."""
+"""Sections `networks` and `finetuned`: the networks from which variants are made."""
 
 import re
 from typing import Annotated, Literal
@@ -8,10 +8,10 @@ from pydantic import AfterValidator, Field
 from octavo.project.params.section import Model, Seed, Threads
 
 BUILT_IN = "octavo.training.networks"
-"""The module of the networks that come with Octavo."""
+"""The module with Octavo's own networks."""
 BUILDER = re.compile(r"[A-Za-z_]\w*((\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)?")
 NAME = re.compile(r"[a-z][a-z0-9_]*")
-"""Of a network: it is a folder's name and a part of a stage's name."""
+"""A network's name is also the name of a folder and a part of a stage's name."""
 
 
 def _builder(name: str) -> str:
@@ -24,21 +24,21 @@ class Fit(Model):
     """How long and how fast a network is trained."""
 
     epochs: Annotated[int, Field(ge=1, le=100_000)]
-    """Each is a row of the curve, and a point of its plots."""
+    """Each epoch is one row of the learning curve and one point of its plots."""
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)]
-    """Where train has fewer images, each epoch is one step on all of them."""
+    """If train has fewer images, each epoch is one step on all of them."""
     learning_rate: Annotated[float, Field(ge=1e-9, le=1)] = 0.001
-    """About what Adam changes a weight by at each step: 1e-9 is lost in float32, 1 is as large as weights are."""
+    """Adam changes a weight by about this much per step. 1e-9 is too small for float32; 1 is as large as a weight."""
 
 
 class Network(Fit):
-    """A float network that is built and trained here."""
+    """A float network that the pipeline builds and trains."""
 
     build: Annotated[str, AfterValidator(_builder)]
-    """A builder's name, or `module:function` of your own."""
+    """Name of one of Octavo's builders, or `module:function` of your own."""
     seed: Seed = 0
     threads: Threads = 1
-    """Part of the result: weights are byte-identical at the same thread count only."""
+    """The result depends on it: weights are byte-identical only with the same number of threads."""
 
     @property
     def module(self) -> str:
@@ -48,13 +48,13 @@ class Network(Fit):
 
 
 class Finetuned(Fit):
-    """A network that starts from another one's weights. It has the seed and the threads of the first."""
+    """A network that starts with the weights of another one. It uses the seed and the threads of the first network."""
 
     parent: Annotated[str, Field(alias="from")]
-    """The network that it starts from."""
+    """The network whose weights it starts with."""
     by: Literal["continue", "qat"]
-    """Train on in float, or with fake quantization."""
+    """Continue the training in float, or train with fake quantization."""
 
     def equals_budget(self, other: "Finetuned") -> bool:
-        """Whether both start from one network and are trained equally long and fast."""
+        """Whether both start from the same network, with equal epochs, batch size and learning rate."""
         return all(getattr(self, field) == getattr(other, field) for field in ("parent", *Fit.model_fields))

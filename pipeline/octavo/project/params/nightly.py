@@ -1,4 +1,4 @@
-"""Section `nightly`: what a night does beside building."""
+"""Section `nightly`: what a nightly run does in addition to building."""
 
 from typing import Annotated
 
@@ -10,42 +10,44 @@ from octavo.project.params.section import Model, Url
 
 
 class Drift(Model):
-    """When new images are too unlike the old to train on without somebody looking."""
+    """When new images differ so much from the old ones that a person must look at them before training."""
 
     false_alarms: Annotated[float, Field(ge=0.0001, le=0.1)] = 0.001
-    """Share of nights, at most, on which images like the old are refused all the same."""
+    """Largest share of nights on which images with an unchanged distribution are refused."""
     tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    """Total variation distance that is put up with, however certain: the share of images that would have to differ."""
+    """Total variation distance that is always allowed, even if it is certain. It is the share of images that would have
+    to change to remove the difference."""
 
 
 class Notify(Model):
-    """Whom to tell when a night fails, and when one is well again; each gets the message as JSON."""
+    """Where to send a message when a night fails, and when a night succeeds again. The message is JSON."""
 
     command: tuple[str, ...] = ()
-    """A program and its arguments, no shell; the message is its input."""
+    """A program and its arguments, without a shell. The program gets the message on stdin."""
     url: Url | None = None
-    """A web hook. One that is a secret is `OCTAVO_NOTIFY_URL` in the environment instead."""
+    """A webhook. If the URL is a secret, set the environment variable `OCTAVO_NOTIFY_URL` instead."""
 
 
 class Keep(Model):
-    """How long what nights leave behind is kept. What was ever promoted is kept whatever its age."""
+    """How long the results of nights are kept. Versions that were ever promoted are kept at any age."""
 
     days: Annotated[int, Field(ge=1, le=36_500)] = 30
-    """Runs and versions in MLflow, logs, and trials of searches."""
+    """For runs and versions in MLflow, logs, and trials of searches."""
     commits: Annotated[int, Field(ge=1, le=1_000_000)] = 10
-    """Commits whose files DVC's cache keeps, beside the workspace, tags and experiments."""
+    """Number of commits whose files stay in DVC's cache, in addition to the workspace, tags and experiments."""
 
 
 class Nightly(Model):
     fetch: tuple[str, ...] = ()
-    """A program and its arguments that bring new data to `data.path`, before anything else."""
+    """A program and its arguments. It runs first and writes new data to `data.path`."""
     drift: Drift = Drift()
     notify: Notify = Notify()
     heartbeat: Url | None = None
-    """A URL that is asked for after each night without trouble; `OCTAVO_HEARTBEAT_URL` wins."""
+    """A URL that is requested after each successful night. `OCTAVO_HEARTBEAT_URL` has precedence."""
     false_promotions: Annotated[float, Field(ge=0.001, le=0.5)] | None = 0.05
-    """Chance, at most, that in 365 nights any promotes a variant whose true loss is the margin or more, though all of
-    them judge by the same test images; null: each night judges with `policy.confidence`, as a promotion by hand."""
+    """Largest probability that any of 365 nights promotes a variant whose true accuracy drop is the margin or more,
+    although all nights use the same test images. null: each night uses `policy.confidence`, like a manual promotion."""
     retry: Annotated[float, Field(ge=0, le=20)] = 6
-    """Hours after its time for which a night is tried again that was killed, or that a service out of reach ended."""
+    """A night that was killed, or ended because a service was out of reach, is retried until this many hours after its
+    scheduled time."""
     keep: Keep = Keep()

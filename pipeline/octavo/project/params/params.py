@@ -1,4 +1,4 @@
-"""`params.yaml` as frozen pydantic models, in the YAML's own shape. Unknown keys are refused."""
+"""`params.yaml` as frozen pydantic models with the same structure. Unknown keys are refused."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,11 +20,11 @@ FORMER = {
     "train": "networks: {fp32: {build: …, epochs: …, batch_size: …, seed: …}}",
     "qat": "finetuned: {control: {from: fp32, by: continue, epochs: …, …}, qat: {from: fp32, by: qat, epochs: …, …}}",
 }
-"""Sections that are no more -> what to write instead."""
+"""Sections of earlier releases -> what to write instead."""
 
 
 class Params(Model):
-    """The whole of `params.yaml`."""
+    """The whole file `params.yaml`."""
 
     data: Data
     networks: dict[str, Network]
@@ -40,18 +40,20 @@ class Params(Model):
     def _networks_lead_to_one_that_is_built(self) -> "Params":
         for name in (*self.networks, *self.finetuned):
             if not NAME.fullmatch(name):
-                raise ValueError(f"network '{name}' is not named in small letters, digits and '_', a letter first")
+                raise ValueError(
+                    f"the name of network '{name}' must be lowercase letters, digits and '_', starting with a letter"
+                )
         if twice := self.networks.keys() & self.finetuned.keys():
-            raise ValueError(f"network '{min(twice)}' stands in networks and in finetuned: name one of them otherwise")
+            raise ValueError(f"network '{min(twice)}' is in both networks and finetuned: rename one of them")
         for name, network in self.finetuned.items():
             known = {**self.networks, **self.finetuned}
             if network.parent not in known:
-                raise ValueError(f"finetuned.{name}.from is '{network.parent}'. Networks are: {', '.join(known)}")
+                raise ValueError(f"finetuned.{name}.from is '{network.parent}'. Known: {', '.join(known)}")
             if getattr(known[network.parent], "by", "") == "qat":
-                raise ValueError(f"finetuned.{name}.from is '{network.parent}', which has fake quantization already")
+                raise ValueError(f"finetuned.{name}.from is '{network.parent}', which already has fake quantization")
         for name in self.finetuned:
             if [*self._line(name)][-1] not in self.networks:
-                raise ValueError(f"finetuned.{name}.from leads in a circle, and not to one of networks")
+                raise ValueError(f"finetuned.{name}.from leads in a circle, and never to an entry of networks")
         return self
 
     @model_validator(mode="after")
@@ -59,31 +61,31 @@ class Params(Model):
         known = (*self.networks, *self.finetuned)
         for name, variant in self.variants.items():
             if not VARIANT_NAME.fullmatch(name):
-                raise ValueError(f"variant '{name}' is not named <format>_<precision>[_<method>]")
+                raise ValueError(f"the name of variant '{name}' must have the form <format>_<precision>[_<method>]")
             if variant.source not in known:
-                raise ValueError(f"variants.{name}.source is '{variant.source}'. Networks are: {', '.join(known)}")
+                raise ValueError(f"variants.{name}.source is '{variant.source}'. Known: {', '.join(known)}")
         if self.baseline not in self.variants:
             listed = ", ".join(self.variants) or "none"
             raise ValueError(f"baseline '{self.baseline}' is not among the variants: {listed}")
         return self
 
     def variant(self, name: str) -> Variant:
-        """The variant called `name`.
+        """Look up a variant by name.
 
         Raises:
-            ParamsError: no such variant; the message lists the known ones.
+            ParamsError: there is no such variant; the message lists the known ones.
         """
         if name not in self.variants:
             raise ParamsError(f"Unknown variant '{name}'. Known: {', '.join(self.variants)}. Add it to {PARAMS}.")
         return self.variants[name]
 
     def built(self, network: str) -> Network:
-        """The network that `network` goes back to: itself, unless it is fine-tuned."""
+        """The float network from which `network` was fine-tuned, directly or not; `network` itself if it was not."""
         *_, first = self._line(network)
         return self.networks[first]
 
     def finetunings(self, network: str) -> list[Finetuned]:
-        """What `network` went through after it was built, in order; nothing unless it is fine-tuned."""
+        """The fine-tuning steps that lead to `network`, in order; empty if it was not fine-tuned."""
         return [self.finetuned[name] for name in self._line(network) if name in self.finetuned][::-1]
 
     def is_quantization_aware(self, network: str) -> bool:
@@ -91,7 +93,10 @@ class Params(Model):
         return network in self.finetuned and self.finetuned[network].by == "qat"
 
     def control(self, network: str) -> str | None:
-        """The float network to compare a quantization-aware one with: one trained on for equally long from the same."""
+        """The float network to compare a quantization-aware one with: same start, same further training, in float.
+
+        None if there is no such network, or if `network` is not quantization-aware.
+        """
         if not self.is_quantization_aware(network):
             return None
         wanted = self.finetuned[network]
@@ -101,13 +106,16 @@ class Params(Model):
         return next(same, None)
 
     def needed(self) -> frozenset[str]:
-        """The networks that variants need: their sources, what these start from, and controls. No other is built."""
+        """The networks that variants need: their sources, the controls, and all networks that these start from.
+
+        Others are not built.
+        """
         sources = {variant.source for variant in self.variants.values()}
         controls = {control for source in sources if (control := self.control(source))}
         return frozenset(each for name in sources | controls for each in self._line(name))
 
     def _line(self, network: str) -> Iterator[str]:
-        """A network, what it starts from, and so on; cut off where the line closes to a circle."""
+        """The network, the network it starts from, and so on. If they form a circle, the line ends after one turn."""
         for _ in range(len(self.finetuned) + 1):
             yield network
             if network not in self.finetuned:
@@ -119,7 +127,7 @@ def load_params(path: Path = PARAMS) -> Params:
     """Read and check `params.yaml`.
 
     Raises:
-        ParamsError: the file is missing, cannot be read, is not YAML, or has a wrong, unknown or repeated key.
+        ParamsError: the file is missing, unreadable or not YAML, or has a wrong value or an unknown or repeated key.
     """
     try:
         found = yaml_file.read(path)

@@ -1,4 +1,4 @@
-"""The base of all sections of `params.yaml`: frozen, unknown keys refused; and types that several of them share."""
+"""Base class of all sections of `params.yaml` (frozen, no unknown keys), and types that several sections share."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, get_args, get_origin
@@ -15,23 +15,23 @@ from pydantic import (
 Share = Annotated[float, Field(gt=0, lt=1)]
 ClassName = Annotated[str, Field(coerce_numbers_to_str=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-"""NumPy and Keras take 32 bits."""
+"""NumPy and Keras accept 32 bits."""
 Threads = Annotated[int, Field(ge=1, le=1024)]
-"""No machine has more cores; a process that asks for many more threads crashes."""
+"""No usual machine has more cores, and a process with many more threads crashes."""
 Side = Annotated[int, Field(ge=1, le=8192)]
-"""Pixels; an image of 8192 x 8192 already takes 800 MB in float32."""
+"""In pixels. An image of 8192 x 8192 x 3 takes 800 MB in float32."""
 Url = Annotated[str, Field(pattern=r"^https?://")]
 
 
 class Model(BaseModel):
-    """Unknown keys, NaN, infinity, and true or false in place of a number are refused."""
+    """Refuses unknown keys, NaN, infinity, and true or false instead of a number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
     def _is_no_switch(cls, value: Any, info: ValidationInfo) -> Any:
-        """Pydantic takes true as 1, also within a list."""
+        """Refuse true and false for numbers, also in a list. Pydantic would read true as 1."""
         kinds = set(_kinds(cls.model_fields[str(info.field_name)].annotation))
         if kinds <= {int, float, type(None)} and any(isinstance(each, bool) for each in _items(value)):
             raise ValueError(f"Input should be {'a number' if isinstance(value, bool) else 'numbers'}")
@@ -39,7 +39,7 @@ class Model(BaseModel):
 
 
 def faults(error: ValidationError) -> str:
-    """What pydantic found, as one line: where, what is wrong there, and what was got where that is short."""
+    """Pydantic's errors in one line: for each the key, what is wrong, and the value if it is short."""
     return "; ".join(map(_fault, error.errors()))
 
 
@@ -53,7 +53,7 @@ def _fault(fault: Any) -> str:
 
 
 def _kinds(annotation: Any) -> Iterator[Any]:
-    """The types at the ends of a type: of `tuple[int, ...] | None` these are int and None."""
+    """The innermost types of an annotation: int and None for `tuple[int, ...] | None`."""
     inner = [each for each in get_args(annotation) if each is not Ellipsis]
     if get_origin(annotation) is Annotated:
         inner = inner[:1]
@@ -64,7 +64,7 @@ def _kinds(annotation: Any) -> Iterator[Any]:
 
 
 def _items(value: Any) -> Iterator[Any]:
-    """The values at the ends of nested lists."""
+    """The innermost values of nested lists."""
     if not isinstance(value, list | tuple):
         yield value
         return

@@ -1,4 +1,4 @@
-"""Sections `variants` and `benchmark`: what is made of the networks, and how it is timed."""
+"""Sections `variants` and `benchmark`: the model files to make, and how their latency is measured."""
 
 import re
 from typing import Annotated, Any
@@ -8,26 +8,26 @@ from pydantic import Field, model_validator
 from octavo.project.params.section import Model, Threads
 
 MIN_SQNR_DB = 10.0
-"""Default of `Variant.min_sqnr_db`: the noise has a tenth of the outputs' power."""
+"""Default of `Variant.min_sqnr_db`: the noise has one tenth of the power of the outputs."""
 VARIANT_NAME = re.compile(r"(?P<format>[a-z]+)_(?P<precision>[a-z]+[0-9]+)(?:_(?P<method>[a-z0-9_]+))?")
 """`<format>_<precision>[_<method>]`, for example `onnx_fp32` or `litert_int8_static`.
 
-Which formats there are is known where files are run: the stage `check` holds names to them.
+The backends know which formats exist. The stage `check` compares names with them.
 """
 RECIPES = "octavo.quantization.recipes"
-"""The package of the recipes that come with Octavo, a folder a format."""
+"""The package of Octavo's own recipes, with one folder per format."""
 
 
 class Variant(Model):
-    """One model file: which network, by which recipe."""
+    """One model file: the network that it is made from, and the recipe."""
 
     source: str
-    """The network that it is made from."""
+    """Name of the network."""
     recipe: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$|^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
-    """The name of a recipe that comes with Octavo, or the dotted name of a module of your own."""
+    """Name of one of Octavo's recipes, or the dotted name of your own module."""
     options: dict[str, Any] = {}
     min_sqnr_db: Annotated[float, Field(ge=-200, le=200)] = MIN_SQNR_DB
-    """Signal-to-quantization-noise ratio of the outputs, in decibels, below which the file is refused."""
+    """Smallest signal-to-quantization-noise ratio of the outputs, in decibels. A file below it is refused."""
 
     @property
     def module(self) -> str:
@@ -36,18 +36,18 @@ class Variant(Model):
 
 
 class Benchmark(Model):
-    """How variants are timed."""
+    """How latency is measured."""
 
     batches: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = (1, 64)
-    """Images at once; where the selection split has fewer, they are repeated. 4096 of 224 x 224 x 3 take 2.5 GB."""
+    """Batch sizes. A small selection split is repeated to fill a batch. 4096 images of 224 x 224 x 3 take 2.5 GB."""
     rounds: Annotated[int, Field(ge=10, le=10_000)] = 30
-    """Each takes some 20 ms a variant and batch: 10,000 with ten variants are an hour."""
+    """One round takes about 20 ms per variant and batch size. 10,000 rounds of ten variants take about an hour."""
     threads: Threads = 1
 
     @model_validator(mode="after")
     def _single_images_are_timed(self) -> "Benchmark":
         if 1 not in self.batches:
-            raise ValueError(f"batches are {list(self.batches)}, without 1, which the policy judges")
+            raise ValueError(f"batches are {list(self.batches)}, but must include 1, which the policy judges")
         if len(set(self.batches)) < len(self.batches):
-            raise ValueError(f"batches are {list(self.batches)}, and can name each size once")
+            raise ValueError(f"batches are {list(self.batches)}, but each size is allowed only once")
         return self

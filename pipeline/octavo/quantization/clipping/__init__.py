@@ -1,4 +1,4 @@
-"""What the range of the integers that a model file stores has cut off, counted from the file and its float network."""
+"""Count the values that quantization clipped: compare the integers in a model file with its float network."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,31 +9,31 @@ from octavo.quantization.clipping import weights
 
 @dataclass(frozen=True)
 class Clips:
-    """Elements that were cut off."""
+    """Number of clipped elements."""
 
     biases: int
     weights: int
     unmatched: int
-    """Elements of weights whose float values are not found in the network: it is unknown whether they are cut off."""
+    """Elements of weights whose float values were not found in the network. It is unknown whether they are clipped."""
 
 
 def count(path: Path, network: Path) -> Clips:
-    """Count what is cut off in the model file `path`.
+    """Count the clipped biases and weights in a model file.
 
-    Biases: those that are stored as integers of 32 bits or more, at an end of that type; and in ONNX those that are
-    stored in float beside an input and weights in integers and leave int32 at the scale of the products, because
-    onnxruntime rounds them to int32 as it loads the file, and says nothing.
+    Biases count if they are stored as integers of 32 bits or more and lie at an end of that type. In ONNX, float biases
+    of layers with integer input and weights also count if they leave int32 at the scale of the products: onnxruntime
+    rounds them to int32 without a warning when it loads the file.
 
-    Weights: constants stored as 8-bit integers whose float value lies more than half a step beyond the range. The float
-    values are looked for among the constants of `network`, whatever their layout, as they are and equalized: they are
-    found where they round to the stored integers.
+    Weights count if they are stored as 8-bit integers and their float value lies more than half a step beyond the
+    range. The float values are searched for among the constants of `network`, in any layout, as they are and equalized.
+    A constant matches if it rounds to the stored integers.
 
     Args:
-        path: a model file. Of ONNX the main graph is looked at, not the bodies of loops and branches.
-        network: the exported ONNX network that it was made of.
+        path: a model file. In ONNX only the main graph is searched, not the bodies of loops and branches.
+        network: the exported ONNX network that the file was made from.
 
     Raises:
-        ModelError: one of the two cannot be read.
+        ModelError: one of the two files cannot be read.
     """
     biases, stored = registry.backend_of(path).stored_integers(path)
     if not stored:

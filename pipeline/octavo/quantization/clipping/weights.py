@@ -1,4 +1,4 @@
-"""Weights stored as integers, beside the float weights that they were made of."""
+"""Compare weights stored as integers with the float weights that they were made from."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import permutations
@@ -11,19 +11,23 @@ from octavo.onnx_graph.integer_ranges import Stored
 from octavo.onnx_graph.rewrites import equalization, preparation
 
 ROUNDING = 0.51
-"""Steps that a rounded value may lie from the integer: half of one, and what float32 adds to it."""
+"""Largest distance of a value from its integer, in steps: half a step for rounding, and a little for float32."""
 ENOUGH = 0.999
-"""Share of the elements that must round to the stored integers: folding elsewhere moves a few to their neighbours."""
+"""Share of the elements that must round to the stored integers. Another converter folds batch normalization a little
+differently, which moves a few of them by one step."""
 FEW = 4096
-"""Elements that are looked at first."""
+"""Number of elements that are compared first, as a quick test."""
 
 
 def count(stored: Sequence[Stored], network: Path) -> tuple[int, int]:
-    """How many elements the integers' range cuts off, and how many belong to constants that are not found.
+    """Count clipped elements, and elements of constants whose float values are not found.
 
     Args:
         stored: constants of a model file.
-        network: the exported ONNX network that the file was made of.
+        network: the exported ONNX network that the file was made from.
+
+    Returns:
+        Number of clipped elements, and number of elements in unmatched constants.
     """
     clipped, left = 0, list(stored)
     for sources in _sources(network):
@@ -36,7 +40,7 @@ def count(stored: Sequence[Stored], network: Path) -> tuple[int, int]:
 
 
 def _sources(network: Path) -> Iterator[list[np.ndarray]]:
-    """The float constants of the network; then those of the form that recipes quantize; then of that, equalized."""
+    """The network's float constants: as exported, then as prepared for quantization, then prepared and equalized."""
     model = canonicalize.load(network)
     yield _floats(qdq.initializers(model).values())
     preparation.prepare(model)
@@ -50,7 +54,7 @@ def _floats(constants: Iterable[np.ndarray]) -> list[np.ndarray]:
 
 
 def _cut_off(stored: Stored, sources: Sequence[np.ndarray]) -> int | None:
-    """How many elements are beyond the range; None where no source rounds to the integers."""
+    """Number of elements beyond the range; None if no source rounds to the integers."""
     low, high = _ends(stored.integers)
     shape = stored.integers.shape
     integers, scale, zero = (_squeezed(each, shape) for each in (stored.integers, stored.scale, stored.zero))
@@ -75,14 +79,14 @@ def _is_made_of(
 
 
 def _ends(integers: np.ndarray) -> tuple[int, int]:
-    """Lowest and highest integer; of signed ones from -127 on, as symmetric quantization has it, unless one is less."""
+    """Lowest and highest integer of the range. Symmetric quantization starts at -127, unless -128 occurs."""
     limits = np.iinfo(integers.dtype)
     narrow = limits.min < 0 and not (integers == limits.min).any()
     return limits.min + narrow, limits.max
 
 
 def _arranged(source: np.ndarray, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
-    """The source with its axes in every order that has this shape, axes of size 1 left out."""
+    """Every transposition of the source that has this shape. Axes of size 1 are removed."""
     bare = source.squeeze().astype(np.float64)
     if sorted(bare.shape) == sorted(shape):
         yield from (

@@ -1,1 +1,1 @@
-"""Changes to a LiteRT file after TensorFlow's converter has written it."""
+"""Improve a LiteRT file after TensorFlow's converter has written it."""

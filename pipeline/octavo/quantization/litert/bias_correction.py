@@ -1,7 +1,7 @@
-"""Biases of a LiteRT file that make up for what quantization shifts each layer's mean output by.
+"""Correct the biases of a LiteRT file for the shift that quantization causes in each layer's mean output.
 
 Source: M. Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction, ICCV 2019, section 4.2,
-empirical form. A layer is linear, so its mean output is what it gives of its mean input.
+empirical form. A layer is linear, so its mean output is its output for the mean input.
 """
 
 from collections import Counter
@@ -18,25 +18,25 @@ Code, Type = schema.BuiltinOperator, schema.TensorType
 OUTPUT_AXIS = {Code.CONV_2D: 0, Code.DEPTHWISE_CONV_2D: 3, Code.FULLY_CONNECTED: 0}
 WEIGHT, BIAS = 1, 2
 INTEGERS, FLOATS = (Type.INT8, Type.INT8, Type.INT32), (Type.FLOAT32,) * 3
-"""Of input, weights and bias."""
+"""Types of input, weights and bias."""
 IMAGES = 128
 ENDS = np.iinfo(np.int32)
 ROUNDING = 0.51
-"""Steps that a weight or a bias may lie from its integer."""
+"""Largest distance of a weight or a bias from its integer, in steps."""
 
 Pair = tuple[schema.OperatorT, schema.OperatorT]
 
 
 def correct(content: bytes, floats: bytes, images: np.ndarray) -> bytes:
-    """The same file with corrected biases; the same bytes where it has no layer in integers that has one.
+    """Return the file with corrected biases; the same bytes if no integer layer has a bias.
 
-    Layer by layer in the order they run, so that what one correction mends further down is not mended again. A bias
-    that would leave int32 stays as it is.
+    Layers are corrected in the order in which they run, so that a shift that an earlier correction removes is not
+    corrected twice. A bias stays unchanged if the corrected value would leave int32.
 
     Args:
-        content: a LiteRT file in integers.
-        floats: what LiteRT's converter makes of the same network in float.
-        images: as a split has them; the first 128 are taken.
+        content: an integer LiteRT file.
+        floats: the LiteRT file that the converter makes from the same network in float.
+        images: (N, H, W[, C]), as a split stores them. The first 128 are used.
     """
     model, reference = read(content), read(floats)
     pairs = list(_pairs(model, reference))
@@ -48,7 +48,7 @@ def correct(content: bytes, floats: bytes, images: np.ndarray) -> bytes:
 
 
 def _pairs(model: schema.ModelT, reference: schema.ModelT) -> Iterator[Pair]:
-    """Layers in integers whose bias is theirs alone, each with the float layer that it was made of."""
+    """Integer layers that share their bias with no other, each with the float layer that it was made from."""
     originals = list(reference.subgraphs[0].operators)
     graph = model.subgraphs[0]
     readers = Counter(int(index) for operator in graph.operators for index in operator.inputs)
@@ -61,7 +61,13 @@ def _pairs(model: schema.ModelT, reference: schema.ModelT) -> Iterator[Pair]:
 
 
 def _has_bias(model: schema.ModelT, operator: schema.OperatorT, types: Sequence[int]) -> bool:
-    """Whether it is a layer with stored weights and bias, whose input, weights and bias are of these types."""
+    """Whether the operator is a layer with constant weights and bias, and its tensors have these types.
+
+    Args:
+        model: the file.
+        operator: one of its operators.
+        types: of input, weights and bias.
+    """
     if code(model, operator) not in OUTPUT_AXIS or len(operator.inputs) <= BIAS or operator.inputs[BIAS] < 0:
         return False
     tensors = [model.subgraphs[0].tensors[index] for index in operator.inputs]
@@ -86,7 +92,7 @@ def _is_made_of(
 
 
 def _weights(model: schema.ModelT, operator: schema.OperatorT) -> np.ndarray:
-    """What they stand for, float64 (outputs, height, width, inputs of a group)."""
+    """Weights as real numbers, float64 (outputs, height, width, inputs of a group)."""
     kind, tensor = code(model, operator), model.subgraphs[0].tensors[operator.inputs[WEIGHT]]
     stored = array(model, tensor, np.int8 if tensor.type == Type.INT8 else np.float32).astype(np.float64)
     rows = np.moveaxis(stored, OUTPUT_AXIS[kind], 0)
@@ -96,7 +102,7 @@ def _weights(model: schema.ModelT, operator: schema.OperatorT) -> np.ndarray:
 
 
 def _bias(model: schema.ModelT, operator: schema.OperatorT) -> np.ndarray:
-    """What it stands for, float64 (channels,)."""
+    """The bias as real numbers, float64 (channels,)."""
     tensor = model.subgraphs[0].tensors[operator.inputs[BIAS]]
     stored = array(model, tensor, np.int32 if tensor.type == Type.INT32 else np.float32).astype(np.float64)
     return stored * _scale(tensor) if tensor.type == Type.INT32 else stored
@@ -107,10 +113,16 @@ def _scale(tensor: schema.TensorT) -> np.ndarray:
 
 
 def _mean_output(model: schema.ModelT, operator: schema.OperatorT, image: np.ndarray) -> np.ndarray:
-    """Of a layer that reads this on average, before its activation, float64 (channels,), over all places."""
+    """A layer's mean output over all positions, before its activation function, float64 (channels,).
+
+    Args:
+        model: the file.
+        operator: the layer.
+        image: its mean input, float64 (1, ...).
+    """
     weights = _weights(model, operator)
     outputs, height, width, inputs = weights.shape
-    dense = code(model, operator) == Code.FULLY_CONNECTED  # it flattens what it reads, but for its own inputs
+    dense = code(model, operator) == Code.FULLY_CONNECTED  # it flattens all axes of its input except the last
     patch = image.reshape(-1, inputs).mean(0) if dense else _mean_patch(image, operator, height, width)
     grouped = patch.reshape(height, width, -1, inputs)
     groups = grouped.shape[2]
@@ -119,7 +131,13 @@ def _mean_output(model: schema.ModelT, operator: schema.OperatorT, image: np.nda
 
 
 def _mean_patch(image: np.ndarray, operator: schema.OperatorT, height: int, width: int) -> np.ndarray:
-    """What the kernel sees on average over its places, (height, width, channels)."""
+    """The mean input of the kernel over all its positions, float64 (height, width, channels).
+
+    Args:
+        image: the layer's mean input, float64 (1, H, W, C).
+        operator: a convolution.
+        height, width: of the kernel, in pixels.
+    """
     options = operator.builtinOptions
     strides = options.strideH, options.strideW
     dilations = options.dilationHFactor, options.dilationWFactor
@@ -131,7 +149,13 @@ def _mean_patch(image: np.ndarray, operator: schema.OperatorT, height: int, widt
 
 
 def _padding(size: int, span: int, stride: int) -> tuple[int, int]:
-    """Zeros before and after, as TensorFlow's SAME has them."""
+    """Number of zeros before and after, as in TensorFlow's padding SAME.
+
+    Args:
+        size: of the image along one axis, in pixels.
+        span: pixels that the dilated kernel covers.
+        stride: pixels between two positions of the kernel.
+    """
     whole = max((-(-size // stride) - 1) * stride + span - size, 0)
     return whole // 2, whole - whole // 2
 

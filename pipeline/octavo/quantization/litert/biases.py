@@ -1,8 +1,8 @@
-"""Biases of a LiteRT file that its converter cut off at int32's ends, given room by a larger step of the weights.
+"""Repair biases that LiteRT's converter clipped to int32, with a larger step of the weights.
 
-LiteRT stores a bias in steps of input scale times weight scale. Where a channel's weights are tiny beside its bias, as
-weight decay leaves them, the bias leaves int32 and the converter cuts it off without a word. What it was is read from
-the ONNX form of the same network.
+LiteRT stores a bias in steps of input scale times weight scale. If the weights of a channel are tiny compared with its
+bias, for example after weight decay, the bias leaves int32, and the converter clips it without a warning. The original
+bias is read from the ONNX file of the same network.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,27 +18,29 @@ from octavo.onnx_graph.rewrites import preparation
 
 Code, Type = schema.BuiltinOperator, schema.TensorType
 OUTPUT_AXIS = {Code.CONV_2D: 0, Code.DEPTHWISE_CONV_2D: 3, Code.FULLY_CONNECTED: 0}
-"""Operators with weights and biases in integers, and the axis of the output channels in their weights."""
+"""Operators with integer weights and biases -> axis of the output channels in their weights."""
 INPUT, WEIGHT, BIAS = range(3)
 ENDS = np.iinfo(np.int32)
 ROUNDING = 0.51
-"""Steps that a value may lie from its integer."""
+"""Largest distance of a value from its integer, in steps."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Float weights (channels, features), as LiteRT orders the features, and the bias (channels,)."""
+    """Float weights (channels, features), with the features in LiteRT's order, and bias (channels,); both float64."""
 
     weights: np.ndarray
     bias: np.ndarray
 
 
 def make_room(content: bytes, network: Path) -> bytes:
-    """The same file with no bias cut off; the same bytes where none was, or where `network` has no such layer.
+    """Return the file with its clipped biases repaired; the same bytes if none was clipped.
+
+    A layer stays unchanged if it is not found in `network`.
 
     Args:
         content: a LiteRT file.
-        network: the exported ONNX network that it was made of.
+        network: the exported ONNX network that the file was made from.
     """
     model = read(content)
     cut = [
@@ -68,7 +70,14 @@ def _at_the_ends(bias: np.ndarray) -> np.ndarray:
 
 
 def _widen(model: schema.ModelT, graph: schema.SubGraphT, operator: schema.OperatorT, layers: Sequence[Layer]) -> None:
-    """Give the channels of one operator whose bias was cut off a step with which it is not, in place."""
+    """Give each channel with a clipped bias a step that is large enough for its bias, in place.
+
+    Args:
+        model: the file.
+        graph: the operator's graph.
+        operator: has at least one clipped bias.
+        layers: the float layers of the network.
+    """
     source, weight, bias = (graph.tensors[operator.inputs[place]] for place in (INPUT, WEIGHT, BIAS))
     axis, steps = OUTPUT_AXIS[code(model, operator)], array(model, bias, np.int32).copy()
     integers = np.moveaxis(array(model, weight, np.int8), axis, 0)
@@ -85,7 +94,15 @@ def _widen(model: schema.ModelT, graph: schema.SubGraphT, operator: schema.Opera
 
 
 def _is_made_of(rows: np.ndarray, steps: np.ndarray, scale: np.ndarray, input_scale: np.float32, layer: Layer) -> bool:
-    """Whether all channels whose bias was not cut off are the layer's, rounded."""
+    """Whether all channels without a clipped bias equal the rounded channels of the float layer.
+
+    Args:
+        rows: integer weights (channels, features).
+        steps: integer bias (channels,).
+        scale: of the weights, (channels,).
+        input_scale: scale of the operator's input.
+        layer: the float layer.
+    """
     kept = ~_at_the_ends(steps)
     if layer.weights.shape != rows.shape:
         return False
@@ -96,7 +113,7 @@ def _is_made_of(rows: np.ndarray, steps: np.ndarray, scale: np.ndarray, input_sc
 
 
 def _layers(network: Path) -> Iterator[Layer]:
-    """The network's layers that have biases, with batch normalization folded into them as LiteRT's converter does."""
+    """The network's layers with biases. Batch normalization is folded into them, as in LiteRT's converter."""
     model = canonicalize.load(network)
     preparation.prepare(model)
     constants, known = qdq.initializers(model), qdq.constants(model)
@@ -110,7 +127,16 @@ def _layers(network: Path) -> Iterator[Layer]:
 def _store(
     model: schema.ModelT, graph: schema.SubGraphT, place: int, integers: np.ndarray, scale: np.ndarray, axis: int
 ) -> None:
-    """Put other integers and scales into a tensor."""
+    """Replace the integers and scales of a tensor.
+
+    Args:
+        model: the file.
+        graph: the tensor's graph.
+        place: index of the tensor.
+        integers: the new content.
+        scale: float32 (channels,).
+        axis: of the channels.
+    """
     tensor = graph.tensors[place]
     store(model, tensor, integers)
     tensor.quantization.scale, tensor.quantization.quantizedDimension = scale, axis

@@ -1,4 +1,4 @@
-"""What the layers of a LiteRT file read, on average over images."""
+"""Mean inputs of the layers of a LiteRT file, over images."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,9 +16,17 @@ INPUT, BATCH = 0, 8
 
 
 def mean_inputs(model: schema.ModelT, operators: Sequence[schema.OperatorT], images: np.ndarray) -> list[np.ndarray]:
-    """Means of what the layers read over the images, float64 (1, ...); what comes after them is not run.
+    """Mean input of each operator over the images, float64 (1, ...). Operators after the last of them do not run.
 
-    LiteRT's fast kernels do not take every network that is cut off: then it is run without.
+    LiteRT's default delegate (XNNPACK) cannot run every truncated network. If it fails, the network runs without it.
+
+    Args:
+        model: the file. It is not changed.
+        operators: of the file's main graph.
+        images: (N, H, W[, C]), as a split stores them.
+
+    Returns:
+        The means, in the order of `operators`.
     """
     if not operators:
         return []
@@ -37,7 +45,7 @@ def mean_inputs(model: schema.ModelT, operators: Sequence[schema.OperatorT], ima
 
 
 def _means(interpreter: Interpreter, images: np.ndarray) -> dict[int, np.ndarray]:
-    """By tensor, the means of all that the file gives."""
+    """Index of an output tensor -> its mean over the images, float64 (1, ...)."""
     totals: dict[int, np.ndarray] = defaultdict(lambda: np.zeros(1))
     counts: Counter[int] = Counter()
     for start in range(0, len(images), BATCH):
@@ -48,7 +56,7 @@ def _means(interpreter: Interpreter, images: np.ndarray) -> dict[int, np.ndarray
 
 
 def _run(interpreter: Interpreter, images: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Tensor and what it holds, as real numbers, of all that the file gives."""
+    """Index and content of each output tensor, as real numbers."""
     (source,) = interpreter.get_input_details()
     if tuple(source["shape"]) != images.shape:
         interpreter.resize_tensor_input(source["index"], images.shape)

@@ -1,7 +1,7 @@
-"""Weights of a LiteRT file stored as per-channel int8 and computed in float, behind a Dequantize that runs once.
+"""Store weights of a LiteRT file as per-channel int8 for float compute, with a Dequantize that runs once.
 
-LiteRT's converter leaves in float the weights of fewer than 1,024 elements, and those of operators without an integer
-kernel, 3-D convolutions for example. They compute in float; the file need not store floats.
+LiteRT's converter leaves weights in float if they have fewer than 1,024 elements, or if their operator has no integer
+kernel, for example a 3-D convolution. Such operators compute in float, but the file can still store int8.
 """
 
 from collections import defaultdict
@@ -23,19 +23,19 @@ OUTPUT_AXIS = {
     Code.CONV_3D_TRANSPOSE: 3,
     Code.BATCH_MATMUL: -1,
 }
-"""Operators with weights, their second input, and the axis of the output channels in them."""
+"""Operators whose second input is weights -> axis of the output channels in the weights."""
 WEIGHTS = 1
 Shared = dict[tuple[int, tuple[int, ...], int], tuple[int, schema.QuantizationParametersT]]
-"""By float buffer, shape and axis the buffer of the integers, and what they stand for."""
+"""(Float buffer, shape, axis) -> (buffer of the integers, their scales and zero points)."""
 PER_CHANNEL = 5
-"""The version of Dequantize that knows a scale a channel."""
+"""The first version of Dequantize that supports one scale per channel."""
 
 
 def store_as_integers(content: bytes) -> bytes:
-    """The same file with every float weight of these operators in int8; where there is none, the same bytes.
+    """Return the file with all float weights of these operators as int8; the same bytes if there are none.
 
-    Weights that several operators read are stored once, and what reads the same numbers as something else than weights
-    keeps them in float.
+    Weights that several operators read are stored once. An operator that reads the same tensor, but not as weights,
+    keeps the float values.
     """
     model = read(content)
     shared: Shared = {}
@@ -47,13 +47,13 @@ def store_as_integers(content: bytes) -> bytes:
 
 
 def compute_in_float(content: bytes, kinds: Collection[int]) -> bytes:
-    """The same file with no operator of these kinds that quantizes what it reads: they compute in float.
+    """Return the file with all operators of these kinds computing in float instead of quantizing their input.
 
-    Their weights stay int8. Where there is no such operator, the bytes stay, too.
+    Their weights stay int8. The bytes are the same if there is no such operator.
 
     Args:
         content: a LiteRT file.
-        kinds: builtin operators that read their data first and their weights second.
+        kinds: codes of builtin operators whose first input is data and whose second input is weights.
     """
     model, real = read(content), dict[tuple[int, int], int]()
     for place, graph in enumerate(model.subgraphs):
@@ -74,7 +74,16 @@ def _quantizes_its_input(graph: schema.SubGraphT, operator: schema.OperatorT) ->
 
 
 def _store(model: schema.ModelT, graph: schema.SubGraphT, shared: Shared) -> bool:
-    """Of one graph; whether there was anything. `shared` are the integers made so far."""
+    """Store the float weights of one graph as int8, in place.
+
+    Args:
+        model: the file.
+        graph: one of its graphs.
+        shared: the integers made so far; new ones are added.
+
+    Returns:
+        Whether the graph has float weights.
+    """
     readers: dict[tuple[int, int], list[schema.OperatorT]] = defaultdict(list)
     for operator, index, axis in _float_weights(model, graph):
         readers[index, axis].append(operator)
@@ -94,13 +103,13 @@ def _store(model: schema.ModelT, graph: schema.SubGraphT, shared: Shared) -> boo
 
 
 def _read(graph: schema.SubGraphT) -> set[int]:
-    """The tensors that anything reads."""
+    """Indices of the tensors that an operator reads or that are outputs of the graph."""
     read = {int(index) for operator in graph.operators for index in operator.inputs}
     return read | {int(index) for index in graph.outputs}
 
 
 def _append(graph: schema.SubGraphT, tensor: schema.TensorT) -> int:
-    """Where a new float tensor stands, of the shape and the name of another."""
+    """Append a float tensor with the shape and the name of another one, and return its index."""
     made = schema.TensorT()
     made.shape, made.type, made.name = tensor.shape, Type.FLOAT32, tensor.name + b"/real"
     graph.tensors.append(made)
@@ -108,7 +117,7 @@ def _append(graph: schema.SubGraphT, tensor: schema.TensorT) -> int:
 
 
 def _float_weights(model: schema.ModelT, graph: schema.SubGraphT) -> Iterator[tuple[schema.OperatorT, int, int]]:
-    """Operators whose weights are float constants, with the tensor's index and the axis of its output channels."""
+    """Operators whose weights are float constants, with the weights' tensor index and axis of output channels."""
     for operator in graph.operators or ():
         kind = code(model, operator)
         if kind not in OUTPUT_AXIS or len(operator.inputs) <= WEIGHTS:
@@ -121,7 +130,16 @@ def _float_weights(model: schema.ModelT, graph: schema.SubGraphT) -> Iterator[tu
 
 
 def _integers(model: schema.ModelT, tensor: schema.TensorT, axis: int) -> tuple[int, schema.QuantizationParametersT]:
-    """A new buffer of the tensor's nearest integers, and what they stand for."""
+    """Quantize a tensor to the nearest integers in a new buffer.
+
+    Args:
+        model: the file.
+        tensor: float weights.
+        axis: of the output channels.
+
+    Returns:
+        Index of the buffer, and scales and zero points.
+    """
     weights = np.frombuffer(bytes(model.buffers[tensor.buffer].data), np.float32).reshape(tensor.shape)
     grid = qdq.nearest(weights, axis)
     buffer, quantization = schema.BufferT(), schema.QuantizationParametersT()
@@ -140,7 +158,7 @@ def _insert_dequantize(model: schema.ModelT, graph: schema.SubGraphT, stored: in
 
 
 def _dequantize_code(model: schema.ModelT) -> int:
-    """Where a Dequantize that knows channels stands among the model's operator codes."""
+    """Index of per-channel Dequantize among the model's operator codes. It is added if it is missing."""
     for place, known in enumerate(model.operatorCodes):
         if max(known.builtinCode, known.deprecatedBuiltinCode) == Code.DEQUANTIZE:
             known.version = max(known.version, PER_CHANNEL)
@@ -153,7 +171,7 @@ def _dequantize_code(model: schema.ModelT) -> int:
 
 
 def _empty_unread_buffers(model: schema.ModelT) -> None:
-    """Take the data of float weights that no tensor holds any more out of the file."""
+    """Remove the data of buffers that no tensor uses any more."""
     held = {int(tensor.buffer) for graph in model.subgraphs for tensor in graph.tensors}
     held |= {int(item.buffer) for item in model.metadata or ()}
     for place, buffer in enumerate(model.buffers):

@@ -1,17 +1,20 @@
-"""The methods: one file each, one signature. A recipe turns one exported network into one model file.
+"""Recipes: the quantization methods, one per file. A recipe turns one exported network into one model file.
 
-A recipe module has `Options`, a pydantic model of what `params.yaml` may set under `options`, and
+A recipe module has `Options`, a pydantic model of the keys that `params.yaml` may set under `options`, and
 
     quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None
 
-where `exported` holds `model.onnx` and `saved_model/`, `samples` are the images to calibrate and to choose by, and
-`target` is the file to write. A recipe that needs what quantization-aware training learned says so with
-`LEARNED = True`. Adding a method is adding one file here, in the folder of its format, and one line in `params.yaml`; a
-user's own recipe is a module of theirs, and `params.yaml` has its dotted name. A folder's `__init__.py` may name in
-`SMALL_IN_FLOAT` the recipes that make small files which compute in float: they are recommended where integers fail.
+- `exported`: the folder with `model.onnx` and `saved_model/`.
+- `target`: the file to write.
+- `samples`: calibration images, and selection images to choose between alternatives.
 
-Whatever the recipe, its file is tried before it counts (`octavo.quantization.acceptance`), and what it raises refuses
-its variant alone.
+A recipe that needs a quantization-aware network sets `LEARNED = True`. To add a recipe, add one file here, in the
+folder of its format, and one line in `params.yaml`. A user's own recipe is a module of the user's; `params.yaml` gives
+its dotted name. The `__init__.py` of a folder may list in `SMALL_IN_FLOAT` the recipes that make small files that
+compute in float. Octavo recommends these when a file in integers is refused.
+
+Every file is tested before it is accepted (`octavo.quantization.acceptance`). If a recipe raises an error, only its
+variant is refused.
 """
 
 import importlib
@@ -43,28 +46,40 @@ FORMER = {
     "litert_qat_int8": "litert_int8_qat",
     "litert_static_int8": "litert_int8_static",
 }
-"""Names that recipes had before they took the grammar of variants -> their names now."""
-REMAKE = "Change the variant in params.yaml, or take it out."
+"""Former names of recipes -> present names."""
+REMAKE = "Change the variant in params.yaml, or remove it."
 
 
 class Recipe(Protocol):
-    """What every recipe module offers."""
+    """The interface of a recipe module."""
 
     Options: type[BaseModel]
 
-    def quantize(self, exported: Path, target: Path, samples: Samples, options: Any) -> None: ...
+    def quantize(self, exported: Path, target: Path, samples: Samples, options: Any) -> None:
+        """Write the model file.
+
+        Args:
+            exported: folder with `model.onnx` and, if the network is not too large, `saved_model/`.
+            target: the file to write. Other files of the variant may be written next to it.
+            samples: calibration images (N, H, W[, C]), uint8 or scaled float32, and the selection split.
+            options: an instance of `Options`.
+
+        Raises:
+            ModelError: no file can be made from this network.
+        """
 
 
 def names() -> list[str]:
-    """The recipes there are."""
+    """The recipes that come with Octavo, as `params.yaml` names them, sorted."""
     return sorted(f"{path.parent.name}_{path.stem}" for folder in __path__ for path in Path(folder).glob("*/[!_]*.py"))
 
 
 def load(name: str) -> Recipe:
-    """The recipe called `name`; only its module is imported.
+    """The recipe called `name`. No other recipe is imported.
 
     Raises:
-        ParamsError: no such recipe, and the message lists the known ones; or its module cannot be imported.
+        ParamsError: the recipe is unknown (the message lists the known ones), its module cannot be imported, or it
+            lacks `Options` or `quantize`.
     """
     _require_known(name)
     module = name if _is_users(name) else f"{__name__}.{'.'.join(_parts(name))}"
@@ -76,11 +91,11 @@ def load(name: str) -> Recipe:
 
 
 def check(params: Params) -> None:
-    """Hold what `params.yaml` asks for each variant to what its recipe knows, without quantizing anything.
+    """Check that the recipe of each variant exists and accepts its network and options. Nothing is quantized.
 
     Raises:
-        ParamsError: no such recipe, or it makes files of another format or of one that nothing here runs, needs another
-            network, or refuses an option.
+        ParamsError: a recipe is unknown, writes another format than the variant's name says, needs another network, or
+            refuses an option; or no backend runs the format.
     """
     for name in params.variants:
         _check(name, params)
@@ -99,10 +114,15 @@ def _check(name: str, params: Params) -> None:
 
 
 def options(name: str, recipe: Recipe, given: Mapping[str, Any]) -> BaseModel:
-    """The options of a recipe, as `params.yaml` gives them, checked.
+    """Check a recipe's options and fill in the defaults.
+
+    Args:
+        name: of the recipe, for the message.
+        recipe: the recipe module.
+        given: the options as `params.yaml` gives them.
 
     Raises:
-        ParamsError: the recipe does not know one of them, or not its value.
+        ParamsError: the recipe does not know an option, or the value is not allowed.
     """
     try:
         return recipe.Options.model_validate(dict(given))
@@ -112,22 +132,22 @@ def options(name: str, recipe: Recipe, given: Mapping[str, Any]) -> BaseModel:
 
 
 def quantize(name: str, exported: Path, target: Path, samples: Samples, given: Mapping[str, Any]) -> Acceptance:
-    """Run the recipe called `name`, try its file, and put it in place with what the recipe wrote beside it.
+    """Run the recipe called `name`, test its file, and move the file and the recipe's other files into place.
 
     Args:
         name: of the recipe.
         exported: folder of the network, with `model.onnx` and, if it is not too large, `saved_model/`.
-        target: the file to write. Where the file is refused, whatever lies there is left as it is.
-        samples: what the recipe may look at, and the limit that its file is held to.
-        given: the recipe's options, as `params.yaml` has them.
+        target: the file to write. If the new file is refused, an old file at this path stays unchanged.
+        samples: the images that the recipe may use, and the lowest accepted SQNR.
+        given: the recipe's options, as `params.yaml` gives them.
 
     Returns:
-        How the file answered when it was tried.
+        The results of the test.
 
     Raises:
-        ParamsError: no such recipe, or it does not know one of the options.
-        FileRefused: the recipe cannot make a file of this network, or its file is wrong.
-        ModelError: the network is missing, or cannot be run.
+        ParamsError: there is no such recipe, or it does not know one of the options.
+        FileRefused: the recipe cannot make a file from this network, or its file is wrong.
+        ModelError: the network is missing or cannot be run.
     """
     recipe = load(name)
     checked = options(name, recipe, given)
@@ -138,16 +158,16 @@ def quantize(name: str, exported: Path, target: Path, samples: Samples, given: M
         remedy = _remedy(name, registry.format_of(target).name, checked)
         figures = acceptance.accept(made, exported / "model.onnx", samples, remedy)
         beside = sorted(path for path in made.parent.iterdir() if path != made)
-        for path in (*beside, made):  # the model last: where it is, all of it is
+        for path in (*beside, made):  # the model last: if it is there, all its files are
             path.replace(target.with_name(path.name))
     return figures
 
 
 def _make(name: str, recipe: Recipe, exported: Path, target: Path, samples: Samples, options: BaseModel) -> None:
-    """Run the recipe; what it raises about this network refuses its variant. A recipe may be the user's own code."""
+    """Run the recipe, which may be the user's own code. If it raises an error, the variant is refused."""
     reason = network_notes.refusal(exported)
     if reason:
-        raise acceptance.refused("not made", f"There is no network to make it of. {reason}", REMAKE)
+        raise acceptance.refused("not made", f"The network that it is made from was refused. {reason}", REMAKE)
     try:
         with foreign_code.code(f"Recipe '{name}' fails", ModelError, own=_file(name)):
             recipe.quantize(exported, target, samples, options)
@@ -164,7 +184,7 @@ def _is_users(name: str) -> bool:
 
 
 def _file(name: str) -> Path | None:
-    """The file of a recipe in the folders where names are looked for: it may be the user's, too."""
+    """The file of a recipe that is known by a plain name. A user may have added it to these folders."""
     if _is_users(name):
         return None
     found = [Path(folder).joinpath(*_parts(name)).with_suffix(".py") for folder in __path__]
@@ -172,7 +192,7 @@ def _file(name: str) -> Path | None:
 
 
 def _folder(form: str) -> ModuleType | None:
-    """The package of the recipes that come with Octavo for a format; None where there are none."""
+    """The package with Octavo's recipes for a format; None if there are none."""
     return importlib.import_module(f"{__name__}.{form}") if form in map(_format, names()) else None
 
 
@@ -187,16 +207,16 @@ def _format(name: str) -> str:
 
 
 def _remedy(name: str, form: str, options: BaseModel) -> str:
-    """What to do where the answers of a file of that format are wrong."""
+    """The next step for the user if a file of that format has wrong outputs."""
     floats = " or ".join(other for other in _small_in_float(form) if other != name)
     instead = f"ake a recipe that computes in float: {floats}." if floats else f"ake another recipe. {REMAKE}"
     if getattr(options, "repair", "") is None:
-        return f"Set repair: {{}} in its options, which leaves in float what integers damage; or t{instead}"
+        return f"Set repair: {{}} in its options, which leaves in float the layers that integers damage; or t{instead}"
     return f"T{instead}"
 
 
 def _small_in_float(form: str) -> tuple[str, ...]:
-    """What the folder of a format names as recipes that make small files which compute in float."""
+    """Recipes of a format that make small files that compute in float, as its folder lists them."""
     named: tuple[str, ...] = getattr(_folder(form), "SMALL_IN_FLOAT", ())
     return named
 
@@ -219,7 +239,7 @@ def _require_format(variant: str, recipe: str) -> None:
     if named != made:
         raise ParamsError(
             f"Recipe '{recipe}' makes {made} files, and the variant's name says {named}. "
-            f"Rename it {made}_…, or take another recipe."
+            f"Rename the variant to {made}_…, or use another recipe."
         )
 
 

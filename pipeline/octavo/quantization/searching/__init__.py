@@ -1,1 +1,1 @@
-"""Ways to quantize a network, tried on the selection split; the best one wins."""
+"""Search for the best way to quantize a network, by trials on the selection split."""

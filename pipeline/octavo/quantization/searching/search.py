@@ -1,4 +1,4 @@
-"""The best way to quantize a network, found by trial on the selection split, and the repair of what lost too much."""
+"""Find the best way to quantize a network by trials on the selection split; repair one that loses too much accuracy."""
 
 import time
 from collections.abc import Sequence
@@ -27,23 +27,23 @@ Method = Annotated[str, AfterValidator(_known)]
 
 
 class Search(Model):
-    """What to try."""
+    """The alternatives to try."""
 
     methods: Annotated[tuple[str, ...], Field(min_length=1)] = tuple(METHODS)
     per_channel: Annotated[tuple[bool, ...], Field(min_length=1)] = (True, False)
     bias_correction: bool = True
     equalize: bool = True
-    """Cross-layer equalization, where one convolution alone feeds another."""
+    """Try cross-layer equalization, if a convolution feeds only one other convolution."""
     float_layers: tuple[tuple[NonNegativeInt, ...], ...] = ()
-    """Sets of layers to leave in float, each tried; counted from 0 in graph order."""
+    """Sets of layers to leave in float. Each set is tried. Layers are counted from 0 in graph order."""
     float_operators: tuple[tuple[str, ...], ...] = ()
-    """Sets of operators without weights to leave in float, each tried: `[[Add], [Add, AveragePool]]`."""
+    """Sets of operators without weights to leave in float. Each set is tried: `[[Add], [Add, AveragePool]]`."""
     latency: bool = False
-    """Among equals take the fastest, as measured here: the one choice that depends on the machine."""
+    """Of equally accurate trials take the fastest on this machine. No other choice depends on the machine."""
     seconds: NonNegativeFloat = 60
-    """No new round of trials is begun after this time. The rounds made until then are deterministic."""
+    """After this time no new round of trials starts. Each round by itself is deterministic."""
     workers: Annotated[int, Field(ge=1, le=256)] = 1
-    """Threads, each with a trial of its own in memory."""
+    """Number of threads. Each holds one trial in memory."""
 
     @field_validator("methods")
     @classmethod
@@ -52,19 +52,22 @@ class Search(Model):
 
 
 class Repair(Model):
-    """When and how far layers go back to float."""
+    """When layers go back to float."""
 
     max_accuracy_drop: Annotated[float, Field(ge=0, lt=1)] = 0.001
-    """Accuracy on the selection split that integers may cost."""
+    """Largest drop of accuracy on the selection split, compared with the float network."""
 
 
 def search(bench: Bench, start: Choice, space: Search) -> Choice:
-    """The best choice: over calibration methods and granularity, then for the best of each over its refinements.
+    """Find the best choice. First try all calibration methods and granularities, then refine the best of each.
 
-    The layers that `start` leaves in float stay so.
+    Args:
+        bench: runs the trials.
+        start: the options that are not searched. The layers that it leaves in float stay in float.
+        space: what to try.
 
     Raises:
-        NotFinite: the network itself gives logits that are NaN or infinite.
+        NotFinite: the float network gives logits that are NaN or infinite.
         ParamsError: the space names a layer that the network does not have.
     """
     forms = _forms(bench.model, space)
@@ -83,9 +86,9 @@ def search(bench: Bench, start: Choice, space: Search) -> Choice:
 
 
 def _sound(bench: Bench, trials: Sequence[Trial]) -> list[Trial]:
-    """The trials that keep the network, and how many are dropped on stderr; all of them where none keeps it.
+    """The trials with sufficient SQNR; the number of the others is printed. If none has sufficient SQNR, all of them.
 
-    What is then chosen is left to repair, or refused when its file is tried.
+    In that case `repair` mends the choice, or its file is refused.
     """
     limit = bench.samples.min_sqnr_db
     kept = sound(trials, limit)
@@ -95,14 +98,17 @@ def _sound(bench: Bench, trials: Sequence[Trial]) -> list[Trial]:
 
 
 def fastest(bench: Bench, trials: Sequence[Trial]) -> list[Trial]:
-    """Those of the trials that are not measurably slower than the fastest, for one image at a time."""
+    """The trials that are not measurably slower than the fastest one, with batch size 1.
+
+    The 95% confidence intervals of the latency ratios are compared.
+    """
     latency = bench.time([trial.choice for trial in trials])
     limit = min(each.ratio_ci95[1] for each in latency.values())
     return [trial for trial in trials if latency[trial.choice.form].ratio_ci95[0] <= limit]
 
 
 def _forms(model: onnx.ModelProto, space: Search) -> list[tuple[str, ...]]:
-    """Operators to leave in float beside those that are left anyhow, each set of them by the operators' outputs."""
+    """The sets of operators to leave in float in addition to those of the start, each as names of outputs."""
     by_layer = [ptq.layers_at(model, places) for places in space.float_layers]
     by_operator = [
         tuple(node.output[0] for node in model.graph.node if node.op_type in operators)
@@ -112,7 +118,14 @@ def _forms(model: onnx.ModelProto, space: Search) -> list[tuple[str, ...]]:
 
 
 def _refined(bench: Bench, trials: Sequence[Trial], space: Search, forms: Sequence[tuple[str, ...]]) -> list[Choice]:
-    """The best of each granularity, with what the space allows beyond it."""
+    """The refinements that the space allows, for the best trial of each granularity.
+
+    Args:
+        bench: runs the trials.
+        trials: the first round.
+        space: what to try.
+        forms: sets of operators to leave in float, as names of outputs.
+    """
     groups = [[trial for trial in trials if trial.choice.per_channel == each] for each in space.per_channel]
     limit = bench.samples.min_sqnr_db
     bases = [best(sound(group, limit) or group, bench.n).choice for group in groups]
@@ -127,11 +140,20 @@ def _refined(bench: Bench, trials: Sequence[Trial], space: Search, forms: Sequen
 
 
 def repair(bench: Bench, choice: Choice, limits: Repair, workers: int = 1) -> Choice:
-    """Leave as few layers in float as bring accuracy back within the limits, and the outputs' SQNR.
+    """Leave as few layers in float as needed for sufficient accuracy and SQNR.
 
-    Layers are ranked by the damage that quantizing each one alone does to the logits, which needs no labels: leaving
-    one out of many damaged ones would show nothing. The shortest prefix of that ranking that is good enough is found by
-    bisection, and then every layer in it is tried in integers again.
+    Layers are ranked by the SQNR of the logits when only that layer is quantized. The opposite test, with only that
+    layer in float, would show nothing if many layers are damaged. Bisection finds the shortest prefix of the ranking
+    that is sufficient. Then each layer in the prefix is tried in integers again.
+
+    Args:
+        bench: runs the trials.
+        choice: the choice to repair.
+        limits: how much accuracy integers may cost.
+        workers: number of threads.
+
+    Returns:
+        The choice itself if it is good enough; otherwise the same with more layers in float.
     """
     enough, least = bench.float_accuracy - limits.max_accuracy_drop, bench.samples.min_sqnr_db
 

@@ -1,4 +1,4 @@
-"""The bench that ways to quantize are tried on: one float network, its activations, and the trials made so far."""
+"""Run trials: quantize one float network in different ways, and measure each on the selection split."""
 
 import hashlib
 import inspect
@@ -32,16 +32,22 @@ from octavo.tasks.task import load
 
 BATCH = 256
 ROUNDS = 20
-"""Of timing."""
+"""Rounds of the latency measurement."""
 CODE = (bias_correction, calibration, canonicalize, equalization, qdq, ptq)
-"""What a trial is made by: those of another version are not remembered."""
+"""The code that determines a trial's result. If it changes, stored trials are not used."""
 
 
 class Bench:
-    """One float network, what was observed of its activations, and the trials made so far."""
+    """A float network, statistics of its activations, and the trials so far."""
 
     def __init__(self, model: onnx.ModelProto, samples: Samples, memory: Path) -> None:
-        """Trials are kept in the folder `memory`: a search that was cut short goes on where it stood."""
+        """Prepare trials of the model.
+
+        Args:
+            model: the float network, as `preparation.prepare` returns it.
+            samples: calibration images, selection split, and the lowest accepted SQNR.
+            memory: folder where trials are stored, so that an interrupted search can continue.
+        """
         self.model = model
         self.samples = samples
         self.trials: list[Trial] = []
@@ -51,7 +57,7 @@ class Bench:
         self._task = load(samples.task)
 
     def quantize(self, choice: Choice) -> onnx.ModelProto:
-        """The network quantized in that way."""
+        """Quantize the network as the choice says."""
         method = calibration.METHODS[choice.method]
         model, observed = self._equalized if choice.equalize else self._as_it_is
         ranges = {name: method(seen) for name, seen in observed.items()}
@@ -60,7 +66,7 @@ class Bench:
         return ptq.quantize(model, ranges, choice.left, choice.per_channel)
 
     def try_out(self, choice: Choice) -> Trial:
-        """Quantize in that way and judge it, unless that has been done before."""
+        """Quantize the network as the choice says, and measure the result. A stored trial is read instead."""
         place = self._memory / f"{_digest(self._identity.encode(), choice.model_dump_json().encode())}.json"
         try:
             trial = json_file.read_record(place, Trial)
@@ -72,12 +78,12 @@ class Bench:
         return trial
 
     def try_all(self, choices: Iterable[Choice], workers: int = 1) -> list[Trial]:
-        """Try several, `workers` at a time; the trials come in the order of the choices."""
+        """Try several choices, `workers` at a time. The trials have the order of the choices."""
         with ThreadPoolExecutor(workers) as pool:
             return list(pool.map(self.try_out, choices))
 
     def time(self, choices: Iterable[Choice]) -> dict[Form, Latency]:
-        """Latency of one image beside the float network's, by form."""
+        """Measure the latency with batch size 1, compared with the float network. The result is by form."""
         forms = {choice.form: choice for choice in choices}
         with TemporaryDirectory() as folder:
             predictors = {"float": self._opened(self.model, Path(folder, "float.onnx"))}
@@ -94,10 +100,10 @@ class Bench:
 
     @cached_property
     def float_logits(self) -> np.ndarray:
-        """Of the selection split.
+        """The float network's logits on the selection split.
 
         Raises:
-            NotFinite: one of them is NaN or infinite.
+            NotFinite: a logit is NaN or infinite.
         """
         answers = _logits(self.model, self.samples.selection.images)
         logits.check(answers, "On the selection split the float network")
@@ -130,7 +136,7 @@ class Bench:
         return calibration.observe(model, ptq.points(model), self.samples.calibration)
 
     def table(self) -> str:
-        """The trials as CSV, in an order that does not depend on which ended first; `latency_ratio` if measured."""
+        """The trials as CSV, in an order that does not depend on threads. `latency_ratio` is there if measured."""
         rows = [self._row(trial) for trial in self.trials]
         rows.sort(key=lambda row: [(value is None, value) for value in row.values()])
         columns = [name for name in rows[0] if self.latency or name != "latency_ratio"]
@@ -155,7 +161,7 @@ class Bench:
         )
 
     def _accuracy(self, answers: np.ndarray) -> float:
-        """What the task sums the scores up to: of classification the share of right answers."""
+        """The task's summary of the scores: for classification, top-1 accuracy."""
         return self._task.summary(self._task.scores(answers, self.samples.selection.labels))
 
 

@@ -1,9 +1,10 @@
-"""Post-training quantization tried out: each trial one way to quantize a network, judged on the selection split.
+"""Records of trials, and the rules that choose the best. A trial is one way to quantize a network, measured on the
+selection split.
 
-Those trials are equally good whose top-1 agreement with the float network and whose accuracy lie within a standard
-error of the best: a few images more or less are chance. Among these the signal-to-quantization-noise ratio of the
-logits decides, to whole decibels, then bytes; where asked, measured latency before both. Nothing else depends on the
-machine, so that the same inputs choose the same; and nothing on the test split.
+Two trials are equally good if their top-1 agreement with the float network and their accuracy lie within one standard
+error of the best: a difference of a few images is chance. Of equally good trials, the one with the highest SQNR of the
+logits wins, in whole decibels; then the smallest file. If the user asks for it, measured latency is compared before
+both. Nothing else depends on the machine, so the same inputs give the same choice. The test split is never used.
 """
 
 from collections.abc import Sequence
@@ -23,16 +24,16 @@ class Choice(Record):
     bias_correction: bool = False
     equalize: bool = False
     left: tuple[str, ...] = ()
-    """Operators left in float, by their output."""
+    """Outputs of the operators that stay in float."""
 
     @property
     def form(self) -> Form:
-        """What its latency depends on."""
+        """The part of the choice that latency depends on."""
         return self.per_channel, self.left
 
 
 class Trial(Record):
-    """What one choice gave on the selection split."""
+    """The results of one choice on the selection split."""
 
     choice: Choice
     agreement: float
@@ -42,17 +43,25 @@ class Trial(Record):
 
 
 def sound(trials: Sequence[Trial], min_sqnr_db: float) -> list[Trial]:
-    """Those that keep the network; a file made like the others would be refused."""
+    """The trials with sufficient SQNR. A file made like one of the others would be refused."""
     return [trial for trial in trials if trial.sqnr_db >= min_sqnr_db]
 
 
 def best(trials: Sequence[Trial], n: int) -> Trial:
-    """The best of the trials on `n` images."""
+    """The best trial: of equally good ones, the highest SQNR in whole decibels, then the smallest file.
+
+    Args:
+        trials: at least one.
+        n: number of images in the selection split.
+    """
     return max(equals(trials, n), key=lambda trial: (round(trial.sqnr_db), -trial.file_bytes, trial.sqnr_db))
 
 
 def equals(trials: Sequence[Trial], n: int) -> list[Trial]:
-    """Those that are as good as the best on `n` images, by the one-standard-error rule (Breiman et al., CART, 1984)."""
+    """The trials that are as good as the best on `n` images, by the one-standard-error rule.
+
+    Source: L. Breiman et al., Classification and Regression Trees, 1984.
+    """
     agreement = max(trial.agreement for trial in trials)
     agreeing = [trial for trial in trials if trial.agreement >= agreement - _standard_error(agreement, n)]
     accuracy = max(trial.accuracy for trial in agreeing)
@@ -60,6 +69,10 @@ def equals(trials: Sequence[Trial], n: int) -> list[Trial]:
 
 
 def _standard_error(share: float, n: int) -> float:
-    """Of a share seen on `n` images; two more of either kind keep it above zero (Agresti and Coull, 1998)."""
+    """Standard error of a share observed on `n` images.
+
+    Two successes and two failures are added, so that it is never zero. Source: A. Agresti and B. A. Coull, Approximate
+    Is Better than "Exact" for Interval Estimation of Binomial Proportions, The American Statistician 52 (1998).
+    """
     moved = (share * n + 2) / (n + 4)
     return float(np.sqrt(moved * (1 - moved) / (n + 4)))

@@ -1,4 +1,4 @@
-"""Recipes that write LiteRT files. Besides `octavo.training` the only place with TensorFlow."""
+"""Recipes that write LiteRT files. Only this package and `octavo.training` import TensorFlow."""
 
 SMALL_IN_FLOAT = ("litert_fp16",)
-"""Recipes that make small files which compute in float."""
+"""Recipes that make small files that compute in float."""

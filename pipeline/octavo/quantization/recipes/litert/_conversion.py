@@ -1,7 +1,7 @@
-"""A SavedModel turned into a LiteRT file, or one sentence that names the layer that cannot be converted.
+"""Convert a SavedModel to a LiteRT file, or name the layer that cannot be converted in one sentence.
 
-The converter runs in a process of its own, which lives as long as this one: whoever only reads a recipe's options does
-not wait for TensorFlow, and if the converter crashes, it ends no more than that process.
+The converter runs in a separate process that lives as long as this one. So code that only reads a recipe's options does
+not wait for TensorFlow, and a crash of the converter ends only that process.
 """
 
 import json
@@ -21,34 +21,38 @@ from octavo.project import extras
 from octavo.project.errors import ModelError
 
 Ends = Literal["float32", "int8"]
-"""What a file takes and gives: floats, or the integers that it computes in."""
+"""Type of the model file's input and output: float, or the integers that the file computes in."""
 Weights = Literal["float32", "float16", "int8"]
 FAULT = re.compile(
     r"""loc\((?:callsite\()?(?:fused\[)?(?:"[^"]*:",\s*)?"(?P<place>[^"]+)".*?\)\s*:\s*'(?:tf|tfl)\.(?P<operator>\w+)'\s+op\s+"""
     r"""(?P<what>[^\n]+)"""
 )
-"""How the converter's MLIR names an operator that it cannot take: its TensorFlow node and what is wrong with it."""
+"""How the converter's MLIR reports an operator that it cannot convert: the TensorFlow node and the reason."""
 UNKNOWN = "is neither a custom op nor a flex op"
 PROGRAM = (sys.executable, "-m", f"{__package__}._converter")
 HOME = Path(__file__).parents[4]
-"""Where the process starts: modules are found here, and not where the caller works."""
+"""Working directory of the process, so that it imports Octavo's modules and not those in the caller's folder."""
 TURN = Lock()
 
 
 def convert(
     exported: Path, weights: Weights = "float32", calibration: np.ndarray | None = None, ends: Ends = "float32"
 ) -> bytes:
-    """The LiteRT file that TensorFlow's converter makes of `exported`'s SavedModel.
+    """Convert the SavedModel of an exported network to a LiteRT file with TensorFlow's converter.
 
     Args:
         exported: the folder with `saved_model/`.
-        weights: how they are stored; for float32 nothing is quantized.
-        calibration: float32 images (N, H, W[, C]) to take the ranges of activations from; None leaves activations in
-            float, unless the network has ranges of its own.
-        ends: what the file takes and gives.
+        weights: the type that they are stored in. With float32 nothing is quantized.
+        calibration: float32 images (N, H, W[, C]) for the ranges of activations. With None activations stay in float,
+            unless the network has learned ranges.
+        ends: type of the file's input and output.
+
+    Returns:
+        The content of the LiteRT file.
 
     Raises:
-        ModelError: it can make none; the message names the layers and operators that it does not take.
+        ModelError: the conversion fails, and the message names the layers and operators that LiteRT does not support;
+            or the network has no SavedModel; or the converter crashes.
         ModuleNotFoundError: TensorFlow is not installed.
     """
     with TemporaryDirectory() as folder:
@@ -66,17 +70,17 @@ def convert(
         )
         if "error" in answer:
             raise ModelError(
-                f"LiteRT's converter does not take {exported.name}: {_reason(answer['error'])}. "
-                "Replace that layer, or have no LiteRT variants of this network."
+                f"LiteRT's converter cannot convert {exported.name}: {_reason(answer['error'])}. "
+                "Replace that layer, or remove the LiteRT variants of this network."
             )
         return Path(answer["file"]).read_bytes()
 
 
 def saved_model(exported: Path) -> Path:
-    """The SavedModel of an exported network.
+    """Folder of an exported network's SavedModel.
 
     Raises:
-        ModelError: it has none.
+        ModelError: the network has none, because it is too large.
     """
     folder = exported / "saved_model"
     if not folder.is_dir():
@@ -101,13 +105,13 @@ def _ask(request: dict[str, str | None]) -> dict[str, str]:
         code = process.wait()
         raise ModelError(
             f"LiteRT's converter ended with {f'signal {-code}' if code < 0 else f'exit code {code}'} on "
-            f"{request['saved_model']}. Have no LiteRT variants of this network, or run the same command again."
+            f"{request['saved_model']}. Run the same command again, or remove the LiteRT variants of this network."
         )
 
 
 @lru_cache(maxsize=1)
 def _process(_pid: int) -> "subprocess.Popen[str]":
-    """The process that converts; it ends with this one. A fork of this process has one of its own."""
+    """The converter's process. It ends with this process; a fork of this process starts its own."""
     extras.require("train")
     return subprocess.Popen(
         PROGRAM, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=HOME, text=True
@@ -130,6 +134,6 @@ def _what(words: str) -> str:
 
 
 def _layer(place: str) -> str:
-    """A node is called `network/layer/operator`."""
+    """The layer in a node's name, which has the form `network/layer/operator`."""
     parts = place.split("@", maxsplit=1)[0].rstrip(";").split("/")
     return parts[1] if len(parts) > 2 else parts[0]

@@ -1,7 +1,7 @@
 """TensorFlow's LiteRT converter as a process: `python -m octavo.quantization.recipes.litert._converter`.
 
-It reads a request a line, as JSON, and answers each with a line of JSON: `{"file": …}`, the path of the LiteRT file
-that it wrote, or `{"error": …}`. What the converter's C++ code prints goes to stderr, which nobody reads.
+Each line of stdin is a request in JSON. The answer is one line of JSON on stdout: `{"file": …}` with the path of the
+LiteRT file that was written, or `{"error": …}`. Output of the converter's C++ code goes to stderr, which is discarded.
 """
 
 import json
@@ -18,7 +18,7 @@ FAILURES = (ConverterError, ValueError, RuntimeError, TypeError, AssertionError,
 
 
 def main() -> None:
-    """Answer requests until the input ends."""
+    """Answer requests until stdin ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for line in sys.stdin:

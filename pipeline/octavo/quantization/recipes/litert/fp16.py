@@ -1,4 +1,4 @@
-"""LiteRT with weights stored in FP16 and computed in float32."""
+"""LiteRT with weights stored in FP16 and float32 compute."""
 
 from pathlib import Path
 
@@ -13,4 +13,15 @@ class Options(Model):
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
+    """Write a LiteRT file with FP16 weights.
+
+    Args:
+        exported: folder with `saved_model/`.
+        target: the file to write.
+        samples: not used.
+        options: none.
+
+    Raises:
+        ModelError: as `convert`.
+    """
     atomic_write.write_bytes(target, convert(exported, "float16"))

@@ -1,4 +1,4 @@
-"""The exported network as it is, in float32, for LiteRT."""
+"""LiteRT in float32: the exported network, converted without quantization."""
 
 from pathlib import Path
 
@@ -13,4 +13,15 @@ class Options(Model):
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
+    """Write the LiteRT file of the network without quantization.
+
+    Args:
+        exported: folder with `saved_model/`.
+        target: the file to write.
+        samples: not used.
+        options: none.
+
+    Raises:
+        ModelError: as `convert`.
+    """
     atomic_write.write_bytes(target, convert(exported))

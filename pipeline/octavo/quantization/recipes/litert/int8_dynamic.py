@@ -1,9 +1,11 @@
-"""LiteRT with int8 weights and no calibration: activations quantized at every call.
+"""LiteRT with int8 weights and no calibration. Activations are quantized at each call.
 
-Weights that LiteRT's converter leaves in float, those of fewer than 1,024 elements for example, are stored as
-per-channel int8, too, behind a Dequantize that the interpreter runs once when it loads the file: so small a layer is
-faster in float. So are depthwise convolutions, whose weights are stored likewise. They are more exact, too: they look
-at each channel alone, and one step for all channels of the input is too large for those that hardly vary.
+LiteRT's converter leaves some weights in float, for example those with fewer than 1,024 elements. These are stored as
+per-channel int8 with a Dequantize, which the interpreter runs once when it loads the file. The layer computes in float,
+which is faster for such a small layer.
+
+Depthwise convolutions get the same treatment. In float they are faster and more accurate: they process each channel
+alone, and the one input step for all channels is too large for channels with little variation.
 """
 
 from pathlib import Path
@@ -22,5 +24,16 @@ class Options(Model):
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
+    """Write a LiteRT file with int8 weights and dynamic ranges.
+
+    Args:
+        exported: folder with `saved_model/`.
+        target: the file to write.
+        samples: not used: ranges are computed at each call.
+        options: none.
+
+    Raises:
+        ModelError: as `convert`.
+    """
     content = weights.store_as_integers(convert(exported, "int8"))
     atomic_write.write_bytes(target, weights.compute_in_float(content, [Code.DEPTHWISE_CONV_2D]))

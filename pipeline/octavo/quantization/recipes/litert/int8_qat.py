@@ -1,4 +1,4 @@
-"""LiteRT in integers throughout, with the ranges that quantization-aware training learned."""
+"""LiteRT in full integer form, with the ranges that quantization-aware training learned."""
 
 from pathlib import Path
 
@@ -14,10 +14,21 @@ LEARNED = True
 
 class Options(Model):
     io: Ends = "float32"
-    """What the file takes and gives."""
+    """Type of the file's input and output."""
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
+    """Write a LiteRT file in full integer form with the learned ranges.
+
+    Args:
+        exported: folder with `saved_model/` and `model.onnx` of a quantization-aware network.
+        target: the file to write.
+        samples: not used: the network has ranges.
+        options: type of input and output.
+
+    Raises:
+        ModelError: the network has no learned ranges; or as `convert`.
+    """
     if b"FakeQuantWithMinMaxVars" not in (saved_model(exported) / "saved_model.pb").read_bytes():
         raise ModelError(f"{exported} has no learned ranges: 'litert_int8_qat' needs a quantization-aware network.")
     content = biases.make_room(convert(exported, "int8", ends=options.io), exported / "model.onnx")

@@ -1,6 +1,6 @@
-"""LiteRT in integers throughout: per-channel weights, activation ranges calibrated.
+"""LiteRT in full integer form: per-channel int8 weights, and int8 activations with calibrated ranges.
 
-What LiteRT has no integer kernels for, 3-D convolutions for example, computes in float, with weights stored as int8.
+Operators without an integer kernel in LiteRT, for example 3-D convolutions, compute in float with int8 weights.
 """
 
 from pathlib import Path
@@ -16,12 +16,24 @@ from octavo.quantization.recipes.litert._conversion import Ends, convert
 
 class Options(Model):
     io: Ends = "float32"
-    """What the file takes and gives."""
+    """Type of the file's input and output."""
     bias_correction: bool = True
-    """Let biases make up for what rounding shifts each layer's mean output by; channels that hardly vary need it."""
+    """Correct the biases for the shift that rounding causes in each layer's mean output. Channels with little variation
+    need it."""
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
+    """Write a LiteRT file in full integer form.
+
+    Args:
+        exported: folder with `saved_model/` and `model.onnx`.
+        target: the file to write.
+        samples: calibration images for ranges and biases.
+        options: type of input and output, and bias correction.
+
+    Raises:
+        ModelError: as `convert`.
+    """
     content = convert(exported, "int8", encode(samples.calibration), options.io)
     content = biases.make_room(content, exported / "model.onnx")
     if options.bias_correction:

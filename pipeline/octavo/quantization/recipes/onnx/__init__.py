@@ -1,4 +1,4 @@
 """Recipes that write ONNX files."""
 
 SMALL_IN_FLOAT = ("onnx_fp16", "onnx_int8_weight_only")
-"""Recipes that make small files which compute in float."""
+"""Recipes that make small files that compute in float."""

@@ -1,8 +1,8 @@
-"""Weights stored in FP16 and cast back when the model is loaded: half the file at FP32's speed.
+"""ONNX with weights stored in FP16 and cast to FP32 when the model is loaded: half the file size at FP32's speed.
 
-Computing in FP16 takes 1.0 to 1.7 times FP32's time on CPUs, since they convert around every kernel. FP16 holds
-magnitudes from 6e-5 to 65,504 with 11 bits. A constant that would leave that range stays in FP32: an epsilon of 1e-12
-would become 0, and the square root that it guards divide by 0.
+Computing in FP16 takes 1.0 to 1.7 times as long as FP32 on CPUs, because they convert before and after every kernel.
+FP16 represents magnitudes from 6e-5 to 65,504 with 11 bits. A constant outside that range stays in FP32. For example,
+an epsilon of 1e-12 would become 0, and the division that it protects would be by 0.
 """
 
 from pathlib import Path
@@ -23,6 +23,14 @@ class Options(Model):
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
+    """Write an ONNX file with FP16 weights.
+
+    Args:
+        exported: folder with `model.onnx`.
+        target: the file to write.
+        samples: not used.
+        options: none.
+    """
     model = canonicalize.load(exported / "model.onnx")
     kernels = {
         node.input[qdq.WEIGHT_INPUT]: qdq.OUTPUT_AXIS[node.op_type]
@@ -38,10 +46,10 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
 
 
 def _fits(values: np.ndarray, axis: int | None) -> bool:
-    """Whether nothing that counts becomes 0, subnormal or infinite in FP16.
+    """Whether no value that matters becomes 0, subnormal or infinite in FP16.
 
-    Of a layer's weights, whose output channels lie along `axis`, the largest of each channel counts: others are added
-    to it. Of all else each value counts.
+    In a layer's weights, with the output channels along `axis`, only the largest magnitude of each channel matters: the
+    smaller ones are added to it. In other constants (`axis` is None) every value matters.
     """
     sizes = np.abs(values)
     if axis is not None and values.ndim > 1:

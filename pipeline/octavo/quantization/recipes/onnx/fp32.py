@@ -1,4 +1,4 @@
-"""The exported network as it is, in float32: the baseline."""
+"""ONNX in float32: the exported network, unchanged. This is the baseline."""
 
 from pathlib import Path
 
@@ -12,4 +12,12 @@ class Options(Model):
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
+    """Write the ONNX file of the network without quantization.
+
+    Args:
+        exported: folder with `model.onnx`.
+        target: the file to write.
+        samples: not used.
+        options: none.
+    """
     canonicalize.save(canonicalize.load(exported / "model.onnx"), target)

@@ -1,7 +1,7 @@
-"""ONNX with int8 weights and no calibration: dense layers in integers, their input's range taken at every call.
+"""ONNX with int8 weights and no calibration. Dense layers run in integers; their input range is computed at each call.
 
-Convolutions keep float compute over int8 weights: onnxruntime's dynamic integer convolution takes 1.3 to 13 times
-FP32's time.
+Convolutions store int8 weights but compute in float: onnxruntime's dynamic integer convolution takes 1.3 to 13 times as
+long as FP32.
 """
 
 from collections.abc import Iterator
@@ -25,6 +25,14 @@ class Options(Model):
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
+    """Write an ONNX file with int8 weights and dynamic ranges.
+
+    Args:
+        exported: folder with `model.onnx`.
+        target: the file to write.
+        samples: not used: ranges are computed at each call.
+        options: none.
+    """
     model = canonicalize.load(exported / "model.onnx")
     preparation.prepare(model)
     known = qdq.constants(model)
@@ -39,7 +47,7 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
 
 
 def _in_integers(model: onnx.ModelProto, node: onnx.NodeProto, grid: Grid) -> Iterator[onnx.NodeProto]:
-    """The operators that stand for the dense layer `node`: onnxruntime fuses them into one."""
+    """The operators that replace the dense layer `node`. onnxruntime fuses them into one kernel."""
     source, target, layer = node.input[0], node.output[0], node.doc_string
     integers, scale, zero, product, real, both, scaled = (
         f"{target}/{part}" for part in ("integers", "scale", "zero", "product", "real", "scales", "scaled")

@@ -1,7 +1,7 @@
-"""ONNX in integers throughout, with the ranges and weights that quantization-aware training learned, exactly.
+"""ONNX in full integer form, with exactly the ranges and weights that quantization-aware training learned.
 
-Training rounds behind an activation such as tanh or swish, or in front of it, but not on both sides. Where a layer with
-learned weights lacks a range, its integer kernel gets that of the calibration images.
+Training quantizes either before or after an activation such as tanh or swish, but not on both sides. If a layer with
+learned weights has no learned range, its integer kernel gets a range from the calibration images.
 """
 
 from pathlib import Path
@@ -23,10 +23,22 @@ LEARNED = True
 
 class Options(Model):
     take_bytes: bool = False
-    """Take uint8 images 0..255 instead of float32 0..1."""
+    """The model takes uint8 images 0..255 instead of float32 0..1."""
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
+    """Write an ONNX file in full integer form with the learned ranges and weights.
+
+    Args:
+        exported: folder with `model.onnx` of a quantization-aware network.
+        target: the file to write.
+        samples: calibration images, for layers without a learned range.
+        options: type of the model's input.
+
+    Raises:
+        ModelError: the network has no learned ranges, the result does not keep all of them, or float images do not fit
+            the option `take_bytes`.
+    """
     if options.take_bytes:
         uint8_input.require(samples.calibration)
     model = canonicalize.load(exported / "model.onnx")
@@ -35,7 +47,7 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
     preparation.prepare(model)
     _round_before_concat(model)
     _add_ranges(model, samples.calibration)
-    del model.metadata_props[:]  # the export asks to be run in float
+    del model.metadata_props[:]  # drop the export's note that it must run in float
     learned_model = onnx.ModelProto()
     learned_model.CopyFrom(model)
     _restore(model)
@@ -46,7 +58,7 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
 
 
 def _restore(model: onnx.ModelProto) -> None:
-    """Put everything that was learned into integers, in place."""
+    """Store everything that was learned as integers, in place."""
     _keep_clips(model)
     qdq.store_integers(model, _learned_or_nearest)
     qdq.store_for_float(model, ("ConvTranspose",), qat_ranges.recover_grid)
@@ -54,15 +66,17 @@ def _restore(model: onnx.ModelProto) -> None:
 
 
 def _learned_or_nearest(weights: np.ndarray, axis: int) -> Grid:
-    """The grid that `weights` lie on; the nearest one where training left a layer's weights in float.
+    """The integer grid that `weights` lie on; the nearest grid if training left the layer's weights in float.
 
-    TFMOT does so behind padding, though it quantizes the layer's input and output.
+    TFMOT leaves them in float after padding, although it quantizes the layer's input and output.
     """
     return qat_ranges.recover_grid(weights, axis) or qdq.nearest(weights, axis)
 
 
 def _round_before_concat(model: onnx.ModelProto) -> None:
-    """Round what a Concat joins as its output is rounded, in place: the same values, from layers in integers."""
+    """Quantize the inputs of each Concat like its output, in place. The values are the same, but integer kernels
+    can compute the inputs.
+    """
     readers, makers = qdq.consumers(model), qdq.producers(model)
     for node in reversed([node for node in model.graph.node if node.op_type == "Concat"]):
         following = readers.get(node.output[0], [])
@@ -80,7 +94,7 @@ def _round_before_concat(model: onnx.ModelProto) -> None:
 
 
 def _add_ranges(model: onnx.ModelProto, images: np.ndarray) -> None:
-    """Round the inputs and outputs of layers with learned weights that training left in float, in place."""
+    """Quantize the inputs and outputs that training left in float, for layers with learned weights, in place."""
     known, makers, readers = qdq.constants(model), qdq.producers(model), qdq.consumers(model)
     lacking = []
     for node in [node for node in model.graph.node if qdq.is_layer(node, known)]:
@@ -99,10 +113,11 @@ def _add_ranges(model: onnx.ModelProto, images: np.ndarray) -> None:
 
 
 def _keep_clips(model: onnx.ModelProto) -> None:
-    """Quantize in front of a clip, too, where its learned zero point would not do the clipping.
+    """Quantize also before a clip if the zero point after it is not 0, in place.
 
-    A zero point of 0 cuts off what lies below zero by itself, and onnxruntime drops the clip. Above 0 it must stay,
-    and needs integers in front of it so that the operator before it still runs in them.
+    With a zero point of 0, quantization itself cuts off negative values, and onnxruntime removes the clip. With a
+    larger zero point the clip must stay. Its input is then quantized too, so that the operator before it still runs in
+    integers.
     """
     constants, makers = qdq.initializers(model), qdq.producers(model)
     for node in [node for node in model.graph.node if node.op_type == "QuantizeLinear"]:
@@ -117,7 +132,13 @@ def _keep_clips(model: onnx.ModelProto) -> None:
 
 
 def _pair(value: str, parameters: list[str], name: str) -> list[onnx.NodeProto]:
-    """A QuantizeLinear and DequantizeLinear of `value`; `name` begins the names of what they give."""
+    """QuantizeLinear and DequantizeLinear of `value`.
+
+    Args:
+        value: name of the tensor to quantize.
+        parameters: names of scale and zero point.
+        name: prefix of the names of the two outputs.
+    """
     return [
         helper.make_node("QuantizeLinear", [value, *parameters], [f"{name}/quantized"]),
         helper.make_node("DequantizeLinear", [f"{name}/quantized", *parameters], [f"{name}/dequantized"]),

@@ -1,8 +1,8 @@
-"""ONNX in integers throughout: int8 weights, uint8 activations with ranges seen over the calibration split.
+"""ONNX in full integer form: int8 weights, and uint8 activations with ranges from the calibration split.
 
-The QDQ form with uint8 activations is the one that runs well everywhere: the QOperator form with int8 activations
-takes 3.5 to 7 times FP32's time on x86. With `search` the way to quantize is found by trial, with `repair` layers go
-back to float until accuracy is within its limit; each trial is a row of `trials.csv` beside the model.
+The QDQ format with uint8 activations is fast on all CPUs. The QOperator format with int8 activations takes 3.5 to 7
+times as long as FP32 on x86. With `search`, the method is found by trial. With `repair`, layers go back to float until
+the accuracy drop is within its limit. Each trial is a row of `trials.csv` next to the model file.
 """
 
 from pathlib import Path
@@ -25,17 +25,32 @@ class Options(Model):
     method: Method = Choice().method
     per_channel: bool = True
     bias_correction: bool = True
-    """Let biases make up for what rounding shifts each layer's mean output by; channels that hardly vary need it."""
+    """Correct the biases for the shift that rounding causes in each layer's mean output. Channels with little variation
+    need it."""
     equalize: bool = False
     float_layers: tuple[NonNegativeInt, ...] = ()
-    """Layers with weights to leave in float, counted from 0 in graph order: the first ones are often faster so."""
+    """Indices of layers with weights that stay in float, from 0 in graph order. The first layers are often faster in
+    float."""
     take_bytes: bool = False
-    """Take uint8 images 0..255 instead of float32 0..1."""
+    """The model takes uint8 images 0..255 instead of float32 0..1."""
     search: Search | None = None
     repair: Repair | None = None
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
+    """Write an ONNX file in full integer form, and `trials.csv` next to it if there were trials.
+
+    Args:
+        exported: folder with `model.onnx`.
+        target: the file to write.
+        samples: calibration images for ranges and biases; selection images to judge trials.
+        options: the method, or how to search for it.
+
+    Raises:
+        NotFinite: a trial is needed, and the network gives logits that are NaN or infinite.
+        ModelError: an activation is NaN or infinite, or float images do not fit the option `take_bytes`.
+        ParamsError: `float_layers` names a layer that the network does not have.
+    """
     if options.take_bytes:
         uint8_input.require(samples.calibration)
     model = canonicalize.load(exported / "model.onnx")
@@ -54,7 +69,7 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
         choice = repair(bench, choice, options.repair, options.search.workers if options.search else 1)
         if choice.left:
             named = {node.output[0]: node.doc_string or node.output[0] for node in model.graph.node}
-            story.say(f"In float: {', '.join(named[layer] for layer in choice.left)}.")
+            story.say(f"Left in float: {', '.join(named[layer] for layer in choice.left)}.")
     if bench.trials:
         atomic_write.write_text(target.with_name(paths.TRIALS_CSV), bench.table())
     quantized = bench.quantize(choice)

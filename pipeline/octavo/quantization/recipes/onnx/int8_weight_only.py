@@ -1,7 +1,7 @@
-"""ONNX with int8 weights and float compute: a quarter of the file at FP32's speed, without calibration.
+"""ONNX with int8 weights and float compute: a quarter of the file size at FP32's speed, without calibration.
 
-For networks so small that integer kernels are slower than float ones. Runtimes turn the weights back into float once,
-while they load the file.
+Useful for networks so small that integer kernels are slower than float kernels. Runtimes convert the weights to float
+once, when they load the file.
 """
 
 from pathlib import Path
@@ -17,6 +17,14 @@ class Options(Model):
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
+    """Write an ONNX file with int8 weights and float compute.
+
+    Args:
+        exported: folder with `model.onnx`.
+        target: the file to write.
+        samples: not used: activations stay in float.
+        options: granularity of the weights' scales.
+    """
     model = canonicalize.load(exported / "model.onnx")
     preparation.prepare(model)
     qdq.store_for_float(
