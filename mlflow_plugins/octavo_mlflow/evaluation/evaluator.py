@@ -78,8 +78,7 @@ class QuantizationEvaluator(ModelEvaluator):
         """Measure the model, and log figures and artifacts to the run.
 
         Returns None for a model that is not an ONNX or LiteRT classifier of images; with a warning if it has one of the
-        two
-        flavors.
+        two flavors.
 
         Args:
             dataset: MLflow's evaluation dataset; one flattened image per row.

@@ -34,9 +34,8 @@ class Input:
 
         Args:
             data: an array (N, ...) or (N, pixels), a nested list, a data frame with one image per row, or a mapping
-                with
-                exactly one of these. Grey images may be (N, H, W, 1) or (N, H, W), whatever the model has. JSON gives
-                integers or float64 for both encodings.
+                with exactly one of these. Grey images may be (N, H, W, 1) or (N, H, W), whatever the model has. JSON
+                gives integers or float64 for both encodings.
             encoding: `uint8` or `float32`, if the data are ambiguous.
 
         Raises:

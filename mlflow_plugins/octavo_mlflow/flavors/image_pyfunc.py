@@ -32,8 +32,7 @@ class ImageModel:
 
         Raises:
             MlflowException: the images have another shape than the model's, their encoding is ambiguous, or an output
-                is NaN
-                or infinite. The largest of such outputs would be a class that the model did not choose.
+                is NaN or infinite. The largest of such outputs would be a class that the model did not choose.
         """
         try:
             images = self.takes.take(data, (params or {}).get(ENCODING))

@@ -38,8 +38,7 @@ class LiteRTModel(ImageModel):
 
     Raises:
         ValueError, RuntimeError: it is not a LiteRT file, has several inputs or outputs, or has integer inputs or
-            outputs
-            without a scale.
+            outputs without a scale.
     """
 
     def __init__(self, path: Path | str, threads: int = 1) -> None:

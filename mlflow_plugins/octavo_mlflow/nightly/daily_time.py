@@ -39,8 +39,7 @@ class Daily:
         """The due instant, in UTC, of a day in the zone's calendar. None if the calendar skips that day.
 
         PEP 495 reads a wall-clock time with the offset before a change (fold 0) and after it (fold 1). Only for a time
-        that
-        does not exist is the second reading earlier; the gap ends between the two.
+        that does not exist is the second reading earlier; the gap ends between the two.
         """
         before, after = (_instant(self.at, day, self.zone, fold) for fold in (0, 1))
         if before <= after:

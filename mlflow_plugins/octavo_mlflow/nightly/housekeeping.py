@@ -26,10 +26,8 @@ def tidy(params: Params, log: Path) -> dict[str, int]:
     """Delete what is older than `nightly.keep` allows, and return the counts by kind.
 
     Some things are kept whatever their age. In MLflow: versions that have an alias, were ever promoted or are
-    requested,
-    with their runs, and those of the present scorecards. In DVC's cache: the files that the workspace, a tag, an
-    experiment
-    or one of the last commits needs.
+    requested, with their runs, and those of the present scorecards. In DVC's cache: the files that the workspace, a
+    tag, an experiment or one of the last commits needs.
     """
     before = time.time() - params.nightly.keep.days * DAY
     with connection.connected() as client:

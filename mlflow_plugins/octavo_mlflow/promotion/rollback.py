@@ -57,8 +57,7 @@ def move_back(
     """Make `previous`, or the given version, the champion again, and return the record of the move.
 
     If an earlier rollback was interrupted, it is finished and its record is returned. The version that was rolled back
-    is
-    promoted again only if someone names its variant.
+    is promoted again only if someone names its variant.
 
     Args:
         client: of the tracking store.

@@ -18,8 +18,7 @@ def manifests(client: MlflowClient, now: State, chain: Sequence[Move]) -> dict[s
     """The recorded data manifest of the champion's and the anchor's version, by alias.
 
     The value is None if the version has no record of a promotion, if the recorded grounds were changed, or if this
-    release
-    cannot read them.
+    release cannot read them.
 
     Args:
         client: of the tracking store.

@@ -99,8 +99,7 @@ def any_of(now: State, stored: Mapping[str, Move]) -> list[Move]:
     Args:
         now: the registered model.
         stored: records that MLflow holds, by hash. A copy with another time in its name, or none, must begin with one
-            of
-            them.
+            of them.
     """
     for where in (*_kept(now, stored), paths.audit_log(now.model)):
         with suppress(AuditFailed):

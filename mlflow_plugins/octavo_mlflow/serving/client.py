@@ -144,8 +144,7 @@ class OctavoDeployments(BaseDeploymentClient):
         Args:
             deployment_name: of the deployment.
             inputs: images (N, H, W) or (N, H, W, C) as an array, list or data frame; or a request, a dict with `inputs`
-                and
-                `params`.
+                and `params`.
             endpoint: not supported.
 
         Raises:

@@ -32,8 +32,7 @@ FIRST = 0.5
 """Seconds for the first request of a connection when the server ends."""
 SWITCH = 0.0005
 """Seconds that the model's thread may keep Python's lock while other threads wait for it. Each of the three or four
-HTTP
-steps of an answer may wait that long; Python's default is 5 ms.
+HTTP steps of an answer may wait that long; Python's default is 5 ms.
 """
 LAST = 8
 """Seconds for requests in progress when the server ends; less than `process.GRACE`."""

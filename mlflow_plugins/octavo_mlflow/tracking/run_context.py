@@ -19,8 +19,7 @@ class DvcRunContext(RunContextProvider):
     """Tags of DVC and git.
 
     They are `dvc.stage` and `dvc.root`, as DVC sets them for its stages; in an experiment `dvc.exp`, its name;
-    `dvc.lock`,
-    a digest; and `git.commit`.
+    `dvc.lock`, a digest; and `git.commit`.
     """
 
     def in_context(self) -> bool:

@@ -38,10 +38,8 @@ def arrivals(now: Manifest, then: Manifest) -> list[Arrivals]:
     """The sets of images to judge: all splits together, or train and test separately if the source has both.
 
     If every old count is contained in the new one, the data have grown, and only the added images are judged; otherwise
-    all
-    present images are. Both manifests must have the same schema. Counts of brightness and contrast exist if both
-    manifests
-    have them.
+    all present images are. Both manifests must have the same schema. Counts of brightness and contrast exist if both
+    manifests have them.
     """
     sets: dict[str, Sequence[str]] = {"": SPLITS}
     if now.own_test and then.own_test:

@@ -73,11 +73,10 @@ def compare(now: Manifest, then: Manifest, limits: Drift) -> tuple[Finding, ...]
     """Compare the data of `now` with those of `then`: one finding on the schema, then one per set of images and rule.
 
     Splits are stable and data usually grow. So if every old count is contained in the new one, the added images are
-    tested
-    against the old ones. Otherwise all present images are tested against all earlier ones, as if no image were in both,
-    which finds too little rather than too much. Each of the n tests (class balance, brightness, contrast) has the level
-    `false_alarms` / n (Bonferroni), so that together they refuse images like the old ones in at most that share of
-    nights.
+    tested against the old ones. Otherwise all present images are tested against all earlier ones, as if no image were
+    in both, which finds too little rather than too much. Each of the n tests (class balance, brightness, contrast) has
+    the level `false_alarms` / n (Bonferroni), so that together they refuse images like the old ones in at most that
+    share of nights.
 
     Args:
         now: manifest of the present data.

@@ -22,8 +22,7 @@ def pixel_range(arrays: Sequence[npt.NDArray[Any]]) -> Range:
     two.
 
     It is the smallest power of two that holds every pixel. So the range stays the same when data grow, and the bins of
-    one
-    range are whole bins of the next.
+    one range are whole bins of the next.
     """
     if all(array.dtype == np.uint8 for array in arrays):
         return 0.0, 255.0

@@ -28,8 +28,7 @@ def draws(digests: Digests, seed: int, purpose: str) -> npt.NDArray[np.float64]:
     """(N,) pseudo-random numbers in [0, 1). Each depends only on its image's digest, the seed and the purpose.
 
     They are uniform, and independent for different seeds or purposes: BLAKE2b (Aumasson et al., BLAKE2: simpler,
-    smaller,
-    fast as MD5, 2013) keyed by the seed and personalized by `purpose`, with the 53 bits that a float64 holds.
+    smaller, fast as MD5, 2013) keyed by the seed and personalized by `purpose`, with the 53 bits that a float64 holds.
 
     Args:
         digests: from `image_digests`.
@@ -48,13 +47,10 @@ def held_out(digests: Digests, labels: Labels, share: float, seed: int, part: st
     Of n different images about `share` are held out, with a standard deviation of sqrt(share (1 - share) / n): 20% ±
     0.9
     points of 1,797. An image never changes sides when others are added or removed, with one exception: if a class would
-    be
-    missing on one side, its images with the smallest draws are held out, at least one, and at least `leave` stay. Then
-    a
-    new image of that class can take such an image's place. The single held-out image goes back to train; or, more
-    rarely
-    (with a chance of share^k for k images of the class), an image that had stayed is held out later, and models trained
-    before have seen it.
+    be missing on one side, its images with the smallest draws are held out, at least one, and at least `leave` stay.
+    Then a new image of that class can take such an image's place. The single held-out image goes back to train; or,
+    more rarely (with a chance of share^k for k images of the class), an image that had stayed is held out later, and
+    models trained before have seen it.
 
     A class needs `leave` + 1 different images, as `different_images` counts them.
 

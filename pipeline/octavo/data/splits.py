@@ -54,8 +54,7 @@ class PixelStatistics(Record):
     """Histogram of the images' mean pixel, in equal bins over `Manifest.pixel_range`."""
     contrast: tuple[int, ...]
     """Histogram of the standard deviation of the images' pixels, in equal bins from 0 to half the width of the range,
-    which is
-    the largest possible one.
+    which is the largest possible one.
     """
 
 

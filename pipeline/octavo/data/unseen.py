@@ -8,8 +8,7 @@ def why_not(now: Manifest, then: Manifest | None) -> str | None:
 
     An image's split depends on the rule, the seed and the share of test. If these are the same, the image was in test
     before too. A smaller share holds out some of the same images, a larger one also others. A source's own test split
-    can
-    only be compared with another source's own test split.
+    can only be compared with another source's own test split.
 
     Args:
         now: the data of the test.

@@ -30,8 +30,7 @@ def load(path: Path, external: bool = True) -> onnx.ModelProto:
 
     Raises:
         ModelError: the file is missing, not ONNX or inconsistent, or its external data are missing, outside its folder
-            or
-            of another size.
+            or of another size.
     """
     others = external_data(path)
     model = _parsed(path)

@@ -111,8 +111,7 @@ def store_integers(
     """Store weights as int8 behind a DequantizeLinear, for layers with a quantized input.
 
     Biases are written as int32 if the output is not quantized directly after the layer. A channel whose bias exceeds
-    int32
-    gets a larger scale; its weights are small compared with its bias.
+    int32 gets a larger scale; its weights are small compared with its bias.
 
     Args:
         model: has pairs on its activations, and each constant of a layer is read by that layer alone; changed in place.

@@ -29,8 +29,7 @@ class Grounds(Record):
     scorecards: Scorecards
     sure: Annotated[float, Field(gt=0, le=1 - 1e-12)] | None = None
     """One-sided confidence with which accuracy must be shown to be kept, if it is above the policy's. A night uses
-    more,
-    because it judges by the same test images again and again. See `lifetime`.
+    more, because it judges by the same test images again and again. See `lifetime`.
     """
     same_answers: float
     """Share of the test images for which the registered bytes, when run, gave the class of the evaluation."""

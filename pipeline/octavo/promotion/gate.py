@@ -60,8 +60,7 @@ def challenge(paired: Paired, policy: Policy, against: str, sure: float | None =
     """Judge a variant against a model in service.
 
     Accuracy and recall have the same limits as against the baseline. Size and latency are judged only against the
-    baseline.
-    `decision.outcome` combines the reasons.
+    baseline. `decision.outcome` combines the reasons.
 
     Args:
         paired: the comparison of the variant with that model.
@@ -100,8 +99,7 @@ def accuracy(paired: Paired, policy: Policy, sure: float | None = None) -> Reaso
         paired: the comparison of the variant with its reference.
         policy: to judge by.
         sure: one-sided confidence with which accuracy must be shown to be kept, if it is above `policy.confidence`. A
-            loss
-            is still shown with the policy's confidence, because it promotes nothing.
+            loss is still shown with the policy's confidence, because it promotes nothing.
 
     Raises:
         ModelError: images were not counted by class.
@@ -132,13 +130,10 @@ def recall(paired: Paired, policy: Policy) -> Reason:
     that.
 
     A loss is shown by the exact bound of the class's paired difference, at a level divided by the number of classes.
-    This
-    is the first step of Holm's procedure, which alone decides whether there is any such class. So if no class has lost
-    more
-    than its limit, all classes are cleared together with at least the policy's confidence. The reverse, to show for
-    each
-    class that it has lost no more, is impossible with the 36 images per class of a small test split. If no loss is
-    shown,
+    This is the first step of Holm's procedure, which alone decides whether there is any such class. So if no class has
+    lost more than its limit, all classes are cleared together with at least the policy's confidence. The reverse, to
+    show for each class that it has lost no more, is impossible with the 36 images per class of a small test split. If
+    no loss is shown,
     the value is 0. Source: S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of
     Statistics 6 (1979), 65-70.
 
@@ -174,8 +169,7 @@ def latency(card: Scorecard, baseline: Scorecard, policy: Policy) -> Reason:
     """Time for one image divided by the baseline's, judged by the upper end of its interval.
 
     If the two were not timed on one machine, or the machine is unknown, the ratio has no meaning and the rule is not
-    met.
-    Another measurement costs little.
+    met. Another measurement costs little.
 
     Args:
         card: of the variant.

@@ -39,8 +39,7 @@ RATES = 65
 """Number of discordance rates tried. With 1,001 the largest chance rises by at most 0.00002."""
 DEVIATIONS = 6
 """Standard deviations of a count beyond which its chance, below 1e-8, is left out. For a level below 3e-5 there are
-more,
-so that what is left out stays below a hundredth of the level.
+more, so that what is left out stays below a hundredth of the level.
 """
 EDGE = 1 - 1e-9
 TIE = 1e-6
@@ -54,8 +53,7 @@ def lower_bound(broke: int, fixed: int, n: int, confidence: float = 0.95) -> flo
     """The exact lower bound of the true difference in accuracy, which is observed as (fixed - broke) / n.
 
     In at least `confidence` of all repetitions it is at or below the truth, whatever that is. It is -1 if nothing can
-    be
-    said. It takes some 0.1 s if tens of 10,000 images are discordant, 0.5 s if hundreds are.
+    be said. It takes some 0.1 s if tens of 10,000 images are discordant, 0.5 s if hundreds are.
 
     Args:
         broke: number of images that only the reference got right.

@@ -12,10 +12,8 @@ def score_interval(broke: int, fixed: int, n: int, confidence: float = 0.95) -> 
     """Tango's score interval for the paired difference (fixed - broke) / n, in accuracy.
 
     Its coverage is close to the nominal one even for small counts, zero included. Source: T. Tango, Equivalence test
-    and
-    confidence interval for the difference in proportions for the paired-sample design, Statistics in Medicine 17
-    (1998),
-    891-908.
+    and confidence interval for the difference in proportions for the paired-sample design, Statistics in Medicine 17
+    (1998), 891-908.
 
     Args:
         broke: number of images that only the reference got right.
@@ -39,8 +37,7 @@ def score(broke: Counts, fixed: Counts, n: int, delta: float) -> npt.NDArray[np.
     """Tango's score statistic for the hypothesis that the true difference is `delta`.
 
     Approximately standard normal if the hypothesis holds. It falls as `delta` rises, and is infinite if only one result
-    is
-    possible.
+    is possible.
 
     Args:
         broke: number of images that only the reference got right; scalar or array.

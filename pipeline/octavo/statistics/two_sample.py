@@ -12,8 +12,7 @@ Counts = npt.NDArray[Any]
 GROUPS = 10
 SCREEN, CLEAR = 499, 0.05
 """The number of random tables for a first test, and the p-value above which the difference is plainly ordinary.
-Otherwise
-more tables are drawn. So the first test can only prevent a finding, never cause one.
+Otherwise more tables are drawn. So the first test can only prevent a finding, never cause one.
 """
 HITS = 5
 """Random tables to expect beyond the level. With as many, a Monte Carlo test decides nearly as the exact one would

@@ -52,8 +52,7 @@ def held(client: MlflowClient, name: str, purpose: str, wait: float = 0) -> Iter
     """Hold the mutex of the registered model `name` for the length of the block.
 
     Yields `still_held`, to be called right before each write. It raises `Lost` if the mutex is lost. It renews the
-    lease
-    if less than half of it is left, so that each write has half a lease to take effect.
+    lease if less than half of it is left, so that each write has half a lease to take effect.
 
     Args:
         client: of the tracking store.

@@ -110,9 +110,14 @@ def _forked(path: str, seconds: int) -> str:
 def _limit(seconds: int) -> None:
     """Limit the memory to the machine's, and the CPU time to `seconds`. Write no core dump."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for kind, limit in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_CORE, 0)):
+    limits = {
+        resource.RLIMIT_AS: (memory, memory),
+        resource.RLIMIT_CPU: (seconds, seconds + 1),  # at the second limit the kernel sends SIGKILL, not SIGXCPU
+        resource.RLIMIT_CORE: (0, 0),
+    }
+    for kind, limit in limits.items():
         with suppress(ValueError, OSError):
-            resource.setrlimit(kind, (limit, limit))
+            resource.setrlimit(kind, limit)
 
 
 def _tried(path: str) -> str:

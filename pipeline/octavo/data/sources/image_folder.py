@@ -33,9 +33,8 @@ def read(root: Path, size: tuple[int, int] | None = None) -> Raw:
     """Read a folder of class folders, or of `train/` and `test/` with class folders each.
 
     Images are uint8: (N, H, W) if all files are grey, otherwise (N, H, W, 3). They are turned upright by their EXIF
-    data.
-    Classes are the sorted folder names. Files without an image's suffix, or outside the class folders, are left out and
-    counted. Hidden files are ignored.
+    data. Classes are the sorted folder names. Files without an image's suffix, or outside the class folders, are left
+    out and counted. Hidden files are ignored.
 
     Args:
         root: the folder.
@@ -43,8 +42,7 @@ def read(root: Path, size: tuple[int, int] | None = None) -> Raw:
 
     Raises:
         DataError: there are no images, `image_file` refuses one, sizes differ without `size`, a link leads outside, a
-            class
-            folder holds only other files, or a folder cannot be read.
+            class folder holds only other files, or a folder cannot be read.
     """
     try:
         return _read(root, size)

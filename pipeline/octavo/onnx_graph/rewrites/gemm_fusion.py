@@ -38,8 +38,7 @@ def fuse(model: onnx.ModelProto) -> None:
     """Turn MatMul + Add of a constant bias into Gemm, in place.
 
     An input of more than two dimensions, of which only the batch may be unknown, is flattened for the Gemm, and the
-    output
-    gets its dimensions back. onnxruntime does the same while it loads a file, but not for integers.
+    output gets its dimensions back. onnxruntime does the same while it loads a file, but not for integers.
     """
     constants, readers, shapes = qdq.constants(model), qdq.consumers(model), qdq.shapes(model)
     ends = {value.name for value in model.graph.output}

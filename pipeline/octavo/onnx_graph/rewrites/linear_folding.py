@@ -49,8 +49,7 @@ def fold(model: onnx.ModelProto) -> None:
     """Fold padding before linear layers, and per-channel scaling and shifts after them, into the layers, in place.
 
     Constants that other operators also read are left to them. A layer that includes another operator gets its name,
-    because
-    it now produces its output. New weights and biases are rounded to float32 once.
+    because it now produces its output. New weights and biases are rounded to float32 once.
     """
     _fold_paddings(model)
     constants, readers, shapes = qdq.constants(model), qdq.consumers(model), qdq.shapes(model)

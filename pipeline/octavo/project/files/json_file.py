@@ -41,8 +41,7 @@ def parse(text: bytes | str) -> Any:
 
     Raises:
         Unreadable: it is not UTF-8 or not JSON, has a key twice, a number that is not finite or has more than 300
-            digits,
-            half of a surrogate pair, or more than 100 levels.
+            digits, half of a surrogate pair, or more than 100 levels.
     """
     try:
         found = json.loads(
@@ -74,8 +73,7 @@ def parse_record(text: bytes | str, kind: type[Kind]) -> Kind:
 
     Raises:
         Unreadable: as `parse`; or it is not such a record; or a figure is NaN or infinite, because pydantic reads "nan"
-            as
-            a number.
+            as a number.
     """
     parse(text)
     try:

@@ -17,8 +17,7 @@ def pictures(card: Scorecard, scorecards: Scorecards) -> dict[str, bytes]:
     """SVG files by name. The same inputs give the same bytes.
 
     `confusion.svg` for up to a hundred classes, `layer_error.svg` if it was measured, and `tradeoff.svg`: accuracy,
-    latency
-    and size of all variants, this one with a ring.
+    latency and size of all variants, this one with a ring.
     """
     drawn = {}
     if len(scorecards.classes) <= CLASSES:
