@@ -39,10 +39,8 @@ def test_of_the_recipes_only_litert_imports_tensorflow() -> None:
     assert {recipe.parent for recipe in with_tensorflow} == {RECIPES / "litert"}
 
 
-@pytest.mark.parametrize(
-    "stage",
-    [pytest.param(name, marks=pytest.mark.slow if name in ROOMS["tensorflow"] else ()) for name in stage_names()],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", stage_names())
 def test_a_stage_starts_without_the_heavy_libraries_of_others(stage: str) -> None:
     probe = f"import json, sys, octavo_stages.{stage}; print(json.dumps(sorted(set(sys.modules) & set({list(ROOMS)}))))"
     result = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=False)

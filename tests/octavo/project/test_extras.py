@@ -9,6 +9,8 @@ import pytest
 from octavo.project import extras, foreign_code
 from octavo.project.errors import boundary
 
+pytestmark = pytest.mark.slow
+
 TENSORFLOW = ModuleNotFoundError("No module named 'tf_keras.layers'", name="tf_keras.layers")
 SENTENCE = "octavo: This needs tf_keras, which is not installed. Run: pip install 'octavo[train]'\n"
 UNKNOWN = ModuleNotFoundError("No module named 'numbers_of_mine'", name="numbers_of_mine")

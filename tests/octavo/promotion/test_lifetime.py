@@ -12,6 +12,8 @@ from octavo.project.params.policy import Policy
 from octavo.promotion import lifetime
 from octavo.statistics.noninferiority import chance_to_pass, fewest_fixed
 
+pytestmark = pytest.mark.slow
+
 CHANCE = Nightly().false_promotions or 0.0
 NIGHT = CHANCE / 365
 VARIANTS = 9

@@ -31,6 +31,8 @@ from tests.octavo_mlflow import measured_project
 from tests.octavo_mlflow.conftest import Octavo, own_copy
 from tests.octavo_mlflow.measured_project import WEIGHTS, Project, tflite_bytes, worse
 
+pytestmark = pytest.mark.slow
+
 VARIANT = "litert_int8_static"
 
 

@@ -23,6 +23,8 @@ from octavo_mlflow.server.promotion_check import objections
 from tests.octavo_mlflow.conftest import Octavo
 from tests.octavo_mlflow.measured_project import CLASSES, WEIGHTS, MakeProject, Project, worse
 
+pytestmark = pytest.mark.slow
+
 BASELINE, STATIC, VARIANT = "onnx_fp32", "onnx_int8_static", "litert_int8_static"
 MATRIX = WEIGHTS.T
 

@@ -17,6 +17,8 @@ from tests.octavo_mlflow.measured_project import WEIGHTS, Project
 from tests.octavo_mlflow.team import change_policy
 from tests.octavo_mlflow.team import standing as aliases_of
 
+pytestmark = pytest.mark.slow
+
 VARIANT = "litert_int8_static"
 Become = Callable[[str], None]
 

@@ -20,6 +20,8 @@ from octavo_mlflow.registry.standing import CHAMPION
 from tests.octavo_mlflow.conftest import Octavo, own_copy
 from tests.octavo_mlflow.measured_project import WEIGHTS, MakeProject, Project, worse
 
+pytestmark = pytest.mark.slow
+
 BASELINE, VARIANT = "onnx_fp32", "litert_int8_static"
 
 

@@ -13,6 +13,8 @@ from octavo_mlflow.promotion import rollback
 from tests.octavo_mlflow.conftest import Octavo, own_copy
 from tests.octavo_mlflow.measured_project import WEIGHTS, Project
 
+pytestmark = pytest.mark.slow
+
 VARIANT = "litert_int8_static"
 HEAVY = ("tensorflow", "onnxruntime", "ai_edge_litert", "scipy", "sklearn", "pandas", "tf_keras", "tf2onnx")
 

@@ -21,6 +21,8 @@ from tests.keys import Keys
 from tests.octavo_mlflow.conftest import Octavo
 from tests.octavo_mlflow.measured_project import MakeProject, Project, Serve
 
+pytestmark = pytest.mark.slow
+
 VARIANT = "litert_int8_static"
 PHRASE = "correct horse"
 

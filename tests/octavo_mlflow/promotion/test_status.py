@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from octavo.project import paths
 from octavo_mlflow.registry.mutex import mutex
 from tests.octavo_mlflow.conftest import Octavo
 from tests.octavo_mlflow.measured_project import WEIGHTS, Project
+
+pytestmark = pytest.mark.slow
 
 VARIANT = "litert_int8_static"
 

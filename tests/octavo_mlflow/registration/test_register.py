@@ -28,6 +28,8 @@ from tests.octavo_mlflow import contenders
 from tests.octavo_mlflow.contenders import FORKS, PATIENCE
 from tests.octavo_mlflow.measured_project import WEIGHTS, MakeProject, Project, Serve
 
+pytestmark = pytest.mark.slow
+
 FIGURES = ("accuracy", "size_bytes", "latency_us", "size_ratio", "latency_ratio", "agreement", "accuracy_delta")
 
 

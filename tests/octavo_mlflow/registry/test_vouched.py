@@ -20,6 +20,8 @@ from tests import keys
 from tests.octavo_mlflow.conftest import Octavo
 from tests.octavo_mlflow.measured_project import CLASSES, Project
 
+pytestmark = pytest.mark.slow
+
 VARIANT, CHAMPION = "litert_int8_static", "models:/octavo@champion"
 
 
