@@ -137,7 +137,7 @@ def test_the_audit_log_holds_and_promotions_are_replayed(made: Made, octavo: Oct
     assert "the chain is whole" in octavo("audit")
     status = json.loads(octavo("status", "--json"))
     assert status["aliases"]["champion"]["version"] == "3", status
-    assert f"{LITERT} is judged as it was" in octavo("replay", "2")
+    assert f"the verdict on {LITERT} is the" in octavo("replay", "2")
     octavo("verify", "2")
 
 

@@ -175,6 +175,7 @@ def test_a_format_that_nothing_runs_is_an_error_with_the_known_ones(tmp_path: Pa
 def test_two_runtimes_cannot_claim_one_suffix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     twin = tmp_path / "twin"
     twin.mkdir()
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # compiled code is known by second and size
     declared = "from octavo.backends.backend import Format\n"
     declared += "FORMAT = Format(name='{}', title='T', suffix='{}', libraries=())\n"
     monkeypatch.setattr(backends, "__path__", [*backends.__path__, str(tmp_path)])

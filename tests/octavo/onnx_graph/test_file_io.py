@@ -158,12 +158,12 @@ def test_missing_data_and_files_that_are_not_onnx_are_named(tmp_path: Path) -> N
 MEMORY = """
 import sys
 from pathlib import Path
-from pipeline import canonical
+from octavo.onnx_graph import canonicalize
 from tests.octavo.onnx_graph.test_file_io import network, resident
 model = network(width=500_000)
 Path("/proc/self/clear_refs").write_text("5")
 before, target = resident("VmRSS"), Path(sys.argv[1], "model.onnx")
-canonical.save(model, target)
+canonicalize.save(model, target)
 print((resident("VmHWM") - before) / target.stat().st_size)
 """
 
@@ -290,5 +290,5 @@ def test_a_loop_that_comes_to_no_end_is_one_sentence(tmp_path: Path, monkeypatch
     (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
 
     monkeypatch.setattr(intermediate_outputs, "PATIENCE", 1.0)
-    with pytest.raises(ModelError, match="no end within 1 seconds"):
+    with pytest.raises(ModelError, match="did not finish within 1 seconds"):
         integer_coverage.prove(tmp_path / "m.onnx")

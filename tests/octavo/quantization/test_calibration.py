@@ -72,7 +72,7 @@ def test_the_input_alone_needs_no_activations() -> None:
 PEAK = """
 import resource, sys
 import numpy as np, onnx
-from pipeline import calibration
+from octavo.quantization import calibration
 calibration.observe(onnx.load(sys.argv[1]), ["r", "s"], np.load(sys.argv[2], mmap_mode="r"))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

@@ -362,7 +362,7 @@ def test_what_was_deleted_in_mlflow_is_restored(project: Project, delete: Callab
 DYING = """
 import os, signal, sys
 from mlflow import MlflowClient
-from stages import register
+from octavo_stages import register
 
 method, calls = sys.argv[1], int(sys.argv[2])
 real = getattr(MlflowClient, method)

@@ -59,8 +59,8 @@ def add_a_file(place: Path) -> None:
 
 
 def leave_compiled_code(place: Path) -> None:
-    (place / "code" / "mlflow_plugins" / "__pycache__").mkdir()
-    (place / "code" / "mlflow_plugins" / "__pycache__" / "litert.cpython-311.pyc").write_bytes(b"?")
+    (place / "code" / "octavo_mlflow" / "__pycache__").mkdir()
+    (place / "code" / "octavo_mlflow" / "__pycache__" / "litert.cpython-311.pyc").write_bytes(b"?")
 
 
 def remove_a_file(place: Path) -> None:
@@ -91,7 +91,7 @@ def test_no_champion_is_used_whose_folder_was_changed(
         assert "Files beside the model of version 2 of octavo are not those that were judged, by record 1" in str(
             refused.value
         )
-        assert ("delete code/mlflow_plugins/__pycache__" in str(refused.value)) is (tamper is leave_compiled_code)
+        assert ("delete code/octavo_mlflow/__pycache__" in str(refused.value)) is (tamper is leave_compiled_code)
     assert not list((tmp_path / "after").iterdir())
     code, _, stderr = octavo("audit")
     assert (code, "files beside the model of version 2 are not those that were judged" in stderr) == (2, True)

@@ -78,7 +78,7 @@ def test_octavo_promotes_and_rolls_back_through_the_gate(shared: Project, octavo
     shared.weigh(VARIANT, WEIGHTS * 1.01)
     shared.register()
     code, _, stderr = octavo("promote", VARIANT)
-    assert (code, stderr.count("\n"), "Judged by hand" in stderr) == (0, 1, True), stderr
+    assert (code, stderr.count("\n"), "Judged once, by hand" in stderr) == (0, 1, True), stderr
     assert standing(shared) == {"anchor": "2", "previous": "2", "champion": "3"}
     assert octavo("rollback")[0] == 0
     assert standing(shared) == {"anchor": "2", "previous": "3", "champion": "2"}
@@ -238,7 +238,7 @@ def test_aliases_and_baseline_are_read_beside_the_policy(named: Path) -> None:
     assert app.guarded() == Guarded(("production",))
     named.write_text(yaml.safe_dump({"policy": policy, "registry": {"guarded_aliases": ["Champion"]}}))
     with pytest.raises(
-        ParamsError, match=r"whose registry cannot be used: guarded_aliases\.0: Input should be an alias"
+        ParamsError, match=r"whose registry cannot be used: guarded_aliases\.0: Input should be lowercase letters"
     ):
         app.guarded()
 

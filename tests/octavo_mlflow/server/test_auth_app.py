@@ -42,7 +42,7 @@ def test_those_who_may_edit_promote_and_roll_back(registered: Project, team: Tea
     team.grant(promoter, "EDIT", *names(registered))
     team.become(promoter)
     code, _, stderr = octavo("promote", VARIANT)
-    assert (code, stderr.count("\n"), "Judged by hand" in stderr) == (0, 1, True), stderr
+    assert (code, stderr.count("\n"), "Judged once, by hand" in stderr) == (0, 1, True), stderr
     assert standing(registered) == {"anchor": "2", "champion": "2"}
     assert octavo("audit")[0] == 0
     with pytest.raises(MlflowException, match="is moved only by octavo promote and octavo rollback"):

@@ -61,7 +61,7 @@ def sent(team: Team, user: str, path: str, method: str = "POST", **content: str)
 def test_one_asks_and_another_approves(shared: Project, colleague: str, careful_team: Team, octavo: Octavo) -> None:
     ann = me()
     code, stdout, stderr = octavo("promote", VARIANT)
-    assert (code, "Judged by hand" in stderr) == (0, True)
+    assert (code, "Judged once, by hand" in stderr) == (0, True)
     assert stdout.startswith(f"{ann} asks to make version 2 of ")
     assert stdout.endswith("Nothing has moved. For another person to approve it: octavo approve\n")
     assert (aliases_of(shared), tag(shared)) == ({}, None)
