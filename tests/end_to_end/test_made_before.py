@@ -79,7 +79,7 @@ def made(project: Made, monkeypatch: pytest.MonkeyPatch) -> Made:
     monkeypatch.chdir(project.folder)
     for name, value in project.environment.items():
         monkeypatch.setenv(name, value)
-    mlflow.set_tracking_uri("sqlite:///mlflow.db")
+    mlflow.set_tracking_uri(f"sqlite:///{project.folder}/mlflow.db")  # not relative: MLflow keeps stores by this text
     return project
 
 
