@@ -93,6 +93,7 @@ def code_of(*modules: str) -> Code:
     return Code(files, frozenset(libraries - sys.stdlib_module_names))
 
 
+@cache
 def _run_by(name: str) -> list[_Module]:
     """The modules that run when `name` is imported: its packages, outermost first, and itself, as far as they exist.
 
