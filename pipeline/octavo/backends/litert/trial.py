@@ -8,16 +8,15 @@ import os
 import resource
 import selectors
 import signal
-import subprocess
 import sys
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from octavo.backends.litert.line_process import Ended, ask
 from octavo.project.errors import ModelError
 
 PATIENCE = 60
@@ -25,8 +24,8 @@ PATIENCE = 60
 LONGEST = 300
 """Bytes of the interpreter's message that are kept."""
 PROGRAM = (sys.executable, "-P", __file__)
-TURN = Lock()
-"""Allows one trial at a time."""
+HOME = Path(__file__).parents[3]
+"""Working directory of the separate process: the folder that Octavo's package lies in."""
 
 
 def check(path: Path) -> None:
@@ -49,27 +48,11 @@ def check(path: Path) -> None:
 @lru_cache(maxsize=256)
 def _fault(path: str, *_state: int) -> str:
     """What is wrong with the file; an empty string if nothing is."""
-    with TURN:
-        trial = _trial(os.getpid())
-        assert trial.stdin
-        assert trial.stdout
-        try:
-            trial.stdin.write(f"{PATIENCE} {path.encode(errors='surrogateescape').hex()}\n".encode())
-            trial.stdin.flush()
-            answer = trial.stdout.readline()
-        except OSError:
-            answer = b""
-        if not answer:
-            _trial.cache_clear()
-            raise ModelError(f"The process that tries LiteRT files ended at {path}. Run the same command again.")
-    return bytes.fromhex(answer.decode()).decode(errors="replace")
-
-
-@lru_cache(maxsize=1)
-def _trial(_pid: int) -> "subprocess.Popen[bytes]":
-    """The process that tries files. It ends with this process. A fork of this process starts its own."""
-    home = Path(__file__).parents[3]  # not the caller's working directory: modules there could be imported
-    return subprocess.Popen(PROGRAM, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=home)
+    try:
+        answer = ask(PROGRAM, HOME, f"{PATIENCE} {path.encode(errors='surrogateescape').hex()}")
+    except Ended:
+        raise ModelError(f"The process that tries LiteRT files ended at {path}. Run the same command again.") from None
+    return bytes.fromhex(answer).decode(errors="replace")
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from octavo.backends.litert import stored_integers, trial
+from octavo.backends.litert import line_process, stored_integers, trial
 from octavo.backends.registry import open_model
 from octavo.evaluation import integer_coverage
 from octavo.project.errors import ModelError
@@ -120,8 +120,9 @@ def test_a_file_is_tried_again_where_it_changed_and_only_then(tmp_path: Path) ->
 
 def test_a_trial_that_was_killed_is_told_and_starts_anew(tmp_path: Path) -> None:
     trial.check(dense().write(tmp_path / "first.tflite"))
-    trial._trial(os.getpid()).kill()
-    trial._trial(os.getpid()).wait()
+    process = line_process.started(trial.PROGRAM, trial.HOME, os.getpid())
+    process.kill()
+    process.wait()
     other = dense(np.float32, np.float32).write(tmp_path / "other.tflite")
     with pytest.raises(ModelError, match="Run the same command again"):
         trial.check(other)

@@ -5,18 +5,15 @@ not wait for TensorFlow, and a crash of the converter ends only that process.
 """
 
 import json
-import os
 import re
-import subprocess
 import sys
-from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Lock
 from typing import Literal
 
 import numpy as np
 
+from octavo.backends.litert.line_process import Ended, ask
 from octavo.project import extras
 from octavo.project.errors import ModelError
 
@@ -32,7 +29,6 @@ UNKNOWN = "is neither a custom op nor a flex op"
 PROGRAM = (sys.executable, "-m", f"{__package__}._converter")
 HOME = Path(__file__).parents[4]
 """Working directory of the process, so that it imports Octavo's modules and not those in the caller's folder."""
-TURN = Lock()
 
 
 def convert(
@@ -89,33 +85,14 @@ def saved_model(exported: Path) -> Path:
 
 
 def _ask(request: dict[str, str | None]) -> dict[str, str]:
-    with TURN:
-        process = _process(os.getpid())
-        assert process.stdin
-        assert process.stdout
-        try:
-            process.stdin.write(json.dumps(request) + "\n")
-            process.stdin.flush()
-            answer = process.stdout.readline()
-        except OSError:
-            answer = ""
-        if answer:
-            return dict(json.loads(answer))
-        _process.cache_clear()
-        code = process.wait()
-        raise ModelError(
-            f"LiteRT's converter ended with {f'signal {-code}' if code < 0 else f'exit code {code}'} on "
-            f"{request['saved_model']}. Run the same command again, or remove the LiteRT variants of this network."
-        )
-
-
-@lru_cache(maxsize=1)
-def _process(_pid: int) -> "subprocess.Popen[str]":
-    """The converter's process. It ends with this process; a fork of this process starts its own."""
     extras.require("train")
-    return subprocess.Popen(
-        PROGRAM, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=HOME, text=True
-    )
+    try:
+        return dict(json.loads(ask(PROGRAM, HOME, json.dumps(request))))
+    except Ended as error:
+        raise ModelError(
+            f"LiteRT's converter ended with {error} on {request['saved_model']}. Run the same command again, or remove "
+            "the LiteRT variants of this network."
+        ) from None
 
 
 def _reason(text: str) -> str:
