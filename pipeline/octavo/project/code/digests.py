@@ -71,12 +71,17 @@ def code_of(*modules: str) -> Code:
     Raises:
         ParamsError: there is no such module, or a file is not valid Python.
     """
-    waiting: list[_Module] = []
-    for module in modules:
-        start = _run_by(module)
-        if not start or start[-1].name != module:
-            raise ParamsError(f"No module '{module}' in {Path.cwd()} or among the installed packages.")
-        waiting += [each for each in start if each is start[-1] or _is_read(each)]
+    parts = [_code_of_one(module) for module in modules]
+    files = {name: path for part in parts for name, path in part.files.items()}
+    return Code(files, frozenset[str]().union(*(part.libraries for part in parts)))
+
+
+@cache
+def _code_of_one(module: str) -> Code:
+    start = _run_by(module)
+    if not start or start[-1].name != module:
+        raise ParamsError(f"No module '{module}' in {Path.cwd()} or among the installed packages.")
+    waiting = [each for each in start if each is start[-1] or _is_read(each)]
     files: dict[str, Path] = {}
     libraries: set[str] = set()
     while waiting:

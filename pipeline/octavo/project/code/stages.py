@@ -4,7 +4,6 @@ Stages do not import networks and recipes by statement, but by their names in `p
 """
 
 import json
-from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
@@ -44,7 +43,7 @@ def digests(params: Params) -> dict[str, Any]:
     """
     needed, known = params.needed(), (*params.networks, *params.finetuned)
     built = {name: params.built(name) for name in known}
-    recipes = {name: [*_recipe(name, params)] for name in params.variants}
+    recipes = {name: _recipe(name, params) for name in params.variants}
     return {
         **{stage: code_of(f"{STAGES}.{stage}").digest() for stage in WHOLE},
         "check": code_of(f"{STAGES}.check", *chain(*recipes.values())).digest(),
@@ -60,30 +59,24 @@ def digests(params: Params) -> dict[str, Any]:
 def _builder(network: str, params: Params) -> str:
     """The module that builds a network."""
     built = params.built(network)
-    _require(built.module, f"network '{network}' is built by '{built.build}'")
-    return built.module
+    return _known(built.module, f"network '{network}' is built by '{built.build}'")
 
 
-def _recipe(variant: str, params: Params) -> Iterator[str]:
-    """The module of a variant's recipe; nothing for an unknown name, which the stage `check` reports."""
+def _recipe(variant: str, params: Params) -> list[str]:
+    """The module of a variant's recipe; none if Octavo's recipe cannot be read, which the stage `check` reports."""
     asked = params.variants[variant]
-    if not asked.module.startswith(f"{RECIPES}."):
-        _require(asked.module, f"variants.{variant}.recipe is '{asked.recipe}'")
-        yield asked.module
-    elif _is_there(asked.module):
-        yield asked.module
-
-
-def _is_there(module: str) -> bool:
     try:
-        code_of(module)
+        return [_known(asked.module, f"variants.{variant}.recipe is '{asked.recipe}'")]
     except ParamsError:
-        return False
-    return True
+        if asked.module.startswith(f"{RECIPES}."):
+            return []
+        raise
 
 
-def _require(module: str, said: str) -> None:
+def _known(module: str, said: str) -> str:
+    """The module, if its code can be read. `said` is where `params.yaml` names it, for the message."""
     try:
         code_of(module)
     except ParamsError as error:
         raise ParamsError(f"{PARAMS}: {said}. {error}") from None
+    return module

@@ -40,6 +40,7 @@ def forget() -> None:
     """Read files anew, as another process does."""
     code_digests._imported.cache_clear()
     code_digests._run_by.cache_clear()
+    code_digests._code_of_one.cache_clear()
     code_digests._sha256.cache_clear()
 
 
