@@ -28,7 +28,7 @@ from benchmarks.attacks.alone import Died, alone, surely
 from benchmarks.attacks.kind import Kind
 from benchmarks.attacks.part import Part, Row
 from benchmarks.attacks.victim import COMMANDS, READING, Outcome, Victim, build, enter, outcome, restore, sha256
-from octavo.backends.litert import trial
+from octavo.backends.litert import line_process, trial
 
 PROCESSES = 2
 PATIENCE = 300.0
@@ -143,8 +143,8 @@ def _warm_up() -> None:
     for module in surely(_needed):
         importlib.import_module(module)
     configure_mappers()
-    started = trial._trial(os.getpid())  # noqa: SLF001 # it serves one process after the other
-    trial._trial = lru_cache(maxsize=1)(lambda _: started)  # noqa: SLF001
+    process = line_process.started(trial.PROGRAM, trial.HOME, os.getpid())  # it serves one process after the other
+    line_process.started = lru_cache(lambda *_: process)
     gc.collect()
     gc.freeze()
 
