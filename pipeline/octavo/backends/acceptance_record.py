@@ -1,19 +1,15 @@
 """The result of trying a variant's model file: `acceptance.json` next to the model, or `refused.json` in its place."""
 
 import shutil
-from pathlib import Path
-from typing import TypeVar
 
 from octavo.backends.records import Acceptance, Refusal
 from octavo.project import paths
-from octavo.project.errors import ModelError, VariantRefused
+from octavo.project.errors import VariantRefused
 from octavo.project.files import atomic_write, json_file
-from octavo.project.schema import Record
 
 FINITE = "If the network's own logits are finite, use a recipe that computes in float. Otherwise, train it again."
 """The remedy for logits that are not finite."""
-
-Found = TypeVar("Found", bound=Record)
+WRITER = "a record of the stage quantize"
 
 
 def accept(variant: str, figures: Acceptance) -> None:
@@ -35,7 +31,7 @@ def acceptance(variant: str) -> Acceptance:
     Raises:
         ModelError: the record is missing or unreadable.
     """
-    return _read(paths.acceptance(variant), Acceptance)
+    return json_file.read_output(paths.acceptance(variant), Acceptance, WRITER)
 
 
 def refusal(variant: str) -> Refusal | None:
@@ -45,7 +41,7 @@ def refusal(variant: str) -> Refusal | None:
         ModelError: the record is unreadable.
     """
     path = paths.refusal(variant)
-    return _read(path, Refusal) if path.exists() else None
+    return json_file.read_output(path, Refusal, WRITER) if path.exists() else None
 
 
 def check_baseline(variant: str) -> None:
@@ -66,12 +62,3 @@ def baseline_refused(variant: str, why: str) -> VariantRefused:
         f"The baseline {variant} is refused, and nothing can be measured without a baseline. {why} Or set another "
         "variant as baseline in params.yaml."
     )
-
-
-def _read(path: Path, record: type[Found]) -> Found:
-    try:
-        return json_file.read_record(path, record)
-    except FileNotFoundError:
-        raise ModelError(f"No {path}. Run dvc repro.") from None
-    except json_file.Unreadable as error:
-        raise ModelError(f"{path} is not a record of the stage quantize ({error}). Run dvc repro.") from None

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write, json_file
 from octavo.project.schema import Record
 
@@ -58,9 +57,4 @@ class _Refused(Record, extra="ignore"):
 
 
 def _read(path: Path, kind: type[Kind]) -> Kind | None:
-    try:
-        return json_file.read_record(path, kind)
-    except FileNotFoundError:
-        return None
-    except json_file.Unreadable as error:
-        raise ModelError(f"{path} is not a record of training or export ({error}). Run dvc repro.") from None
+    return json_file.read_output(path, kind, "a record of training or export") if path.exists() else None

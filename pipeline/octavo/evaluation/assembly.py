@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -24,6 +23,7 @@ __all__ = ["assemble", "digest"]
 
 MACHINE_DIGITS = 12
 """Length of the machine's digest in scorecards: enough to distinguish machines."""
+WRITER = "a record of its stage"
 
 
 class BenchmarkRecord(Record):
@@ -45,17 +45,14 @@ class DataDigest(Record, extra="allow"):
     digest: str
 
 
-Recorded = TypeVar("Recorded", bound=Record)
-
-
 def assemble(params: Params) -> Scorecards:
     """The scorecards of all variants, in the order of `params.yaml`.
 
     Raises:
         ModelError: a measurement is missing or unreadable, or different files were timed and evaluated.
     """
-    benchmark = _read(paths.BENCHMARK, BenchmarkRecord)
-    manifest = _read(paths.MANIFEST, DataDigest)
+    benchmark = json_file.read_output(paths.BENCHMARK, BenchmarkRecord, WRITER)
+    manifest = json_file.read_output(paths.MANIFEST, DataDigest, WRITER)
     lineage = Lineage(
         git=git_commit(),
         dvc_lock=lock_digest(),
@@ -82,7 +79,7 @@ def _evaluated(name: str, benchmark: BenchmarkRecord) -> Evaluation | Refusal:
     path = paths.card(name)
     with suppress(FileNotFoundError, json_file.Unreadable):
         return json_file.read_record(path, Refusal)
-    return _read(path, Evaluation)
+    return json_file.read_output(path, Evaluation, WRITER)
 
 
 def _scorecard(
@@ -135,12 +132,3 @@ def _logits(name: str) -> np.ndarray:
         return npy_file.read(paths.logits(name))
     except (FileNotFoundError, npy_file.UnreadableArray) as error:
         raise ModelError(f"Cannot read {paths.logits(name)} ({error}). Run dvc repro.") from None
-
-
-def _read(path: Path, record: type[Recorded]) -> Recorded:
-    try:
-        return json_file.read_record(path, record)
-    except FileNotFoundError:
-        raise ModelError(f"No {path}. Run dvc repro.") from None
-    except json_file.Unreadable as error:
-        raise ModelError(f"{path} is not a record of its stage ({error}). Run dvc repro.") from None

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write
 
 DEEPEST = 100
@@ -66,6 +67,25 @@ def parse(text: bytes | str) -> Any:
 def read_record(path: Path, kind: type[Kind]) -> Kind:
     """The record of that kind in the JSON file at `path`. Raises as `read`, and `Unreadable` as `parse_record`."""
     return parse_record(_content(path), kind)
+
+
+def read_output(path: Path, kind: type[Kind], what: str) -> Kind:
+    """The record of that kind that a stage of the pipeline wrote to `path`.
+
+    Args:
+        path: the JSON file.
+        kind: of the record.
+        what: the record in words, for the message.
+
+    Raises:
+        ModelError: the file is missing, or it is not such a record.
+    """
+    try:
+        return read_record(path, kind)
+    except FileNotFoundError:
+        raise ModelError(f"No {path}. Run dvc repro.") from None
+    except Unreadable as error:
+        raise ModelError(f"{path} is not {what} ({error}). Run dvc repro.") from None
 
 
 def parse_record(text: bytes | str, kind: type[Kind]) -> Kind:

@@ -74,7 +74,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "manifest": load_manifest,
     "scorecards": load_scorecards,
     "decision": load_decision,
-    "benchmark": lambda path: assembly._read(path, assembly.BenchmarkRecord),
+    "benchmark": lambda path: json_file.read_output(path, assembly.BenchmarkRecord, "a record"),
     "night": _night,
     "layers": _layers,
     "remarks": _remarks,
