@@ -67,7 +67,7 @@ def examine(client: MlflowClient, model: str) -> Found:
     try:
         chain, unfinished = audit_log.read(client, now), now.unfinished
     except AuditFailed as error:
-        return Found(now, [], [Fault(_clause(error), "restore the log")])
+        return Found(now, [], [Fault(error.clause(audit_log.REPAIR), "restore the log")])
     known = {each for move in chain for each in move.known}
     found = [
         *(Fault(each, "accept") for each in audit_record.faults(chain, now.made / 1000)),
@@ -133,7 +133,7 @@ def _in_grounds(client: MlflowClient, now: State, move: Move) -> Iterator[Fault]
         text = audit_log.grounds(client, now, move)
         wrong = list(evidence.faults(json_file.parse_record(text, Grounds)))
     except AuditFailed as error:
-        yield Fault(_clause(error), "accept")
+        yield Fault(error.clause(audit_log.REPAIR), "accept")
     except (json_file.Unreadable, OctavoError):
         return
     else:
@@ -170,12 +170,8 @@ def _in_version(client: MlflowClient, now: State, move: Move, card: str | None) 
             what = f"files beside the model of version {move.version} are not those that were judged, but {found[:12]}"
             yield Fault(what, "accept")
     except ModelError as error:
-        yield Fault(_clause(error), "accept")
+        yield Fault(error.clause(audit_log.REPAIR), "accept")
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         yield Fault(f"version {move.version} or its file is gone", "accept")
-
-
-def _clause(error: Exception) -> str:
-    return str(error).removesuffix(audit_log.REPAIR).strip().rstrip(".")

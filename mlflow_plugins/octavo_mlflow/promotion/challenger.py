@@ -84,7 +84,7 @@ def grounds(
                 other = _logits(client, _as_recorded(client.get_model_version(version.name, number), chain), test)
                 beside[alias] = classification.pair(test.labels, logits, other, classes)
             except versions.Damaged as error:
-                damaged[alias] = str(error).removesuffix(" Run dvc repro.").rstrip(".")
+                damaged[alias] = error.clause("Run dvc repro.")
     return Grounds(
         variant=variant,
         baseline=params.baseline,

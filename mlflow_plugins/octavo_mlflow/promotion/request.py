@@ -188,4 +188,4 @@ def _in_version(client: MlflowClient, asked: Move) -> Iterator[str]:
         with versions.fetched(client, version):
             pass
     except ModelError as error:
-        yield str(error).removesuffix(" Run dvc repro.").rstrip(".")
+        yield error.clause("Run dvc repro.")

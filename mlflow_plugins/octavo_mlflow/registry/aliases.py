@@ -156,7 +156,7 @@ def unfit(client: MlflowClient, now: State, move: Move) -> str | None:
         if move.action == "promote":
             audit_log.grounds(client, now, move)
     except (ModelError, AuditFailed) as error:
-        return str(error).removesuffix(audit_log.REPAIR).strip().rstrip(".")
+        return error.clause(audit_log.REPAIR)
     return None
 
 

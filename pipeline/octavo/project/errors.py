@@ -31,6 +31,10 @@ class OctavoError(Exception):
         plain = str(message).encode("utf-8", "backslashreplace").decode()
         super().__init__(STEERING.sub(lambda found: ascii(found[0])[1:-1], plain))
 
+    def clause(self, advice: str) -> str:
+        """The message as a part of another sentence: without the advice that ends it, and without its full stop."""
+        return str(self).removesuffix(advice).strip().rstrip(".")
+
 
 class DataError(OctavoError):
     """The data is damaged, missing or unsuitable."""
