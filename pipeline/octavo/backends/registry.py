@@ -40,7 +40,7 @@ def format_of(path: Path) -> Format:
     Raises:
         ModelError: no format has this suffix. The message lists the known ones.
     """
-    return _folders()[_folder(path)]
+    return _declaring(path)[1]
 
 
 def backend_of(path: Path) -> Backend:
@@ -50,7 +50,7 @@ def backend_of(path: Path) -> Backend:
         ModelError: no format has this suffix.
         ModuleNotFoundError: a library of the runtime is not installed.
     """
-    module = importlib.import_module(f"{backends.__name__}.{_folder(path)}.backend")
+    module = importlib.import_module(f"{backends.__name__}.{_declaring(path)[0]}.backend")
     found: Backend = module.BACKEND
     return found
 
@@ -68,9 +68,9 @@ def open_model(path: Path, threads: int = 1) -> Predictor:
     return backend_of(path).open_model(path, threads)
 
 
-def _folder(path: Path) -> str:
-    """Name of the folder whose runtime is for this file."""
-    known = {form.suffix: folder for folder, form in _folders().items()}
+def _declaring(path: Path) -> tuple[str, Format]:
+    """Name of the folder whose runtime is for this file, and the format that it declares."""
+    known = {form.suffix: (folder, form) for folder, form in _folders().items()}
     if path.suffix not in known:
         raise ModelError(f"No runtime for {path}. Known: {', '.join(known)}.")
     return known[path.suffix]

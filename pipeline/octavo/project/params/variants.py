@@ -18,6 +18,11 @@ RECIPES = "octavo.quantization.recipes"
 """The package of Octavo's own recipes, with one folder per format."""
 
 
+def module_of(recipe: str) -> str:
+    """The dotted name of a recipe's module. A user's own recipe is named by it; Octavo's have plain names."""
+    return recipe if "." in recipe else f"{RECIPES}.{recipe.replace('_', '.', 1)}"
+
+
 class Variant(Model):
     """One model file: the network that it is made from, and the recipe."""
 
@@ -32,7 +37,7 @@ class Variant(Model):
     @property
     def module(self) -> str:
         """The dotted name of the recipe's module."""
-        return self.recipe if "." in self.recipe else f"{RECIPES}.{self.recipe.replace('_', '.', 1)}"
+        return module_of(self.recipe)
 
 
 class Benchmark(Model):

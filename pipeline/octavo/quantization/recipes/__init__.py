@@ -33,6 +33,7 @@ from octavo.project import foreign_code
 from octavo.project.errors import ModelError, ParamsError
 from octavo.project.params.params import PARAMS, Params
 from octavo.project.params.section import faults
+from octavo.project.params.variants import module_of
 from octavo.quantization import acceptance
 
 FORMER = {
@@ -82,9 +83,8 @@ def load(name: str) -> Recipe:
             lacks `Options` or `quantize`.
     """
     _require_known(name)
-    module = name if _is_users(name) else f"{__name__}.{'.'.join(_parts(name))}"
     with foreign_code.code(f"Recipe '{name}' cannot be loaded", own=_file(name)):
-        recipe: Recipe = importlib.import_module(module)
+        recipe: Recipe = importlib.import_module(module_of(name))
     if missing := [part for part in ("Options", "quantize") if not hasattr(recipe, part)]:
         raise ParamsError(f"Recipe '{name}' has no {' and no '.join(missing)}; every recipe has Options and quantize.")
     return recipe
@@ -187,19 +187,13 @@ def _file(name: str) -> Path | None:
     """The file of a recipe that is known by a plain name. A user may have added it to these folders."""
     if _is_users(name):
         return None
-    found = [Path(folder).joinpath(*_parts(name)).with_suffix(".py") for folder in __path__]
+    found = [Path(folder).joinpath(*name.split("_", 1)).with_suffix(".py") for folder in __path__]
     return next((path for path in found if path.is_file()), found[0])
 
 
 def _folder(form: str) -> ModuleType | None:
     """The package with Octavo's recipes for a format; None if there are none."""
     return importlib.import_module(f"{__name__}.{form}") if form in map(_format, names()) else None
-
-
-def _parts(name: str) -> tuple[str, str]:
-    """Folder and module of a recipe: ("onnx", "int8_static") of `onnx_int8_static`."""
-    form, _, module = name.partition("_")
-    return form, module
 
 
 def _format(name: str) -> str:
