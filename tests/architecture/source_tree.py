@@ -1,8 +1,4 @@
-"""The project's own Python files, and which of them a module brings in, read from their imports alone.
-
-An `__init__.py` counts when it holds code: one with only a docstring cannot change what a stage does.
-Imports under `if TYPE_CHECKING:` do not count: they never run.
-"""
+"""The project's own Python files, and the names that they import. Imports under `if TYPE_CHECKING:` do not count."""
 
 import ast
 from collections.abc import Iterator
@@ -20,19 +16,6 @@ def source_files() -> list[Path]:
 
 def stage_names() -> list[str]:
     return sorted(file.stem for file in (ROOT / "stages/octavo_stages").glob("*.py") if file.stem != "__init__")
-
-
-def closure(root: Path, start: Path) -> set[Path]:
-    """`start` and all first-party files that importing it runs, relative to `root`."""
-    found: set[Path] = set()
-    waiting = [start]
-    while waiting:
-        file = waiting.pop()
-        if file not in found:
-            found.add(file)
-            names = {_dotted(file), *imported_names(root, file)}
-            waiting.extend(module for name in names for module in _modules(root, name))
-    return {file for file in found if file.name != "__init__.py" or _has_code(root / file)}
 
 
 def imported_names(root: Path, file: Path) -> Iterator[str]:
@@ -78,18 +61,3 @@ def _running_nodes(tree: ast.AST) -> Iterator[ast.AST]:
 def _dotted(file: Path) -> str:
     parts = file.with_suffix("").parts[1:]  # without the source root
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def _modules(root: Path, name: str) -> Iterator[Path]:
-    """The files that run when `name` is imported: its packages and, where it is a module, itself."""
-    parts = name.split(".")
-    if parts[0] not in PACKAGES:
-        return
-    for length in range(1, len(parts) + 1):
-        path = Path(PACKAGES[parts[0]], *parts[:length])
-        candidates = (path / "__init__.py", path.with_name(path.name + ".py"))
-        yield from (candidate for candidate in candidates if (root / candidate).is_file())
-
-
-def _has_code(file: Path) -> bool:
-    return any(not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) for node in _parse(file).body)
