@@ -1,8 +1,8 @@
-"""The contract of a flavor: how model files of one format lie in MLflow.
+"""The interface of a flavor: how MLflow stores and loads the model files of one format.
 
-A flavor is one module of this room, called as its format is (`octavo.backends.backend.Format.name`): found by looking,
-imported when a file of that format is asked for. Its model folder holds the file under its own name, in `data/`, as
-`mlflow.pyfunc.save_model` keeps what it is given as `data_path`.
+A flavor is one module of this room, with the name of its format (`octavo.backends.backend.Format.name`). It is imported
+only if a file of that format is used. The model's folder has the file in `data/`, under its own name, as
+`mlflow.pyfunc.save_model` stores its `data_path`.
 """
 
 import importlib
@@ -19,14 +19,14 @@ from octavo_mlflow import flavors
 from octavo_mlflow.flavors.image_pyfunc import ImageModel
 
 IMPORTED_BY_NAME = ("octavo_mlflow.flavors.*",)
-"""For the digest of a stage's code, which follows imports."""
+"""Modules that are imported by name. The digest of a stage's code, which follows imports, needs this list."""
 
 
 class Flavor(Protocol):
-    """What every flavor module offers, beside what MLflow asks of one (`save_model`, `load_model`, `_load_pyfunc`)."""
+    """What each flavor module has, in addition to MLflow's `save_model`, `load_model` and `_load_pyfunc`."""
 
     def signature_of(self, path: Path, /) -> ModelSignature:
-        """One tensor in, one out, as the file declares them."""
+        """The signature of a file with one input and one output, as the file declares them."""
 
     def log_model(self, path: Path, name: str, /, **options: Any) -> ModelInfo:
         """Log the file, byte for byte, as a logged model of the active run.
@@ -38,14 +38,14 @@ class Flavor(Protocol):
         """
 
     def open_file(self, path: Path, threads: int, /) -> ImageModel:
-        """The file opened raw; raises ModelError, ValueError or RuntimeError where it is none of one tensor each."""
+        """Open the file. Raises ModelError, ValueError or RuntimeError if it has not one input and one output."""
 
 
 def flavor_of(path: Path) -> Flavor:
     """The flavor of a model file, by its suffix.
 
     Raises:
-        ModelError: its format is unknown, or has no flavor; the message lists those that have one.
+        ModelError: its format is unknown or has no flavor. The message lists the formats that have one.
     """
     form = registry.format_of(path)
     if find_spec(f"{flavors.__name__}.{form.name}") is None:

@@ -48,10 +48,8 @@ class Wish:
     """The version that must be champion now; `none` if there must be no champion."""
     sure: Mapping[str, float] = field(default_factory=dict)
     """Used by `octavo nightly`: the confidence with which each variant must show that accuracy is kept. The order is
-    the order
-    in which the variants are tried. Empty for a promotion by hand: then `policy.confidence` applies, and
-    `policy.prefer`
-    says which variant is best.
+    that in which the variants are tried. Empty for a promotion by hand: then `policy.confidence` applies, and
+    `policy.prefer` says which variant is best.
     """
 
 

@@ -1,4 +1,4 @@
-"""Where artifacts lie: MLflow raises ValueError where somebody changed a place into one that it can make nothing of."""
+"""Read artifacts whose place somebody may have changed in the database: MLflow raises ValueError for a bad place."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,10 @@ from octavo.project.errors import ModelError
 
 @contextmanager
 def readable(what: str) -> Iterator[None]:
-    """Calls of MLflow that read the artifacts of `what`, and nothing else.
+    """A block that only calls MLflow to read the artifacts of `what`.
 
     Raises:
-        ModelError: their place is none that MLflow can read from.
+        ModelError: MLflow cannot read from their place.
     """
     try:
         yield

@@ -1,7 +1,7 @@
-"""Which value of a graph is what a layer gives.
+"""Find the value of a graph that is a layer's output.
 
-Layers bear the names that `export` gave them, kept in `layers.json` beside the file. What a layer gives is looked at
-behind the ReLU and the rounding that alone read it: a quantized file may leave clipping to rounding.
+Layers have the names that `export` gave them; `layers.json` next to the file stores them. If only a ReLU or a rounding
+reads a layer's output, the value after it is used, because in a quantized file the rounding may do the clipping.
 """
 
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ import onnx
 from octavo.onnx_graph import qdq
 
 STILL = (*qdq.MOVERS, "Cast", "DequantizeLinear", "Identity", "QuantizeLinear")
-"""Operators that compute nothing: a layer of these alone has no error of its own."""
+"""Operators that compute nothing. A layer with only these has no error of its own."""
 
 
 def outputs(model: onnx.ModelProto) -> dict[str, str]:
-    """Layer -> the value that it gives."""
+    """Layer -> name of the value that is its output."""
     readers = qdq.consumers(model)
     computing = {node.doc_string for node in model.graph.node if node.doc_string and node.op_type not in STILL}
     return {
@@ -24,7 +24,7 @@ def outputs(model: onnx.ModelProto) -> dict[str, str]:
 
 
 def _behind(value: str, readers: Mapping[str, list[onnx.NodeProto]]) -> str:
-    """What becomes of `value` in the ReLU and the rounding that alone read it."""
+    """The value after the ReLU and the rounding, if nothing else reads `value`."""
     following = readers.get(value, [])
     if len(following) == 1 and following[0].op_type == "QuantizeLinear":
         back = readers.get(following[0].output[0], [])

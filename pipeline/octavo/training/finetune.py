@@ -17,8 +17,8 @@ from octavo.training.quantization_aware import qat
 def finetune(name: str, params: Params) -> str:
     """Fine-tune and export the network called `name`. If no variant needs it, write a marker instead.
 
-    If TFMOT or the export refuses a quantization-aware network, the reason is written in its place. Then only the
-    variants made from it are refused.
+    If TFMOT or the export refuses a quantization-aware network, or its training diverges, the reason is written in its
+    place. Then only the variants made from it are refused.
 
     Returns:
         The result as a clause.
