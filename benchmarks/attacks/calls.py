@@ -19,7 +19,8 @@ from benchmarks.attacks.guarded import ROLES, Shared, running, share
 from benchmarks.attacks.part import Part
 from benchmarks.attacks.routes import OUTCOMES, Attack, server_faults
 from octavo.promotion import audit_record
-from octavo_mlflow.registry import audit_log, standing
+from octavo_mlflow.registry import standing
+from octavo_mlflow.registry.audit_log import audit_log, audit_run
 from octavo_mlflow.registry.standing import HEAD
 from octavo_mlflow.tracking import connection
 
@@ -97,7 +98,7 @@ def _forged(client: MlflowClient, pools: Pools) -> None:
     }
     move = audit_record.Move.model_validate(last.model_dump() | change)
     pools.drawn.append(f"a forged {move.action} to version {to}, note {move.note}")
-    client.log_text(pools.shared.log, move.line(), audit_log.place("records", move))
+    client.log_text(pools.shared.log, move.line(), audit_run.place("records", move))
     client.set_registered_model_tag(model, HEAD, move.name)
     client.set_registered_model_alias(model, "champion", to)
 

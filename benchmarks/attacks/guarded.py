@@ -25,7 +25,8 @@ from sqlalchemy import Engine, create_engine, text
 from benchmarks.attacks.alone import Died, alone, surely
 from benchmarks.attacks.victim import VARIANT, command
 from octavo.project import typed_text
-from octavo_mlflow.registry import aliases, audit_log, standing
+from octavo_mlflow.registry import aliases, standing
+from octavo_mlflow.registry.audit_log import audit_log
 from octavo_mlflow.registry.standing import HEAD, LOG
 from octavo_mlflow.registry.versions import UNJUDGED
 from octavo_mlflow.server.alias_guard import KEPT

@@ -25,7 +25,8 @@ from mlflow.exceptions import MlflowException
 from octavo.project import cli, paths
 from octavo.project.errors import OctavoError
 from octavo.project.files import atomic_write
-from octavo_mlflow.registry import audit_log, standing
+from octavo_mlflow.registry import standing
+from octavo_mlflow.registry.audit_log import audit_log
 from octavo_mlflow.serving import answers, create
 from octavo_mlflow.serving.client import DeploymentError, _told
 from octavo_mlflow.serving.record import Settings

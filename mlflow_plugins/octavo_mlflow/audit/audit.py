@@ -12,7 +12,8 @@ from octavo.promotion import replay as promotion_replay
 from octavo.promotion.audit_record import Move
 from octavo_mlflow.audit import repair, soundness
 from octavo_mlflow.audit.soundness import Found
-from octavo_mlflow.registry import audit_copy, audit_log, copies, standing
+from octavo_mlflow.registry import copies, standing
+from octavo_mlflow.registry.audit_log import audit_copy, audit_log
 from octavo_mlflow.tracking import connection
 
 

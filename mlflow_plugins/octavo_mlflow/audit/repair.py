@@ -17,8 +17,9 @@ from octavo.promotion import audit_record
 from octavo.promotion.audit_record import Aliases, Move
 from octavo_mlflow.audit import soundness
 from octavo_mlflow.audit.soundness import Found
-from octavo_mlflow.registry import aliases, audit_copy, audit_log, standing
+from octavo_mlflow.registry import aliases, standing
 from octavo_mlflow.registry.aliases import Checked
+from octavo_mlflow.registry.audit_log import audit_copy, audit_log, audit_run
 from octavo_mlflow.registry.mutex import mutex
 from octavo_mlflow.registry.standing import CHAMPION, HEAD, LOG, State
 
@@ -88,13 +89,13 @@ def repair(client: MlflowClient, model: str, reason: str) -> Move:
 def _restore(client: MlflowClient, now: State, still_held: Callable[[], None]) -> list[Move]:
     """Restore the log, and return its records."""
     truth = _truth(client, now)
-    run = audit_log.revive(client, now)
+    run = audit_run.revive(client, now)
     there = audit_log.records(client, now)
-    taken = {item.path for item in client.list_artifacts(run, audit_log.RECORDS)}
+    taken = {item.path for item in client.list_artifacts(run, audit_run.RECORDS)}
     for move in truth:
         if move.hash not in there:
             still_held()
-            places = (audit_log.place(audit_log.RECORDS, move, copy) for copy in count(1))
+            places = (audit_run.place(audit_run.RECORDS, move, copy) for copy in count(1))
             client.log_text(run, move.line(), next(place for place in places if place not in taken))
     still_held()
     client.set_registered_model_tag(now.model, LOG, run)

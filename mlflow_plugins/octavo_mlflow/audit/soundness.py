@@ -18,16 +18,8 @@ from octavo.promotion import audit_record, evidence
 from octavo.promotion.audit_record import Move
 from octavo.promotion.contradictions import joined
 from octavo.promotion.evidence import Grounds
-from octavo_mlflow.registry import (
-    aliases,
-    audit_copy,
-    audit_log,
-    consent,
-    copies,
-    standing,
-    tags,
-    versions,
-)
+from octavo_mlflow.registry import aliases, consent, copies, standing, tags, versions
+from octavo_mlflow.registry.audit_log import audit_copy, audit_log
 from octavo_mlflow.registry.standing import ORDER, State
 
 Cure = Literal[

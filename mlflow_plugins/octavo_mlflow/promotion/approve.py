@@ -15,8 +15,9 @@ from octavo.promotion import replay
 from octavo.promotion.audit_record import Move
 from octavo_mlflow.promotion import request
 from octavo_mlflow.promotion.request import Request
-from octavo_mlflow.registry import aliases, audit_log, identity, standing
+from octavo_mlflow.registry import aliases, identity, standing
 from octavo_mlflow.registry.aliases import Checked
+from octavo_mlflow.registry.audit_log import audit_log
 from octavo_mlflow.registry.mutex import mutex
 from octavo_mlflow.registry.standing import CHAMPION
 from octavo_mlflow.tracking import connection

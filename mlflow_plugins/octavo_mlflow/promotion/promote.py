@@ -24,8 +24,9 @@ from octavo.promotion.decision import Decision, Verdict
 from octavo.promotion.evidence import Grounds, faults, judge
 from octavo_mlflow.promotion import challenger, request
 from octavo_mlflow.promotion.request import Request
-from octavo_mlflow.registry import aliases, audit_copy, identity, tags, versions
+from octavo_mlflow.registry import aliases, identity, tags, versions
 from octavo_mlflow.registry.aliases import Checked
+from octavo_mlflow.registry.audit_log import audit_copy
 from octavo_mlflow.registry.mutex import mutex
 from octavo_mlflow.registry.standing import ANCHOR, CHAMPION, PREVIOUS, State
 from octavo_mlflow.tracking import connection

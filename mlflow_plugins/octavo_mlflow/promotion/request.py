@@ -14,8 +14,9 @@ from octavo.project import typed_text
 from octavo.project.errors import ModelError, PromotionRefused
 from octavo.promotion import audit_record
 from octavo.promotion.audit_record import Move
-from octavo_mlflow.registry import aliases, audit_log, consent, versions
+from octavo_mlflow.registry import aliases, consent, versions
 from octavo_mlflow.registry.aliases import Checked
+from octavo_mlflow.registry.audit_log import audit_log
 from octavo_mlflow.registry.mutex import lease
 from octavo_mlflow.registry.standing import APPROVED, CHAMPION, REQUEST, State
 

@@ -13,8 +13,9 @@ from mlflow.exceptions import MlflowException
 from octavo.project.errors import ModelError, PromotionRefused
 from octavo.project.params.params import load_params
 from octavo.promotion.audit_record import FOLDER, Move
-from octavo_mlflow.registry import aliases, audit_copy, identity, standing, versions
+from octavo_mlflow.registry import aliases, identity, standing, versions
 from octavo_mlflow.registry.aliases import Checked
+from octavo_mlflow.registry.audit_log import audit_copy
 from octavo_mlflow.registry.mutex import mutex
 from octavo_mlflow.registry.standing import CHAMPION, PREVIOUS
 from octavo_mlflow.tracking import connection

@@ -10,7 +10,7 @@ from octavo.project.errors import AuditFailed
 from octavo.project.files import json_file
 from octavo.promotion.audit_record import Move
 from octavo.promotion.evidence import Grounds
-from octavo_mlflow.registry import audit_log
+from octavo_mlflow.registry.audit_log import audit_log
 from octavo_mlflow.registry.standing import ANCHOR, CHAMPION, State
 
 

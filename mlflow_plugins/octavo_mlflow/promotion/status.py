@@ -16,7 +16,8 @@ from octavo.project.code import stages
 from octavo.project.params.params import load_params
 from octavo.reporting.variants_table import kilobytes, microseconds, percent
 from octavo_mlflow.promotion import request
-from octavo_mlflow.registry import audit_log, copies, standing
+from octavo_mlflow.registry import copies, standing
+from octavo_mlflow.registry.audit_log import audit_log
 from octavo_mlflow.registry.mutex import mutex
 from octavo_mlflow.registry.standing import State
 from octavo_mlflow.tracking import connection

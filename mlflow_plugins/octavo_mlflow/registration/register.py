@@ -27,7 +27,8 @@ from octavo.promotion.decision import load_decision
 from octavo_mlflow.flavors import logging
 from octavo_mlflow.registration import artifacts, descriptions, runs, shared_view
 from octavo_mlflow.registration.runs import Repro
-from octavo_mlflow.registry import audit_log, tags, versions
+from octavo_mlflow.registry import tags, versions
+from octavo_mlflow.registry.audit_log import audit_run
 from octavo_mlflow.registry.mutex import mutex
 from octavo_mlflow.tracking import connection, run_context
 
@@ -133,7 +134,7 @@ def _ensure_registered_model(client: MlflowClient, name: str, experiment: str) -
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        audit_log.prepare(client, name)
+        audit_run.prepare(client, name)
         client.create_registered_model(name, description=about)
 
 

@@ -20,7 +20,8 @@ from octavo.project import typed_text
 from octavo.project.errors import AuditFailed, ModelError, PromotionRefused
 from octavo.promotion import audit_record
 from octavo.promotion.audit_record import FOLDER, Aliases, Move
-from octavo_mlflow.registry import audit_copy, audit_log, identity, standing, versions
+from octavo_mlflow.registry import identity, standing, versions
+from octavo_mlflow.registry.audit_log import audit_copy, audit_log
 from octavo_mlflow.registry.mutex import lease
 from octavo_mlflow.registry.standing import CHAMPION, DONE, ORDER, State
 

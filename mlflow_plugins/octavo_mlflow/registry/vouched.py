@@ -13,7 +13,8 @@ from mlflow.entities.model_registry import ModelVersion
 
 from octavo.project.errors import AuditFailed
 from octavo.promotion.audit_record import FOLDER, Move
-from octavo_mlflow.registry import aliases, audit_copy, audit_log, copies, standing, tags, versions
+from octavo_mlflow.registry import aliases, copies, standing, tags, versions
+from octavo_mlflow.registry.audit_log import audit_copy, audit_log
 from octavo_mlflow.registry.standing import DONE, HEAD, LOG, ORDER, State
 
 

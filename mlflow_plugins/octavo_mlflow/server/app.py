@@ -26,8 +26,9 @@ from octavo.project.params.registry import GuardedAliases
 from octavo.project.params.section import faults
 from octavo_mlflow.registry import identity
 from octavo_mlflow.registry.identity import Gate
-from octavo_mlflow.server.alias_guard import Guarded, MayForce, guard
+from octavo_mlflow.server.alias_guard import Guarded, guard
 from octavo_mlflow.server.four_eyes import Sender
+from octavo_mlflow.server.move_check import MayForce
 
 POLICY = "OCTAVO_POLICY"
 """Environment variable: path of a `params.yaml`, or of a file with only its `policy`. The file may also hold

@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from flask import Flask, Response
 from mlflow.server import auth
 
-from octavo_mlflow.server.alias_guard import refusal
 from octavo_mlflow.server.app import keep_gate, route
+from octavo_mlflow.server.refusal import refusal
 
 
 def create_app() -> FastAPI | Flask:

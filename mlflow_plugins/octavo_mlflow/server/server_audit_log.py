@@ -14,7 +14,7 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from octavo.project.errors import AuditFailed
 from octavo.promotion import audit_record
 from octavo.promotion.audit_record import Move
-from octavo_mlflow.registry import audit_log
+from octavo_mlflow.registry.audit_log import audit_run
 from octavo_mlflow.registry.standing import LOG, State
 from octavo_mlflow.server import artifact_files
 
@@ -23,14 +23,14 @@ LARGEST = 2**28
 """The largest record or grounds file, in bytes. A larger file is ignored."""
 
 
-def record(now: State, sequence: int, hash_: str, kind: str = audit_log.RECORDS) -> Move:
+def record(now: State, sequence: int, hash_: str, kind: str = audit_run.RECORDS) -> Move:
     """The record, or the request, with that number and hash.
 
     Args:
         now: the registered model's present state.
         sequence: the record number.
         hash_: the record's hash.
-        kind: the folder, `audit_log.RECORDS` or `audit_log.REQUESTS`.
+        kind: the folder, `audit_run.RECORDS` or `audit_run.REQUESTS`.
 
     Raises:
         AuditFailed: it is missing or was changed.
@@ -38,7 +38,7 @@ def record(now: State, sequence: int, hash_: str, kind: str = audit_log.RECORDS)
     return _named(now, sequence, hash_, _listed(now, kind), kind)
 
 
-def _named(now: State, sequence: int, hash_: str, listed: Listed, kind: str = audit_log.RECORDS) -> Move:
+def _named(now: State, sequence: int, hash_: str, listed: Listed, kind: str = audit_run.RECORDS) -> Move:
     texts = list(_texts(listed, sequence))
     for text in texts:
         with suppress(AuditFailed):  # anybody may have stored it there
@@ -46,7 +46,7 @@ def _named(now: State, sequence: int, hash_: str, listed: Listed, kind: str = au
             if found.sequence == sequence and found.hash == hash_:
                 return found
     if not texts:
-        what = "request for record" if kind == audit_log.REQUESTS else "record"
+        what = "request for record" if kind == audit_run.REQUESTS else "record"
         raise AuditFailed(f"The audit log of {now.model} has no {what} {sequence}.")
     raise AuditFailed(
         f"Record {sequence} of the audit log of {now.model} is not the one that is named: it was changed."
@@ -62,7 +62,7 @@ def chain(now: State) -> list[Move]:
     sequence, known = now.head
     if not sequence:
         return []
-    found, listed = list[Move](), _listed(now, audit_log.RECORDS)
+    found, listed = list[Move](), _listed(now, audit_run.RECORDS)
     while sequence:
         found.append(_named(now, sequence, known, listed))
         sequence, known = sequence - 1, found[-1].parent
@@ -75,7 +75,7 @@ def grounds(now: State, move: Move) -> str:
     Raises:
         AuditFailed: it is missing.
     """
-    texts = list(_texts(_listed(now, audit_log.GROUNDS), move.sequence))
+    texts = list(_texts(_listed(now, audit_run.GROUNDS), move.sequence))
     if not texts:
         raise AuditFailed(f"The audit log of {now.model} has nothing that record {move.sequence} was judged by.")
     named = (text for text in texts if hashlib.sha256(text.encode()).hexdigest() == move.digests.get("grounds"))
@@ -90,7 +90,7 @@ def holds_log(model: str, run_id: str) -> bool:
         experiment = store.get_experiment(run.info.experiment_id)
     except MlflowException:
         return False
-    return run.data.tags.get(audit_log.OF) == model and experiment.name == audit_log.experiment(model)
+    return run.data.tags.get(audit_run.OF) == model and experiment.name == audit_run.experiment(model)
 
 
 def _listed(now: State, kind: str) -> Listed:
@@ -104,7 +104,7 @@ def _texts(listed: Listed, sequence: int) -> Iterator[str]:
     """The contents of the files that belong to the record with that number."""
     repository, there = listed
     with TemporaryDirectory() as copy:
-        for path in audit_log.of_number(there, sequence):
+        for path in audit_run.of_number(there, sequence):
             yield Path(repository.download_artifacts(path, copy)).read_bytes().decode("utf-8", "replace")
 
 
@@ -118,13 +118,13 @@ def _run(now: State) -> Run:
     if named := now.tags.get(LOG):
         with suppress(MlflowException):
             run = store.get_run(named)
-            if audit_log.OF in run.data.tags:
+            if audit_run.OF in run.data.tags:
                 return run
         raise AuditFailed(f"MLflow has no run {named} that holds the audit log of {now.model}.")
-    experiment = store.get_experiment_by_name(audit_log.experiment(now.model))
+    experiment = store.get_experiment_by_name(audit_run.experiment(now.model))
     runs = experiment and store.search_runs(
         [experiment.experiment_id],
-        f"tags.`{audit_log.OF}` = '{now.model}'",
+        f"tags.`{audit_run.OF}` = '{now.model}'",
         ViewType.ACTIVE_ONLY,
         1000,
         ["attributes.start_time ASC"],

@@ -23,7 +23,8 @@ from octavo.project.params.registry import Registry
 from octavo.promotion import audit_record
 from octavo_mlflow.audit import audit
 from octavo_mlflow.promotion import commands, rollback
-from octavo_mlflow.registry import aliases, audit_log, standing, vouched
+from octavo_mlflow.registry import aliases, standing, vouched
+from octavo_mlflow.registry.audit_log import audit_log
 from octavo_mlflow.registry.mutex import lease
 from octavo_mlflow.registry.standing import DONE, HEAD, LOG
 from tests import process

@@ -18,7 +18,8 @@ from octavo.statistics.noninferiority import lower_bound
 from octavo_mlflow.nightly import record, worker
 from octavo_mlflow.nightly.record import Night
 from octavo_mlflow.nightly.worker import Diary
-from octavo_mlflow.registry import audit_log, standing
+from octavo_mlflow.registry import standing
+from octavo_mlflow.registry.audit_log import audit_log
 from octavo_mlflow.server.promotion_check import objections
 from tests.octavo_mlflow.conftest import Octavo
 from tests.octavo_mlflow.measured_project import CLASSES, WEIGHTS, MakeProject, Project, worse

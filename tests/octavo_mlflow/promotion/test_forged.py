@@ -13,8 +13,9 @@ from mlflow.exceptions import MlflowException
 from octavo.evaluation.scorecard import Scorecard
 from octavo.promotion.audit_record import Move
 from octavo_mlflow.promotion import promote
-from octavo_mlflow.registry import aliases, audit_log, versions
+from octavo_mlflow.registry import aliases, versions
 from octavo_mlflow.registry import standing as state
+from octavo_mlflow.registry.audit_log import audit_log, audit_run
 from tests.octavo_mlflow.conftest import Octavo
 from tests.octavo_mlflow.measured_project import Project, worse
 from tests.octavo_mlflow.server.test_app import loose
@@ -105,9 +106,9 @@ def test_figures_that_are_made_up_are_not_promoted(
 def record(client: MlflowClient, model: str, move: Move) -> None:
     """Put a record beside the log, as everybody can who may write there."""
     now = state.state(client, model)
-    run = audit_log.run_id(client, now)
+    run = audit_run.run_id(client, now)
     assert run is not None
-    client.log_text(run, move.line(), audit_log.place(audit_log.RECORDS, move))
+    client.log_text(run, move.line(), audit_run.place(audit_run.RECORDS, move))
 
 
 def test_files_and_records_that_are_made_up_are_not_promoted(shared: Project, octavo: Octavo) -> None:

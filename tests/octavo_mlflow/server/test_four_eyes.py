@@ -10,8 +10,9 @@ import requests
 from octavo.promotion.audit_record import Move
 from octavo_mlflow.promotion.request import Request
 from octavo_mlflow.promotion.request import opened as opened_in
-from octavo_mlflow.registry import audit_log, consent, standing
+from octavo_mlflow.registry import consent, standing
 from octavo_mlflow.registry.aliases import RECORD
+from octavo_mlflow.registry.audit_log import audit_log, audit_run
 from octavo_mlflow.registry.standing import APPROVED, HEAD, LOG, REQUEST
 from tests.octavo_mlflow.conftest import Octavo
 from tests.octavo_mlflow.measured_project import Project, worse
@@ -110,7 +111,7 @@ def forged(asked: Move, **fields: Any) -> Move:
 def put(project: Project, folder: str, move: Move) -> str:
     """Put a record into the audit log's run, as whoever may edit that can; its name, as tags have it."""
     client, now = project.client(), standing.state(project.client(), project.params.registry.model)
-    client.log_text(now.tags[LOG], move.line(), audit_log.place(folder, move))
+    client.log_text(now.tags[LOG], move.line(), audit_run.place(folder, move))
     return move.name
 
 
@@ -130,14 +131,14 @@ def test_nobody_approves_alone(shared: Project, colleague: str, careful_team: Te
         "digest": forged(asked, digests=asked.digests | {"model": 64 * "0"}),
         "approved": forged(asked, approved=(colleague,), request=asked.hash),
     }
-    names = {name: put(shared, audit_log.REQUESTS, move) for name, move in other.items()}
-    alone = put(shared, audit_log.RECORDS, asked)
-    claimed = put(shared, audit_log.RECORDS, consent.granted(asked, (colleague,), asked.when))
-    own = put(shared, audit_log.RECORDS, consent.granted(asked, (ann,), asked.when))
-    none = put(shared, audit_log.RECORDS, consent.granted(asked, (), asked.when))
-    forced = put(shared, audit_log.RECORDS, forged(asked, note="it is Friday"))
-    as_rollback = put(shared, audit_log.RECORDS, forged(asked, action="rollback", note="back", reasons=()))
-    as_repair = put(shared, audit_log.RECORDS, forged(asked, action="repair", note="mended", reasons=()))
+    names = {name: put(shared, audit_run.REQUESTS, move) for name, move in other.items()}
+    alone = put(shared, audit_run.RECORDS, asked)
+    claimed = put(shared, audit_run.RECORDS, consent.granted(asked, (colleague,), asked.when))
+    own = put(shared, audit_run.RECORDS, consent.granted(asked, (ann,), asked.when))
+    none = put(shared, audit_run.RECORDS, consent.granted(asked, (), asked.when))
+    forced = put(shared, audit_run.RECORDS, forged(asked, note="it is Friday"))
+    as_rollback = put(shared, audit_run.RECORDS, forged(asked, action="rollback", note="back", reasons=()))
+    as_repair = put(shared, audit_run.RECORDS, forged(asked, action="repair", note="mended", reasons=()))
     tries = [
         (APPROVED, consent.tag(asked.hash, (ann,))),
         (APPROVED, consent.tag(asked.hash, (colleague,))),
@@ -192,7 +193,7 @@ def test_a_former_champion_is_not_made_up(shared: Project, colleague: str, caref
     digests = {"model": never["model.sha256"]}
     plain = forged(first, request="", approved=())
     made_up = forged(plain, version="1", variant="onnx_fp32", after={"champion": "1"}, digests=digests)
-    put(shared, audit_log.RECORDS, made_up)
+    put(shared, audit_run.RECORDS, made_up)
     asked = {"name": model, "version": "1", "key": RECORD, "value": made_up.name}
     status, said = sent(careful_team, colleague, "model-versions/set-tag", **asked)
     assert (status, "by the audit log that is not so" in said) == (403, True)
@@ -207,11 +208,11 @@ def test_a_former_champion_is_not_made_up(shared: Project, colleague: str, caref
         after={"anchor": "2", "champion": "1", "previous": "2"},
     )
     for user, who in ((colleague, colleague), (ann, ann), ("admin", "admin")):
-        name = put(shared, audit_log.RECORDS, forged(back, who=who))
+        name = put(shared, audit_run.RECORDS, forged(back, who=who))
         status, said = set_tag(careful_team, user, shared, HEAD, name)
         assert (status, "was never champion" in said) == (403, True)
         mended = forged(back, who=who, action="repair")
-        status, said = set_tag(careful_team, user, shared, HEAD, put(shared, audit_log.RECORDS, mended))
+        status, said = set_tag(careful_team, user, shared, HEAD, put(shared, audit_run.RECORDS, mended))
         assert (status, "A repair returns the champion" in said) == (403, True)
     assert aliases_of(shared) == {"anchor": "2", "champion": "2"}
 
@@ -266,9 +267,9 @@ def test_a_record_is_in_the_name_of_who_wrote_it(project: Project, team: Team, o
     (first,) = audit_log.read(project.client(), standing.state(project.client(), project.params.registry.model))
     assert first.who == me()
     other = forged(first, sequence=2, parent=first.hash, action="repair", note="mended", before=first.after)
-    status, said = set_tag(team, me(), project, HEAD, put(project, audit_log.RECORDS, forged(other, who="somebody")))
+    status, said = set_tag(team, me(), project, HEAD, put(project, audit_run.RECORDS, forged(other, who="somebody")))
     assert (status, "says that 'somebody' made it" in said) == (403, True)
-    assert set_tag(team, me(), project, HEAD, put(project, audit_log.RECORDS, forged(other, who=me())))[0] == 200
+    assert set_tag(team, me(), project, HEAD, put(project, audit_run.RECORDS, forged(other, who=me())))[0] == 200
 
 
 @pytest.mark.parametrize("server", ["gated_server", "server_sqlite", None])
