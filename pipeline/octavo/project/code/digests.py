@@ -90,12 +90,19 @@ def _code_of_one(module: str) -> Code:
             continue
         files[name] = file
         files |= _templates(name, file)
-        for imported in _imported(file, package):
-            found = _run_by(imported)
-            waiting += [each for each in found if _is_read(each)]
-            if found and not _is_read(found[-1]):
-                libraries.add(imported.partition(".")[0])
+        modules, used = _run_from(file, package)
+        waiting += modules
+        libraries |= used
     return Code(files, frozenset(libraries - sys.stdlib_module_names))
+
+
+@cache
+def _run_from(file: Path, package: str) -> tuple[tuple[_Module, ...], frozenset[str]]:
+    """What the imports in a file run: the modules whose content counts, and the import names of installed libraries."""
+    found = {name: _run_by(name) for name in _imported(file, package)}
+    modules = dict.fromkeys(each for run in found.values() for each in run if _is_read(each))
+    libraries = {name.partition(".")[0] for name, run in found.items() if run and not _is_read(run[-1])}
+    return tuple(modules), frozenset(libraries)
 
 
 @cache
@@ -131,6 +138,7 @@ def _top(name: str) -> ModuleSpec | None:
         return None
 
 
+@cache
 def _is_read(module: _Module) -> bool:
     """Whether the module's content counts: it is Octavo's, or not part of an installed library."""
     if module.name.partition(".")[0] in OWN:
@@ -139,6 +147,7 @@ def _is_read(module: _Module) -> bool:
     return not (file is None or file.is_relative_to(STANDARD_LIBRARY) or set(INSTALLED) & set(file.parts))
 
 
+@cache
 def _templates(name: str, file: Path) -> dict[str, Path]:
     """Templates that a module can use: those of its package and of all parent packages."""
     found = {}
@@ -166,7 +175,6 @@ def _distributions(libraries: Iterable[str]) -> set[str]:
     return {distribution for library in libraries for distribution in _by_import().get(library, ())}
 
 
-@cache
 def _imported(file: Path, package: str) -> tuple[str, ...]:
     """Dotted names that a file imports. `from a import b` gives both `a` and `a.b`, because `b` can be a module."""
     if file.suffix != ".py":
@@ -181,7 +189,7 @@ def _imported(file: Path, package: str) -> tuple[str, ...]:
 
 
 def _names(tree: ast.Module, package: str) -> Iterator[str]:
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Assign) and BY_NAME in {getattr(name, "id", None) for name in node.targets}:
             yield from (name for pattern in ast.literal_eval(node.value) for name in _matching(pattern))
         elif isinstance(node, ast.Import):
@@ -191,6 +199,16 @@ def _names(tree: ast.Module, package: str) -> Iterator[str]:
             base = ".".join([*above, *filter(None, [node.module])])
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """All statements, also inside other statements. `ast.walk` also visits expressions, which takes twice as long."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+            waiting += getattr(node, block, ())
 
 
 def _matching(pattern: str) -> Iterator[str]:

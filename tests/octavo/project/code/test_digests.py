@@ -38,7 +38,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def forget() -> None:
     """Read files anew, as another process does."""
-    code_digests._imported.cache_clear()
+    code_digests._run_from.cache_clear()
+    code_digests._templates.cache_clear()
     code_digests._run_by.cache_clear()
     code_digests._code_of_one.cache_clear()
     code_digests._sha256.cache_clear()
