@@ -23,6 +23,8 @@ def promote(
     """Move the alias champion to VARIANT, or to the best variant that passes. The old champion becomes previous."""
     if force != (reason is not None) or (force and variant is None) or (reason is not None and not reason.strip()):
         raise click.UsageError("To move against the verdict name all three: VARIANT --force --reason '…'.")
+    if not force:
+        act("require_passing", variant)
     act("promote", variant, force, reason, new_anchor, expect, as_json)
 
 

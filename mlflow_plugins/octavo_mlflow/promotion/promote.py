@@ -16,11 +16,11 @@ from octavo.evaluation.scorecard import Scorecards, load_scorecards
 from octavo.project import paths, story
 from octavo.project.errors import ModelError, PromotionRefused
 from octavo.project.git import tags as git_tags
-from octavo.project.params.params import PARAMS, Params, load_params
-from octavo.promotion import audit_record, gate
+from octavo.project.params.params import Params, load_params
+from octavo.promotion import audit_record, gate, passing
 from octavo.promotion.audit_record import Move
 from octavo.promotion.contradictions import joined
-from octavo.promotion.decision import Decision, Verdict
+from octavo.promotion.decision import Verdict
 from octavo.promotion.evidence import Grounds, faults, judge
 from octavo_mlflow.promotion import challenger, request
 from octavo_mlflow.promotion.request import Request
@@ -158,7 +158,9 @@ def move_champion(
             deleted = basis.gone.get(CHAMPION)
             return Promotion(model, found.variant, planned.version, now.champion, True, verdict, None, deleted)
         refused.append((found, verdict))
-    raise PromotionRefused(_why([verdict for _, verdict in refused], params, scorecards, wish) + _anew(refused, now))
+    decision = gate.decide(scorecards, params.policy, params.baseline, wish.sure)
+    judged = [verdict for _, verdict in refused]
+    raise PromotionRefused(passing.why_not(judged, scorecards, decision, wish.sure) + _anew(refused, now))
 
 
 def _check_figures(found: Grounds) -> None:
@@ -240,18 +242,11 @@ def _candidates(
     if wish.variant is not None:
         yield challenger.version_of(client, params.registry.model, scorecards.card(wish.variant))
         return
-    for name in _passing(scorecards, gate.decide(scorecards, params.policy, params.baseline, wish.sure), wish):
+    decision = gate.decide(scorecards, params.policy, params.baseline, wish.sure)
+    for name in passing.in_order(scorecards, decision, wish.sure):
         version = challenger.version_of(client, params.registry.model, scorecards.card(name))
         if not aliases.was_rolled_back(version, chain):
             yield version
-
-
-def _passing(scorecards: Scorecards, decision: Decision, wish: Wish) -> list[str]:
-    """Variants that pass beside the baseline, best first. A night has its own order, which does not depend on test
-    images.
-    """
-    passing = gate.ranking(scorecards, decision)
-    return [name for name in wish.sure if name in passing] if wish.sure else passing
 
 
 def _is_champion(client: MlflowClient, version: ModelVersion, basis: Checked) -> bool:
@@ -298,18 +293,6 @@ def _text(found: Grounds) -> str:
     return found.model_dump_json(by_alias=True, indent=1)
 
 
-def _why(refused: list[Verdict], params: Params, scorecards: Scorecards, wish: Wish) -> str:
-    """Why nothing moves: one sentence per judged variant, or per variant that did not come so far."""
-    decision = gate.decide(scorecards, params.policy, params.baseline, wish.sure)
-    passing = _passing(scorecards, decision, wish)
-    left = refused or ([] if passing else decision.verdicts)
-    lines = [f"{verdict.variant} is not promoted, {_found(verdict)}" for verdict in left]
-    if not lines:
-        lines = ["Nothing is promoted: what passes was rolled back before. Name a variant to promote it again."]
-    limits = f"The limits are `policy` in {PARAMS}; after a change run dvc repro."
-    return " ".join(["\n".join(lines), f"Passing beside the baseline: {', '.join(passing) or 'none'}.", limits])
-
-
 def _anew(refused: Sequence[tuple[Grounds, Verdict]], now: State) -> str:
     """What to do if a model in service cannot be compared with; empty if all can."""
     if not refused or not (left := {**refused[0][0].not_compared, **refused[0][0].damaged}):
@@ -322,11 +305,3 @@ def _anew(refused: Sequence[tuple[Grounds, Verdict]], now: State) -> str:
         f"figures beside the baseline are good, start again: octavo promote {best.variant} --force"
         f"{' --anchor' if is_old else ''} --reason '…'."
     )
-
-
-def _found(verdict: Verdict) -> str:
-    if verdict.refused:
-        return f"it is refused: {verdict.refused}"
-    if not verdict.unmet:
-        return "it has no verdict, as the baseline never has."
-    return f"the verdict is {verdict.verdict}: {'; '.join(map(str, verdict.unmet))}."
