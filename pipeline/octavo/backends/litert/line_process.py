@@ -4,14 +4,18 @@ The process is started at the first question, answers until this process ends, a
 So what it imports is imported once, and a crash in it ends nothing else.
 """
 
+import atexit
 import os
 import subprocess
 from collections import defaultdict
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
 Program = tuple[str, ...]
+PATIENCE = 10.0
+"""Seconds in which the process must end, once it can read no more questions."""
 
 _turns: dict[Program, Lock] = defaultdict(Lock)
 """Allows one question at a time for each program."""
@@ -54,13 +58,30 @@ def ask(program: Program, home: Path, line: str) -> str:
 
 @lru_cache
 def started(program: Program, home: Path, _pid: int) -> "subprocess.Popen[str]":
-    """The process that answers. It ends with this process.
+    """The process that answers. It ends with this process, which waits for it: nothing stays behind, and a command's CPU
+    time includes what was done for it.
 
     Args:
         program: as for `ask`.
         home: as for `ask`.
         _pid: id of this process, so that a fork of it starts its own.
     """
-    return subprocess.Popen(
+    process = subprocess.Popen(
         program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=home, text=True
     )
+    atexit.register(_end, process, os.getpid())
+    return process
+
+
+def _end(process: "subprocess.Popen[str]", owner: int) -> None:
+    """Let the process end, unless this is a fork of its owner."""
+    if os.getpid() != owner:
+        return
+    assert process.stdin
+    with suppress(OSError):  # it has ended already
+        process.stdin.close()
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

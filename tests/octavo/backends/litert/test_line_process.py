@@ -1,5 +1,6 @@
 """A process that answers line by line, and is started again if it ended."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -34,3 +35,12 @@ def test_a_process_that_ended_is_told_and_started_again(last: str, said: str) ->
     with pytest.raises(Ended, match=f"^{said}$"):
         asked(last)
     assert asked("pid") != before
+
+
+def test_it_has_ended_when_the_process_that_asked_ends(tmp_path: Path) -> None:
+    slow = "import pathlib, sys, time\nfor line in sys.stdin:\n    print('', flush=True)\ntime.sleep(0.5)\n"
+    slow += f"pathlib.Path({str(tmp_path / 'ended')!r}).touch()"
+    asks = "from octavo.backends.litert.line_process import ask\n"
+    asks += f"from pathlib import Path; import sys; ask((sys.executable, '-c', {slow!r}), Path('/'), '')"
+    subprocess.run([sys.executable, "-c", asks], check=True)
+    assert (tmp_path / "ended").exists()
