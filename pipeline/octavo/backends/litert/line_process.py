@@ -58,8 +58,9 @@ def ask(program: Program, home: Path, line: str) -> str:
 
 @lru_cache
 def started(program: Program, home: Path, _pid: int) -> "subprocess.Popen[str]":
-    """The process that answers. It ends with this process, which waits for it: nothing stays behind, and a command's CPU
-    time includes what was done for it.
+    """The process that answers. It ends with this process, which waits for it.
+
+    So nothing stays behind, and a command's CPU time includes what was done for it.
 
     Args:
         program: as for `ask`.
