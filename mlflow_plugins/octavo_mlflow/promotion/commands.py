@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from octavo.project import extras
 from octavo.project.cli import act
 
 
@@ -23,6 +24,7 @@ def promote(
     """Move the alias champion to VARIANT, or to the best variant that passes. The old champion becomes previous."""
     if force != (reason is not None) or (force and variant is None) or (reason is not None and not reason.strip()):
         raise click.UsageError("To move against the verdict name all three: VARIANT --force --reason '…'.")
+    extras.require("mlflow")
     if not force:
         act("require_passing", variant)
     act("promote", variant, force, reason, new_anchor, expect, as_json)
