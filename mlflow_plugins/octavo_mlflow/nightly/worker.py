@@ -35,6 +35,8 @@ from octavo_mlflow.tracking import connection
 AGAIN = "The schedule repeats the night for as many hours as nightly.retry says. You need not do anything."
 ALWAYS = {"code", "register"}
 """Stages that run every night, even if nothing is new."""
+UNJUDGED = ("failed", "killed")
+"""Outcomes of nights that may have built models that no night has judged yet."""
 
 
 class DataRefused(OctavoError):
@@ -181,7 +183,7 @@ def _is_registered(client: MlflowClient, model: str) -> bool:
 
 def _promote(diary: Diary, params: Params) -> Night:
     model = params.registry.model
-    is_new = bool(set(diary.night.stages) - ALWAYS)
+    is_new = _is_new(diary.night)
     scorecards = load_scorecards(paths.SCORECARDS)
     sure = lifetime.confidences(scorecards, params)
     asked = [lifetime.said(sure, params)] if sure else []
@@ -204,6 +206,18 @@ def _promote(diary: Diary, params: Params) -> Night:
             "unchanged", "Neither data nor code changed: nothing was trained, and no version added."
         )
     return ended.model_copy(update={"champion": champion})
+
+
+def _is_new(tonight: Night) -> bool:
+    """Whether anything was built since the last night that came to a judgement: tonight, or by a night that then failed
+    or was killed.
+    """
+    for night in (tonight, *record.ended()):
+        if night is not tonight and night.outcome not in UNJUDGED:
+            return False
+        if set(night.stages) - ALWAYS or night.data.get("before") != night.data.get("now"):
+            return True
+    return False
 
 
 def _end_with_the_parent() -> None:

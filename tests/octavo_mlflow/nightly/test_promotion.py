@@ -44,10 +44,10 @@ def change(section: str, **values: object) -> None:
     PARAMS.write_text(yaml.safe_dump(params))
 
 
-def promote_by_night() -> Night:
-    """The last step but one of a night that built something."""
+def promote_by_night(*stages: str) -> Night:
+    """The last step but one of a night that ran these stages; by default one that built something."""
     diary = Diary(record.begin())
-    diary.note(stages=("train",))
+    diary.note(stages=stages or ("train",))
     return worker._promote(diary, load_params())
 
 
@@ -97,6 +97,17 @@ def test_with_too_few_images_the_night_keeps_the_champion_and_says_how_many_it_n
     ended = promote_by_night()
     assert (ended.outcome, champion(project)) == ("promoted", VARIANT), "switched off, a night judges as by hand"
     assert len(ended.reasons) == 1
+
+
+def test_what_a_failed_night_built_is_new_to_the_next_one(project: Project) -> None:
+    project.register()
+    assert promote_by_night("code", "register").outcome == "unchanged"
+    record.save(record.begin().model_copy(update={"stages": ("train",)}).end("failed", "MLflow is away."))
+    record.save(record.begin().end("killed"))
+    judged = promote_by_night("code", "register")
+    assert judged.outcome == "kept"
+    record.save(judged)
+    assert promote_by_night("code", "register").outcome == "unchanged"
 
 
 def test_what_the_night_asked_for_is_recorded_and_judged_again_by(project: Project, octavo: Octavo) -> None:
