@@ -7,8 +7,10 @@ from typing import Any
 
 ROOM = Path(__file__).parent
 PACKAGE = ROOM.parent
-OF_THE_LIBRARY = ("exact_sums.py", "integer_weights.py")
-"""Files of the library that the model needs. They are saved beside the others, under the names that those import."""
+OF_THE_LIBRARY = {"exact_sums.py": "onnxruntime", "integer_weights.py": "onnxruntime", "tensors.py": "litert"}
+"""Files of the library that the model needs, and the runtimes whose folders they are in. They are saved beside the
+others, under the names that those import.
+"""
 OF_THE_ROOM = ("__init__.py", "bundled_code.py", "image_input.py", "image_pyfunc.py", "litert.py", "onnx_pyfunc.py")
 FILES = ("__init__.py", *(f"{ROOM.name}/{name}" for name in (*OF_THE_ROOM, *OF_THE_LIBRARY)))
 """The same for every model: a process that loads several models uses the package of the first."""
@@ -45,6 +47,7 @@ def requirements(
 def _source(name: str) -> Path:
     """The file to copy. In a model's own bundle, the library's files are beside this one."""
     library = find_spec("octavo")
-    if Path(name).name not in OF_THE_LIBRARY or library is None or library.origin is None:
+    file = Path(name).name
+    if file not in OF_THE_LIBRARY or library is None or library.origin is None:
         return PACKAGE / name
-    return Path(library.origin).parent / "backends/onnxruntime" / Path(name).name
+    return Path(library.origin).parent / "backends" / OF_THE_LIBRARY[file] / file

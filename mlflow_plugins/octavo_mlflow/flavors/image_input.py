@@ -1,9 +1,12 @@
 """Convert a caller's images to the one tensor that a model takes.
 
-Two encodings are in use: uint8 in 0..255 and float32 in 0..1. A request in JSON names neither. If the data show the
-encoding, it is used; ambiguous data are refused. This file is saved with each model, and needs only NumPy.
+Two encodings are in use: uint8 in 0..255, and float32, which is uint8 divided by 255 or by the scale that the file
+declares. A request in JSON names neither. If the data show the encoding, it is used; ambiguous data are refused. Mean,
+std and the order of axes, if the file declares them, are applied here. This file is saved with each model, and needs
+only NumPy.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -11,9 +14,60 @@ from typing import Any
 
 import numpy as np
 
-LEVELS = 255
+DECLARED = "octavo.encoding"
+"""Entry of a file's metadata that declares how images become its input; a file of the default has none."""
 UINT8, FLOAT32 = np.dtype(np.uint8), np.dtype(np.float32)
 ENCODINGS = (UINT8.name, FLOAT32.name)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What is done to images: the library's `InputEncoding`, without its data type."""
+
+    scale: float = 255.0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    layout: str = "stored"
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, str]) -> "Steps":
+        """The steps that a file's metadata declare.
+
+        Raises:
+            ValueError: it declares something else.
+        """
+        try:
+            found = json.loads(metadata.get(DECLARED, "{}"))
+            values: dict[str, Any] = {
+                name: tuple(map(float, value)) if isinstance(value, list) else value for name, value in found.items()
+            }
+            return cls(**values)
+        except (ValueError, TypeError, AttributeError):
+            raise ValueError(f"its metadata declare the input encoding {metadata[DECLARED]:.200}") from None
+
+    def scaled(self, images: np.ndarray) -> np.ndarray:
+        """Images as the file's real numbers, with their axes as they are; those in uint8 are divided by the scale."""
+        real = images.astype(FLOAT32) / np.float32(self.scale) if images.dtype == UINT8 else images
+        if self.mean:
+            real = real - np.asarray(self.mean, FLOAT32)
+        return real / np.asarray(self.std, FLOAT32) if self.std else real
+
+    def laid_out(self, images: np.ndarray) -> np.ndarray:
+        """Images with their axes as the file has them."""
+        if self.layout == "channels_first":
+            return np.ascontiguousarray(np.moveaxis(images, -1, 1))
+        if self.layout == "stored":
+            return images
+        return np.expand_dims(images, 1 if self.layout == "channel_added_first" else -1)
+
+    def stored(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of images, if the file takes `shape`, the batch first."""
+        if not shape or self.layout == "stored":
+            return shape
+        batch, *inner = shape
+        if self.layout == "channels_first":
+            return (batch, *inner[1:], inner[0])
+        return (batch, *(inner[1:] if self.layout == "channel_added_first" else inner[:-1]))
 
 
 @dataclass(frozen=True)
@@ -22,12 +76,15 @@ class Input:
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
-    """The batch first; -1 for a free dimension; empty if the file does not declare it."""
+    """Of images as callers give them, the batch first; -1 for a free dimension; empty if the file does not declare
+    it.
+    """
     scale: float = 0.0
     """Of quantized input: real = scale * (integer - zero); 0 if the integers are pixels. Even then, images in uint8 are
     pixels, and are converted with this scale.
     """
     zero: int = 0
+    steps: Steps = Steps()
 
     def take(self, data: Any, encoding: str | None = None) -> np.ndarray:
         """Convert images to the model's tensor. Both encodings of an image give the same bits.
@@ -42,7 +99,8 @@ class Input:
             ValueError: the images have another shape than the model's, or are integers that can be pixels or values, or
                 contain NaN or infinite numbers. A model of integers would convert those to some pixel, and answer.
         """
-        return _finite(self._converted(_finite(self._shaped(self._encoded(_array(data), encoding)))))
+        images = _finite(self._shaped(self._encoded(_array(data), encoding)))
+        return self.steps.laid_out(_finite(self._converted(images)))
 
     def _encoded(self, images: np.ndarray, encoding: str | None) -> np.ndarray:
         """The images in the caller's encoding, or in the model's own."""
@@ -83,9 +141,10 @@ class Input:
         )
 
     def _converted(self, images: np.ndarray) -> np.ndarray:
-        if images.dtype == self.dtype and not (self.scale and self.dtype == UINT8):
+        as_it_is = np.issubdtype(self.dtype, np.integer) and not (self.scale and self.dtype == UINT8)
+        if images.dtype == self.dtype and as_it_is:
             return images
-        real = images.astype(FLOAT32) / np.float32(LEVELS) if images.dtype == UINT8 else images
+        real = self.steps.scaled(images)
         if np.issubdtype(self.dtype, np.floating):
             with np.errstate(over="ignore"):
                 return real.astype(self.dtype, copy=False)
@@ -94,9 +153,10 @@ class Input:
             return np.clip(np.rint(real / self.scale) + self.zero, limits.min, limits.max).astype(self.dtype)
         if self.dtype != UINT8:
             raise ValueError(f"This model takes {self.dtype}, got {images.dtype}.")
-        if images.size and not 0 <= images.min() <= images.max() <= 1:
-            raise ValueError(f"Images as float32 are in 0..1, got {images.min():g} to {images.max():g}.")
-        return np.rint(images * LEVELS).astype(UINT8)
+        most = np.iinfo(UINT8).max / self.steps.scale
+        if images.size and not 0 <= images.min() <= images.max() <= most:
+            raise ValueError(f"Images as float32 are in 0..{most:g}, got {images.min():g} to {images.max():g}.")
+        return np.rint(images * self.steps.scale).astype(UINT8)
 
 
 def _array(data: Any) -> np.ndarray:

@@ -23,8 +23,8 @@ from mlflow.models.model import ModelInfo
 from mlflow.types import TensorSpec
 from mlflow.utils.environment import _mlflow_conda_env
 
-from octavo_mlflow.flavors import bundled_code, image_pyfunc
-from octavo_mlflow.flavors.image_input import Input
+from octavo_mlflow.flavors import bundled_code, image_pyfunc, tensors
+from octavo_mlflow.flavors.image_input import Input, Steps
 from octavo_mlflow.flavors.image_pyfunc import ImageModel
 
 FLAVOR_NAME = "litert"
@@ -52,7 +52,8 @@ class LiteRTModel(ImageModel):
         self._shape: tuple[int, ...] = ()
         self._turn = threading.Lock()  # an interpreter holds the tensors of one call; a server has many threads
         declared = int(self._input["shape_signature"][0])
-        super().__init__(input_of(self._input), self._invoke, declared if declared > 0 else None)
+        takes = input_of(self._input, Steps.of(tensors.metadata(Path(path))))
+        super().__init__(takes, self._invoke, declared if declared > 0 else None)
 
     @property
     def signature(self) -> ModelSignature:
@@ -81,18 +82,23 @@ def open_file(litert_model: Path | str, threads: int = 1) -> LiteRTModel:
     return LiteRTModel(litert_model, threads)
 
 
-def input_of(tensor: Mapping[str, Any]) -> Input:
-    """The tensor that an interpreter takes, from its details. 8-bit integers other than pixels have a scale.
+def input_of(tensor: Mapping[str, Any], steps: Steps) -> Input:
+    """The tensor that an interpreter takes, and what is done to images before. 8-bit integers other than pixels have a
+    scale.
+
+    Args:
+        tensor: details of the input, from the interpreter.
+        steps: as the file's metadata declare them.
 
     Raises:
         ValueError: they have no scale, or several.
     """
     scale, zero = tensor["quantization"]
-    dtype = np.dtype(tensor["dtype"])
+    dtype, shape = np.dtype(tensor["dtype"]), steps.stored(_shape(tensor))
     if dtype not in EIGHT_BITS or (dtype == np.uint8 and not scale):
-        return Input(dtype, _shape(tensor))
+        return Input(dtype, shape, steps=steps)
     _real(tensor)
-    return Input(dtype, _shape(tensor), float(scale), int(zero))
+    return Input(dtype, shape, float(scale), int(zero), steps)
 
 
 def _real(tensor: Mapping[str, Any]) -> tuple[np.float32 | None, np.float32]:

@@ -26,7 +26,7 @@ from octavo.onnx_graph import file_io, session_options
 from octavo.project.errors import ModelError
 from octavo_mlflow.flavors import bundled_code, image_pyfunc
 from octavo_mlflow.flavors import onnx_pyfunc as runner
-from octavo_mlflow.flavors.image_input import Input
+from octavo_mlflow.flavors.image_input import Input, Steps
 from octavo_mlflow.flavors.image_pyfunc import ImageModel
 
 PROVIDERS = ["CPUExecutionProvider"]
@@ -40,7 +40,8 @@ def signature_of(onnx_model: Path | str) -> ModelSignature:
     Raises:
         ModelError: it is not an ONNX file with one input and one output, or some of its weights are outside its folder.
     """
-    graph = file_io.load(Path(onnx_model), external=False).graph
+    model = file_io.load(Path(onnx_model), external=False)
+    graph = model.graph
     stored = {tensor.name for tensor in graph.initializer}
     sources = [value for value in graph.input if value.name not in stored]
     if len(sources) != 1 or len(graph.output) != 1:
@@ -49,7 +50,8 @@ def signature_of(onnx_model: Path | str) -> ModelSignature:
             "Log others with mlflow.onnx."
         )
     source, target = _tensor(sources[0]), _tensor(graph.output[0])
-    return image_pyfunc.signature(Input(source.type, source.shape), target)
+    steps = Steps.of({item.key: item.value for item in model.metadata_props})
+    return image_pyfunc.signature(Input(source.type, steps.stored(source.shape)), target)
 
 
 def open_file(onnx_model: Path | str, threads: int = 1) -> ImageModel:
@@ -68,7 +70,7 @@ def open_file(onnx_model: Path | str, threads: int = 1) -> ImageModel:
         return np.asarray(session.run([target.name], {source.name: images})[0])
 
     try:
-        takes = runner.input_of(source)
+        takes = runner.input_of(source, Steps.of(session.get_modelmeta().custom_metadata_map))
     except TypeError:
         raise ModelError(f"{path.name} takes {source.type}, and no numbers.") from None
     batch = takes.shape[0] if takes.shape and takes.shape[0] > 0 else None

@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 
 from octavo_mlflow.flavors import exact_sums
-from octavo_mlflow.flavors.image_input import FLOAT32, Input
+from octavo_mlflow.flavors.image_input import FLOAT32, Input, Steps
 from octavo_mlflow.flavors.image_pyfunc import ImageModel
 
 
@@ -25,18 +25,20 @@ class OnnxModel(ImageModel):
         def run(images: np.ndarray) -> np.ndarray:
             return np.asarray(self._session.run([target.name], {source.name: images})[0])
 
-        super().__init__(input_of(source), run)
+        steps = Steps.of(self._session.get_modelmeta().custom_metadata_map)
+        super().__init__(input_of(source, steps), run)
 
     def get_raw_model(self) -> onnxruntime.InferenceSession:
         """The session, for `PyFuncModel.get_raw_model`."""
         return self._session
 
 
-def input_of(tensor: onnxruntime.NodeArg) -> Input:
-    """The tensor that a session takes."""
+def input_of(tensor: onnxruntime.NodeArg, steps: Steps) -> Input:
+    """The tensor that a session takes, and what is done to images before."""
     name = tensor.type.removeprefix("tensor(").removesuffix(")")
     shape = tuple(size if isinstance(size, int) else -1 for size in tensor.shape)
-    return Input(FLOAT32 if name == "float" else np.dtype(name), shape)  # "float" is float64 for NumPy
+    dtype = FLOAT32 if name == "float" else np.dtype(name)  # "float" is float64 for NumPy
+    return Input(dtype, steps.stored(shape), steps=steps)
 
 
 def _load_pyfunc(path: str) -> OnnxModel:

@@ -21,7 +21,7 @@ from octavo.backends.predictor import Predictor
 from octavo.backends.registry import open_model
 from octavo.project.errors import ModelError, OctavoError
 from octavo.tasks.logits import CLASSIFICATION, NotFinite, check
-from octavo_mlflow.flavors.image_input import ENCODINGS, Input
+from octavo_mlflow.flavors.image_input import ENCODINGS, Input, Steps
 from octavo_mlflow.serving.record import Deployment, load
 
 VALUES = 2**21
@@ -68,7 +68,8 @@ class ServedModel:
         self._failures = registry.backend_of(path).failures
         integers = self._predict.quantization
         scale, zero = (integers.scale, integers.zero) if integers else (0.0, 0)
-        self._takes = Input(np.dtype(self.deployment.dtype), self.deployment.shape, scale, zero)
+        steps = Steps(**self._predict.input_encoding.model_dump(exclude={"dtype"}))
+        self._takes = Input(np.dtype(self.deployment.dtype), self.deployment.shape, scale, zero, steps)
         self._warm_up()
 
     def _warm_up(self) -> None:
@@ -77,7 +78,8 @@ class ServedModel:
         """
         batch, *sizes = self._takes.shape or (0, 0)
         if all(size > 0 for size in sizes):
-            self._predict.run(np.zeros([max(batch, 1), *sizes], self._takes.dtype))
+            images = np.zeros([max(batch, 1), *sizes], self._takes.dtype)
+            self._predict.run(self._takes.steps.laid_out(images))
 
     def read(self, body: bytes | bytearray) -> Any:
         """Parse a request from JSON in UTF-8.

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from octavo.data.input_encoding import BYTES, IMAGES, encode
+from octavo.data.input_encoding import IMAGES, encode
+from octavo.project.params.encoding import InputEncoding
 from octavo.tasks.logits import check
 
 
@@ -39,20 +40,19 @@ class Predictor:
     run: Callable[[np.ndarray], np.ndarray]
     """From images in the model's input encoding to logits, float32 (N, classes), also if the file's outputs are
     integers."""
-    takes_bytes: bool = False
-    """Whether the model's input is uint8 in 0..255, instead of float32."""
+    input_encoding: InputEncoding = IMAGES
+    """Of the model's input, as the file declares it."""
     quantization: Quantization | None = None
     """Of a model whose input is integers that represent float32 values; None for other models."""
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Logits, float32 (N, classes), of images (N, H, W[, C]), uint8 in 0..255 or float32 in 0..1."""
+        """Logits, float32 (N, classes), of examples as a split stores them."""
         return self.run(self.feed(images))
 
     def feed(self, images: np.ndarray) -> np.ndarray:
-        """The images (N, H, W[, C]), uint8 in 0..255 or float32 in 0..1, in the model's input encoding."""
-        if self.quantization is not None:
-            return self.quantization.integers(encode(images))
-        return encode(images, BYTES if self.takes_bytes else IMAGES)
+        """Examples as a split stores them (N, …), uint8 or float32, in the model's input encoding."""
+        real = encode(images, self.input_encoding)
+        return real if self.quantization is None else self.quantization.integers(real)
 
 
 BATCH = 256

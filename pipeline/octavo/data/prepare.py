@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from octavo.data import newcomers, sources, split_assignment
+from octavo.data import input_encoding, newcomers, sources, split_assignment
 from octavo.data.duplicates import JUDGES, pixel_digests
 from octavo.data.image_statistics import measure, pixel_range
 from octavo.data.partition import DISJOINT, Partition, partition
@@ -33,6 +33,7 @@ def prepare(data: Data, target: Path) -> Manifest:
     """
     raw = sources.load(data)
     train, test, classes = check(raw)
+    input_encoding.check(data.encoding, train.images.shape[1:], train.images.dtype)
     parts = partition(train, test, classes, data, raw.files, raw.published)
     manifest = describe(parts, classes, data, own_test=test is not None, files=raw.files)
     _replace(target, parts, manifest)
@@ -110,6 +111,7 @@ def describe(
             for kind, names in (files.left_out.items() if files else ())
         },
         changed=dict(files.changed) if files else {},
+        encoding=data.encoding,
         digest=digest_of(records),
     )
 

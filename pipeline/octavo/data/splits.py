@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from octavo.data.input_encoding import IMAGES, InputEncoding
+from octavo.data.input_encoding import IMAGES
 from octavo.project.errors import DataError
 from octavo.project.files import json_file, npy_file
+from octavo.project.params.encoding import InputEncoding
 from octavo.project.params.variants import MIN_SQNR_DB
 from octavo.project.schema import Record
 
@@ -146,16 +147,11 @@ def load_manifest(path: Path) -> Manifest:
     """Read `manifest.json`.
 
     Raises:
-        DataError: it is missing or not a manifest, or declares an encoding that nothing here applies.
+        DataError: it is missing or not a manifest.
     """
     try:
-        manifest = json_file.read_record(path, Manifest)
+        return json_file.read_record(path, Manifest)
     except FileNotFoundError:
         raise DataError(f"No {path}. Run dvc repro prepare.") from None
     except json_file.Unreadable as error:
         raise DataError(f"{path} is not a data manifest ({error}). Run dvc repro --force prepare.") from None
-    if manifest.encoding != IMAGES:
-        raise DataError(
-            f"{path} declares the input encoding {manifest.encoding}; known is {IMAGES}. Run dvc repro --force prepare."
-        )
-    return manifest

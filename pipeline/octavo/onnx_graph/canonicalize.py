@@ -16,12 +16,15 @@ from pathlib import Path
 import onnx
 from onnx import numpy_helper
 
+from octavo.data import input_encoding
 from octavo.onnx_graph import external_tensors, file_io, qdq, session_options
 from octavo.onnx_graph.external_tensors import Content
 from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write, json_file
 
 IR_VERSION = 10
+METADATA = (*session_options.ALLOWED, input_encoding.KEY)
+"""Entries of a model's metadata that it keeps."""
 LAYERS = "layers.json"
 """File beside a model file: the layer that produces each value, by the value's name."""
 
@@ -107,16 +110,16 @@ def _simplify(model: onnx.ModelProto, contents: Mapping[str, Content]) -> dict[s
             _trim_node(node)
     named = _rename(graph)
     _rename_dimensions(graph)
-    options = sorted((item.key, item.value) for item in model.metadata_props if item.key in session_options.ALLOWED)
+    kept = sorted((item.key, item.value) for item in model.metadata_props if item.key in METADATA)
     del model.metadata_props[:]
-    for key, value in options:
+    for key, value in kept:
         model.metadata_props.add(key=key, value=value)
     for field in ("doc_string", "producer_name", "producer_version", "domain", "model_version"):
         model.ClearField(field)
     used = {node.domain for each in _graphs(graph) for node in each.node}
-    kept = [opset for opset in model.opset_import if opset.domain in used or not opset.domain]
+    opsets = [opset for opset in model.opset_import if opset.domain in used or not opset.domain]
     del model.opset_import[:]
-    model.opset_import.extend(sorted(kept, key=lambda opset: opset.domain))
+    model.opset_import.extend(sorted(opsets, key=lambda opset: opset.domain))
     model.ir_version = min(model.ir_version, IR_VERSION)
     external_tensors.check(model)
     return named

@@ -15,6 +15,7 @@ from scipy.special import rel_entr
 from octavo.backends.onnxruntime.intermediate_outputs import open_probe
 from octavo.data.input_encoding import encode
 from octavo.onnx_graph.integer_ranges import LEVELS, Range, uint8_parameters
+from octavo.onnx_graph.rewrites import network_input
 from octavo.project.errors import ModelError
 
 BINS = 2048
@@ -206,8 +207,9 @@ def run(model: onnx.ModelProto, tensors: Sequence[str], images: np.ndarray) -> I
     (source,) = model.graph.input
     made = [name for name in tensors if name != source.name]
     session = open_probe(model, made) if made else None
+    encoding = network_input.encoding(model)
     for start in range(0, len(images), BATCH):
-        values = {source.name: encode(images[start : start + BATCH])}
+        values = {source.name: encode(images[start : start + BATCH], encoding)}
         if session is not None:
             values |= dict(zip(made, session.run(made, values), strict=True))
         yield {name: values[name] for name in tensors}

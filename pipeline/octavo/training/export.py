@@ -12,11 +12,14 @@ import numpy as np
 import tf_keras as keras
 
 from octavo.backends.onnxruntime import session as onnx_runtime
+from octavo.data.input_encoding import IMAGES
 from octavo.onnx_graph import canonicalize, session_options
 from octavo.onnx_graph.external_tensors import Content
+from octavo.onnx_graph.rewrites import network_input
 from octavo.project import foreign_code, story
 from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write
+from octavo.project.params.encoding import InputEncoding
 from octavo.training.conversion import to_onnx
 from octavo.training.frozen_graph import Frozen, freeze, has_loops, saved_model, unrolled
 
@@ -32,13 +35,14 @@ OWN, MOST = 2.0, 0.3
 """The allowed error is `OWN` times the error that `NUDGE` causes in the Keras network, and at most `MOST`."""
 
 
-def export(model: keras.Model, samples: np.ndarray, folder: Path) -> None:
+def export(model: keras.Model, samples: np.ndarray, folder: Path, encoding: InputEncoding = IMAGES) -> None:
     """Write `model.onnx` and `saved_model/saved_model.pb` into `folder`.
 
     Args:
         model: from float32 images (N, H, W[, C]) to logits (N, classes).
-        samples: float32 images (N, H, W[, C]). The ONNX file is checked against the Keras logits on them.
+        samples: float32 images (N, H, W[, C]), encoded. The ONNX file is checked against the Keras logits on them.
         folder: where the files go.
+        encoding: of the network's input, which the ONNX file declares.
 
     Raises:
         ModelError: an operator cannot be converted, or the exported network does not compute what the Keras model does.
@@ -53,6 +57,7 @@ def export(model: keras.Model, samples: np.ndarray, folder: Path) -> None:
     if kind == "fake-quantized":
         session_options.ask(onnx_model, session_options.RUN_IN_FLOAT)  # else the float weights would be rounded again
         session_options.ask(onnx_model, session_options.AS_WRITTEN)
+    network_input.declare(onnx_model, encoding)
     path = folder / "model.onnx"
     kernels = {f"{name}:0": Content.of_array(kernel) for name, kernel in frozen.kernels.items()}
     with foreign_code.code(f"The ONNX graph of network '{model.name}' is not valid", ModelError):
@@ -72,7 +77,7 @@ def _save_for_litert(frozen: Frozen, folder: Path) -> None:
 
 def _check(path: Path, model: keras.Model, samples: np.ndarray, kind: str) -> None:
     wanted = np.asarray(model(samples, training=False))
-    got = onnx_runtime.open_model(path)(samples)
+    got = onnx_runtime.open_model(path).run(samples)
     if not np.isfinite(wanted).all():
         raise ModelError(
             f"Network '{model.name}' gives logits that are not finite on calibration images. Train it with a lower "

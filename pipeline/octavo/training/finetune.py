@@ -5,7 +5,7 @@ quantization.
 import tf_keras as keras
 
 from octavo.data.input_encoding import encode
-from octavo.data.splits import load_split
+from octavo.data.splits import load_manifest, load_split
 from octavo.project import paths, story
 from octavo.project.errors import ModelError
 from octavo.project.params.networks import Fit
@@ -42,7 +42,7 @@ def finetune(name: str, params: Params) -> str:
 
 
 def _quantization_aware(model: keras.Model, name: str, budget: Fit, notes: list[str]) -> str:
-    calibration = encode(load_split(paths.split("calibration")).images)
+    calibration = encode(load_split(paths.split("calibration")).images, load_manifest(paths.MANIFEST).encoding)
     model = qat.annotate(model)
     qat.initialize_ranges(model, calibration)
     if left := qat.float_layers(model):

@@ -9,11 +9,12 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from octavo.data.input_encoding import encode
+from octavo.data.input_encoding import IMAGES, encode
 from octavo.data.splits import Split
 from octavo.project import foreign_code, story
 from octavo.project.errors import ModelError
 from octavo.project.files import csv_file
+from octavo.project.params.encoding import InputEncoding
 from octavo.project.params.networks import Fit
 
 Curve = Mapping[str, Sequence[float]]
@@ -32,7 +33,9 @@ def pin(seed: int, threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
-def fit(model: keras.Model, train: Split, selection: Split, budget: Fit, label: str) -> Curve:
+def fit(
+    model: keras.Model, train: Split, selection: Split, budget: Fit, label: str, encoding: InputEncoding = IMAGES
+) -> Curve:
     """Train `model` in place with Adam on sparse categorical cross-entropy from logits.
 
     Training stops if the loss is not finite.
@@ -43,6 +46,7 @@ def fit(model: keras.Model, train: Split, selection: Split, budget: Fit, label: 
         selection: the images and labels of the validation figures.
         budget: epochs, batch size and learning rate.
         label: name of the training run in messages.
+        encoding: of the network's input.
 
     Returns:
         The curve.
@@ -62,11 +66,11 @@ def fit(model: keras.Model, train: Split, selection: Split, budget: Fit, label: 
     )
     with foreign_code.code(f"Training '{label}' of network '{model.name}' fails", ModelError):
         history = model.fit(
-            encode(train.images),
+            encode(train.images, encoding),
             train.labels,
             batch_size=budget.batch_size,
             epochs=budget.epochs,
-            validation_data=(encode(selection.images), selection.labels),
+            validation_data=(encode(selection.images, encoding), selection.labels),
             callbacks=[_EpochBar(label)],
             verbose=0,
         )

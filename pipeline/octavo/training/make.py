@@ -46,11 +46,14 @@ def trained(
     Raises:
         ModelError: training diverges, or the trained network cannot be exported.
     """
-    curve = fit.fit(model, load_split(paths.split("train")), load_split(paths.split("selection")), budget, name)
+    encoding = load_manifest(paths.MANIFEST).encoding
+    train, selection = (load_split(paths.split(each)) for each in ("train", "selection"))
+    curve = fit.fit(model, train, selection, budget, name, encoding)
     finish()
     fit.save(model, curve, paths.network(name))
     with story.counter(f"export {name}"):
-        export.export(model, encode(load_split(paths.split("calibration")).images), paths.exported(name))
+        samples = encode(load_split(paths.split("calibration")).images, encoding)
+        export.export(model, samples, paths.exported(name), encoding)
     network_notes.write(paths.exported(name), notes)
     accuracies = curve["val_accuracy"]
     return f"{name}: {len(accuracies)} epochs, accuracy {accuracies[-1]:.4f} on the selection split"

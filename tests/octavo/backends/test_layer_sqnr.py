@@ -11,8 +11,8 @@ from onnx import numpy_helper
 
 from octavo.backends import layer_sqnr
 from octavo.backends.registry import open_model
-from octavo.onnx_graph import canonicalize, qdq, uint8_input
-from octavo.onnx_graph.rewrites import equalization
+from octavo.onnx_graph import canonicalize, qdq
+from octavo.onnx_graph.rewrites import equalization, network_input
 from octavo.quantization import calibration, ptq
 from tests.octavo import onnx_graphs as graphs
 
@@ -96,7 +96,7 @@ def test_bytes_are_fed_where_the_file_takes_bytes(tmp_path: Path) -> None:
     scaled = ((images - images.min()) / np.ptp(images) * 255).astype(np.uint8)
     model = onnx.ModelProto()
     model.CopyFrom(network)
-    uint8_input.take_bytes(model)
+    network_input.take_bytes(model)
     for name, graph in (("model", model), ("network", network)):
         canonicalize.save(graph, tmp_path / name / "model.onnx")
     found = layers(tmp_path, scaled)

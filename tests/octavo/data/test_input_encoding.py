@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pydantic import ValidationError
 
-from octavo.data.input_encoding import BYTES, IMAGES, InputEncoding, encode
+from octavo.data.input_encoding import BYTES, IMAGES, encode
 from octavo.data.splits import Manifest, SplitRecord, load_manifest
-from octavo.project.errors import DataError
+from octavo.project.params.encoding import InputEncoding
 
 SHAPES = arrays.array_shapes(min_dims=3, max_dims=4, max_side=5)
 EVERY = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
@@ -86,8 +86,7 @@ def test_a_manifest_records_the_encoding_and_one_that_does_not_has_the_usual_one
     assert load_manifest(path).encoding == IMAGES
 
 
-def test_an_encoding_that_nothing_applies_is_refused(tmp_path: Path) -> None:
+def test_a_manifest_declares_any_encoding(tmp_path: Path) -> None:
     path = tmp_path / "manifest.json"
     path.write_text(manifest(encoding={"scale": 127.5}), encoding="utf-8")
-    with pytest.raises(DataError, match=r"manifest\.json declares the input encoding scale=127\.5 .* prepare\.$"):
-        load_manifest(path)
+    assert load_manifest(path).encoding == InputEncoding(scale=127.5)

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as arrays
 from mlflow.exceptions import MlflowException
 
 from octavo.backends.predictor import Predictor, Quantization
+from octavo.project.params.encoding import InputEncoding
 from octavo_mlflow.flavors.image_input import FLOAT32, UINT8, Input
 from octavo_mlflow.flavors.image_pyfunc import ImageModel
 
@@ -24,7 +25,7 @@ AS_FLOATS = arrays.arrays(np.float32, STACKS, elements=st.floats(0, 1, width=32)
 
 def fed(takes: Input, images: np.ndarray) -> np.ndarray:
     """What Octavo's runtime feeds such a model."""
-    return Predictor(lambda fed: fed, takes_bytes=takes.dtype == UINT8).feed(images)
+    return Predictor(lambda fed: fed, InputEncoding(dtype="uint8" if takes.dtype == UINT8 else "float32")).feed(images)
 
 
 def same(got: np.ndarray, expected: np.ndarray) -> None:

@@ -15,7 +15,8 @@ from onnx import helper
 from octavo.backends import model_files
 from octavo.backends.onnxruntime import exact_sums
 from octavo.backends.registry import open_model
-from octavo.onnx_graph import canonicalize, external_tensors, file_io, qdq, session_options, uint8_input
+from octavo.onnx_graph import canonicalize, external_tensors, file_io, qdq, session_options
+from octavo.onnx_graph.rewrites import network_input
 from octavo.project.errors import ModelError
 from octavo.quantization import calibration, ptq
 from octavo_mlflow.flavors import bundled_code, image_pyfunc
@@ -45,7 +46,7 @@ def in_integers() -> onnx.ModelProto:
 
 def taking_bytes() -> onnx.ModelProto:
     model = in_integers()
-    uint8_input.take_bytes(model)
+    network_input.take_bytes(model)
     return model
 
 

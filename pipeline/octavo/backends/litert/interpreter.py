@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from octavo.backends.litert import trial
+from octavo.backends.litert import tensors, trial
 from octavo.backends.predictor import Predictor, Quantization
+from octavo.data import input_encoding
 from octavo.project.errors import ModelError
+from octavo.project.files import damage
 
 
 def open_model(path: Path, threads: int = 1) -> Predictor:
@@ -52,7 +54,8 @@ def open_model(path: Path, threads: int = 1) -> Predictor:
         found = np.asarray(interpreter.get_tensor(target["index"]))
         return found if gives is None else gives.real(found)
 
-    return Predictor(run, takes_bytes, quantization)
+    metadata = damage.told(tensors.metadata)(path)
+    return Predictor(run, input_encoding.declared(metadata, takes_bytes, str(path)), quantization)
 
 
 def _quantization(path: Path, verb: str, tensor: Mapping[str, Any]) -> Quantization | None:

@@ -12,6 +12,7 @@ from octavo.backends.onnxruntime.intermediate_outputs import open_probe
 from octavo.data.input_encoding import encode
 from octavo.onnx_graph import canonicalize
 from octavo.onnx_graph.layer_outputs import outputs
+from octavo.onnx_graph.rewrites import network_input
 from octavo.project.files import damage
 from octavo.statistics.signal_to_noise import sqnr
 
@@ -38,7 +39,7 @@ def measure(path: Path, network: Path, images: np.ndarray, fed: np.ndarray) -> d
     last = next((layer for layer, value in named.items() if value in ends), None)
     got = values(path, fed[:IMAGES], named, last)
     layers = [layer for layer in named if layer in got]
-    asked = {exported.graph.input[0].name: encode(images[:IMAGES])}
+    asked = {exported.graph.input[0].name: encode(images[:IMAGES], network_input.encoding(exported))}
     session = open_probe(exported, list(dict.fromkeys(named[layer] for layer in layers)))
     wanted = dict(zip((value.name for value in session.get_outputs()), session.run(None, asked), strict=True))
     found = {}

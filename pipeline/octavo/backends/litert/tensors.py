@@ -1,4 +1,8 @@
-"""Convert LiteRT files to objects and back, and read or replace the values of their tensors."""
+"""Convert LiteRT files to objects and back; read or replace the values of their tensors, and their metadata."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 
 import flatbuffers
 import numpy as np
@@ -15,6 +19,46 @@ def write(model: schema.ModelT) -> bytes:
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """The entries of a file's metadata that are text, by name. The rest of the file is not read.
+
+    Raises:
+        Exception: any, if the file is damaged.
+    """
+    model = schema.Model.GetRootAsModel(np.memmap(path, np.uint8, "r"), 0)
+    found: dict[str, str] = {}
+    for place in range(model.MetadataLength()):
+        entry = model.Metadata(place)
+        data = model.Buffers(entry.Buffer()).DataAsNumpy() if entry.Buffer() < model.BuffersLength() else 0
+        with suppress(UnicodeDecodeError):
+            found[(entry.Name() or b"").decode()] = "" if isinstance(data, int) else bytes(data).decode()
+    return found
+
+
+def metadata_of(model: schema.ModelT) -> dict[str, str]:
+    """As `metadata`, of a model in memory."""
+    found: dict[str, str] = {}
+    for entry in model.metadata or ():
+        data = model.buffers[entry.buffer].data
+        with suppress(UnicodeDecodeError):
+            found[(entry.name or b"").decode()] = "" if data is None else bytes(data).decode()
+    return found
+
+
+def declare(model: schema.ModelT, entries: Mapping[str, str | None]) -> None:
+    """Put these entries into the model's metadata, in place of those with the same names. None removes an entry."""
+    kept = [entry for entry in model.metadata or () if (entry.name or b"").decode(errors="replace") not in entries]
+    for name, value in entries.items():
+        if value is None:
+            continue
+        buffer, entry = schema.BufferT(), schema.MetadataT()
+        buffer.data = np.frombuffer(value.encode(), np.uint8)
+        model.buffers.append(buffer)
+        entry.name, entry.buffer = name.encode(), len(model.buffers) - 1
+        kept.append(entry)
+    model.metadata = kept or None
 
 
 def code(model: schema.ModelT, operator: schema.OperatorT) -> int:

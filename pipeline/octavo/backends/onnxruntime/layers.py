@@ -15,7 +15,7 @@ from octavo.backends.onnxruntime.intermediate_outputs import open_probe
 from octavo.data.input_encoding import encode
 from octavo.onnx_graph import canonicalize
 from octavo.onnx_graph.layer_outputs import outputs
-from octavo.onnx_graph.rewrites import equalization
+from octavo.onnx_graph.rewrites import equalization, network_input
 from octavo.statistics.signal_to_noise import decibels
 
 BATCH = 16
@@ -41,7 +41,7 @@ def measure(path: Path, network: Path, images: np.ndarray, fed: np.ndarray) -> d
     pairs = _pairs(model, exported)
     if not pairs:
         return {}
-    asked = encode(images)
+    asked = encode(images, network_input.encoding(exported))
     references = [exported, equalization.equalize(exported)] if equalization.applies(exported) else [exported]
     found = [_ratios(model, reference, pairs, fed, asked) for reference in references]
     return max(found, key=lambda ratios: sum(ratios.values()))

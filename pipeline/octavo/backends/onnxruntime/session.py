@@ -9,6 +9,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
 from octavo.backends.onnxruntime import exact_sums
 from octavo.backends.predictor import Predictor
+from octavo.data import input_encoding
 from octavo.onnx_graph import file_io, session_options
 from octavo.project.errors import ModelError
 
@@ -86,4 +87,5 @@ def open_model(path: Path, threads: int = 1) -> Predictor:
     def run(images: np.ndarray) -> np.ndarray:
         return np.asarray(session.run([target.name], {source.name: images})[0])
 
-    return Predictor(run, takes_bytes=source.type == "tensor(uint8)")
+    metadata = session.get_modelmeta().custom_metadata_map
+    return Predictor(run, input_encoding.declared(metadata, source.type == "tensor(uint8)", str(path)))

@@ -8,6 +8,7 @@ from pydantic import (
     model_validator,
 )
 
+from octavo.project.params.encoding import InputEncoding
 from octavo.project.params.section import Model, Seed, Share, Side
 
 HOME = Path("data")
@@ -20,6 +21,8 @@ class Data(Model):
     """The archive of `npz` or the folder of `images`. Other sources do not read it."""
     image_size: tuple[Side, Side] | None = None
     """Height and width in pixels that `images` are resized to. Without it, all images must have the same size."""
+    encoding: InputEncoding = InputEncoding()
+    """How examples become the input of every network."""
     test: Share = 0.2
     """Approximate share of the images for the test split, if the source has no test split."""
     selection: Share = 0.1

@@ -57,6 +57,17 @@ class Params(Model):
         return self
 
     @model_validator(mode="after")
+    def _networks_take_the_encoding(self) -> "Params":
+        encoding = self.data.encoding
+        if self.networks and (encoding.layout, encoding.dtype) != ("stored", "float32"):
+            raise ValueError(
+                f"data.encoding has layout '{encoding.layout}' and dtype '{encoding.dtype}', and network "
+                f"'{min(self.networks)}' of networks takes float32 with the channels last. Remove layout and dtype, or "
+                "remove networks"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _names_are_known(self) -> "Params":
         known = (*self.networks, *self.finetuned)
         for name, variant in self.variants.items():

@@ -21,7 +21,7 @@ from octavo.backends.registry import open_model
 from octavo.data.input_encoding import encode
 from octavo.data.splits import Samples
 from octavo.onnx_graph import canonicalize, external_tensors, qdq, streaming_writer
-from octavo.onnx_graph.rewrites import equalization
+from octavo.onnx_graph.rewrites import equalization, network_input
 from octavo.project.files import atomic_write, csv_file, json_file
 from octavo.quantization import bias_correction, calibration, ptq
 from octavo.quantization.calibration import Observation
@@ -168,7 +168,8 @@ class Bench:
 def _logits(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
     session = open_probe(model)
     (source,) = session.get_inputs()
-    batches = (encode(images[start : start + BATCH]) for start in range(0, len(images), BATCH))
+    encoding = network_input.encoding(model)
+    batches = (encode(images[start : start + BATCH], encoding) for start in range(0, len(images), BATCH))
     return np.concatenate([session.run(None, {source.name: batch})[0] for batch in batches])
 
 

@@ -12,8 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from octavo.backends import registry
 from octavo.backends.onnxruntime import exact_sums
-from octavo.data.input_encoding import InputEncoding
 from octavo.evaluation.scorecard import Scorecard, Scorecards
+from octavo.project.params.encoding import InputEncoding
 from octavo.project.params.params import Params
 from octavo.promotion.decision import Decision
 from octavo.reporting.documents import statements

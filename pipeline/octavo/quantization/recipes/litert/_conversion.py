@@ -13,7 +13,10 @@ from typing import Literal
 
 import numpy as np
 
+from octavo.backends.litert import tensors
 from octavo.backends.litert.line_process import Ended, ask
+from octavo.data.input_encoding import told
+from octavo.onnx_graph.rewrites import network_input
 from octavo.project import extras
 from octavo.project.errors import ModelError
 
@@ -37,10 +40,10 @@ def convert(
     """Convert the SavedModel of an exported network to a LiteRT file with TensorFlow's converter.
 
     Args:
-        exported: the folder with `saved_model/`.
+        exported: the folder with `saved_model/`, and with `model.onnx`, whose input encoding the file declares too.
         weights: the type that they are stored in. With float32 nothing is quantized.
-        calibration: float32 images (N, H, W[, C]) for the ranges of activations. With None activations stay in float,
-            unless the network has learned ranges.
+        calibration: float32 images (N, H, W[, C]), encoded, for the ranges of activations. With None activations stay
+            in float, unless the network has learned ranges.
         ends: type of the file's input and output.
 
     Returns:
@@ -69,7 +72,17 @@ def convert(
                 f"LiteRT's converter cannot convert {exported.name}: {_reason(answer['error'])}. "
                 "Replace that layer, or remove the LiteRT variants of this network."
             )
-        return Path(answer["file"]).read_bytes()
+        return _declared(Path(answer["file"]).read_bytes(), exported)
+
+
+def _declared(content: bytes, exported: Path) -> bytes:
+    """The file with the encoding that the exported network declares. The bytes are the same for the default one."""
+    entries = told(network_input.encoding_of(exported / "model.onnx"))
+    if not entries:
+        return content
+    model = tensors.read(content)
+    tensors.declare(model, entries)
+    return tensors.write(model)
 
 
 def saved_model(exported: Path) -> Path:

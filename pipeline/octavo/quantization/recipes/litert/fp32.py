@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from octavo.data.splits import Samples
+from octavo.onnx_graph.rewrites import network_input
 from octavo.project.files import atomic_write
-from octavo.project.params.section import Model
+from octavo.quantization.litert import bytes_input
 from octavo.quantization.recipes.litert._conversion import convert
+from octavo.quantization.recipes.litert._options import InputOptions
 
 
-class Options(Model):
+class Options(InputOptions):
     pass
 
 
@@ -18,10 +20,14 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
     Args:
         exported: folder with `saved_model/`.
         target: the file to write.
-        samples: not used.
-        options: none.
+        samples: only for a check of the option `take_bytes`.
+        options: type of the model's input.
 
     Raises:
-        ModelError: as `convert`.
+        ModelError: as `convert`, or float images do not fit the option `take_bytes`.
     """
-    atomic_write.write_bytes(target, convert(exported))
+    content = convert(exported)
+    if options.take_bytes:
+        network_input.require(samples.calibration)
+        content = bytes_input.take_bytes(content)
+    atomic_write.write_bytes(target, content)

@@ -13,13 +13,14 @@ from pathlib import Path
 from ai_edge_litert.schema_py_generated import BuiltinOperator as Code
 
 from octavo.data.splits import Samples
+from octavo.onnx_graph.rewrites import network_input
 from octavo.project.files import atomic_write
-from octavo.project.params.section import Model
-from octavo.quantization.litert import weights
+from octavo.quantization.litert import bytes_input, weights
 from octavo.quantization.recipes.litert._conversion import convert
+from octavo.quantization.recipes.litert._options import InputOptions
 
 
-class Options(Model):
+class Options(InputOptions):
     pass
 
 
@@ -29,11 +30,15 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
     Args:
         exported: folder with `saved_model/`.
         target: the file to write.
-        samples: not used: ranges are computed at each call.
-        options: none.
+        samples: only for a check of the option `take_bytes`.
+        options: type of the model's input.
 
     Raises:
-        ModelError: as `convert`.
+        ModelError: as `convert`, or float images do not fit the option `take_bytes`.
     """
     content = weights.store_as_integers(convert(exported, "int8"))
-    atomic_write.write_bytes(target, weights.compute_in_float(content, [Code.DEPTHWISE_CONV_2D]))
+    content = weights.compute_in_float(content, [Code.DEPTHWISE_CONV_2D])
+    if options.take_bytes:
+        network_input.require(samples.calibration)
+        content = bytes_input.take_bytes(content)
+    atomic_write.write_bytes(target, content)

@@ -3,18 +3,18 @@
 from pathlib import Path
 
 from octavo.data.splits import Samples
+from octavo.onnx_graph.rewrites import network_input
 from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write
-from octavo.project.params.section import Model
-from octavo.quantization.litert import biases, weights
-from octavo.quantization.recipes.litert._conversion import Ends, convert, saved_model
+from octavo.quantization.litert import biases, bytes_input, weights
+from octavo.quantization.recipes.litert._conversion import convert, saved_model
+from octavo.quantization.recipes.litert._options import EndOptions
 
 LEARNED = True
 
 
-class Options(Model):
-    io: Ends = "float32"
-    """Type of the file's input and output."""
+class Options(EndOptions):
+    pass
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
@@ -23,7 +23,7 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
     Args:
         exported: folder with `saved_model/` and `model.onnx` of a quantization-aware network.
         target: the file to write.
-        samples: not used: the network has ranges.
+        samples: only for a check of the option `take_bytes`.
         options: type of input and output.
 
     Raises:
@@ -32,4 +32,8 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
     if b"FakeQuantWithMinMaxVars" not in (saved_model(exported) / "saved_model.pb").read_bytes():
         raise ModelError(f"{exported} has no learned ranges: 'litert_int8_qat' needs a quantization-aware network.")
     content = biases.make_room(convert(exported, "int8", ends=options.io), exported / "model.onnx")
-    atomic_write.write_bytes(target, weights.store_as_integers(content))
+    content = weights.store_as_integers(content)
+    if options.take_bytes:
+        network_input.require(samples.calibration)
+        content = bytes_input.take_bytes(content)
+    atomic_write.write_bytes(target, content)

@@ -7,16 +7,15 @@ from pathlib import Path
 
 from octavo.data.input_encoding import encode
 from octavo.data.splits import Samples
+from octavo.onnx_graph.rewrites import network_input
 from octavo.project.files import atomic_write
-from octavo.project.params.section import Model
 from octavo.quantization.litert import bias_correction as litert_bias_correction
-from octavo.quantization.litert import biases, weights
-from octavo.quantization.recipes.litert._conversion import Ends, convert
+from octavo.quantization.litert import biases, bytes_input, weights
+from octavo.quantization.recipes.litert._conversion import convert
+from octavo.quantization.recipes.litert._options import EndOptions
 
 
-class Options(Model):
-    io: Ends = "float32"
-    """Type of the file's input and output."""
+class Options(EndOptions):
     bias_correction: bool = True
     """Correct the biases for the shift that rounding causes in each layer's mean output. Channels with little variation
     need it."""
@@ -32,10 +31,15 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
         options: type of input and output, and bias correction.
 
     Raises:
-        ModelError: as `convert`.
+        ModelError: as `convert`, or float images do not fit the option `take_bytes`.
     """
-    content = convert(exported, "int8", encode(samples.calibration), options.io)
+    encoding = network_input.encoding_of(exported / "model.onnx")
+    content = convert(exported, "int8", encode(samples.calibration, encoding), options.io)
     content = biases.make_room(content, exported / "model.onnx")
     if options.bias_correction:
         content = litert_bias_correction.correct(content, convert(exported), samples.calibration)
-    atomic_write.write_bytes(target, weights.store_as_integers(content))
+    content = weights.store_as_integers(content)
+    if options.take_bytes:
+        network_input.require(samples.calibration)
+        content = bytes_input.take_bytes(content)
+    atomic_write.write_bytes(target, content)

@@ -13,13 +13,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 from octavo.data.splits import Samples
 from octavo.onnx_graph import canonicalize, qdq
+from octavo.onnx_graph.rewrites import network_input
 from octavo.project.params.section import Model
 
 RANGE = np.finfo(np.float16)
 
 
 class Options(Model):
-    pass
+    take_bytes: bool = False
+    """The model takes uint8 images 0..255 as they are stored, and does itself what the input encoding says."""
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
@@ -28,8 +30,11 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
     Args:
         exported: folder with `model.onnx`.
         target: the file to write.
-        samples: not used.
-        options: none.
+        samples: only for a check of the option `take_bytes`.
+        options: type of the model's input.
+
+    Raises:
+        ModelError: float images do not fit the option `take_bytes`.
     """
     model = canonicalize.load(exported / "model.onnx")
     kernels = {
@@ -42,6 +47,9 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
             values = numpy_helper.to_array(tensor)
             if _fits(values, kernels.get(tensor.name)):
                 _store_as_fp16(model.graph, tensor, values)
+    if options.take_bytes:
+        network_input.require(samples.calibration)
+        network_input.take_bytes(model)
     canonicalize.save(model, target)
 
 

@@ -4,11 +4,13 @@ from pathlib import Path
 
 from octavo.data.splits import Samples
 from octavo.onnx_graph import canonicalize
+from octavo.onnx_graph.rewrites import network_input
 from octavo.project.params.section import Model
 
 
 class Options(Model):
-    pass
+    take_bytes: bool = False
+    """The model takes uint8 images 0..255 as they are stored, and does itself what the input encoding says."""
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
@@ -17,7 +19,14 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
     Args:
         exported: folder with `model.onnx`.
         target: the file to write.
-        samples: not used.
-        options: none.
+        samples: only for a check of the option `take_bytes`.
+        options: type of the model's input.
+
+    Raises:
+        ModelError: float images do not fit the option `take_bytes`.
     """
-    canonicalize.save(canonicalize.load(exported / "model.onnx"), target)
+    model = canonicalize.load(exported / "model.onnx")
+    if options.take_bytes:
+        network_input.require(samples.calibration)
+        network_input.take_bytes(model)
+    canonicalize.save(model, target)

@@ -14,14 +14,15 @@ from onnx import TensorProto, helper, numpy_helper
 from octavo.data.splits import Samples
 from octavo.onnx_graph import canonicalize, qdq
 from octavo.onnx_graph.qdq import Grid
-from octavo.onnx_graph.rewrites import preparation
+from octavo.onnx_graph.rewrites import network_input, preparation
 from octavo.project.params.section import Model
 
 DENSE = ("Gemm", "MatMul")
 
 
 class Options(Model):
-    pass
+    take_bytes: bool = False
+    """The model takes uint8 images 0..255 as they are stored, and does itself what the input encoding says."""
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
@@ -30,8 +31,11 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
     Args:
         exported: folder with `model.onnx`.
         target: the file to write.
-        samples: not used: ranges are computed at each call.
-        options: none.
+        samples: only for a check of the option `take_bytes`.
+        options: type of the model's input.
+
+    Raises:
+        ModelError: float images do not fit the option `take_bytes`.
     """
     model = canonicalize.load(exported / "model.onnx")
     preparation.prepare(model)
@@ -43,6 +47,9 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
         for offset, each in enumerate(_in_integers(model, node, qdq.nearest(weights, -1))):
             model.graph.node.insert(place + offset, each)
     qdq.store_for_float(model, ("Conv", "ConvTranspose"), qdq.nearest)
+    if options.take_bytes:
+        network_input.require(samples.calibration)
+        network_input.take_bytes(model)
     canonicalize.save(model, target)
 
 

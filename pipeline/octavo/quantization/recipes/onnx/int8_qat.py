@@ -11,9 +11,9 @@ import onnx
 from onnx import helper, numpy_helper
 
 from octavo.data.splits import Samples
-from octavo.onnx_graph import canonicalize, integer_ranges, qdq, uint8_input
+from octavo.onnx_graph import canonicalize, integer_ranges, qdq
 from octavo.onnx_graph.qdq import Grid
-from octavo.onnx_graph.rewrites import preparation
+from octavo.onnx_graph.rewrites import network_input, preparation
 from octavo.project.errors import ModelError
 from octavo.project.params.section import Model
 from octavo.quantization import add_rounding, calibration, ptq, qat_ranges
@@ -23,7 +23,7 @@ LEARNED = True
 
 class Options(Model):
     take_bytes: bool = False
-    """The model takes uint8 images 0..255 instead of float32 0..1."""
+    """The model takes uint8 images 0..255 as they are stored, and does itself what the input encoding says."""
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
@@ -40,20 +40,22 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
             the option `take_bytes`.
     """
     if options.take_bytes:
-        uint8_input.require(samples.calibration)
+        network_input.require(samples.calibration)
     model = canonicalize.load(exported / "model.onnx")
     if all(node.op_type != "QuantizeLinear" for node in model.graph.node):
         raise ModelError(f"{exported} has no learned ranges: 'onnx_int8_qat' needs a quantization-aware network.")
     preparation.prepare(model)
     _round_before_concat(model)
     _add_ranges(model, samples.calibration)
+    encoding = network_input.encoding(model)
     del model.metadata_props[:]  # drop the export's note that it must run in float
+    network_input.declare(model, encoding)
     learned_model = onnx.ModelProto()
     learned_model.CopyFrom(model)
     _restore(model)
     qat_ranges.check(learned_model, model)
     if options.take_bytes:
-        uint8_input.take_bytes(model)
+        network_input.take_bytes(model)
     canonicalize.save(model, target)
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from pydantic import NonNegativeInt
 
 from octavo.data.splits import Samples
-from octavo.onnx_graph import canonicalize, uint8_input
-from octavo.onnx_graph.rewrites import preparation
+from octavo.onnx_graph import canonicalize
+from octavo.onnx_graph.rewrites import network_input, preparation
 from octavo.project import paths, story
 from octavo.project.files import atomic_write
 from octavo.project.params.section import Model
@@ -32,7 +32,7 @@ class Options(Model):
     """Indices of layers with weights that stay in float, from 0 in graph order. The first layers are often faster in
     float."""
     take_bytes: bool = False
-    """The model takes uint8 images 0..255 instead of float32 0..1."""
+    """The model takes uint8 images 0..255 as they are stored, and does itself what the input encoding says."""
     search: Search | None = None
     repair: Repair | None = None
 
@@ -52,7 +52,7 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
         ParamsError: `float_layers` names a layer that the network does not have.
     """
     if options.take_bytes:
-        uint8_input.require(samples.calibration)
+        network_input.require(samples.calibration)
     model = canonicalize.load(exported / "model.onnx")
     preparation.prepare(model)
     bench = Bench(model, samples, paths.TRIALS)
@@ -74,5 +74,5 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
         atomic_write.write_text(target.with_name(paths.TRIALS_CSV), bench.table())
     quantized = bench.quantize(choice)
     if options.take_bytes:
-        uint8_input.take_bytes(quantized)
+        network_input.take_bytes(quantized)
     canonicalize.save(quantized, target)

@@ -8,8 +8,10 @@ import pytest
 from onnx import helper
 
 from octavo.backends.registry import open_model
+from octavo.data import input_encoding
 from octavo.evaluation import integer_coverage
-from octavo.onnx_graph import canonicalize, uint8_input
+from octavo.onnx_graph import canonicalize
+from octavo.onnx_graph.rewrites import network_input
 from octavo.quantization import calibration, ptq
 from tests.octavo import onnx_graphs as graphs
 
@@ -49,10 +51,10 @@ def test_bytes_get_the_answers_that_scaled_images_get(network: object, method: s
     ranges = {name: calibration.METHODS[method](each) for name, each in seen.items()}
     quantized = ptq.quantize(model, ranges)
     canonicalize.save(quantized, tmp_path / "floats.onnx")
-    uint8_input.take_bytes(quantized)
+    network_input.take_bytes(quantized)
     canonicalize.save(quantized, tmp_path / "bytes.onnx")
     wanted, got = (open_model(tmp_path / name) for name in ("floats.onnx", "bytes.onnx"))
-    assert (wanted.takes_bytes, got.takes_bytes) == (False, True)
+    assert (wanted.input_encoding, got.input_encoding) == (input_encoding.IMAGES, input_encoding.BYTES)
     np.testing.assert_array_equal(got.run(IMAGES), wanted.run((IMAGES / np.float32(255)).astype(np.float32)))
 
 
@@ -60,7 +62,7 @@ def test_where_quantizing_gives_the_bytes_back_nothing_is_left_of_it(tmp_path: P
     model = plain()
     seen = calibration.observe(model, ptq.points(model), IMAGES)
     quantized = ptq.quantize(model, {name: calibration.min_max(each) for name, each in seen.items()})
-    uint8_input.take_bytes(quantized)
+    network_input.take_bytes(quantized)
     assert "QuantizeLinear" not in [each.op_type for each in quantized.graph.node if "x" in each.input]
     canonicalize.save(quantized, tmp_path / "bytes.onnx")
     assert integer_coverage.prove(tmp_path / "bytes.onnx").float_nodes == []
