@@ -1,7 +1,7 @@
 """Both encodings of an image reach a model as Octavo's runtime would feed it, and nothing is guessed."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,9 @@ from hypothesis.extra import numpy as arrays
 from mlflow.exceptions import MlflowException
 
 from octavo.backends.predictor import Predictor, Quantization
-from octavo.project.params.encoding import InputEncoding
-from octavo_mlflow.flavors.image_input import FLOAT32, UINT8, Input
+from octavo.data.input_encoding import told
+from octavo.project.params.encoding import InputEncoding, Layout
+from octavo_mlflow.flavors.image_input import FLOAT32, UINT8, Input, Steps
 from octavo_mlflow.flavors.image_pyfunc import ImageModel
 
 FLOATS = Input(FLOAT32, (-1, 4, 4))
@@ -139,3 +140,26 @@ def test_outputs_that_are_not_finite_are_counted_and_refused() -> None:
     sentence = "The model gives values that are NaN or infinite for 2 of 5 images"
     with np.errstate(divide="ignore"), pytest.raises(MlflowException, match=sentence):
         model.predict(images)
+
+
+@st.composite
+def steps(draw: st.DrawFn) -> InputEncoding:
+    mean, std = (draw(st.lists(each, max_size=1)) for each in (st.floats(-2, 2, width=32), st.floats(0.5, 2, width=32)))
+    layout = draw(st.sampled_from(get_args(Layout)))
+    return InputEncoding(scale=draw(st.sampled_from([255, 1, 100])), mean=mean, std=std, layout=layout)
+
+
+@given(AS_BYTES | AS_FLOATS, steps(), st.sampled_from([(0.0, 0), (0.0123, 5)]))
+def test_a_declared_encoding_is_what_the_runtime_applies(
+    images: np.ndarray, encoding: InputEncoding, integers: tuple[float, int]
+) -> None:
+    """With its channels first, a model of images of 4 by 4 has another shape, and callers give the same images."""
+    scale, zero = integers
+    quantization = Quantization(np.dtype(np.int8), scale, zero) if scale else None
+    runtime = Predictor(lambda fed: fed, encoding, quantization)
+    declares = Steps.of(told(encoding))
+    shape = (-1, *runtime.feed(images).shape[1:])
+    takes = Input(np.dtype(np.int8 if scale else np.float32), declares.stored(shape), scale, zero, declares)
+    assert takes.shape[1:] == images.shape[1:]
+    same(takes.take(images), runtime.feed(images))
+    same(takes.take(images.reshape(len(images), 16), images.dtype.name), runtime.feed(images))

@@ -8,17 +8,23 @@ from octavo.project.params.section import Model
 
 Layout = Literal["stored", "channels_first", "channel_added_first", "channel_added_last"]
 LEAST, MOST = 1e-30, 1e30
-"""Numbers between them, and their quotients with pixels, are neither 0 nor infinite in float32."""
+"""Pixels divided by numbers between them are neither infinite nor all 0 in float32."""
 
 
-def _in_float32(value: float) -> float:
-    if value and not LEAST <= abs(value) <= MOST:
-        raise ValueError(f"Input should have a magnitude between {LEAST:g} and {MOST:g}, got {value:g}")
+def _not_too_large(value: float) -> float:
+    if abs(value) > MOST:
+        raise ValueError(f"Input should have a magnitude of at most {MOST:g}, got {value:g}")
     return value
 
 
-Offset = Annotated[float, AfterValidator(_in_float32)]
-Divisor = Annotated[Offset, Field(gt=0)]
+def _not_too_small(value: float) -> float:
+    if 0 < value < LEAST:
+        raise ValueError(f"Input should be at least {LEAST:g}, got {value:g}")
+    return value
+
+
+Offset = Annotated[float, AfterValidator(_not_too_large)]
+Divisor = Annotated[Offset, AfterValidator(_not_too_small), Field(gt=0)]
 
 
 def _listed(value: Any) -> Any:
