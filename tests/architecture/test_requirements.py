@@ -27,6 +27,7 @@ COVERS: dict[str, tuple[str, ...]] = {
     "stages": (),
     "mlflow_plugins": ("mlflow",),
     "mlflow_plugins/octavo_mlflow/flavors/litert.py": ("mlflow", "litert"),
+    "mlflow_plugins/octavo_mlflow/flavors/tensors.py": ("mlflow", "litert"),
     "mlflow_plugins/octavo_mlflow/promotion/signing.py": ("mlflow", "signing"),
 }
 """File or folder -> the extras that its imports may need beside the base install. The longest path counts."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from octavo.data.split_assignment import Digests, image_digests
 from octavo.project.errors import DataError
+from octavo.project.files import spooled_array
 
 JUDGES = {"train": ("selection", "test"), "selection": ("test",)}
 """Split -> the splits that judge what is trained or chosen on it."""
@@ -32,7 +33,9 @@ class Copies:
 
 def pixel_digests(images: Images) -> Digests:
     """(N,) digests of 16 bytes, equal for images with equal pixels; -0.0 equals 0.0."""
-    return image_digests(images if images.dtype == np.uint8 else images + np.float32(0))
+    if images.dtype == np.uint8:
+        return image_digests(images)
+    return np.concatenate([image_digests(part + np.float32(0)) for part in spooled_array.parts(images)])
 
 
 def find(splits: Mapping[str, Images]) -> dict[str, Copies]:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from octavo.data.splits import PixelStatistics
+from octavo.project.files import spooled_array
 
 Histogram = Literal["brightness", "contrast"]
 Range = tuple[float, float]
@@ -26,7 +27,8 @@ def pixel_range(arrays: Sequence[npt.NDArray[Any]]) -> Range:
     """
     if all(array.dtype == np.uint8 for array in arrays):
         return 0.0, 255.0
-    low, high = float(min(array.min() for array in arrays)), float(max(array.max() for array in arrays))
+    ends = [(part.min(), part.max()) for array in arrays for part in spooled_array.parts(array)]
+    low, high = float(min(low for low, _ in ends)), float(max(high for _, high in ends))
     largest = max(-low, high)
     bound = 2.0 ** math.ceil(math.log2(largest)) if largest > 0 else 1.0
     return (0.0 if low >= 0 else -bound), bound
@@ -45,9 +47,12 @@ def measure(images: npt.NDArray[Any], values: Range) -> PixelStatistics:
 def brightness_and_contrast(images: npt.NDArray[Any]) -> tuple[Measures, Measures]:
     """Mean and standard deviation of each image's pixels, (N,) each."""
     rows = images.reshape(len(images), -1)
-    chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
-    means = [chunk.mean(axis=1, dtype=np.float64) for chunk in chunks]
-    deviations = [chunk.std(axis=1, dtype=np.float64) for chunk in chunks]
+    means, deviations = [], []
+    for start in range(0, len(rows), CHUNK):
+        chunk = rows[start : start + CHUNK]
+        means.append(chunk.mean(axis=1, dtype=np.float64))
+        deviations.append(chunk.std(axis=1, dtype=np.float64))
+        spooled_array.release(images)
     return np.concatenate(means), np.concatenate(deviations)
 
 

@@ -15,9 +15,9 @@ from octavo.data.image_statistics import measure, pixel_range
 from octavo.data.partition import DISJOINT, Partition, partition
 from octavo.data.sources.raw import Files, Raw, sha256
 from octavo.data.split_assignment import Digests
-from octavo.data.splits import Duplicates, LeftOut, Manifest, Split, SplitRecord, digest_of
+from octavo.data.splits import RANKS, Duplicates, LeftOut, Manifest, Split, SplitRecord, digest_of
 from octavo.project.errors import DataError
-from octavo.project.files import npy_file
+from octavo.project.files import npy_file, spooled_array
 from octavo.project.params.data import Data
 
 NAMED = 3
@@ -128,8 +128,11 @@ def _two_labels(prints: Mapping[str, Digests], splits: Mapping[str, Split]) -> i
 
 
 def _check_arrays(part: str, images: npt.NDArray[Any], labels: npt.NDArray[Any], n_classes: int | None) -> Split:
-    if images.ndim not in (3, 4) or 0 in images.shape:
-        raise DataError(f"Images of {part} have shape {images.shape}. Give one or more, as (N, H, W) or (N, H, W, C).")
+    if images.ndim not in RANKS or 0 in images.shape:
+        raise DataError(
+            f"Images of {part} have shape {images.shape}. Give one or more, as (N, H, W) or (N, H, W, C); signals as "
+            "(N, T, C), vectors as (N, D), volumes as (N, Z, H, W, C)."
+        )
     if labels.ndim != 1 or len(labels) != len(images):
         raise DataError(
             f"Labels of {part} have shape {labels.shape} for {len(images)} images. Give one per image, as (N,)."
@@ -139,14 +142,20 @@ def _check_arrays(part: str, images: npt.NDArray[Any], labels: npt.NDArray[Any],
     if not np.issubdtype(labels.dtype, np.integer):
         raise DataError(f"Labels of {part} are {labels.dtype}. Give integers, as with labels.astype('int64').")
     if images.dtype != np.uint8:
-        with np.errstate(over="ignore"):
-            images = images.astype(np.float32)
-        if bad := int((~np.isfinite(images)).sum()):
+        images = spooled_array.changed(images, _float32)
+        if bad := sum(int((~np.isfinite(rows)).sum()) for rows in spooled_array.parts(images)):
             raise DataError(f"{bad} pixels of {part} are NaN or infinite in float32. Repair or remove their images.")
     if labels.min() < 0 or labels.max() >= (n_classes or len(labels)):
         allowed = f"0 to {n_classes - 1}" if n_classes else "0 to the number of classes minus one"
         raise DataError(f"Labels of {part} run from {labels.min()} to {labels.max()}. Renumber them to {allowed}.")
-    return Split(np.ascontiguousarray(images), labels.astype(np.int64))
+    if not images.flags.c_contiguous:
+        images = spooled_array.changed(images, np.ascontiguousarray)
+    return Split(images, labels.astype(np.int64))
+
+
+def _float32(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    with np.errstate(over="ignore"):
+        return images.astype(np.float32)
 
 
 def _require_every_class(part: str, labels: npt.NDArray[Any], classes: Sequence[str], remedy: str) -> None:

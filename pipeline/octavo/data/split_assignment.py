@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from octavo.project.files import spooled_array
+
 BY_PIXELS, BY_FILE = 1, 2
 """The rules that ever split data, by their numbers in manifests: by an image's array as in the splits, and by its file.
 Images from files were once split by the first rule, and then moved with their neighbours.
@@ -21,7 +23,8 @@ Labels = npt.NDArray[Any]
 
 def image_digests(images: npt.NDArray[Any]) -> Digests:
     """(N,) digests of 16 bytes, equal for byte-identical images."""
-    return np.array([hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images], dtype="S16")
+    rows = (image for part in spooled_array.parts(images) for image in part)
+    return np.array([hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in rows], dtype="S16")
 
 
 def draws(digests: Digests, seed: int, purpose: str) -> npt.NDArray[np.float64]:

@@ -11,21 +11,24 @@ import numpy.typing as npt
 
 from octavo.data.input_encoding import IMAGES
 from octavo.project.errors import DataError
-from octavo.project.files import json_file, npy_file
+from octavo.project.files import json_file, npy_file, spooled_array
 from octavo.project.params.encoding import InputEncoding
 from octavo.project.params.variants import MIN_SQNR_DB
 from octavo.project.schema import Record
+
+RANKS = range(2, 6)
+"""Numbers of dimensions of a split's examples, with the first for their number."""
 
 
 @dataclass(frozen=True)
 class Split:
     images: np.ndarray
-    """(N, H, W) or (N, H, W, C), uint8 in 0..255 or float32 as the network takes it."""
+    """Examples (N, H, W), (N, H, W, C), (N, T, C), (N, D) or (N, Z, H, W, C): uint8 in 0..255, or float32."""
     labels: np.ndarray
     """(N,) int64, from 0 to the number of classes minus one."""
 
     def take(self, which: npt.NDArray[Any]) -> "Split":
-        return Split(self.images[which], self.labels[which])
+        return Split(spooled_array.take(self.images, which), self.labels[which])
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ def load_split(folder: Path) -> Split:
         raise DataError(f"No {error.filename}. Run dvc repro prepare.") from None
     except npy_file.UnreadableArray as error:
         raise DataError(f"{folder} is damaged ({error}). Run dvc repro --force prepare.") from None
-    if images.ndim not in (3, 4) or labels.shape != images.shape[:1] or labels.dtype != np.int64:
+    if images.ndim not in RANKS or labels.shape != images.shape[:1] or labels.dtype != np.int64:
         raise DataError(
             f"{folder} is damaged (images {images.dtype} {images.shape}, labels {labels.dtype} {labels.shape}). "
             "Run dvc repro --force prepare."

@@ -67,6 +67,13 @@ class Picture:
 
 
 def read(path: Path, size: tuple[int, int] | None = None) -> Picture:
+    """As `decode`, without Pillow's warnings. They are switched off for the whole process, so it is for one thread."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # about metadata, which is not used
+        return decode(path, size)
+
+
+def decode(path: Path, size: tuple[int, int] | None = None) -> Picture:
     """Decode an image file as grey or RGB, turned upright by its EXIF data.
 
     An alpha channel that is opaque everywhere is left out. Colour profiles are not applied.
@@ -82,9 +89,7 @@ def read(path: Path, size: tuple[int, int] | None = None) -> Picture:
     """
     content = _content(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # about metadata, which is not used
-            return _decoded(path, content, size)
+        return _decoded(path, content, size)
     except DataError:
         raise
     except UnidentifiedImageError:

@@ -2,23 +2,20 @@
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from octavo.data.sources import image_file
-from octavo.data.sources.image_file import SUFFIXES, Picture
-from octavo.data.sources.raw import Array, Files, Raw
+from octavo.data.sources.image_file import SUFFIXES
+from octavo.data.sources.image_files import decoded, some
+from octavo.data.sources.raw import Files, Raw
 from octavo.project.errors import DataError
 
 LITTER = {"desktop.ini", "ehthumbs.db", "thumbs.db"}
 """Files that Windows leaves in folders. They are ignored like hidden files."""
-TO_RGB = "grey converted to RGB, because others are in colour"
 OUTSIDE, NO_SUFFIX = "outside the class folders", "without a suffix"
-SHOWN = 3
-"""How many files a message names."""
 
 
 class Example(NamedTuple):
@@ -68,19 +65,18 @@ def _read(root: Path, size: tuple[int, int] | None) -> Raw:
             "or with train/ and test/ which have one each."
         )
     paths = [example.path for example in examples]
-    pictures = _decode(paths, size)
-    images, labels = _stack(paths, pictures), np.array([example.label for example in examples])
+    pictures, labels = decoded(paths, size), np.array([example.label for example in examples])
     n, names = sum(example.part != "test" for example in examples), tuple(_printable(path, root) for path in paths)
     return Raw(
-        train=(images[:n], labels[:n]),
-        test=(images[n:], labels[n:]) if len(parts) == 2 else None,
+        train=(pictures.pixels[:n], labels[:n]),
+        test=(pictures.pixels[n:], labels[n:]) if len(parts) == 2 else None,
         classes=tuple(_printable(Path(name)) for name in classes),
         files=Files(
-            digests=np.array([picture.digest for picture in pictures[:n]], "S16"),
+            digests=pictures.digests[:n],
             train=names[:n],
             test=names[n:],
             left_out=_left_out(root, parts, set(paths)),
-            changed=_changed(pictures, in_colour=images.ndim == 4),
+            changed=pictures.changes,
         ),
     )
 
@@ -119,7 +115,7 @@ def _image_files(root: Path, folder: Path) -> list[Path]:
     images = [path for path in files if path.suffix.lower() in SUFFIXES]
     if files and not images:
         raise DataError(
-            f"No file in {folder} has the suffix of an image that can be read: {_some(path.name for path in files)}. "
+            f"No file in {folder} has the suffix of an image that can be read: {some(path.name for path in files)}. "
             f"Save its images with one of {' '.join(SUFFIXES)}."
         )
     for path in images:
@@ -140,52 +136,6 @@ def _left_out(root: Path, parts: Sequence[str], taken: set[Path]) -> dict[str, t
     return {kind: tuple(names) for kind, names in sorted(found.items()) if names}
 
 
-def _decode(paths: Sequence[Path], size: tuple[int, int] | None) -> list[Picture]:
-    """All decoded files. If some are refused, the error has the first one's fault and the names of the others."""
-    decoded = [_picture_or_fault(path, size) for path in paths]
-    faults = {path: each for path, each in zip(paths, decoded, strict=True) if isinstance(each, DataError)}
-    if faults:
-        first, *others = faults
-        more = f" {len(others)} more cannot be used as they are: {_some(map(str, others))}." if others else ""
-        raise DataError(f"{faults[first]}{more}")
-    return [each for each in decoded if isinstance(each, Picture)]
-
-
-def _picture_or_fault(path: Path, size: tuple[int, int] | None) -> Picture | DataError:
-    try:
-        return image_file.read(path, size)
-    except DataError as error:
-        return error
-
-
-def _stack(paths: Sequence[Path], pictures: Sequence[Picture]) -> Array:
-    """(N, H, W), or (N, H, W, 3) if an image is in colour."""
-    first = pictures[0].pixels.shape
-    for path, picture in zip(paths, pictures, strict=True):
-        if (shape := picture.pixels.shape)[:2] != first[:2]:
-            raise DataError(
-                f"{path} has {shape[0]}x{shape[1]} pixels, {paths[0]} has {first[0]}x{first[1]}. "
-                "All must have one size: set data.image_size to [height, width] to resize them."
-            )
-    images = [picture.pixels for picture in pictures]
-    if any(image.ndim == 3 for image in images):
-        images = [image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2) for image in images]
-    return np.stack(images)
-
-
-def _changed(pictures: Sequence[Picture], in_colour: bool) -> dict[str, int]:
-    """How files were changed -> number of files."""
-    found = Counter(change for picture in pictures for change in picture.changes)
-    found[TO_RGB] = sum(in_colour and picture.pixels.ndim == 2 for picture in pictures)
-    return {change: n for change, n in sorted(found.items()) if n}
-
-
 def _printable(path: Path, root: Path = Path()) -> str:
     """A path below `root`. Bytes in it that are not UTF-8 are written as escapes, because JSON cannot hold them."""
     return path.relative_to(root).as_posix().encode("utf-8", "backslashreplace").decode()
-
-
-def _some(names: Iterable[str]) -> str:
-    """The first few, and the number of the others."""
-    listed = list(names)
-    return ", ".join(listed[:SHOWN]) + (f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else "")

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from octavo.project.files import spooled_array
+
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 
@@ -58,4 +60,7 @@ def train_and_test(arrays: Arrays, classes: tuple[str, ...] | None = None, publi
 
 def sha256(array: Array) -> str:
     """SHA-256 of an array's C-order bytes."""
-    return hashlib.sha256(array.tobytes()).hexdigest()
+    digest = hashlib.sha256()
+    for part in spooled_array.parts(array):
+        digest.update(part.tobytes())
+    return digest.hexdigest()

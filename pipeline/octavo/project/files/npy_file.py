@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib import format as npy
 
-from octavo.project.files import atomic_write
+from octavo.project.files import atomic_write, spooled_array
 
 READERS: dict[tuple[int, int], Callable[..., Any]] = {
     (1, 0): npy.read_array_header_1_0,
@@ -116,7 +116,8 @@ def write(path: Path, array: npt.NDArray[Any]) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    array = np.ascontiguousarray(array)
+    array = array if array.flags.c_contiguous else np.ascontiguousarray(array)
     with path.open("wb") as file:
         npy.write_array_header_1_0(file, npy.header_data_from_array_1_0(array))
-        file.write(array.reshape(-1).view(np.uint8).data)
+        for part in spooled_array.parts(array):
+            file.write(part.reshape(-1).view(np.uint8).data)

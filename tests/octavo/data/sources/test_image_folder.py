@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from octavo.data import partition, prepare
-from octavo.data.sources import image_file, image_folder
+from octavo.data.sources import image_file, image_files, image_folder
 from octavo.project.errors import DataError
 from octavo.project.params.data import Data
 
@@ -93,7 +93,7 @@ def test_what_was_changed_is_counted(pets: Path) -> None:
 
     files = image_folder.read(pets).files
     assert files
-    assert files.changed == {image_file.CMYK: 1, image_file.FIRST_FRAME: 1, image_folder.TO_RGB: 6}
+    assert files.changed == {image_file.CMYK: 1, image_file.FIRST_FRAME: 1, image_files.TO_RGB: 6}
 
 
 def test_all_files_that_are_refused_are_told_at_once(pets: Path) -> None:
