@@ -18,6 +18,7 @@ COVERS: dict[str, tuple[str, ...]] = {
     "pipeline": (),
     "pipeline/octavo/backends/litert": ("litert",),
     "pipeline/octavo/data/sources/digits.py": ("digits",),
+    "pipeline/octavo/data/sources/parquet_table.py": ("parquet",),
     "pipeline/octavo/quantization/clipping/litert.py": ("litert",),
     "pipeline/octavo/quantization/litert": ("litert",),
     "pipeline/octavo/quantization/recipes/litert": ("litert",),

@@ -20,6 +20,7 @@ EXTRAS = {
         "mlflow", "fastapi", "flask", "h11", "matplotlib", "requests", "sklearn", "sqlalchemy", "starlette", "tzlocal",
         "uvicorn",
     ),
+    "parquet": ("pyarrow",),
     "signing": ("cryptography", "model_signing", "OpenSSL"),
     "train": ("tensorflow", "tensorflow_model_optimization", "tf_keras", "tf2onnx"),
 }  # fmt: skip

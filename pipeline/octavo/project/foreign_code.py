@@ -4,12 +4,16 @@ Any exception or exit of such code becomes one sentence with file and line in th
 errors that can stop any code: too little memory and a full disk.
 """
 
+import importlib
+import inspect
 import re
 import sysconfig
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
 
 from octavo.project import extras
 from octavo.project.errors import NO_ROOM, OctavoError, ParamsError
@@ -48,6 +52,43 @@ def code(
         if isinstance(fault, ModuleNotFoundError) and extras.sentence(fault):
             raise
         raise error(" ".join(filter(None, [f"{what}: {told(fault, own)}", advice]))) from None
+
+
+def function(name: str, what: str, example: tuple[Any, ...], takes: str) -> Callable[..., Any]:
+    """Import a user's function.
+
+    Args:
+        name: `module:function`.
+        what: start of the messages, such as "Network 'mine:build'".
+        example: arguments that it must take.
+        takes: what they are, for the message.
+
+    Raises:
+        ParamsError: the module or the function does not exist, its import fails, or it takes other arguments.
+    """
+    module, _, called = name.partition(":")
+    found = getattr(_module(module, what), called, None)
+    if not callable(found):
+        kind = "there is no such name" if found is None else f"it is a {type(found).__name__}"
+        raise ParamsError(f"{what} cannot be imported: in {module}, '{called}' must be a function, but {kind}.")
+    with suppress(ValueError):  # some callables in C do not have a signature
+        try:
+            inspect.signature(found).bind(*example)
+        except TypeError as error:
+            raise ParamsError(f"{what} takes other arguments ({error}); allowed is a function of {takes}.") from None
+    return cast("Callable[..., Any]", found)
+
+
+def _module(module: str, what: str) -> ModuleType:
+    with code(f"{what} cannot be imported"):
+        try:
+            return importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if not f"{module}.".startswith(f"{error.name}."):
+                raise
+            raise ParamsError(
+                f"{what} cannot be imported: there is no module '{error.name}' here. Give module:function."
+            ) from None
 
 
 def told(fault: BaseException, own: Path | None = None) -> str:

@@ -4,11 +4,7 @@ A builder takes the shape of one image and the number of classes. It returns a K
 (N, H, W) or (N, H, W, C) in 0..1, to logits (N, classes). A final softmax or sigmoid is removed.
 """
 
-import importlib
-import inspect
 from collections.abc import Callable
-from contextlib import suppress
-from types import ModuleType
 
 import tf_keras as keras
 from tf_keras import layers
@@ -134,35 +130,10 @@ BUILDERS: dict[str, Builder] = {builder.__name__: builder for builder in (small_
 def _builder(name: str) -> Builder:
     if name in BUILDERS:
         return BUILDERS[name]
-    module, separator, function = name.partition(":")
-    if not separator:
+    if ":" not in name:
         raise ParamsError(f"Unknown network '{name}'. Known: {', '.join(BUILDERS)}, or module:function of your own.")
-    builder = getattr(_module(module, name), function, None)
-    if not callable(builder):
-        kind = "there is no such name" if builder is None else f"it is a {type(builder).__name__}"
-        raise ParamsError(
-            f"Network '{name}' cannot be imported: in {module}, '{function}' must be a function, but {kind}."
-        )
-    with suppress(ValueError):  # some callables in C do not have a signature
-        try:
-            inspect.signature(builder).bind((), 0)
-        except TypeError as error:
-            raise ParamsError(
-                f"Network '{name}' takes other arguments ({error}); allowed is a function of the shape of one image "
-                "and the number of classes."
-            ) from None
-    return builder
-
-
-def _module(module: str, name: str) -> ModuleType:
-    what = f"Network '{name}' cannot be imported"
-    with foreign_code.code(what):
-        try:
-            return importlib.import_module(module)
-        except ModuleNotFoundError as error:
-            if not f"{module}.".startswith(f"{error.name}."):
-                raise
-            raise ParamsError(f"{what}: there is no module '{error.name}' here. Give module:function.") from None
+    takes = "the shape of one image and the number of classes"
+    return foreign_code.function(name, f"Network '{name}'", ((), 0), takes)
 
 
 def _with_channels(image_shape: tuple[int, ...]) -> list[layers.Layer]:

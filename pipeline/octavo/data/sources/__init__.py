@@ -1,11 +1,12 @@
-"""Sources of images: bundled and published sets, a user's own arrays, a user's folder of images.
+"""Sources of examples: bundled and published sets, a user's own arrays, images in folders or tables, a function.
 
 A source only reads. `octavo.data.prepare` checks what was read and splits it.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
-from octavo.data.sources import image_folder, npz, published
+from octavo.data.sources import csv_table, generator, image_folder, npy, npz, published
 from octavo.data.sources.raw import Raw
 from octavo.project import extras
 from octavo.project.params.data import Data
@@ -14,6 +15,24 @@ try:
     from octavo.data.sources import digits
 except ModuleNotFoundError as fault:
     digits = extras.absent(fault)
+try:
+    from octavo.data.sources import parquet_table
+except ModuleNotFoundError as fault:
+    parquet_table = extras.absent(fault)
+
+
+READERS: dict[str, Callable[[Data, Path], Raw]] = {
+    "digits": lambda _, __: digits.read(),
+    "mnist": lambda _, __: published.mnist(),
+    "fashion_mnist": lambda _, __: published.fashion_mnist(),
+    "npz": lambda _, path: npz.read(path),
+    "npy": lambda _, path: npy.read(path),
+    "images": lambda data, path: image_folder.read(path, data.image_size),
+    "csv": lambda data, path: csv_table.read(path, data.image_size),
+    "parquet": lambda data, path: parquet_table.read(path, data.image_size),
+    "generator": lambda data, path: generator.read(data.generator, path),
+}
+"""Source -> its reader."""
 
 
 def load(data: Data) -> Raw:
@@ -22,17 +41,7 @@ def load(data: Data) -> Raw:
     Raises:
         DataError: the source is missing, unreadable, or not what was published under its name.
         ServiceUnavailable: a published set is not on this machine and cannot be downloaded.
-        ModuleNotFoundError: the digits are inside scikit-learn, which is an extra and not installed.
+        ParamsError: the generator's function cannot be imported.
+        ModuleNotFoundError: the digits are inside scikit-learn, and Parquet needs pyarrow. Both are extras.
     """
-    path = data.path or Path()
-    match data.source:
-        case "digits":
-            return digits.read()
-        case "mnist":
-            return published.mnist()
-        case "fashion_mnist":
-            return published.fashion_mnist()
-        case "npz":
-            return npz.read(path)
-        case "images":
-            return image_folder.read(path, data.image_size)
+    return READERS[data.source](data, data.path or Path())

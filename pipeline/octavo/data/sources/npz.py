@@ -11,7 +11,7 @@ from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZIP_STORED, ZipFile, ZipI
 
 import numpy as np
 
-from octavo.data.sources.raw import NAMES, Array, Arrays, Raw, train_and_test
+from octavo.data.sources.raw import NAMES, Array, Arrays, Raw, layout_of, train_and_test
 from octavo.project.errors import DataError
 from octavo.project.files import atomic_write, npy_file
 from octavo.project.files.npy_file import Header
@@ -29,7 +29,8 @@ FAULTS = (
 
 
 def read(path: Path) -> Raw:
-    """Read a user's archive with `x_train`, `y_train`, `x_test` and `y_test`.
+    """Read a user's archive with `x_train` and `y_train`, with `x_test` and `y_test` if there are any; or with `images`
+    and `labels`.
 
     Raises:
         DataError: the file is missing or not a complete npz, an array is missing, or it has pickled objects.
@@ -41,7 +42,7 @@ def read(path: Path) -> Raw:
 
 
 def arrays(path: Path, remedy: str) -> Arrays:
-    """The arrays called `NAMES`. Every error message ends with `remedy`.
+    """The arrays with the names of one of `LAYOUTS`. Every error message ends with `remedy`.
 
     Raises:
         DataError: the file is not a complete npz, an array is missing, the arrays do not fit together or into this
@@ -52,7 +53,7 @@ def arrays(path: Path, remedy: str) -> Arrays:
             members = _members(archive)
             headers = {name: _header(archive, member) for name, member in members.items()}
             _check(headers)
-            return {name: _array(archive, members[name], headers[name]) for name in NAMES}
+            return {name: _array(archive, members[name], headers[name]) for name in members}
     except npy_file.UnreadableArray as error:
         raise DataError(f"{path} {error}. {remedy}") from None
     except OSError as error:
@@ -67,16 +68,17 @@ def _opened(file: object) -> ZipFile:
 
 
 def _members(archive: ZipFile) -> dict[str, ZipInfo]:
-    """The archive's entry for each of `NAMES`.
+    """The archive's entry for each array of its layout.
 
     Raises:
         UnreadableArray: one is missing, exists twice, or is compressed in a way that cannot be read.
     """
     found = Counter(info.filename for info in archive.infolist())
-    if missing := [name for name in NAMES if f"{name}.npy" not in found]:
+    names = layout_of([name.removesuffix(".npy") for name in found])
+    if missing := [name for name in names if f"{name}.npy" not in found]:
         others = ", ".join(sorted(name.removesuffix(".npy") for name in found)[:8]) or "nothing"
         raise npy_file.UnreadableArray(f"has no {', '.join(missing)} (it has {others})")
-    for name in NAMES:
+    for name in names:
         info = archive.getinfo(f"{name}.npy")
         if found[info.filename] > 1:
             raise npy_file.UnreadableArray(f"has {found[info.filename]} arrays called {name}")
@@ -87,7 +89,7 @@ def _members(archive: ZipFile) -> dict[str, ZipInfo]:
             raise npy_file.UnreadableArray(
                 f"cannot be read: {name} is compressed by method {info.compress_type}, allowed are {known}"
             )
-    return {name: archive.getinfo(f"{name}.npy") for name in NAMES}
+    return {name: archive.getinfo(f"{name}.npy") for name in names}
 
 
 def _header(archive: ZipFile, member: ZipInfo) -> Header:
@@ -108,17 +110,17 @@ def _header(archive: ZipFile, member: ZipInfo) -> Header:
 
 def _check(headers: dict[str, Header]) -> None:
     """Compare the declared sizes of the arrays with each other and with this machine's memory."""
-    for part in ("train", "test"):
-        images, labels = (headers[f"{kind}_{part}"].shape for kind in "xy")
+    shapes = [header.shape for header in headers.values()]
+    for part, images, labels in zip(("train", "test"), shapes[::2], shapes[1::2], strict=False):
         if images[:1] != labels[:1] or not images:
             raise npy_file.UnreadableArray(
                 f"has labels of {part} of shape {labels} for {images[0] if images else 0:,} images: give one per image"
             )
-    (train, test) = (headers[f"x_{part}"] for part in ("train", "test"))
-    if train.shape[1:] != test.shape[1:]:
-        raise npy_file.UnreadableArray(
-            f"has images of shape {train.shape} in train and {test.shape} in test: they must be alike"
-        )
+    for train, test in zip(shapes[:1], shapes[2:3], strict=False):
+        if train[1:] != test[1:]:
+            raise npy_file.UnreadableArray(
+                f"has images of shape {train} in train and {test} in test: they must be alike"
+            )
     needed, memory = sum(header.size for header in headers.values()), _memory()
     if needed > memory:
         raise npy_file.UnreadableArray(f"unpacks to {needed:,} bytes, and this machine has {memory:,} of memory")

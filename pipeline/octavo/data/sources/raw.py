@@ -1,7 +1,7 @@
 """The result of every source, before it is checked and split."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,8 @@ Arrays = dict[str, Array]
 
 NAMES = ("x_train", "y_train", "x_test", "y_test")
 """The arrays of an archive with train and test."""
+LAYOUTS = (NAMES, NAMES[:2], ("images", "labels"))
+"""The arrays that a user may give: with a test split, or without."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,31 @@ class Raw:
 
 
 def train_and_test(arrays: Arrays, classes: tuple[str, ...] | None = None, published: bool = False) -> Raw:
-    """A `Raw` of the arrays that `npz.arrays` returns.
+    """A `Raw` of a user's arrays.
 
     Args:
-        arrays: by the names in `NAMES`.
+        arrays: by the names in one of `LAYOUTS`.
         classes: class names in label order, or None.
         published: whether it is a published benchmark.
     """
-    train, test = (arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"])
-    return Raw(train, test, classes, published)
+    pairs = [(arrays[x], arrays[y]) for x, y in (("x_train", "y_train"), LAYOUTS[2], NAMES[2:]) if x in arrays]
+    return Raw(pairs[0], pairs[1] if len(pairs) > 1 else None, classes, published)
+
+
+def layout_of(found: Collection[str]) -> tuple[str, ...]:
+    """The one of `LAYOUTS` that arrays with these names have, or are meant to have."""
+    if {"x_test", "y_test"}.isdisjoint(found):
+        return next((names for names in LAYOUTS[1:] if set(names) <= set(found)), NAMES)
+    return NAMES
+
+
+def numbered(labels: Sequence[str | int]) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+    """Labels as numbers (N,), and the class names in label order: integers by their value, others by their name."""
+    names = set(map(str, labels))
+    integers = all(name.removeprefix("-").isdecimal() and str(int(name)) == name for name in names)
+    classes = sorted(names, key=int) if integers else sorted(names)
+    numbers = {name: number for number, name in enumerate(classes)}
+    return np.array([numbers[str(label)] for label in labels], np.int64), tuple(classes)
 
 
 def sha256(array: Array) -> str:

@@ -46,6 +46,7 @@ def digests(params: Params) -> dict[str, Any]:
     recipes = {name: _recipe(name, params) for name in params.variants}
     return {
         **{stage: code_of(f"{STAGES}.{stage}").digest() for stage in WHOLE},
+        "prepare": code_of(f"{STAGES}.prepare", *_generator(params)).digest(),
         "check": code_of(f"{STAGES}.check", *chain(*recipes.values())).digest(),
         "network": {name: code_of(f"{STAGES}.network", _builder(name, params)).digest() for name in params.networks},
         "finetune": {name: code_of(f"{STAGES}.finetune", _builder(name, params)).digest() for name in params.finetuned},
@@ -54,6 +55,12 @@ def digests(params: Params) -> dict[str, Any]:
         "built": {name: f"{each.build}, seed {each.seed}, threads {each.threads}" for name, each in built.items()},
         "control": {name: params.control(name) or "none" for name in known},
     }
+
+
+def _generator(params: Params) -> list[str]:
+    """The module of the function that generates the data, if there is one."""
+    data = params.data
+    return [_known(data.module, f"data.generator is '{data.generator}'")] if data.module else []
 
 
 def _builder(network: str, params: Params) -> str:

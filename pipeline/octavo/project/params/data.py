@@ -1,9 +1,11 @@
 """Section `data`: the source of the images, and how they are split."""
 
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     PositiveInt,
     model_validator,
 )
@@ -15,12 +17,26 @@ HOME = Path("data")
 """`data.path` of a source that reads no path. It is a dependency of `prepare`, so DVC needs an existing folder."""
 
 
+WITH_PATH = ("npz", "npy", "images", "csv", "parquet")
+"""Sources that read a path."""
+GENERATOR = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+def _generator(name: str) -> str:
+    if name and not GENERATOR.fullmatch(name):
+        raise ValueError("Input should be module:function of your own")
+    return name
+
+
 class Data(Model):
-    source: Literal["digits", "mnist", "fashion_mnist", "npz", "images"]
+    source: Literal["digits", "mnist", "fashion_mnist", "npz", "npy", "images", "csv", "parquet", "generator"]
     path: Path | None = None
-    """The archive of `npz` or the folder of `images`. Other sources do not read it."""
+    """The archive of `npz`, the folder of `npy` or `images`, the table of `csv` or `parquet` or a folder with it, or
+    what the function of `generator` reads. Other sources do not read it."""
+    generator: Annotated[str, AfterValidator(_generator)] = ""
+    """`module:function` of your own that yields (example, label), for the source `generator`. It is given the path."""
     image_size: tuple[Side, Side] | None = None
-    """Height and width in pixels that `images` are resized to. Without it, all images must have the same size."""
+    """Height and width in pixels that images in files are resized to. Without it, all must have the same size."""
     encoding: InputEncoding = InputEncoding()
     """How examples become the input of every network."""
     test: Share = 0.2
@@ -36,11 +52,22 @@ class Data(Model):
 
     @model_validator(mode="after")
     def _path_goes_with_source(self) -> "Data":
-        if self.source in ("npz", "images"):
+        if self.source in WITH_PATH:
             if self.path is None:
                 raise ValueError(f"source '{self.source}' needs a path")
+        elif self.source == "generator":
+            if not self.generator:
+                raise ValueError("source 'generator' needs a generator: module:function of your own")
         elif self.path not in (None, HOME):
             raise ValueError(
-                f"source '{self.source}' reads no path, got '{self.path}'. Set path to '{HOME}', or use npz or images"
+                f"source '{self.source}' reads no path, got '{self.path}'. Set path to '{HOME}', or use one of "
+                f"{', '.join(WITH_PATH)}"
             )
+        if self.generator and self.source != "generator":
+            raise ValueError(f"source '{self.source}' calls no generator. Set source to generator, or remove generator")
         return self
+
+    @property
+    def module(self) -> str:
+        """The dotted name of the generator's module; empty if there is none."""
+        return self.generator.partition(":")[0]
