@@ -17,6 +17,8 @@ MOMENTUM = 0.9
 """Of batch normalization's moving statistics. With Keras' default 0.99, the initial values still matter after one epoch
 of MNIST."""
 
+IMAGES = (2, 3)
+"""Numbers of dimensions of one image, for Octavo's own networks."""
 Builder = Callable[[tuple[int, ...], int], keras.Model]
 """Shape of one image, number of classes -> network."""
 
@@ -52,6 +54,11 @@ def build_as_written(name: str, image_shape: tuple[int, ...], classes: int) -> t
     """
     keras.backend.clear_session()
     builder = _builder(name)
+    if name in BUILDERS and len(image_shape) not in IMAGES:
+        raise ParamsError(
+            f"Network '{name}' is for images (H, W) or (H, W, C), and examples have shape {image_shape}. Build one of "
+            "your own: build: module:function."
+        )
     what = f"Network '{name}' cannot be built for images {image_shape} and {classes} classes"
     with foreign_code.code(what):
         model = builder(image_shape, classes)

@@ -58,6 +58,13 @@ def ask(place: str, value: Any) -> None:
         ("data.image_size", [10**9, 28], "less than or equal to 8192"),
         ("data.calibration", True, "a number, got True"),
         ("data.test", float("nan"), "finite number"),
+        ("data.encoding", {"std": [0.2, 0]}, "encoding.std.1: Input should be greater than 0, got 0"),
+        ("data.encoding", {"mean": [0, 1], "std": [1, 1, 1]}, "mean has 2 values and std 3"),
+        ("data.encoding", {"means": 1}, "encoding.means: Extra inputs are not permitted"),
+        ("data.generator", "mine:data", "source 'digits' calls no generator"),
+        ("data.generator", "mine", "module:function of your own, got 'mine'"),
+        ("data.source", "generator", "source 'generator' needs a generator: module:function"),
+        ("data.source", "cvs", "'csv', 'parquet' or 'generator'"),
         ("policy.max_accuracy_drop", float("nan"), "finite number"),
         ("policy.max_size_ratio", float("inf"), "finite number"),
         ("policy.max_latency_ratio", True, "a number, got True"),
@@ -84,6 +91,13 @@ def test_a_value_that_is_absurd_is_named_with_what_is_allowed(place: str, value:
     assert place.rpartition(".")[2] in str(raised.value)
 
 
+@pytest.mark.parametrize("encoding", [{"layout": "channels_first"}, {"dtype": "uint8"}])
+def test_an_encoding_that_octavos_own_networks_do_not_take_is_refused(encoding: dict[str, str]) -> None:
+    ask("data.encoding", encoding)
+    with pytest.raises(ParamsError, match=r"network 'fp32' of networks takes float32 with the channels last\. Remove"):
+        load_params()
+
+
 @pytest.mark.parametrize(
     ("place", "value"),
     [
@@ -95,6 +109,7 @@ def test_a_value_that_is_absurd_is_named_with_what_is_allowed(place: str, value:
         ("registry.model", "cats & dogs, 2nd"),
         ("registry.experiment", "/Shared/octavo"),
         ("data.calibration", 1),
+        ("data.encoding", {"mean": 0.5, "std": [0.2, 0.3, 0.4]}),
     ],
 )
 def test_a_value_that_people_write_is_taken(place: str, value: Any) -> None:

@@ -105,6 +105,12 @@ def test_builders_take_grey_and_colour_images(name: str, shape: tuple[int, ...])
     assert (model.input_shape, model.output_shape) == ((None, *shape), (None, 7))
 
 
+@pytest.mark.parametrize("shape", [(16,), (4, 8, 8, 1)])
+def test_examples_that_are_no_images_need_a_network_of_the_users_own(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ParamsError, match=r"is for images \(H, W\) or .* Build one of your own: build"):
+        networks.build("small_cnn", shape, 3)
+
+
 def test_images_too_small_for_a_network_are_told(mine: Callable[[str], str]) -> None:
     with pytest.raises(ParamsError, match=r"Network 'cnn4' cannot be built for images \(2, 2\) and 10 classes: Value"):
         networks.build("cnn4", (2, 2), 10)

@@ -21,8 +21,8 @@ from octavo.project.files.spooled_array import Spool
 TO_RGB = "grey converted to RGB, because others are in colour"
 SHOWN = 3
 """How many files a message names."""
-AHEAD = 4
-"""Files per thread that are decoded before the first of them is stored. It bounds the memory."""
+THREADS, AHEAD = 8, 2
+"""Most threads, and files for each that are decoded before the first is stored. Both bound the memory."""
 
 Size = tuple[int, int] | None
 
@@ -82,7 +82,8 @@ def some(names: Iterable[str]) -> str:
 
 def _pictures(paths: Sequence[Path], size: Size) -> Iterator[Picture | DataError]:
     """Each file decoded, or why it is refused, in the order of `paths`. Pillow decodes outside Python's lock."""
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = min(cores, THREADS)
     waiting: deque[Future[Picture | DataError]] = deque()
     with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
         warnings.simplefilter("ignore", UserWarning)  # about metadata, which is not used

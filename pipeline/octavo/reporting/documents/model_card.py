@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from octavo.backends import registry
 from octavo.backends.onnxruntime import exact_sums
 from octavo.evaluation.scorecard import Scorecard, Scorecards
-from octavo.project.params.encoding import InputEncoding
+from octavo.project.params.encoding import InputEncoding, Layout
 from octavo.project.params.params import Params
 from octavo.promotion.decision import Decision
 from octavo.reporting.documents import statements
@@ -24,6 +24,13 @@ MARKUP = re.compile(r"[\\`*\[\]<>|&]|(?<![^\W_])_|_(?![^\W_])|^[#+~=-]")
 TEMPLATES = Path(__file__).parents[1] / "templates"
 TEMPLATE = "model_card.md.j2"
 NUMBERED = re.compile(r"^(\d+)([.)])")
+AXES: dict[Layout, str] = {
+    "stored": "",
+    "channels_first": ", with the channels as the first axis of an image",
+    "channel_added_first": ", with an axis of one channel before the others of an image",
+    "channel_added_last": ", with an axis of one channel after the others of an image",
+}
+"""Layout of an encoding -> how it is said."""
 
 
 def model_card(card: Scorecard, scorecards: Scorecards, decision: Decision, params: Params) -> str:
@@ -83,19 +90,27 @@ def _templates() -> Environment:
 
 def _pixels(card: Scorecard, scorecards: Scorecards) -> str:
     taken = card.interface.input if card.interface else None
+    encoding = InputEncoding.model_validate(scorecards.data.get("encoding") or {})
+    if taken and taken.dtype == "uint8" and taken.scale is None:
+        return f"pixels 0 to 255, as they are{AXES[encoding.layout]}"
+    steps = [_values(scorecards, encoding)]
+    steps += [f"less {_listed(encoding.mean)}"] if encoding.mean else []
+    steps += [f"divided by {_listed(encoding.std)}"] if encoding.std else []
     if taken and taken.scale is not None:
-        return f"{_real(scorecards)}, then divided by {taken.scale:.9g}, rounded, plus {taken.zero}"
-    if taken and taken.dtype == "uint8":
-        return "pixels 0 to 255, as they are"
-    return _real(scorecards)
+        steps += [f"then divided by {taken.scale:.9g}, rounded, plus {taken.zero}"]
+    return f"{', '.join(steps)}{AXES[encoding.layout]}"
 
 
-def _real(scorecards: Scorecards) -> str:
+def _values(scorecards: Scorecards, encoding: InputEncoding) -> str:
     if scorecards.data.get("dtype", "uint8") == "uint8":
-        encoding = InputEncoding.model_validate(scorecards.data.get("encoding") or {})
         return f"pixels 0 to 255 divided by {encoding.scale:g}"
     low, high = scorecards.data.get("pixel_range") or ("-inf", "inf")
     return f"values as the data have them, {low} to {high}"
+
+
+def _listed(values: tuple[float, ...]) -> str:
+    """One number for all channels, or one for each."""
+    return f"{values[0]:g}" if len(values) == 1 else f"({', '.join(f'{value:g}' for value in values)}) by channel"
 
 
 def _usage(card: Scorecard) -> str:

@@ -145,6 +145,19 @@ def test_a_file_that_takes_bytes_says_so(
     assert "np.zeros((1, 28, 28), np.uint8)" in text
 
 
+def test_a_card_says_how_pixels_become_the_input(
+    scorecards: Scorecards, decision: Decision, params: Params, make_card: Callable[..., Scorecard]
+) -> None:
+    encoding = {"scale": 127.5, "mean": [0.5, 1, 2], "std": [0.25], "layout": "channels_first"}
+    encoded = scorecards.model_copy(update={"data": scorecards.data | {"encoding": encoding}})
+    text = bundle.cards(make_card(VARIANT), encoded, decision, params)[bundle.MODEL_CARD]
+    assert "pixels 0 to 255 divided by 127.5, less (0.5, 1, 2) by channel, divided by 0.25, with the channels" in text
+    floats = scorecards.model_copy(update={"data": scorecards.data | {"dtype": "float32", "encoding": {"mean": [3]}}})
+    text = bundle.cards(make_card(VARIANT), floats, decision, params)[bundle.MODEL_CARD]
+    assert "values as the data have them" in text
+    assert ", less 3. Output" in text
+
+
 def test_hostile_names_stay_text(scorecards: Scorecards, decision: Decision, params: Params) -> None:
     data = scorecards.data | {"classes": [HOSTILE, *"123456789"], "source": HOSTILE}
     own = stated(params, license=HOSTILE, intended_use=HOSTILE)
