@@ -1,15 +1,24 @@
 """Training that goes wrong is told, and leaves nothing behind."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
 from tf_keras import layers
 
-from octavo.data.splits import Split
+from octavo.backends.registry import open_model
+from octavo.data import prepare
+from octavo.data.input_encoding import encode
+from octavo.data.splits import Split, load_split
+from octavo.project import paths
 from octavo.project.errors import ModelError
+from octavo.project.params.data import Data
+from octavo.project.params.encoding import InputEncoding
 from octavo.project.params.networks import Fit
-from octavo.training import fit
+from octavo.training import fit, make
 
 pytestmark = pytest.mark.slow
 
@@ -18,6 +27,34 @@ IMAGES = Split(np.random.default_rng(0).integers(0, 256, (64, 4, 4), dtype=np.ui
 
 def network(*more: layers.Layer) -> keras.Model:
     return keras.Sequential([layers.Input((4, 4)), layers.Flatten(), *more, layers.Dense(3)])
+
+
+def test_a_network_is_trained_and_exported_on_what_the_encoding_makes_of_images(tmp_path: Path) -> None:
+    """Weights are those of training on the encoded images themselves, as everywhere else they are encoded, too."""
+    os.chdir(tmp_path)
+    random = np.random.default_rng(1)
+    images, labels = random.integers(0, 256, (90, 4, 4), np.uint8), np.arange(90) % 3
+    np.savez("data.npz", images=images, labels=labels)
+    encoding = InputEncoding(scale=1, mean=127, std=60)
+    data = Data(source="npz", path=Path("data.npz"), calibration=20, encoding=encoding)
+    prepare.prepare(data, paths.DATA)
+    train, selection = (load_split(paths.split(name)) for name in ("train", "selection"))
+    encoded = [Split(encode(part.images, encoding), part.labels) for part in (train, selection)]
+    budget, weights = Fit(epochs=2, batch_size=8), []
+    for made in (False, True):
+        keras.utils.set_random_seed(0)
+        model = network(layers.Dense(8, activation="relu"))
+        if made:
+            make.trained(model, "fp32", budget, [])
+        else:
+            fit.fit(model, *encoded, budget, "fp32")
+        weights.append(model.get_weights())
+    for direct, through in zip(*weights, strict=True):
+        np.testing.assert_array_equal(through, direct)
+    exported = open_model(paths.exported("fp32") / "model.onnx")
+    assert exported.input_encoding == encoding
+    wanted = np.asarray(model(encode(images, encoding), training=False))
+    np.testing.assert_allclose(exported(images), wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_training_that_diverges_is_stopped_and_refused() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import tf_keras as keras
+from ai_edge_litert import schema_py_generated as schema
 from PIL import Image
 from tf_keras import layers
 
@@ -19,6 +20,7 @@ from octavo.data.sources import image_file
 from octavo.data.splits import Samples, Split
 from octavo.project.params.encoding import InputEncoding
 from octavo.quantization import recipes
+from octavo.quantization.litert.means import mean_inputs
 from octavo.training import export
 from octavo.training.quantization_aware import qat
 from octavo_mlflow.flavors.flavor import flavor_of
@@ -89,8 +91,24 @@ def test_a_file_that_takes_bytes_answers_with_the_same_bits(recipe: str, exporte
     takes = flavor_of(taking).open_file(taking, 1).takes
     np.testing.assert_array_equal(takes.take(IMAGES), IMAGES)
     source = exported / ("qat" if recipe.endswith("qat") else "fp32") / "model.onnx"
-    fed = open_model(floats).feed(IMAGES)
+    fed, found = open_model(floats).feed(IMAGES), layer_sqnr.measure(floats, source, IMAGES, encode(IMAGES, IMAGENET))
+    assert recipe != "onnx_fp32" or set(found.values()) == {200}  # the layers of the network itself
     assert layer_sqnr.likely(taking, source, IMAGES, IMAGES) == layer_sqnr.likely(floats, source, IMAGES, fed) != {}
+
+
+def test_layers_are_compared_on_encoded_images(exported: Path, tmp_path: Path) -> None:
+    file, source = make("litert_fp32", exported, tmp_path), exported / "fp32/model.onnx"
+    found = layer_sqnr.likely(file, source, IMAGES, open_model(file).feed(IMAGES))
+    assert found["first"] > 100 < found["last"]
+    (operator, *_), model = litert_model(file)
+    (mean,) = mean_inputs(model, [operator], IMAGES)
+    np.testing.assert_allclose(mean[0], encode(IMAGES, IMAGENET).mean(0), atol=1e-5)
+
+
+def litert_model(file: Path) -> tuple[list[schema.OperatorT], schema.ModelT]:
+    """The operators of a LiteRT file, and the file."""
+    model = tensors.read(file.read_bytes())
+    return model.subgraphs[0].operators, model
 
 
 def test_files_of_the_default_encoding_keep_their_bytes(network: keras.Model, tmp_path: Path) -> None:

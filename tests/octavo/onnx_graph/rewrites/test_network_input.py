@@ -19,6 +19,7 @@ from octavo.onnx_graph.rewrites import network_input
 from octavo.project.errors import ModelError
 from octavo.project.params.encoding import InputEncoding
 from octavo.quantization import calibration, ptq, recipes
+from octavo.quantization.searching.trial_runner import Bench
 from tests.octavo import onnx_graphs as graphs
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (50, 4, 8, 8)).astype(np.uint8)
@@ -110,6 +111,14 @@ def test_a_network_from_elsewhere_gets_what_it_was_trained_on(encoding: InputEnc
         floats, taking = (open_model(path) for path in files.values())
         np.testing.assert_array_equal(taking.feed(stored), IMAGES)
         np.testing.assert_array_equal(taking(stored), floats(stored))
+
+
+def test_a_search_tries_its_networks_on_encoded_images(tmp_path: Path) -> None:
+    model = plain()
+    network_input.declare(model, InputEncoding(scale=1, mean=100, std=50))
+    canonicalize.save(model, tmp_path / "model.onnx")
+    bench = Bench(model, Samples(IMAGES, Split(IMAGES, np.zeros(len(IMAGES), np.int64))), tmp_path)
+    np.testing.assert_array_equal(bench.float_logits, open_model(tmp_path / "model.onnx")(IMAGES))
 
 
 def test_grey_images_get_the_axis_that_a_network_has(tmp_path: Path) -> None:
