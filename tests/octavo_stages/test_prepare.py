@@ -84,7 +84,7 @@ def test_a_path_that_the_source_does_not_read_is_a_mistake(project: Path, capsys
     with pytest.raises(SystemExit):
         prepare.main()
     assert (
-        "source 'digits' reads no path, got 'flowers'. Set path to 'data', or use npz or images"
+        "source 'digits' reads no path, got 'flowers'. Set path to 'data', or use one of npz, npy, images, csv, parquet"
         in capsys.readouterr().err
     )
 

@@ -39,7 +39,7 @@ def test_a_network_is_trained_and_exported_on_what_the_encoding_makes_of_images(
     data = Data(source="npz", path=Path("data.npz"), calibration=20, encoding=encoding)
     prepare.prepare(data, paths.DATA)
     train, selection = (load_split(paths.split(name)) for name in ("train", "selection"))
-    encoded = [Split(encode(part.images, encoding), part.labels) for part in (train, selection)]
+    encoded, chosen = (Split(encode(part.images, encoding), part.labels) for part in (train, selection))
     budget, weights = Fit(epochs=2, batch_size=8), []
     for made in (False, True):
         keras.utils.set_random_seed(0)
@@ -47,7 +47,7 @@ def test_a_network_is_trained_and_exported_on_what_the_encoding_makes_of_images(
         if made:
             make.trained(model, "fp32", budget, [])
         else:
-            fit.fit(model, *encoded, budget, "fp32")
+            fit.fit(model, encoded, chosen, budget, "fp32")
         weights.append(model.get_weights())
     for direct, through in zip(*weights, strict=True):
         np.testing.assert_array_equal(through, direct)
