@@ -1,6 +1,7 @@
 """What every test can rely on: it starts from the same process state, and the quick tests come first."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -10,6 +11,7 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from octavo.data import sources
 from octavo.data.input_encoding import encode
@@ -25,6 +27,7 @@ EXAMPLES = int(os.environ.get("OCTAVO_EXAMPLES", "100"))
 hypothesis.settings.register_profile("untimed", deadline=None, max_examples=EXAMPLES)  # no test is a timing
 hypothesis.settings.load_profile("untimed")
 SERVICES = ("MLFLOW_", "DVC_")
+MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -89,6 +92,27 @@ def samples() -> Samples:
 
 
 @pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """Fill a folder once for all processes of this run: `made_once("name", fill)`. Tests read it and leave it alone."""
+    own = tmp_path_factory.getbasetemp()
+    root = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        folder = root / "made-once" / name
+        folder.parent.mkdir(exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                half = folder.with_name(f"{name}.half")
+                shutil.rmtree(half, ignore_errors=True)
+                half.mkdir()
+                fill(half)
+                half.rename(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def train_network(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Trains the network of that name in a process of its own, twice if called twice."""
 
@@ -102,9 +126,11 @@ def train_network(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pat
 
 
 @pytest.fixture(scope="session")
-def exported(train_network: Callable[..., Path]) -> Path:
+def exported(train_network: Callable[..., Path], made_once: MakeOnce) -> Path:
     """The small network, trained and exported: folders `fp32` and `qat`."""
-    return train_network("small_cnn")
+    return made_once(
+        "small_cnn", lambda folder: shutil.copytree(train_network("small_cnn"), folder, dirs_exist_ok=True)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 from octavo.project import cli, paths
 from octavo_mlflow.registry.mutex import lease
 from tests import servers
+from tests.conftest import MakeOnce
 from tests.octavo_mlflow import measured_project
 from tests.octavo_mlflow.measured_project import PARAMS, Later, MakeProject, Project, Serve
 from tests.octavo_mlflow.team import Team, gated, password
@@ -24,11 +25,13 @@ Octavo = Callable[..., tuple[int | str | None, str, str]]
 
 
 @pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def empty_store(made_once: MakeOnce) -> Path:
     """A tracking database without runs: making its tables takes MLflow longer than most tests."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
+
+    def fill(folder: Path) -> None:
+        MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+
+    return made_once("empty-store", fill) / "mlflow.db"
 
 
 @pytest.fixture
