@@ -119,12 +119,15 @@ def project(make_project: MakeProject) -> Project:
 @pytest.fixture(
     params=[
         "sqlite",
-        pytest.param("server_sqlite", marks=pytest.mark.slow),
+        pytest.param("server_sqlite", marks=[pytest.mark.slow, pytest.mark.thorough]),
         pytest.param("server_postgresql", marks=pytest.mark.slow),
     ]
 )
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The tracking URI of each kind of store in turn; tests share the servers, so each takes names of its own."""
+    """The tracking URI of each kind of store in turn; tests share the servers, so each takes names of its own.
+
+    Day by day it is SQLite, and a server over PostgreSQL; a server over SQLite runs the same code of both, at night.
+    """
     if request.param != "sqlite":
         return str(request.getfixturevalue(request.param))
     shutil.copy(request.getfixturevalue("empty_store"), tmp_path / "store.db")
