@@ -1,17 +1,21 @@
 """What every test can rely on: it starts from the same process state, and the quick tests come first."""
 
+import functools
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import numpy as np
 import pytest
 from filelock import FileLock
+from xdist.scheduler import LoadFileScheduling
 
 from octavo.data import sources
 from octavo.data.input_encoding import encode
@@ -26,8 +30,29 @@ EXAMPLES = int(os.environ.get("OCTAVO_EXAMPLES", "100"))
 """Of a property test that does not say itself; `.ci/full` asks for more."""
 hypothesis.settings.register_profile("untimed", deadline=None, max_examples=EXAMPLES)  # no test is a timing
 hypothesis.settings.load_profile("untimed")
+ROOT = Path(__file__).parents[1]
+SERVED = re.compile(r"\b(?:store|team|careful_team|gated_server|server_sqlite|server_postgresql): ")
+"""Parameters that stand for a server, or for each kind of store in turn."""
 SERVICES = ("MLFLOW_", "DVC_")
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
+class ByFile(LoadFileScheduling):
+    """A file's tests go to one process, and so do all files whose tests share servers: each server starts once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "servers" if _shares_servers(file) else file
+
+
+@functools.cache
+def _shares_servers(file: str) -> bool:
+    return bool(SERVED.search((ROOT / file).read_text(encoding="utf-8")))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile | None:
+    return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -119,7 +144,7 @@ def train_network(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pat
     def train(name: str, source: str = "digits", form: str = "both") -> Path:
         folder = tmp_path_factory.mktemp(name)
         command = [sys.executable, "-m", "tests.trained_network", name, str(folder), source, form]
-        subprocess.run(command, cwd=Path(__file__).parents[1], check=True, capture_output=True)
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
         return folder
 
     return train
