@@ -1,6 +1,7 @@
 """What every test can rely on: it starts from the same process state, and the quick tests come first."""
 
 import functools
+import gc
 import os
 import re
 import shutil
@@ -26,7 +27,7 @@ from tests import process, servers
 HEAVY = ("slow", "browser", "end_to_end")
 GROUPS = ("thorough", "end_to_end", "contracts", "emulator", "browser", "slow")
 """Markers, or folders of tests. What is in none is quick."""
-EXAMPLES = int(os.environ.get("OCTAVO_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("OCTAVO_EXAMPLES", "60"))
 """Of a property test that does not say itself; `.ci/full` asks for more."""
 hypothesis.settings.register_profile("untimed", deadline=None, max_examples=EXAMPLES)  # no test is a timing
 hypothesis.settings.load_profile("untimed")
@@ -53,6 +54,18 @@ def _shares_servers(file: str) -> bool:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile | None:
     return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Modules are not garbage: to look for it while they load, and among them later, is a tenth of all tests' time."""
+    gc.disable()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,6 +2,7 @@
 
 import secrets
 import shutil
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,6 +13,7 @@ from uuid import uuid4
 import pytest
 import yaml
 from mlflow import MlflowClient
+from sqlalchemy import Engine, event
 
 from octavo.project import cli, paths
 from octavo_mlflow.registry.mutex import lease
@@ -22,6 +24,13 @@ from tests.octavo_mlflow.measured_project import PARAMS, Later, MakeProject, Pro
 from tests.octavo_mlflow.team import Team, gated, password
 
 Octavo = Callable[..., tuple[int | str | None, str, str]]
+
+
+@event.listens_for(Engine, "connect")
+def hasten(connection: object, _: object) -> None:
+    """SQLite waits for no disk, since nothing here has to survive a power cut; it is most of what a commit takes."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
 
 
 @pytest.fixture(scope="session")
