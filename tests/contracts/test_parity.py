@@ -55,7 +55,11 @@ def run(path: Path, images: np.ndarray) -> np.ndarray:
     return np.concatenate([predict(images[start : start + 250]) for start in range(0, len(images), 250)])
 
 
-@pytest.fixture(scope="module", params=["small_cnn", "cnn4", "depthwise_cnn", "resnet8"])
+AT_NIGHT = [pytest.param(name, marks=pytest.mark.thorough) for name in ("cnn4", "depthwise_cnn")]
+"""Day by day their layers are those of the others, and depthwise ones are drawn in `test_random_keras`."""
+
+
+@pytest.fixture(scope="module", params=["small_cnn", "resnet8", *AT_NIGHT])
 def chain(request: pytest.FixtureRequest, train_network: Callable[..., Path]) -> Chain:
     data = Data(source="mnist" if "OCTAVO_DATA" in os.environ else "digits")
     raw, folder = sources.load(data), train_network(request.param, data.source)

@@ -35,6 +35,7 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
             tensor.CopyFrom(numpy_helper.from_array(np.zeros_like(values), tensor.name))
     canonicalize.save(model, target)
 '''
+BAD = "onnx_int8_constant"
 INTEGER = [name for name in load_params(ROOT / "params.yaml").variants if "int8" in name]
 
 
@@ -97,33 +98,28 @@ def test_metrics_and_plots_are_shown_by_dvc(project: Project) -> None:
         assert wanted in plots
 
 
-def test_an_added_line_makes_and_measures_one_more_variant_and_rebuilds_no_other(project: Project) -> None:
-    project.commit("the lock")
+def test_added_lines_make_and_measure_more_variants_and_a_bad_one_stops_nothing(project: Project) -> None:
+    """Neither rebuilds anything of the others."""
     project.set_params({"variants": {"onnx_fp16_control": {"source": "control", "recipe": "onnx_fp16"}}})
-    ran = project.repro()
-    built = [f"{stage}@onnx_fp16_control" for stage in ("quantize", "evaluate")]
-    assert ran == ["code", "check", *built, "benchmark", "report", "register"]
-    assert "onnx_fp16_control" in project.scorecards()
-
-
-def test_one_bad_variant_stops_nothing(project: Project) -> None:
-    project.commit("before the bad variant")
+    project.commit("the lock, and one more variant")
     recipe = project.folder / "mine/constant.py"
     recipe.parent.mkdir()
     recipe.write_text(CONSTANT, encoding="utf-8")
-    project.set_params({"variants": {"onnx_int8_constant": {"source": "fp32", "recipe": "mine.constant"}}})
+    project.set_params({"variants": {BAD: {"source": "fp32", "recipe": "mine.constant"}}})
     ran = project.repro()
-    built = [f"{stage}@onnx_int8_constant" for stage in ("quantize", "evaluate")]
-    assert ran == ["code", "check", *built, "benchmark", "report", "register"]
+    built = {f"{stage}@{name}" for stage in ("quantize", "evaluate") for name in ("onnx_fp16_control", BAD)}
+    assert (ran[:2], set(ran[2:-3]), ran[-3:]) == (["code", "check"], built, ["benchmark", "report", "register"])
+    assert len(ran) == len(set(ran))
+    assert "onnx_fp16_control" in project.scorecards()
     record = json.loads((project.folder / "reports/scorecards.json").read_bytes())
-    assert list(record["refused"]) == ["onnx_int8_constant"]
-    assert "onnx_int8_constant" not in project.scorecards()
+    assert list(record["refused"]) == [BAD]
+    assert BAD not in project.scorecards()
     assert project.run_names() == set(project.scorecards())
     assert "refused: low SQNR" in project.run("octavo", "compare")
     shown = json.loads(project.run("dvc", "metrics", "show", "--json"))[""]["data"]["reports/metrics.json"]["data"]
-    assert shown["onnx_int8_constant"]["refused"] == 1
+    assert shown[BAD]["refused"] == 1
     assert "confusion" in project.run("dvc", "plots", "show", "--json")
-    code, said = project.attempt("octavo", "promote", "onnx_int8_constant")
+    code, said = project.attempt("octavo", "promote", BAD)
     assert code == 2
     assert "octavo: onnx_int8_constant is refused and has no model." in said
     assert project.repro() == ["code", "register"]
@@ -132,7 +128,7 @@ def test_one_bad_variant_stops_nothing(project: Project) -> None:
 
 
 def test_a_policy_is_tried_as_an_experiment(project: Project) -> None:
-    project.commit("one more variant")
+    project.commit("measured with one more variant")
     before = project.verdicts()
     assert len(set(before.values())) > 1
     said = project.run("dvc", "exp", "run", "-S", "policy.max_latency_ratio=100", "-S", "policy.max_accuracy_drop=0.5")

@@ -2,6 +2,7 @@
 
 import secrets
 import shutil
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,10 +13,12 @@ from uuid import uuid4
 import pytest
 import yaml
 from mlflow import MlflowClient
+from sqlalchemy import Engine, event
 
 from octavo.project import cli, paths
 from octavo_mlflow.registry.mutex import lease
 from tests import servers
+from tests.conftest import MakeOnce
 from tests.octavo_mlflow import measured_project
 from tests.octavo_mlflow.measured_project import PARAMS, Later, MakeProject, Project, Serve
 from tests.octavo_mlflow.team import Team, gated, password
@@ -23,12 +26,21 @@ from tests.octavo_mlflow.team import Team, gated, password
 Octavo = Callable[..., tuple[int | str | None, str, str]]
 
 
+@event.listens_for(Engine, "connect")
+def hasten(connection: object, _: object) -> None:
+    """SQLite waits for no disk, since nothing here has to survive a power cut; it is most of what a commit takes."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
+
+
 @pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def empty_store(made_once: MakeOnce) -> Path:
     """A tracking database without runs: making its tables takes MLflow longer than most tests."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
+
+    def fill(folder: Path) -> None:
+        MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+
+    return made_once("empty-store", fill) / "mlflow.db"
 
 
 @pytest.fixture
@@ -116,12 +128,15 @@ def project(make_project: MakeProject) -> Project:
 @pytest.fixture(
     params=[
         "sqlite",
-        pytest.param("server_sqlite", marks=pytest.mark.slow),
+        pytest.param("server_sqlite", marks=[pytest.mark.slow, pytest.mark.thorough]),
         pytest.param("server_postgresql", marks=pytest.mark.slow),
     ]
 )
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The tracking URI of each kind of store in turn; tests share the servers, so each takes names of its own."""
+    """The tracking URI of each kind of store in turn; tests share the servers, so each takes names of its own.
+
+    Day by day it is SQLite, and a server over PostgreSQL; a server over SQLite runs the same code of both, at night.
+    """
     if request.param != "sqlite":
         return str(request.getfixturevalue(request.param))
     shutil.copy(request.getfixturevalue("empty_store"), tmp_path / "store.db")

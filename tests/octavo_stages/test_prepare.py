@@ -92,6 +92,7 @@ def test_a_path_that_the_source_does_not_read_is_a_mistake(project: Path, capsys
     prepare.main()
 
 
+@pytest.mark.slow
 def test_the_stage_starts_without_heavy_libraries(project: Path) -> None:
     write_params(project, source="digits")
     heavy = {"tensorflow", "tf_keras", "onnxruntime", "mlflow", "dvc"}

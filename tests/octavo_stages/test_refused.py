@@ -23,6 +23,8 @@ from octavo.quantization import recipes
 from octavo_stages import benchmark, evaluate, quantize, report
 from tests.octavo import onnx_graphs as graphs
 
+pytestmark = pytest.mark.slow
+
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 BAD = "onnx_int8_static"
 VARIANTS: dict[str, dict[str, object]] = {

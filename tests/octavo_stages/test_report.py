@@ -70,6 +70,7 @@ def run_stage() -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "octavo_stages.report"], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("project")
 def test_the_stage_writes_every_report_and_decides() -> None:
     done = run_stage()
@@ -80,6 +81,7 @@ def test_the_stage_writes_every_report_and_decides() -> None:
         assert "onnx_int8_static" in path.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("project")
 def test_a_missing_measurement_ends_in_one_sentence() -> None:
     paths.BENCHMARK.unlink()

@@ -172,6 +172,7 @@ def test_least_divergence_keeps_what_lies_on_the_integer_grid() -> None:
     assert calibration.least_divergence(observed(values)) == pytest.approx((0, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 @given(samples_of_values)
 def test_every_method_gives_a_range_within_what_was_seen(name: str, values: np.ndarray) -> None:

@@ -298,6 +298,20 @@ VERSIONS_ONLY = (
     "the digest of a version's files",
 )
 """What is not a fault of the log: whether a move may be made does not depend on it, or is found as it is made."""
+WITHOUT_ANCHOR = ("the champion", "the champion's row", "the bytes")
+ONE_OF_EACH_KIND = (
+    "the last record",
+    "all records, hashed anew",
+    "what it was judged by",
+    "the bytes",
+    "the aliases",
+    "a version",
+    "a version's record",
+    "the head",
+    "the experiment of the log",
+    "the champion's row",
+)
+"""After these, work goes on in the everyday tests; after all others only where CI has a night's time."""
 
 
 def chain_of(project: Project) -> list[audit_record.Move]:
@@ -330,11 +344,16 @@ def test_tampering_is_noticed_and_nothing_moves_until_it_is_repaired(
     assert "recorded as move 4" in stdout
     assert records().items() >= before.items()
     assert octavo("audit")[0] == 0
+    if what in ONE_OF_EACH_KIND or "OCTAVO_EXAMPLES" in os.environ:
+        work_goes_on(promoted, octavo, *(["--anchor"] if what in WITHOUT_ANCHOR else []))
+
+
+def work_goes_on(project: Project, octavo: Octavo, *options: str) -> None:
+    """A new version is registered and becomes champion, and the log is whole."""
     assert octavo("status")[0] == 0
-    promoted.weigh(VARIANT, WEIGHTS * np.float32(1.01))
-    promoted.register()
-    anchor = ["--anchor"] if what in ("the champion", "the champion's row", "the bytes") else []
-    code, _, stderr = octavo("promote", VARIANT, "--force", "--reason", "on we go", *anchor)
+    project.weigh(VARIANT, WEIGHTS * np.float32(1.01))
+    project.register()
+    code, _, stderr = octavo("promote", VARIANT, "--force", "--reason", "on we go", *options)
     assert code == 0, stderr
     assert octavo("audit")[0] == 0
 

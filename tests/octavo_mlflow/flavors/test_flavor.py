@@ -34,6 +34,7 @@ def written(path: Path) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("added")
 def test_a_file_of_an_added_format_is_logged_byte_for_byte_and_answers(make_project: MakeProject) -> None:
     project = make_project("onnx_fp32")

@@ -20,6 +20,7 @@ from tests.octavo_mlflow.promotion.test_signing import accompany
 SNIPPET = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["onnx_fp32", "litert_int8_static"])
 def test_the_cards_snippet_runs(variant: str, make_project: MakeProject) -> None:
     project = make_project("onnx_fp32", "litert_int8_static")

@@ -69,6 +69,7 @@ def remembered(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*.json")}
 
 
+@pytest.mark.slow
 def test_two_searches_find_the_same(exported: Path, drawn: Samples, tmp_path: Path) -> None:
     first = run(exported, tmp_path / "a/model.onnx", drawn)
     paths.TRIALS.rename("other")
@@ -84,6 +85,7 @@ def test_a_second_search_remembers_the_first(exported: Path, drawn: Samples, tmp
     assert remembered(paths.TRIALS) == before
 
 
+@pytest.mark.slow
 def test_a_search_cut_short_goes_on_where_it_stood(exported: Path, drawn: Samples, tmp_path: Path) -> None:
     run(exported, tmp_path / "a/model.onnx", drawn, seconds=0)
     before = remembered(paths.TRIALS)
@@ -104,12 +106,14 @@ def test_other_inputs_are_other_trials(model: onnx.ModelProto, drawn: Samples, t
     assert len(remembered(tmp_path)) == 4
 
 
+@pytest.mark.slow
 def test_several_workers_find_the_same(exported: Path, drawn: Samples, tmp_path: Path) -> None:
     alone = run(exported, tmp_path / "a/model.onnx", drawn)
     paths.TRIALS.rename("other")
     assert run(exported, tmp_path / "b/model.onnx", drawn, workers=2) == alone
 
 
+@pytest.mark.slow
 def test_only_the_samples_are_looked_at(exported: Path, drawn: Samples, tmp_path: Path) -> None:
     """Splits that lie about in the project, damaged, change nothing; nothing is written but trials and the target."""
     clean = run(exported, tmp_path / "a/model.onnx", drawn)

@@ -253,6 +253,7 @@ def test_a_bill_without_known_libraries_is_whole(scorecards: Scorecards, decisio
     assert [part["type"] for part in bill["components"]] == ["data"]
 
 
+@pytest.mark.slow
 def test_the_bill_is_the_same_in_another_process(scorecards: Scorecards, params: Params) -> None:
     """Sets of texts are ordered otherwise in each process, unless somebody orders them."""
     decision = decide(scorecards, params.policy, params.baseline)

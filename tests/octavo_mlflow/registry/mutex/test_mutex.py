@@ -1,3 +1,4 @@
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,7 +17,8 @@ from tests.octavo_mlflow.contenders import FORKS, PATIENCE, left
 from tests.octavo_mlflow.measured_project import Later
 
 Successor = Callable[[], None]
-ROUNDS = {"sqlite": 5, "server_sqlite": 5, "server_postgresql": 50}
+ROUNDS = {"sqlite": 5, "server_sqlite": 5, "server_postgresql": 50 if "OCTAVO_EXAMPLES" in os.environ else 10}
+"""More where CI has a night's time."""
 
 
 @pytest.fixture
