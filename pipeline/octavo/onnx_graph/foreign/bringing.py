@@ -1,0 +1,49 @@
+"""Bring a foreign network in: read it, write it as recipes need it, and check that it computes the same."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from octavo.data.input_encoding import IMAGES
+from octavo.onnx_graph import canonicalize
+from octavo.onnx_graph.foreign import comparison, reading
+from octavo.onnx_graph.foreign.comparison import Agreement
+from octavo.onnx_graph.foreign.reading import Foreign
+from octavo.onnx_graph.rewrites import network_input
+from octavo.project.params.encoding import InputEncoding
+
+
+def bring(given: Path, target: Path, examples: np.ndarray, encoding: InputEncoding = IMAGES) -> Agreement:
+    """Write the network of a foreign ONNX file to `target`, in the form that recipes start from.
+
+    Args:
+        given: the foreign file.
+        target: the file to write. Beside it go its external data above 2 GB, and the names of its layers.
+        examples: float32 (N, …), encoded as the network takes them. Both files are compared on them.
+        encoding: of the network's input, which the new file declares.
+
+    Returns:
+        How well the two files agree.
+
+    Raises:
+        ModelError: the network is not one that recipes can start from, or the new file computes something else. Then
+            nothing is written.
+    """
+    return write(reading.read(given), given, target, examples, encoding)
+
+
+def write(
+    foreign: Foreign, given: Path, target: Path, examples: np.ndarray, encoding: InputEncoding = IMAGES
+) -> Agreement:
+    """As `bring`, for a network that `reading.read` read from `given`."""
+    network_input.declare(foreign.model, encoding)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".", dir=target.parent) as folder:
+        made = Path(folder, target.name)
+        canonicalize.save(foreign.model, made, foreign.contents)
+        agreement = comparison.compare(given, made, examples, foreign.batch)
+        beside = sorted(path for path in made.parent.iterdir() if path != made)
+        for path in (*beside, made):  # the model last: if it is there, all its files are
+            path.replace(target.with_name(path.name))
+    return agreement
