@@ -51,8 +51,9 @@ def test_it_can_be_read_from_top_to_bottom() -> None:
     assert wired == [], "variants and networks stand in params.yaml alone"
 
 
-def test_every_stage_file_is_in_the_pipeline_and_every_stage_has_a_file(stages: list[Stage]) -> None:
-    assert {stage.module for stage in stages} == set(stage_names())
+def test_every_stage_file_is_in_the_pipeline_and_every_stage_has_a_file() -> None:
+    text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+    assert {match["module"] for match in COMMAND.finditer(text)} == set(stage_names())
 
 
 def test_every_stage_depends_on_the_digest_of_its_code(stages: list[Stage]) -> None:

@@ -16,8 +16,9 @@ OWN = (
     Path("pipeline/octavo/quantization/recipes/litert"),
     Path("pipeline/octavo/quantization/recipes/onnx"),
 )
-NO_FORMATS = ("FORMER", "EXTRAS")
-"""Constants whose keys are old names of recipes, or extras, some of which are called as formats are."""
+NO_FORMATS = ("FORMER", "EXTRAS", "DOORS")
+"""Constants whose keys are old names of recipes, extras, or suffixes of files that users bring; some of these are
+called as formats are."""
 TASKS = Path("pipeline/octavo/tasks")
 
 

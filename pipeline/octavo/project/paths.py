@@ -44,7 +44,9 @@ def split(name: str) -> Path:
 
 
 def network(name: str) -> Path:
-    """Folder of one trained network, with `weights.h5` and `curve.csv`; or with `refused.json`, if it was refused."""
+    """Folder of one trained network, with `weights.h5` and `curve.csv`; with `brought.json`, if it was brought; or
+    with `refused.json`, if it was refused.
+    """
     return ARTIFACTS / "networks" / name
 
 
@@ -55,6 +57,11 @@ def weights(name: str) -> Path:
 def curve(name: str) -> Path:
     """CSV of one training, one row per epoch: `epoch,loss,accuracy,val_loss,val_accuracy`."""
     return network(name) / "curve.csv"
+
+
+def brought(name: str) -> Path:
+    """What is known of a network that was brought as a file. It takes the place of weights and curve."""
+    return network(name) / "brought.json"
 
 
 def exported(source: str) -> Path:

@@ -12,6 +12,15 @@ class NotFinite(ModelError):
     """Logits are NaN or infinite, so there is no prediction."""
 
 
+def rows(outputs: np.ndarray) -> np.ndarray:
+    """Outputs (N, …) with one axis for the classes, as (N, classes). A convolution as head gives (N, classes, 1, 1).
+
+    Outputs with several larger axes stay as they are.
+    """
+    larger = sum(size > 1 for size in outputs.shape[1:])
+    return outputs.reshape(len(outputs), -1) if outputs.ndim > 2 and larger <= 1 else outputs
+
+
 def choices(logits: np.ndarray, whose: str) -> np.ndarray:
     """The predicted classes, int64 (N,), for logits, float32 (N, classes). `whose` names the model in errors.
 

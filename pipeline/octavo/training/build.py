@@ -15,7 +15,7 @@ def build(name: str, params: Params) -> str:
         ParamsError: the network's builder cannot be used.
         ModelError: training diverges, or the trained network cannot be exported.
     """
-    if reason := make.why_not_needed(name, params):
+    if reason := params.why_not_needed(name):
         make.refuse(name, reason)
         return reason
     model, notes = make.built(name, params)

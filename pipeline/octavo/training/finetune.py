@@ -26,7 +26,7 @@ def finetune(name: str, params: Params) -> str:
     Raises:
         ModelError: training in float diverges, or a float network cannot be exported.
     """
-    if reason := make.why_not_needed(name, params):
+    if reason := params.why_not_needed(name):
         make.refuse(name, reason)
         return reason
     asked = params.finetuned[name]

@@ -59,15 +59,6 @@ def trained(
     return f"{name}: {len(accuracies)} epochs, accuracy {accuracies[-1]:.4f} on the selection split"
 
 
-def why_not_needed(name: str, params: Params) -> str | None:
-    """Why the network called `name` is not trained; None if a variant needs it."""
-    if name in params.needed():
-        return None
-    users = [user for user in params.finetuned if name in (params.control(user), params.finetuned[user].parent)]
-    sources = " or ".join(f"'{each}'" for each in (name, *users))
-    return f"No variant in params.yaml has source {sources}, so network '{name}' is not trained."
-
-
 def refuse(name: str, reason: str) -> None:
     """Replace the network's weights and its exported files by the reason why it was not made."""
     for folder in (paths.network(name), paths.exported(name)):

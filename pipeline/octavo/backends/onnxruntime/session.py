@@ -12,6 +12,7 @@ from octavo.backends.predictor import Predictor
 from octavo.data import input_encoding
 from octavo.onnx_graph import file_io, session_options
 from octavo.project.errors import ModelError
+from octavo.tasks.logits import rows
 
 FAILURES = (
     failures.Fail,
@@ -85,7 +86,7 @@ def open_model(path: Path, threads: int = 1) -> Predictor:
     (source,), (target,) = session.get_inputs(), session.get_outputs()
 
     def run(images: np.ndarray) -> np.ndarray:
-        return np.asarray(session.run([target.name], {source.name: images})[0])
+        return rows(np.asarray(session.run([target.name], {source.name: images})[0]))
 
     metadata = session.get_modelmeta().custom_metadata_map
     return Predictor(run, input_encoding.declared(metadata, source.type == "tensor(uint8)", str(path)))

@@ -13,6 +13,9 @@ from octavo.onnx_graph.foreign.reading import Foreign
 from octavo.onnx_graph.rewrites import network_input
 from octavo.project.params.encoding import InputEncoding
 
+EXAMPLES = comparison.EXAMPLES
+"""Examples that are used; more are ignored."""
+
 
 def bring(given: Path, target: Path, examples: np.ndarray, encoding: InputEncoding = IMAGES) -> Agreement:
     """Write the network of a foreign ONNX file to `target`, in the form that recipes start from.
@@ -36,7 +39,18 @@ def bring(given: Path, target: Path, examples: np.ndarray, encoding: InputEncodi
 def write(
     foreign: Foreign, given: Path, target: Path, examples: np.ndarray, encoding: InputEncoding = IMAGES
 ) -> Agreement:
-    """As `bring`, for a network that `reading.read` read from `given`."""
+    """As `bring`, for a network that was already read.
+
+    Args:
+        foreign: from `reading.read`; its encoding is declared in place.
+        given: the file that it was read from.
+        target: as for `bring`.
+        examples: as for `bring`.
+        encoding: as for `bring`.
+
+    Raises:
+        ModelError: the new file computes something else.
+    """
     network_input.declare(foreign.model, encoding)
     target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".", dir=target.parent) as folder:

@@ -14,43 +14,47 @@ from onnx import numpy_helper
 
 from octavo.onnx_graph import qdq
 from octavo.onnx_graph.foreign import acceptance
+from octavo.project.errors import ModelError
 
 BATCH = "N"
 Shape = Sequence[int | None]
 
 
 def free(model: onnx.ModelProto, path: Path) -> int | None:
-    """Make the batch free, in place.
+    """Make the batch free, in place. The output's declared shape becomes the one that its operators have.
 
     Returns:
         The batch size for which the network was written; None if it was free.
 
     Raises:
-        ModelError: the graph's shapes contradict each other.
+        ModelError: the graph's shapes contradict each other, or the output has no known shape.
     """
-    shapes = _shapes(model, path)
     (source,), (target,) = model.graph.input, model.graph.output
+    declared = tuple(dim.dim_value or None for dim in target.type.tensor_type.shape.dim)
+    target.type.tensor_type.ClearField("shape")  # what is declared may be wrong
+    shapes = _shapes(model, path)
+    shape = shapes.get(target.name) or declared
+    if not shape:
+        raise ModelError(
+            f"The output {target.name} of {path} has no known shape. Export the network with the shape of its output."
+        )
     first = source.type.tensor_type.shape.dim[0]
     batch = first.dim_value if first.HasField("dim_value") else None
     if batch is not None:
         _free_targets(model, shapes, batch)
         first.dim_param = BATCH
-    _declare(target, shapes.get(target.name))
+    _declare(target, shape)
     return batch
 
 
 def _shapes(model: onnx.ModelProto, path: Path) -> qdq.Shapes:
-    for end in model.graph.output:
-        end.type.tensor_type.ClearField("shape")  # what is declared may be wrong, and is not needed
     try:
         return qdq.shapes(model)
     except (onnx.shape_inference.InferenceError, EncodeError) as error:
         raise acceptance.invalid(path, error) from None
 
 
-def _declare(target: onnx.ValueInfoProto, shape: Shape | None) -> None:
-    if not shape:
-        return
+def _declare(target: onnx.ValueInfoProto, shape: Shape) -> None:
     for place, size in enumerate(shape):
         dim = target.type.tensor_type.shape.dim.add()
         if place == 0:

@@ -5,7 +5,7 @@ from pathlib import Path
 import onnx
 from onnx import helper, version_converter
 
-from octavo.onnx_graph import external_tensors
+from octavo.onnx_graph import external_tensors, qdq
 from octavo.project import foreign_code
 from octavo.project.errors import ModelError
 
@@ -56,4 +56,25 @@ def raise_old(model: onnx.ModelProto, path: Path) -> None:
     doc = {name: node.doc_string for node in model.graph.node for name in node.output}
     for node in raised.graph.node:
         node.doc_string = next((doc[name] for name in node.output if doc.get(name)), "")
+    _softmax_on_the_last_axis(raised)
     model.CopyFrom(raised)
+
+
+def _softmax_on_the_last_axis(model: onnx.ModelProto) -> None:
+    """Undo the three operators that the converter puts around a Softmax on the last axis, in place.
+
+    Before opset 13, Softmax flattened its input. If the converter does not know all dimensions, it writes this out.
+    """
+    makers, readers, shapes = qdq.producers(model), qdq.consumers(model), qdq.shapes(model)
+    for node in [node for node in model.graph.node if node.op_type in ("Hardmax", "LogSoftmax", "Softmax")]:
+        flat, (shaped, *others) = makers.get(node.input[0]), readers.get(node.output[0], [None])
+        if flat is None or flat.op_type != "Flatten" or shaped is None or shaped.op_type != "Reshape" or others:
+            continue
+        shape, source = makers.get(shaped.input[1]), flat.input[0]
+        rank = len(shapes.get(source, ()))
+        if shape is None or shape.op_type != "Shape" or shape.input[0] != source:
+            continue
+        if rank > 1 and qdq.attribute(flat, "axis", 1) == rank - 1:
+            node.input[0], node.output[0] = source, shaped.output[0]
+            del node.attribute[:]  # the last axis is the default
+            model.graph.node.remove(shaped)

@@ -3,8 +3,11 @@
 Stages do not import networks and recipes by statement, but by their names in `params.yaml`. They are added here.
 """
 
+import glob
+import hashlib
 import json
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from octavo.project import paths
@@ -34,6 +37,8 @@ def digests(params: Params) -> dict[str, Any]:
     """The content of `artifacts/code.json`.
 
     - By stage: the digest of its code. If its items run different code, item -> digest.
+    - `brought`: the digest of the section. Its own key would have to be in every `params.yaml`.
+    - `beside`: brought network -> the digest of the files whose names begin with its file's name, its external data.
     - `needed`: network -> whether any variant needs it.
     - `built`: network -> builder, seed and threads of the network that it was built or fine-tuned from.
     - `control`: network -> the network that a quantization-aware one is compared with, or `none`.
@@ -41,8 +46,8 @@ def digests(params: Params) -> dict[str, Any]:
     Raises:
         ParamsError: as `write`.
     """
-    needed, known = params.needed(), (*params.networks, *params.finetuned)
-    built = {name: params.built(name) for name in known}
+    needed, known = params.needed(), params.sources
+    built = {name: params.built(name) for name in (*params.networks, *params.finetuned)}
     recipes = {name: _recipe(name, params) for name in params.variants}
     return {
         **{stage: code_of(f"{STAGES}.{stage}").digest() for stage in WHOLE},
@@ -51,10 +56,24 @@ def digests(params: Params) -> dict[str, Any]:
         "network": {name: code_of(f"{STAGES}.network", _builder(name, params)).digest() for name in params.networks},
         "finetune": {name: code_of(f"{STAGES}.finetune", _builder(name, params)).digest() for name in params.finetuned},
         "quantize": {name: code_of(f"{STAGES}.quantize", *recipes[name]).digest() for name in params.variants},
+        "bring": {name: code_of(f"{STAGES}.bring", each.module).digest() for name, each in params.brought.items()},
+        "brought": _digest(json.dumps({name: str(each.file) for name, each in params.brought.items()}).encode()),
+        "beside": {name: _beside(each.file) for name, each in params.brought.items()},
         "needed": {name: name in needed for name in known},
         "built": {name: f"{each.build}, seed {each.seed}, threads {each.threads}" for name, each in built.items()},
         "control": {name: params.control(name) or "none" for name in known},
     }
+
+
+def _beside(file: Path) -> str:
+    """A digest over names and contents of the files beside a network's file that belong to it; `none` if none do."""
+    found = sorted(path for path in file.parent.glob(f"{glob.escape(file.name)}?*") if path.is_file())
+    lines = (f"{path.name} {atomic_write.digest(path, 'sha256')}" for path in found)
+    return _digest("\n".join(lines).encode()) if found else "none"
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _generator(params: Params) -> list[str]:

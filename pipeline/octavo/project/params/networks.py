@@ -1,6 +1,7 @@
-"""Sections `networks` and `finetuned`: the networks from which variants are made."""
+"""Sections `networks`, `finetuned` and `brought`: the networks from which variants are made."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -10,8 +11,18 @@ from octavo.project.params.section import Model, Seed, Threads
 BUILT_IN = "octavo.training.networks"
 """The module with Octavo's own networks."""
 BUILDER = re.compile(r"[A-Za-z_]\w*((\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)?")
+DOORS = {".onnx": "octavo.brought.onnx_file"}
+"""Suffix of a file -> the module that brings it in."""
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 """A network's name is also the name of a folder and a part of a stage's name."""
+
+
+def _file(path: Path) -> Path:
+    if path.suffix not in DOORS:
+        raise ValueError(
+            f"Input should be a file in one of {', '.join(DOORS)}, got '{path}'. Export the network to ONNX"
+        )
+    return path
 
 
 def _builder(name: str) -> str:
@@ -45,6 +56,28 @@ class Network(Fit):
         """The dotted name of the module that builds the network."""
         module, separator, _ = self.build.partition(":")
         return module if separator else BUILT_IN
+
+    @property
+    def origin(self) -> str:
+        """Where the network comes from, for people."""
+        return self.build
+
+
+class Brought(Model):
+    """A network that was trained elsewhere, and is used as it is."""
+
+    file: Annotated[Path, AfterValidator(_file)]
+    """A float network in ONNX. Its external data, if there are any, have names that begin with the file's name."""
+
+    @property
+    def module(self) -> str:
+        """The dotted name of the module that brings it in."""
+        return DOORS[self.file.suffix]
+
+    @property
+    def origin(self) -> str:
+        """Where the network comes from, for people."""
+        return f"brought as {self.file}"
 
 
 class Finetuned(Fit):

@@ -8,7 +8,7 @@ from pydantic import ValidationError, model_validator
 from octavo.project.errors import ParamsError
 from octavo.project.files import yaml_file
 from octavo.project.params.data import Data
-from octavo.project.params.networks import NAME, Finetuned, Network
+from octavo.project.params.networks import NAME, Brought, Finetuned, Network
 from octavo.project.params.nightly import Nightly
 from octavo.project.params.policy import Policy
 from octavo.project.params.registry import Registry
@@ -29,6 +29,7 @@ class Params(Model):
     data: Data
     networks: dict[str, Network]
     finetuned: dict[str, Finetuned] = {}
+    brought: dict[str, Brought] = {}
     baseline: str
     variants: dict[str, Variant]
     benchmark: Benchmark
@@ -38,18 +39,26 @@ class Params(Model):
 
     @model_validator(mode="after")
     def _networks_lead_to_one_that_is_built(self) -> "Params":
-        for name in (*self.networks, *self.finetuned):
-            if not NAME.fullmatch(name):
-                raise ValueError(
-                    f"the name of network '{name}' must be lowercase letters, digits and '_', starting with a letter"
-                )
-        if twice := self.networks.keys() & self.finetuned.keys():
-            raise ValueError(f"network '{min(twice)}' is in both networks and finetuned: rename one of them")
+        home: dict[str, str] = {}
+        for section in ("networks", "finetuned", "brought"):
+            for name in getattr(self, section):
+                if not NAME.fullmatch(name):
+                    raise ValueError(
+                        f"the name of network '{name}' must be lowercase letters, digits and '_', starting with a "
+                        "letter"
+                    )
+                if name in home:
+                    raise ValueError(f"network '{name}' is in both {home[name]} and {section}: rename one of them")
+                home[name] = section
         for name, network in self.finetuned.items():
-            known = {**self.networks, **self.finetuned}
-            if network.parent not in known:
-                raise ValueError(f"finetuned.{name}.from is '{network.parent}'. Known: {', '.join(known)}")
-            if getattr(known[network.parent], "by", "") == "qat":
+            if network.parent not in home:
+                raise ValueError(f"finetuned.{name}.from is '{network.parent}'. Known: {', '.join(home)}")
+            if network.parent in self.brought:
+                raise ValueError(
+                    f"finetuned.{name}.from is '{network.parent}', which is {self.brought[network.parent].origin}. "
+                    "A network brought as ONNX cannot be trained. Remove the entry, or start from one of networks"
+                )
+            if self.is_quantization_aware(network.parent):
                 raise ValueError(f"finetuned.{name}.from is '{network.parent}', which already has fake quantization")
         for name in self.finetuned:
             if [*self._line(name)][-1] not in self.networks:
@@ -69,7 +78,7 @@ class Params(Model):
 
     @model_validator(mode="after")
     def _names_are_known(self) -> "Params":
-        known = (*self.networks, *self.finetuned)
+        known = self.sources
         for name, variant in self.variants.items():
             if not VARIANT_NAME.fullmatch(name):
                 raise ValueError(f"the name of variant '{name}' must have the form <format>_<precision>[_<method>]")
@@ -79,6 +88,11 @@ class Params(Model):
             listed = ", ".join(self.variants) or "none"
             raise ValueError(f"baseline '{self.baseline}' is not among the variants: {listed}")
         return self
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of all networks."""
+        return (*self.networks, *self.finetuned, *self.brought)
 
     def variant(self, name: str) -> Variant:
         """Look up a variant by name.
@@ -94,6 +108,13 @@ class Params(Model):
         """The float network from which `network` was fine-tuned, directly or not; `network` itself if it was not."""
         *_, first = self._line(network)
         return self.networks[first]
+
+    def root(self, network: str) -> Network | Brought:
+        """The network from which `network` was fine-tuned, directly or not, built here or brought; or `network` itself
+        if it was not fine-tuned.
+        """
+        *_, first = self._line(network)
+        return self.brought[first] if first in self.brought else self.networks[first]
 
     def finetunings(self, network: str) -> list[Finetuned]:
         """The fine-tuning steps that lead to `network`, in order; empty if it was not fine-tuned."""
@@ -124,6 +145,15 @@ class Params(Model):
         sources = {variant.source for variant in self.variants.values()}
         controls = {control for source in sources if (control := self.control(source))}
         return frozenset(each for name in sources | controls for each in self._line(name))
+
+    def why_not_needed(self, network: str) -> str | None:
+        """The sentence that says why no variant needs `network`; None if one does."""
+        if network in self.needed():
+            return None
+        users = [user for user in self.finetuned if network in (self.control(user), self.finetuned[user].parent)]
+        sources = " or ".join(f"'{each}'" for each in (network, *users))
+        done = "brought in" if network in self.brought else "trained"
+        return f"No variant in {PARAMS} has source {sources}, so network '{network}' is not {done}."
 
     def _line(self, network: str) -> Iterator[str]:
         """The network, the network it starts from, and so on. If they form a circle, the line ends after one turn."""

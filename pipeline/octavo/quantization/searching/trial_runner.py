@@ -28,6 +28,7 @@ from octavo.quantization.calibration import Observation
 from octavo.quantization.searching.trials import Choice, Form, Trial
 from octavo.statistics.signal_to_noise import sqnr
 from octavo.tasks import logits
+from octavo.tasks.logits import rows
 from octavo.tasks.task import load
 
 BATCH = 256
@@ -170,7 +171,7 @@ def _logits(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
     (source,) = session.get_inputs()
     encoding = network_input.encoding(model)
     batches = (encode(images[start : start + BATCH], encoding) for start in range(0, len(images), BATCH))
-    return np.concatenate([session.run(None, {source.name: batch})[0] for batch in batches])
+    return rows(np.concatenate([session.run(None, {source.name: batch})[0] for batch in batches]))
 
 
 def _digest(*parts: bytes) -> str:

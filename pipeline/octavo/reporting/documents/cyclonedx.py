@@ -90,7 +90,7 @@ def _model_card(card: Scorecard, scorecards: Scorecards, decision: Decision, par
     parameters: Json = {
         "approach": {"type": "supervised"},
         "task": "image classification",
-        "modelArchitecture": params.built(card.source).build,
+        "modelArchitecture": params.root(card.source).origin,
         "datasets": [{"ref": ref} for ref in _data(card, scorecards)],
     }
     if card.interface:

@@ -52,7 +52,7 @@ def model_card(card: Scorecard, scorecards: Scorecards, decision: Decision, para
             decision=decision,
             params=params,
             variant=params.variant(card.variant),
-            built=params.built(card.source),
+            root=params.root(card.source),
             finetuned=params.finetunings(card.source),
             judged=judged,
             bounds=(judged and judged.accuracy_bounds) or card.quality.vs_baseline.ci,

@@ -89,10 +89,15 @@ def saved_model(exported: Path) -> Path:
     """Folder of an exported network's SavedModel.
 
     Raises:
-        ModelError: the network has none, because it is too large.
+        ModelError: the network has none, because it is too large or was brought as ONNX.
     """
     folder = exported / "saved_model"
     if not folder.is_dir():
+        if not (exported / "model.onnx.data").is_file():
+            raise ModelError(
+                f"{exported} has no SavedModel, because its network was brought as ONNX. LiteRT files are made of "
+                "networks that are built here, or brought as a Keras file or a SavedModel."
+            )
         raise ModelError(f"{exported} has no SavedModel: networks past 2 GB are too large for LiteRT.")
     return folder
 

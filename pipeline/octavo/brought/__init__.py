@@ -1,0 +1,1 @@
+"""Networks that were trained elsewhere: one module per kind of file. Imports `backends` and what is below."""

@@ -1,0 +1,17 @@
+"""DVC stage `bring`: read a network that was trained elsewhere, check it, and export it as recipes need it."""
+
+import importlib
+import sys
+
+from octavo.project import story
+from octavo.project.params.params import load_params
+
+
+@story.stage
+def main(name: str) -> str:
+    params = load_params()
+    return str(importlib.import_module(params.brought[name].module).bring(name, params))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
