@@ -22,7 +22,7 @@ EXTRAS = {
     ),
     "parquet": ("pyarrow",),
     "signing": ("cryptography", "model_signing", "OpenSSL"),
-    "train": ("tensorflow", "tensorflow_model_optimization", "tf_keras", "tf2onnx"),
+    "train": ("tensorflow", "h5py", "keras", "tensorflow_model_optimization", "tf_keras", "tf2onnx"),
 }  # fmt: skip
 """Extra -> import names that it adds to the base install. A message names the first extra that has the library."""
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -25,6 +26,8 @@ LARGE = 2**22
 """A kernel of at least this many bytes becomes an input of the graph."""
 LIMIT = 2**31 - 1
 """Largest size of a SavedModel in bytes: protobuf cannot read more."""
+CONVOLUTIONAL = "ConvLSTM"
+"""Beginning of the names of recurrent layers that stay loops, in both versions of Keras."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def freeze(model: keras.Model, image_shape: tuple[int, ...]) -> Frozen:
     """
     large = [
         variable
-        for variable in model.variables
+        for variable in _variables(model)
         if variable.shape.rank == 2 and variable.shape.num_elements() * variable.dtype.size >= LARGE
     ]
     while True:
@@ -143,8 +146,9 @@ def unrolled(model: keras.Model) -> Iterator[None]:
     LiteRT's converter does not support a loop with a free batch.
     """
     with ExitStack() as changed:
-        for layer in model.submodules:
-            if isinstance(layer, keras.layers.RNN) and not isinstance(layer, keras.layers.ConvLSTM2D):
+        for layer in _layers(model):
+            kinds = [kind.__name__ for kind in type(layer).__mro__]
+            if "RNN" in kinds and not any(kind.startswith(CONVOLUTIONAL) for kind in kinds):
                 for flag, value in (("unroll", True), ("_could_use_gpu_kernel", False)):
                     changed.enter_context(mock.patch.object(layer, flag, value, create=True))
         yield
@@ -160,6 +164,18 @@ def _read_as(values: dict[int, tf.Tensor]) -> Iterator[None]:
 
     with mock.patch.object(BaseResourceVariable, "_read_variable_op", replaced):
         yield
+
+
+def _variables(model: Any) -> list[tf.Variable]:
+    """TensorFlow's variables. Keras 3 has variables of its own around them."""
+    return [each if isinstance(each, tf.Variable) else each.value for each in model.variables]
+
+
+def _layers(model: Any) -> list[Any]:
+    """The model's layers, also those of models and layers in it."""
+    if hasattr(model, "submodules"):
+        return list(model.submodules)
+    return list(model._flatten_layers()) if hasattr(model, "_flatten_layers") else []  # noqa: SLF001 - of Keras 3
 
 
 def _is_only_multiplied(graph: GraphDef, name: str) -> bool:

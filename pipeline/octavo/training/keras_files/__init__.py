@@ -1,0 +1,1 @@
+"""Networks in Keras files and SavedModels of others: checked before anything of them is loaded, used as they are."""
