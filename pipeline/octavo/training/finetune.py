@@ -5,7 +5,7 @@ quantization.
 import tf_keras as keras
 
 from octavo.data.input_encoding import encode
-from octavo.data.splits import load_manifest, load_split
+from octavo.data.splits import load_split
 from octavo.project import paths, story
 from octavo.project.errors import ModelError
 from octavo.project.params.networks import Fit
@@ -31,7 +31,8 @@ def finetune(name: str, params: Params) -> str:
         return reason
     asked = params.finetuned[name]
     model, notes = make.built(name, params)
-    fit.restore(model, paths.weights(asked.parent))
+    if asked.parent not in params.brought:
+        fit.restore(model, paths.weights(asked.parent))
     if not params.is_quantization_aware(name):
         return make.trained(model, name, asked, notes)
     try:
@@ -42,7 +43,7 @@ def finetune(name: str, params: Params) -> str:
 
 
 def _quantization_aware(model: keras.Model, name: str, budget: Fit, notes: list[str]) -> str:
-    calibration = encode(load_split(paths.split("calibration")).images, load_manifest(paths.MANIFEST).encoding)
+    calibration = encode(load_split(paths.split("calibration")).images, make.encoding_of(model))
     model = qat.annotate(model)
     qat.initialize_ranges(model, calibration)
     if left := qat.float_layers(model):

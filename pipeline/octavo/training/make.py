@@ -5,24 +5,30 @@ from collections.abc import Callable, Sequence
 import tf_keras as keras
 
 from octavo.backends import network_notes
-from octavo.data.input_encoding import encode
+from octavo.data.input_encoding import encode, fitted
 from octavo.data.splits import load_manifest, load_split
 from octavo.project import paths, story
+from octavo.project.params.encoding import InputEncoding
 from octavo.project.params.networks import Fit
 from octavo.project.params.params import Params
 from octavo.training import ending, export, fit, networks
+from octavo.training.keras_files import door
 
 
 def built(name: str, params: Params) -> tuple[keras.Model, list[str]]:
-    """Build the network that `name` is derived from, with new weights.
+    """Build the network that `name` is derived from, with new weights; or open it, if it was brought as a file.
 
     Returns:
         The model, and notes for the scorecards, one sentence each.
 
     Raises:
         ParamsError: its builder cannot be used.
+        ModelError: its file cannot be used.
     """
-    network, manifest = params.built(name), load_manifest(paths.MANIFEST)
+    root = params.root_name(name)
+    if root in params.brought:
+        return door.start(root, params)
+    network, manifest = params.networks[root], load_manifest(paths.MANIFEST)
     fit.pin(network.seed, network.threads)
     model, squashing = networks.build_as_written(network.build, manifest.image_shape, len(manifest.classes))
     return model, [ending.taken_off(squashing)] if squashing else []
@@ -46,7 +52,7 @@ def trained(
     Raises:
         ModelError: training diverges, or the trained network cannot be exported.
     """
-    encoding = load_manifest(paths.MANIFEST).encoding
+    encoding = encoding_of(model)
     train, selection = (load_split(paths.split(each)) for each in ("train", "selection"))
     curve = fit.fit(model, train, selection, budget, name, encoding)
     finish()
@@ -57,6 +63,18 @@ def trained(
     network_notes.write(paths.exported(name), notes)
     accuracies = curve["val_accuracy"]
     return f"{name}: {len(accuracies)} epochs, accuracy {accuracies[-1]:.4f} on the selection split"
+
+
+def encoding_of(model: keras.Model) -> InputEncoding:
+    """How the data's examples become the input of `model`.
+
+    Raises:
+        DataError: it takes examples of another shape.
+    """
+    manifest = load_manifest(paths.MANIFEST)
+    if not model.inputs:  # a subclassed model takes them as the data declares them
+        return manifest.encoding
+    return fitted(manifest.encoding, manifest.image_shape, tuple(model.inputs[0].shape[1:]))
 
 
 def refuse(name: str, reason: str) -> None:

@@ -52,17 +52,8 @@ def build_as_written(name: str, image_shape: tuple[int, ...], classes: int) -> t
     Raises:
         ParamsError: as `build`.
     """
-    keras.backend.clear_session()
-    builder = _builder(name)
-    if name in BUILDERS and len(image_shape) not in IMAGES:
-        raise ParamsError(
-            f"Network '{name}' is for images (H, W) or (H, W, C), and examples have shape {image_shape}. Build one of "
-            "your own: build: module:function."
-        )
-    what = f"Network '{name}' cannot be built for images {image_shape} and {classes} classes"
-    with foreign_code.code(what):
-        model = builder(image_shape, classes)
-    fitness.admit_kind(model, name)
+    model = untrained(name, image_shape, classes)
+    what = _what(name, image_shape, classes)
     with foreign_code.code(what):
         outputs = fitness.run(model, image_shape)
     fitness.admit_weights(model, name)
@@ -72,6 +63,35 @@ def build_as_written(name: str, image_shape: tuple[int, ...], classes: int) -> t
         outputs = fitness.run(model, image_shape) if squashing else outputs
     fitness.admit_outputs(outputs, name, classes)
     return model, squashing
+
+
+def untrained(name: str, image_shape: tuple[int, ...], classes: int) -> keras.Model:
+    """What the builder called `name` returns: any model of tf_keras, unchanged.
+
+    Args:
+        name: as for `build`.
+        image_shape: as for `build`.
+        classes: as for `build`.
+
+    Raises:
+        ParamsError: there is no such builder, it is not for examples of this shape, it fails, or its result is no model
+            of tf_keras.
+    """
+    keras.backend.clear_session()
+    builder = _builder(name)
+    if name in BUILDERS and len(image_shape) not in IMAGES:
+        raise ParamsError(
+            f"Network '{name}' is for images (H, W) or (H, W, C), and examples have shape {image_shape}. Build one of "
+            "your own: build: module:function."
+        )
+    with foreign_code.code(_what(name, image_shape, classes)):
+        model = builder(image_shape, classes)
+    fitness.admit_kind(model, name)
+    return model
+
+
+def _what(name: str, image_shape: tuple[int, ...], classes: int) -> str:
+    return f"Network '{name}' cannot be built for images {image_shape} and {classes} classes"
 
 
 def small_cnn(image_shape: tuple[int, ...], classes: int) -> keras.Model:

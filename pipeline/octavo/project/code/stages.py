@@ -14,6 +14,7 @@ from octavo.project import paths
 from octavo.project.code.digests import code_of
 from octavo.project.errors import ParamsError
 from octavo.project.files import atomic_write
+from octavo.project.params.networks import Brought, Network
 from octavo.project.params.params import PARAMS, Params
 from octavo.project.params.variants import RECIPES
 
@@ -47,22 +48,32 @@ def digests(params: Params) -> dict[str, Any]:
         ParamsError: as `write`.
     """
     needed, known = params.needed(), params.sources
-    built = {name: params.built(name) for name in (*params.networks, *params.finetuned)}
+    built = {name: params.root(name) for name in (*params.networks, *params.finetuned)}
     recipes = {name: _recipe(name, params) for name in params.variants}
+    builders = {name: _builders(name, params) for name in known}
+    brought = {name: each.model_dump(mode="json") for name, each in params.brought.items()}
     return {
         **{stage: code_of(f"{STAGES}.{stage}").digest() for stage in WHOLE},
         "prepare": code_of(f"{STAGES}.prepare", *_generator(params)).digest(),
         "check": code_of(f"{STAGES}.check", *chain(*recipes.values())).digest(),
-        "network": {name: code_of(f"{STAGES}.network", _builder(name, params)).digest() for name in params.networks},
-        "finetune": {name: code_of(f"{STAGES}.finetune", _builder(name, params)).digest() for name in params.finetuned},
+        "network": {name: code_of(f"{STAGES}.network", *builders[name]).digest() for name in params.networks},
+        "finetune": {name: code_of(f"{STAGES}.finetune", *builders[name]).digest() for name in params.finetuned},
         "quantize": {name: code_of(f"{STAGES}.quantize", *recipes[name]).digest() for name in params.variants},
-        "bring": {name: code_of(f"{STAGES}.bring", each.module).digest() for name, each in params.brought.items()},
-        "brought": _digest(json.dumps({name: str(each.file) for name, each in params.brought.items()}).encode()),
+        "bring": {name: code_of(f"{STAGES}.bring", *builders[name]).digest() for name in params.brought},
+        "brought": _digest(json.dumps(brought).encode()),
         "beside": {name: _beside(each.file) for name, each in params.brought.items()},
         "needed": {name: name in needed for name in known},
-        "built": {name: f"{each.build}, seed {each.seed}, threads {each.threads}" for name, each in built.items()},
+        "built": {name: f"{_origin(each)}, seed {each.seed}, threads {each.threads}" for name, each in built.items()},
         "control": {name: params.control(name) or "none" for name in known},
     }
+
+
+def _origin(root: Network | Brought) -> str:
+    """What decides where a fine-tuned network starts: a builder, or the content of a file."""
+    if isinstance(root, Network):
+        return root.build
+    found = atomic_write.digest(root.file, "sha256") if root.file.is_file() else "no file"
+    return f"{root.build} {root.file} {found}"
 
 
 def _beside(file: Path) -> str:
@@ -82,10 +93,11 @@ def _generator(params: Params) -> list[str]:
     return [_known(data.module, f"data.generator is '{data.generator}'")] if data.module else []
 
 
-def _builder(network: str, params: Params) -> str:
-    """The module that builds a network."""
-    built = params.built(network)
-    return _known(built.module, f"network '{network}' is built by '{built.build}'")
+def _builders(network: str, params: Params) -> list[str]:
+    """The modules that build a network, or bring it in."""
+    root = params.root(network)
+    said = f"network '{network}' is {'' if isinstance(root, Brought) else 'built by '}'{root.origin}'"
+    return [_known(module, said) for module in root.modules]
 
 
 def _recipe(variant: str, params: Params) -> list[str]:

@@ -4,15 +4,18 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from octavo.project.params.section import Model, Seed, Threads
 
 BUILT_IN = "octavo.training.networks"
 """The module with Octavo's own networks."""
 BUILDER = re.compile(r"[A-Za-z_]\w*((\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)?")
-DOORS = {".onnx": "octavo.brought.onnx_file"}
-"""Suffix of a file -> the module that brings it in."""
+KERAS = "octavo.training.keras_files.door"
+DOORS = {".onnx": "octavo.brought.onnx_file", ".keras": KERAS, ".h5": KERAS, "": KERAS}
+"""Suffix of a file -> the module that brings it in. A SavedModel is a folder without a suffix."""
+TRAINABLE = (".keras", ".h5")
+"""Suffixes of files whose networks can be trained on."""
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 """A network's name is also the name of a folder and a part of a stage's name."""
 
@@ -20,7 +23,8 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 def _file(path: Path) -> Path:
     if path.suffix not in DOORS:
         raise ValueError(
-            f"Input should be a file in one of {', '.join(DOORS)}, got '{path}'. Export the network to ONNX"
+            f"Input should be a file in one of {', '.join(filter(None, DOORS))}, or the folder of a SavedModel, got "
+            f"'{path}'. Export the network to ONNX"
         )
     return path
 
@@ -29,6 +33,10 @@ def _builder(name: str) -> str:
     if not BUILDER.fullmatch(name):
         raise ValueError("Input should be the name of a network that comes with Octavo, or module:function of your own")
     return name
+
+
+def _optional_builder(name: str) -> str:
+    return _builder(name) if name else name
 
 
 class Fit(Model):
@@ -58,6 +66,11 @@ class Network(Fit):
         return module if separator else BUILT_IN
 
     @property
+    def modules(self) -> tuple[str, ...]:
+        """The dotted names of all modules that make the network."""
+        return (self.module,)
+
+    @property
     def origin(self) -> str:
         """Where the network comes from, for people."""
         return self.build
@@ -67,7 +80,31 @@ class Brought(Model):
     """A network that was trained elsewhere, and is used as it is."""
 
     file: Annotated[Path, AfterValidator(_file)]
-    """A float network in ONNX. Its external data, if there are any, have names that begin with the file's name."""
+    """A float network: ONNX, a Keras file, or the folder of a SavedModel. External data of ONNX, if there are any, have
+    names that begin with the file's name."""
+    build: Annotated[str, AfterValidator(_optional_builder)] = ""
+    """If the `.h5` file holds weights alone: the function that builds the network, as in `networks`."""
+    seed: Seed = 0
+    """For networks that are fine-tuned from it."""
+    threads: Threads = 1
+    """As `seed`."""
+
+    @model_validator(mode="after")
+    def _weights_are_built(self) -> "Brought":
+        if self.build and self.file.suffix != ".h5":
+            raise ValueError(f"build is for weights in an .h5 file, got '{self.file}'. Remove build")
+        return self
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The dotted names of all modules that make the network."""
+        module, separator, _ = self.build.partition(":")
+        return (self.module, *([module if separator else BUILT_IN] if self.build else []))
+
+    @property
+    def can_be_trained(self) -> bool:
+        """Whether networks can be fine-tuned from it."""
+        return self.file.suffix in TRAINABLE
 
     @property
     def module(self) -> str:

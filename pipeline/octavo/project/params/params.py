@@ -53,15 +53,15 @@ class Params(Model):
         for name, network in self.finetuned.items():
             if network.parent not in home:
                 raise ValueError(f"finetuned.{name}.from is '{network.parent}'. Known: {', '.join(home)}")
-            if network.parent in self.brought:
+            if network.parent in self.brought and not self.brought[network.parent].can_be_trained:
                 raise ValueError(
                     f"finetuned.{name}.from is '{network.parent}', which is {self.brought[network.parent].origin}. "
-                    "A network brought as ONNX cannot be trained. Remove the entry, or start from one of networks"
+                    "Only a network brought as a Keras file can be trained. Remove the entry, or start from another"
                 )
             if self.is_quantization_aware(network.parent):
                 raise ValueError(f"finetuned.{name}.from is '{network.parent}', which already has fake quantization")
         for name in self.finetuned:
-            if [*self._line(name)][-1] not in self.networks:
+            if self.root_name(name) in self.finetuned:
                 raise ValueError(f"finetuned.{name}.from leads in a circle, and never to an entry of networks")
         return self
 
@@ -108,6 +108,11 @@ class Params(Model):
         """The float network from which `network` was fine-tuned, directly or not; `network` itself if it was not."""
         *_, first = self._line(network)
         return self.networks[first]
+
+    def root_name(self, network: str) -> str:
+        """The name of `root`."""
+        *_, first = self._line(network)
+        return first
 
     def root(self, network: str) -> Network | Brought:
         """The network from which `network` was fine-tuned, directly or not, built here or brought; or `network` itself

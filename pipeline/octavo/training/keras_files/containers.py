@@ -46,6 +46,19 @@ def look_into(path: Path) -> Saved:
         raise ModelError(f"{path} is not a Keras file, or damaged: {said[:200].rstrip('.')}. {AGAIN}") from None
 
 
+def look_into_weights(path: Path) -> None:
+    """Check a file of weights alone.
+
+    Raises:
+        ModelError: it is not HDF5, is damaged or too large, or reads other files.
+    """
+    try:
+        check_weights(path, path)
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        said = str(error)[:200].rstrip(".")
+        raise ModelError(f"{path} is not a file of weights, or damaged: {said}. {AGAIN}") from None
+
+
 def check_weights(file: BinaryIO | Path, path: Path) -> None:
     """Check that an HDF5 file holds its values itself, and how many bytes they take.
 
