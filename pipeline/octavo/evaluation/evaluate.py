@@ -1,6 +1,9 @@
 """Evaluate a variant on the test split, paired with the baseline: quality, size, integer coverage and layer errors."""
 
 import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +19,28 @@ from octavo.project.files import atomic_write, csv_file
 from octavo.project.params.params import Params
 from octavo.tasks import classification
 from octavo.tasks.logits import CLASSIFICATION, NotFinite
+
+
+@dataclass(frozen=True)
+class ModelPaths:
+    """A model file, and those that it is compared with."""
+
+    model: Path
+    baseline: Path
+    exported: Path
+    """The ONNX network that it was made from."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Logits on the test split, float32 (N, classes)."""
+
+    variant: np.ndarray
+    baseline: np.ndarray
+    network: np.ndarray
+    """Of the network that the variant was made from."""
+    control: np.ndarray | None = None
+    """None if there is no control."""
 
 
 def evaluate(name: str, params: Params) -> str:
@@ -51,20 +76,57 @@ def _measure(name: str, params: Params, test: Split) -> Evaluation:
     found = logits(variant, test.images, name)
     network = logits(open_model(exported), test.images, f"The network {source}")
     control, notes = _control_logits(source, params, test.images)
-    fed = variant.feed(calibration.images)
-    card = Evaluation(
-        model=model_files.of(model),
-        quality=classification.judge(test, found, beside, control, classes),
-        size=integer_coverage.measure_size(model, baseline),
-        proof=integer_coverage.prove(model, fed),
-        acceptance=acceptance_record.acceptance(name),
-        parity={"network": parity.compare(found, network, integer_coverage.output_step(model))},
-        interface=integer_coverage.interface(model),
-        layer_sqnr_db=layer_sqnr.measure(model, exported, calibration.images, fed),
-        notes=[*network_notes.read(exported.parent), *notes],
+    card = measured(
+        variant,
+        ModelPaths(model, baseline, exported),
+        test,
+        Compared(found, beside, network, control),
+        calibration.images,
+        classes,
+    )
+    card = card.model_copy(
+        update={
+            "acceptance": acceptance_record.acceptance(name),
+            "notes": [*network_notes.read(exported.parent), *notes],
+        }
     )
     save(name, test, found, card)
     return card
+
+
+def measured(
+    predict: Predictor,
+    files: ModelPaths,
+    test: Split,
+    found: Compared,
+    calibration: np.ndarray,
+    classes: Sequence[str] | None = None,
+) -> Evaluation:
+    """Everything that is measured on one model file, without its acceptance and notes.
+
+    Args:
+        predict: the file, opened.
+        files: the file, and those that it is compared with.
+        test: the test split, N images.
+        found: logits on it.
+        calibration: images of the calibration split, as stored. Saturation and the errors of layers are measured on
+            them.
+        classes: names in label order; by default their numbers.
+
+    Raises:
+        NotFinite: a logit is NaN or infinite.
+        ModelError: a file cannot be read.
+    """
+    fed = predict.feed(calibration)
+    return Evaluation(
+        model=model_files.of(files.model),
+        quality=classification.judge(test, found.variant, found.baseline, found.control, classes),
+        size=integer_coverage.measure_size(files.model, files.baseline),
+        proof=integer_coverage.prove(files.model, fed),
+        parity={"network": parity.compare(found.variant, found.network, integer_coverage.output_step(files.model))},
+        interface=integer_coverage.interface(files.model),
+        layer_sqnr_db=layer_sqnr.measure(files.model, files.exported, calibration, fed),
+    )
 
 
 def _baseline_logits(name: str, predict: Predictor, images: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from pydantic import SerializerFunctionWrapHandler, ValidationInfo, model_serial
 
 from octavo.project.errors import ModelError
 from octavo.project.files import json_file
-from octavo.project.params.policy import Policy
+from octavo.project.params.policy import AgreementPolicy, Policy
 from octavo.project.schema import Interval, Record
 
 Outcome = Literal["pass", "fail", "underpowered", "refused"]
@@ -21,6 +21,7 @@ class Rule(StrEnum):
     """A rule of the gate, by its name in records."""
 
     ACCURACY = "accuracy"
+    AGREEMENT = "agreement"
     RECALL = "recall"
     SIZE = "size"
     LATENCY = "latency"
@@ -40,6 +41,7 @@ class Rule(StrEnum):
 
 FIGURES = {
     Rule.ACCURACY: "accuracy_drop",
+    Rule.AGREEMENT: "agreement",
     Rule.RECALL: "recall_drop",
     Rule.SIZE: "size_ratio",
     Rule.LATENCY: "latency_ratio",
@@ -64,7 +66,7 @@ class Judgement(StrEnum):
     UNDERPOWERED = "underpowered"
 
 
-BOUNDS = {Rule.ACCURACY: "up to", Rule.LATENCY: "up to", Rule.RECALL: "at least"}
+BOUNDS = {Rule.ACCURACY: "up to", Rule.LATENCY: "up to", Rule.RECALL: "at least", Rule.AGREEMENT: "at least"}
 """Rules that judge a bound of their figure."""
 IN_POINTS = (Rule.ACCURACY, Rule.RECALL)
 """Rules whose figure is a difference of shares."""
@@ -159,10 +161,11 @@ class Reason(Record):
         figure = self.rule.figure.replace("_", " ")
         if self.value is None:
             return f"{figure}{versus} unknown"
-        if self.rule is Rule.RECALL and self.value == 0:
-            return f"no class is shown to have lost recall{versus}"
+        if self.rule is Rule.AGREEMENT:
+            return f"the agreement{versus} could be as low as {self.value:.4g}"
         if self.rule is Rule.RECALL:
-            return f"class {self.of} is shown to have lost at least {_points(self.value)} of recall{versus}"
+            lost = f"class {self.of} is shown to have lost at least {_points(self.value)} of recall{versus}"
+            return lost if self.value else f"no class is shown to have lost recall{versus}"
         if self.rule is Rule.ACCURACY and self.value < 0:
             return f"the accuracy gain{versus} is at least {_points(-self.value)}"
         if not self.bound:
@@ -188,9 +191,15 @@ class Verdict(Record):
 
     @property
     def accuracy_bounds(self) -> Interval | None:
-        """Bounds of the accuracy difference as they were judged; None if only the drop was recorded."""
-        drop = next((reason.interval for reason in self.reasons if reason.rule is Rule.ACCURACY), None)
-        return None if drop is None else (0.0 - drop[1], 0.0 - drop[0])
+        """Bounds of the accuracy difference as they were judged; None if only the drop was recorded.
+
+        Without labels, the difference is that of the agreement from full agreement.
+        """
+        judged = {reason.rule: reason.interval for reason in self.reasons}
+        if drop := judged.get(Rule.ACCURACY):
+            return 0.0 - drop[1], 0.0 - drop[0]
+        agreement = judged.get(Rule.AGREEMENT)
+        return agreement and (agreement[0] - 1, agreement[1] - 1)
 
 
 class Majority(Record):
@@ -216,11 +225,17 @@ class Majority(Record):
 class Decision(Record):
     winner: str | None
     baseline: str
-    policy: Policy
+    policy: Policy | AgreementPolicy
+    """The latter where the data have no labels."""
     verdicts: tuple[Verdict, ...]
     """One per candidate. The baseline has none, because the others are measured against it."""
     majority: Majority | None = None
-    """None in decisions of earlier releases."""
+    """None in decisions of earlier releases, and where the data have no labels."""
+
+    @property
+    def labelled(self) -> bool:
+        """Whether accuracy was judged by labels, and not by the baseline's answers."""
+        return isinstance(self.policy, Policy)
 
     def verdict(self, variant: str) -> Verdict | None:
         """The verdict on `variant`; None for the baseline."""

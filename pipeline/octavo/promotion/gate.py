@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from octavo.backends.records import Refusal
 from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.project.errors import ModelError, ParamsError
-from octavo.project.params.policy import Figure, Policy
+from octavo.project.params.policy import AgreementPolicy, Figure, Policy
 from octavo.promotion.decision import Decision, Judgement, Majority, Reason, Rule, Verdict, outcome
 from octavo.promotion.majority import against_majority
 from octavo.statistics.noninferiority import images_needed, lower_bound, upper_bound
@@ -21,6 +21,7 @@ PREFERENCES: Mapping[Figure, Callable[[Scorecard], float]] = {
     "accuracy": lambda card: -card.quality.top1,
 }
 """The figure that is smallest in the best variant."""
+Limits = Policy | AgreementPolicy
 NOT_SURER: Mapping[str, float] = {}
 """Every variant is judged with the policy's own confidence."""
 
@@ -45,15 +46,20 @@ def decide(scorecards: Scorecards, policy: Policy, baseline: str, sure: Mapping[
     majority = against_majority(against, scorecards.classes, policy.confidence)
     common = () if majority.beaten else (beats_majority(majority),)
     measured = (_judge(card, against, policy, common, sure.get(card.variant)) for card in candidates)
-    verdicts = (*measured, *(_refuse(name, refusal) for name, refusal in scorecards.refused.items()))
+    verdicts = (*measured, *(refused(name, refusal) for name, refusal in scorecards.refused.items()))
     decision = Decision(winner=None, baseline=baseline, policy=policy, verdicts=verdicts, majority=majority)
+    return with_winner(decision, scorecards)
+
+
+def with_winner(decision: Decision, scorecards: Scorecards) -> Decision:
+    """The decision with the best variant that passes as its winner."""
     return decision.model_copy(update={"winner": next(iter(ranking(scorecards, decision)), None)})
 
 
 def ranking(scorecards: Scorecards, decision: Decision) -> list[str]:
     """Variants that pass, the best first."""
     passing = [scorecards.card(verdict.variant) for verdict in decision.verdicts if verdict.verdict == "pass"]
-    return [card.variant for card in sorted(passing, key=lambda card: _preference(card, decision.policy))]
+    return [card.variant for card in sorted(passing, key=lambda card: preference(card, decision.policy))]
 
 
 def challenge(paired: Paired, policy: Policy, against: str, sure: float | None = None) -> tuple[Reason, ...]:
@@ -76,7 +82,7 @@ def challenge(paired: Paired, policy: Policy, against: str, sure: float | None =
     return tuple(reason.model_copy(update={"against": against}) for reason in reasons)
 
 
-def unseen_by_test(card: Scorecard, baseline: Scorecard, policy: Policy) -> tuple[Reason, ...]:
+def unseen_by_test(card: Scorecard, baseline: Scorecard, policy: Limits) -> tuple[Reason, ...]:
     """The rules that no test image influences: on bytes, time and integers.
 
     Args:
@@ -157,7 +163,7 @@ def recall(paired: Paired, policy: Policy) -> Reason:
     return Reason(rule=Rule.RECALL, value=shown[worst], limit=limits[worst], found=found, of=worst)
 
 
-def size(card: Scorecard, policy: Policy) -> Reason:
+def size(card: Scorecard, policy: Limits) -> Reason:
     """File bytes divided by the baseline's."""
     value, limit = card.size.ratio, policy.max_size_ratio
     return Reason(
@@ -165,7 +171,7 @@ def size(card: Scorecard, policy: Policy) -> Reason:
     )
 
 
-def latency(card: Scorecard, baseline: Scorecard, policy: Policy) -> Reason:
+def latency(card: Scorecard, baseline: Scorecard, policy: Limits) -> Reason:
     """Time for one image divided by the baseline's, judged by the upper end of its interval.
 
     If the two were not timed on one machine, or the machine is unknown, the ratio has no meaning and the rule is not
@@ -184,7 +190,7 @@ def latency(card: Scorecard, baseline: Scorecard, policy: Policy) -> Reason:
     return Reason(rule=Rule.LATENCY, value=value, limit=limit, found=found, interval=single.ratio_ci95)
 
 
-def integers(card: Scorecard, policy: Policy) -> Reason:
+def integers(card: Scorecard, policy: Limits) -> Reason:
     """Share of multiply-accumulates in integer kernels. An unknown share meets no limit except 0."""
     value, limit = card.proof.integer_compute_share, policy.min_integer_compute_share
     met = limit <= (0 if value is None else value)
@@ -210,7 +216,7 @@ def _judge(
     return Verdict(variant=card.variant, verdict=outcome(reasons), reasons=reasons)
 
 
-def _refuse(variant: str, refusal: Refusal) -> Verdict:
+def refused(variant: str, refusal: Refusal) -> Verdict:
     """The verdict on a variant without a model, with the figure that caused its refusal, if there is one."""
     tried, reasons = refusal.acceptance, tuple[Reason, ...]()
     if tried and refusal.cause == "low SQNR":
@@ -226,5 +232,6 @@ def _by_class(paired: Paired) -> Mapping[str, tuple[int, int, int]]:
     return paired.per_class
 
 
-def _preference(card: Scorecard, policy: Policy) -> tuple[float | str, ...]:
+def preference(card: Scorecard, policy: Limits) -> tuple[float | str, ...]:
+    """Sorts variants, the best first, in the order of `policy.prefer`."""
     return (*(PREFERENCES[figure](card) for figure in policy.prefer), card.variant)

@@ -12,9 +12,11 @@ from rich.table import Table
 from octavo.evaluation.scorecard import load_scorecards
 from octavo.project import paths
 from octavo.promotion.decision import Decision, load_decision
+from octavo.reporting import variants_table
 from octavo.reporting.variants_table import HEADERS, VariantLine, cells, findings, gains, refused, table, warnings
 
 STYLES = {"pass": "green", "fail": "red", "underpowered": "yellow", "refused": "red", "baseline": "dim"}
+NO_LABELS = "The data have no labels: the answers of {} take their place. Nothing here says how often they are right."
 UNBOUNDED = 1000
 """Columns; wider than any table."""
 
@@ -49,24 +51,27 @@ def as_markdown(rows: Sequence[VariantLine]) -> str:
 
 def show(rows: Sequence[VariantLine], decision: Decision) -> None:
     """Print the table to stdout. A terminal that is too narrow for intervals and reasons gets only the figures."""
-    full = _view(rows, HEADERS, [cells(row) for row in rows], gap=2)
+    named = variants_table.headers(decision)
+    full = _view(rows, named, [cells(row) for row in rows], gap=2)
     needed = Console(width=UNBOUNDED).measure(full).maximum
     fits = not sys.stdout.isatty() or Console().width >= needed
     console = Console(width=needed if fits else None, highlight=False)
     if fits:
         console.print(full)
-        brackets = "In brackets: the bounds that are judged, the lower one of accuracy, the upper one of latency."
+        brackets = f"In brackets: the bounds that are judged, the lower one of {named[1]}, the upper one of latency."
     else:
-        stacked = [header.replace(" ", "\n") for header in HEADERS]
+        stacked = [header.replace(" ", "\n") for header in named]
         console.print(_view(rows, stacked, [_figures(row) for row in rows], gap=1))
         brackets = f"To see the bounds, use {needed} columns."
-    notes = [f"Baseline {decision.baseline}. Latency at batch 1. {brackets}", *gains(rows), *findings(rows)]
+    unlabelled = [] if decision.labelled else [NO_LABELS.format(decision.baseline)]
+    said = f"Baseline {decision.baseline}. Latency at batch 1. {brackets}"
+    notes = [said, *unlabelled, *gains(rows), *findings(rows)]
     console.print("\n" + "\n".join([*notes, *warnings(decision), _outcome(decision)]))
 
 
-def _view(rows: Sequence[VariantLine], headers: Sequence[str], texts: Sequence[Sequence[str]], gap: int) -> Table:
+def _view(rows: Sequence[VariantLine], titles: Sequence[str], texts: Sequence[Sequence[str]], gap: int) -> Table:
     view = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, gap - 1, 0, 0))
-    for column, header in enumerate(headers):
+    for column, header in enumerate(titles):
         view.add_column(header, justify="left" if _is_text(column) else "right", no_wrap=True)
     for row, text in zip(rows, texts, strict=True):
         view.add_row(*text, style="bold green" if row.winner else STYLES[row.verdict])

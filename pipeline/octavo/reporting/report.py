@@ -65,7 +65,7 @@ def write(
         ModelError: one of the CSV files is damaged.
     """
     histories = {network: _history(path) for network, path in trainings.items() if path.exists()}
-    trials = {variant: _rows(path) for variant, path in searches.items() if path.exists()}
+    trials = tables(searches)
     written = {
         paths.SCORECARDS: scorecards.model_dump_json(by_alias=True, indent=2),
         paths.DECISION: decision.model_dump_json(indent=2),
@@ -77,6 +77,15 @@ def write(
     }
     for path, text in written.items():
         write_text(path, text.rstrip("\n") + "\n")
+
+
+def tables(files: Mapping[str, Path]) -> dict[str, list[dict[str, str]]]:
+    """Variant -> the rows of its CSV. Missing files are left out.
+
+    Raises:
+        ModelError: one of the files is damaged.
+    """
+    return {variant: _rows(path) for variant, path in files.items() if path.exists()}
 
 
 def metrics(scorecards: Scorecards) -> dict[str, dict[str, float]]:
@@ -117,6 +126,7 @@ def page(
     histories: Mapping[str, History],
     trials: Mapping[str, Sequence[Mapping[str, str]]],
     parents: Mapping[str, str],
+    advice: str = "",
 ) -> str:
     """The report as one HTML page without references to other files.
 
@@ -126,6 +136,7 @@ def page(
         histories: network -> its training by epoch.
         trials: variant -> the rows of its search.
         parents: fine-tuned network -> the network that it started from.
+        advice: what to ship, as sentences; empty if nobody gave any.
     """
     rows = variants_table.table(scorecards, decision)
     refused = variants_table.refused(scorecards)
@@ -135,7 +146,9 @@ def page(
         .render(
             scorecards=scorecards,
             decision=decision,
-            headers=variants_table.HEADERS,
+            headers=variants_table.headers(decision),
+            advice=advice,
+            measured_on=scorecards.data.get("compared_on", "calibration"),
             warnings=variants_table.warnings(decision),
             notes=[*variants_table.gains(rows), *variants_table.findings([*rows, *refused])],
             rows=[(row, variants_table.cells(row)) for row in rows],

@@ -23,6 +23,10 @@ HEADERS = (
 )
 
 
+AGREEMENT = {"accuracy": "agreement"}
+"""Headers where the data have no labels."""
+
+
 class VariantLine(Record):
     """What is shown of every variant."""
 
@@ -56,6 +60,11 @@ class Row(VariantLine):
     latency_ratio_ci95: Interval
     integer_weight_share: float | None
     """None if it is unknown."""
+
+
+def headers(decision: Decision) -> tuple[str, ...]:
+    """The headers of the table. Without labels in the data, accuracy is agreement with the baseline."""
+    return HEADERS if decision.labelled else tuple(AGREEMENT.get(header, header) for header in HEADERS)
 
 
 def table(scorecards: Scorecards, decision: Decision) -> list[Row]:

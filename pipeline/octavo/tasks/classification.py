@@ -41,7 +41,7 @@ def judge(
         top1=float(right.mean()),
         n=len(right),
         ci95=(float(interval.low), float(interval.high)),
-        per_class_recall=[float(row[label] / row.sum()) for label, row in enumerate(counts)],
+        per_class_recall=[float(row[label] / max(1, row.sum())) for label, row in enumerate(counts)],
         confusion=counts.tolist(),
         vs_baseline=pair(test.labels, variant, baseline, classes),
         vs_control=None if control is None else pair(test.labels, variant, control, classes),

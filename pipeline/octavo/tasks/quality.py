@@ -30,7 +30,7 @@ class Quality(Record):
     ci95: Interval
     """95% confidence interval of `top1`."""
     per_class_recall: list[float]
-    """In label order."""
+    """In label order; 0 for a class without images, which the confusion matrix shows."""
     confusion: list[list[int]]
     """Rows are the actual class, columns the predicted class."""
     vs_baseline: Paired

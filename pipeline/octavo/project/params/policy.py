@@ -1,4 +1,4 @@
-"""Section `policy`: the limits that a variant must meet to be promoted."""
+"""Section `policy`: the limits that a variant must meet to be promoted; and the limits where data have no labels."""
 
 from typing import Annotated, Literal
 
@@ -39,3 +39,21 @@ class Policy(Model):
         if len(set(self.prefer)) < len(self.prefer):
             raise ValueError(f"prefer is {list(self.prefer)}, but each figure is allowed only once")
         return self
+
+
+class AgreementPolicy(Model):
+    """Limits for a variant where the data have no labels: it is compared with the answers of the baseline."""
+
+    confidence: Annotated[float, Field(gt=0.5, le=0.999999)] = 0.95
+    """One-sided, of the proof that the agreement is kept."""
+    min_agreement: Share = 0.99
+    """Smallest share of examples that get the same answer as from the baseline. Whatever the labels are, accuracy then
+    drops by at most the rest: 1 point."""
+    min_sqnr_db: Annotated[float, Field(ge=-200, le=200)] = 20.0
+    """Smallest signal-to-quantization-noise ratio of the outputs, in decibels: the noise has one hundredth of the power
+    of the outputs."""
+    max_size_ratio: Annotated[float, Field(gt=0)]
+    max_latency_ratio: Annotated[float, Field(gt=0)]
+    min_integer_compute_share: Annotated[float, Field(ge=0, le=1)] = 0
+    prefer: Annotated[tuple[Figure, ...], Field(min_length=1)] = ("latency", "size", "accuracy")
+    """As in `Policy`; accuracy is the agreement."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from octavo.evaluation.scorecard import Scorecard, Scorecards
+from octavo.project.params.policy import AgreementPolicy, Policy
 from octavo.project.schema import Interval
 from octavo.promotion.decision import Decision, Outcome, Verdict
 from octavo.reporting.figures.axes import Axis, spanning
@@ -79,7 +80,7 @@ def _measures(cards: Sequence[Scorecard], verdicts: Sequence[Verdict], decision:
     pairs = [card.quality.vs_baseline for card in cards]
     bounds = [judged.accuracy_bounds or pair.ci for judged, pair in zip(verdicts, pairs, strict=True)]
     differences = [(100 * pair.delta, (100 * low, 100 * high)) for pair, (low, high) in zip(pairs, bounds, strict=True)]
-    measures = [Measure("Accuracy, points", differences, 0, -100 * decision.policy.max_accuracy_drop, "accuracy")]
+    measures = [_answers(differences, decision.policy)]
     for batch in cards[0].latency.batches:
         timed = [card.latency.batches[batch] for card in cards]
         ratios = [(latency.ratio, latency.ratio_ci95) for latency in timed]
@@ -87,6 +88,13 @@ def _measures(cards: Sequence[Scorecard], verdicts: Sequence[Verdict], decision:
         limit = decision.policy.max_latency_ratio if judged else None
         measures.append(Measure(f"Latency ratio, batch {batch}", ratios, 1, limit, "latency" if judged else None))
     return measures
+
+
+def _answers(differences: list[tuple[float, Interval]], policy: Policy | AgreementPolicy) -> Measure:
+    """Accuracy or, without labels, agreement. `differences` are in points, each with its bounds."""
+    if isinstance(policy, AgreementPolicy):
+        return Measure("Agreement, points", differences, 0, -100 * (1 - policy.min_agreement), "agreement")
+    return Measure("Accuracy, points", differences, 0, -100 * policy.max_accuracy_drop, "accuracy")
 
 
 def _panel(measure: Measure, verdicts: Sequence[Verdict], start: float, width: float) -> Panel:

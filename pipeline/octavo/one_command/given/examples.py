@@ -1,0 +1,29 @@
+"""Find out what kind of data a path holds, and list its examples."""
+
+from pathlib import Path
+
+from octavo.one_command.given import arrays, image_folders
+from octavo.one_command.given.pool import Pool
+from octavo.project.errors import DataError
+
+
+def read(path: Path) -> tuple[Pool, Pool | None]:
+    """The examples at `path`, and its own test split if it has one.
+
+    Args:
+        path: a folder of images, with or without a folder for each class, or with `train/` and `test/`; or NumPy's
+            files, as `arrays.read` lists them.
+
+    Raises:
+        DataError: there are no examples, or they cannot be read.
+    """
+    if not path.is_dir():
+        return arrays.read(path)
+    if own := image_folders.parts(path):
+        train, test = map(image_folders.read, own)
+        if train.classes != test.classes:
+            raise DataError(f"{own[0]} and {own[1]} do not have the same class folders. Add the missing ones, empty.")
+        return train, test
+    if not image_folders.is_one(path) and any(path.glob("*.npy")):
+        return arrays.read(path)
+    return image_folders.read(path), None

@@ -1,0 +1,123 @@
+"""Read and divide the user's examples, bring them into the form of the network's input, and describe them."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from octavo.data import duplicates
+from octavo.data.sources.raw import Array
+from octavo.one_command.given import division, examples, fitting
+from octavo.one_command.given.fitting import Encoding
+from octavo.one_command.given.network import FloatNetwork
+from octavo.one_command.given.pool import Pool
+from octavo.project.errors import DataError
+from octavo.project.params.encoding import InputEncoding
+
+Labels = npt.NDArray[np.int64]
+JUDGED = {"calibration": "train", "selection": "selection", "test": "test"}
+"""Our split -> what `duplicates` calls it."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """The paths and the encoding that the user gives."""
+
+    data: Path
+    calibration: Path | None
+    test: Path | None
+    encoding: Encoding
+    unlabelled: bool
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The three splits, by name."""
+
+    images: dict[str, Array]
+    """As stored."""
+    labels: dict[str, Labels | None]
+    """None without labels."""
+    classes: tuple[str, ...] | None
+    encoding: InputEncoding
+    remarks: tuple[str, ...]
+    """What was left out, changed or dropped, as sentences."""
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the test has labels, so that accuracy can be measured."""
+        return self.labels["test"] is not None
+
+
+def prepare(given: Given, network: FloatNetwork) -> Prepared:
+    """Read and divide the examples.
+
+    Raises:
+        DataError: they cannot be read, are too few, or do not fit the network.
+    """
+    data, own_test = examples.read(given.data)
+    calibration, test = (_apart(path) for path in (given.calibration, given.test))
+    pools = [pool for pool in (data, calibration, test or own_test) if pool]
+    remarks = [remark for pool in pools for remark in pool.remarks]
+    if test and own_test:
+        remarks.append("The test split of --data is not used, because --test gives another.")
+    test = test or own_test
+    if given.unlabelled:
+        data, test = data.unlabelled(), test and test.unlabelled()
+    judged = test or data
+    if data.labels is not None and judged.labels is not None and data.classes != judged.classes:
+        raise DataError("--data and --test have different class folders. Give both the same ones, empty where needed.")
+    parts = division.divide(data, calibration, test)
+    changed: Counter[str] = Counter()
+    images, labels = {}, {}
+    for name, part in parts.items():
+        loaded = part.pool.load(part.places, network.size)
+        changed.update(loaded.changed)
+        images[name] = fitting.stored(loaded.examples, network, changed)
+        labels[name] = None if judged.labels is None or part.pool.labels is None else part.pool.labels[part.places]
+    _require_alike(images)
+    unused = len(data) - sum(len(part.places) for part in parts.values() if part.pool is data)
+    remarks += [f"{n:,} examples: {change}." for change, n in changed.items()]
+    remarks += [f"{unused:,} examples of --data are not used, because enough others are."] if unused else []
+    remarks += _drop_copies(images, labels)
+    encoding = fitting.encoding(images["test"], network, given.encoding)
+    return Prepared(images, labels, judged.classes, encoding, tuple(remarks))
+
+
+def _apart(path: Path | None) -> Pool | None:
+    """The examples of `--calibration` or `--test`, if it is given.
+
+    Raises:
+        DataError: they are divided themselves.
+    """
+    if path is None:
+        return None
+    found, own_test = examples.read(path)
+    if own_test:
+        raise DataError(f"{path} has a train and a test split. Give one of the two.")
+    return found
+
+
+def _require_alike(images: Mapping[str, Array]) -> None:
+    kinds = {name: (str(each.dtype), each.shape[1:]) for name, each in images.items()}
+    if len(set(kinds.values())) > 1:
+        said = "; ".join(f"{name} {dtype} {shape}" for name, (dtype, shape) in kinds.items())
+        raise DataError(f"The examples differ ({said}). All must have one type and one shape.")
+
+
+def _drop_copies(images: dict[str, Array], labels: dict[str, Labels | None]) -> list[str]:
+    """Drop examples of calibration and selection whose values a later split has, in place. Returns what was dropped."""
+    found = duplicates.find({JUDGED[name]: each for name, each in images.items()})
+    said = []
+    for name in ("calibration", "selection"):
+        if copies := found.get(JUDGED[name]):
+            kept = ~copies.mask
+            if not kept.any():
+                raise DataError(f"All examples for {name} are also in the selection or the test. Give others.")
+            own = labels[name]
+            images[name], labels[name] = images[name][kept], None if own is None else own[kept]
+            said.append(f"{int(copies.mask.sum()):,} examples are dropped from {name}: others have the same pixels.")
+    return said

@@ -1,0 +1,132 @@
+"""Which recipes are made of a network, which are left out and why, and how much their searches may try."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from octavo.backends import registry
+from octavo.one_command.given.network import FloatNetwork
+from octavo.quantization import recipes
+from octavo.quantization.calibration import METHODS
+
+BASELINE = "onnx_fp32"
+PER_SECOND = 20e9
+"""Multiply-accumulates of a float network in a second on one core. The figure is fixed, not measured, so that what is
+searched, and with it the file, does not depend on the machine or on its load."""
+WORKERS = 2
+PASSES, CORRECTED = 3, 6
+"""Runs over the calibration images, as multiples of one: to observe ranges, and to correct biases."""
+Images = tuple[np.ndarray, int]
+"""Encoded calibration images, and the number of selection images."""
+NEVER = 1e9
+"""Seconds. The clock never ends a search, the plan does."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a search tries."""
+
+    options: dict[str, Any] | None
+    """Of the recipe's `search`; None for no search."""
+    plain: int
+    """Number of trials."""
+    corrected: int
+    """Number of trials with corrected biases, which take longer."""
+
+
+FEW = ("min_max", "least_error")
+SPACES = (
+    Space({}, 2 * len(METHODS) + 2, 4),
+    Space({"per_channel": [True], "equalize": False}, len(METHODS), 1),
+    Space({"methods": FEW, "per_channel": [True], "equalize": False}, len(FEW), 1),
+    Space(None, 0, 1),
+)
+"""The most thorough first."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    options: dict[str, dict[str, Any]]
+    """Recipe -> its options, the baseline first."""
+    left_out: dict[str, str]
+    """Recipe -> why it is not made, as a clause."""
+    remarks: tuple[str, ...]
+    """What limits the search, as sentences."""
+
+
+def plan(
+    network: FloatNetwork, path: Path, asked: Sequence[str], seconds: float, images: tuple[np.ndarray, int]
+) -> Plan:
+    """What to make.
+
+    Args:
+        network: to quantize.
+        path: its ONNX file.
+        asked: recipes; empty for all.
+        seconds: that a search may take.
+        images: that a search runs on.
+    """
+    form = registry.format_of(path)
+    left_out = {name: reason for name in recipes.names() if (reason := _reason(name, form.name, network, asked))}
+    options: dict[str, dict[str, Any]] = {BASELINE: {}}
+    remarks: tuple[str, ...] = ()
+    for name in recipes.names():
+        if name not in left_out and name != BASELINE:
+            options[name] = {}
+            if "search" in recipes.load(name).Options.model_fields:
+                options[name], remarks = _searched(path, seconds, images)
+    return Plan(options, left_out, remarks)
+
+
+def _reason(name: str, form: str, network: FloatNetwork, asked: Sequence[str]) -> str | None:
+    """Why a recipe is left out; None if it is made."""
+    made = name.partition("_")[0]
+    if name == BASELINE:
+        return None
+    if made != form:
+        return f"it needs a network in Keras, and this is a file in {registry.named(form).title}"
+    if asked and name not in asked:
+        return "--recipe names others"
+    learned = getattr(recipes.load(name), "LEARNED", False)
+    if learned and not network.is_quantized:
+        return "it needs a network that was trained with fake quantization"
+    if network.is_quantized and not learned:
+        return "the network was trained with fake quantization, and it would lose the learned ranges"
+    return None
+
+
+def _searched(path: Path, seconds: float, images: Images) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Options with the most thorough search that fits, and what was cut."""
+    single = _seconds_an_image(path, images[0])
+    fitting = next((space for space in SPACES[:-1] if _cost(space, single, images) <= seconds), SPACES[-1])
+    options = {} if fitting.options is None else {"search": {**fitting.options, "workers": WORKERS, "seconds": NEVER}}
+    if fitting is SPACES[0] or not seconds:
+        return options, ()
+    tried, most = fitting.plain + fitting.corrected, SPACES[0].plain + SPACES[0].corrected
+    needed = _cost(SPACES[0], single, images)
+    remark = (
+        f"--seconds {seconds:g} cuts the search to {tried} of {most} trials, as estimated from the network's size, so "
+        f"that the same command gives the same file; --seconds {np.ceil(needed):.0f} allows all."
+    )
+    return options, (remark,)
+
+
+def _cost(space: Space, single: float, images: Images) -> float:
+    """Seconds of the trials of a space.
+
+    Args:
+        space: what is tried.
+        single: seconds for one image in float.
+        images: that it runs on.
+    """
+    calibration, selection = len(images[0]) * single, images[1] * single
+    trials = (space.plain + space.corrected) * selection + space.corrected * CORRECTED * calibration
+    return PASSES * calibration + trials / WORKERS
+
+
+def _seconds_an_image(path: Path, images: np.ndarray) -> float:
+    operators = registry.backend_of(path).operators(path, images[:1])
+    return sum(operator.macs or 0 for operator in operators) / PER_SECOND

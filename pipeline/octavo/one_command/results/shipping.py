@@ -1,0 +1,85 @@
+"""Which variant to ship, and why; and how many examples would prove it where the gate cannot decide."""
+
+import math
+from collections.abc import Mapping
+
+from octavo.evaluation.scorecard import Scorecard, Scorecards
+from octavo.one_command.given import division
+from octavo.project.schema import Record
+from octavo.promotion import gate
+from octavo.promotion.decision import Decision, Verdict
+from octavo.reporting.variants_table import percent, ratio
+
+
+class Shipping(Record):
+    """What to ship."""
+
+    ship: str
+    """A variant. It is the baseline where no other is good enough."""
+    proven: bool
+    """Whether the gate passes it. The float model needs no proof."""
+    why: str
+    """One or two sentences."""
+    more_test_images: int | None = None
+    """How many more would decide, where the gate cannot."""
+
+
+def choose(scorecards: Scorecards, decision: Decision, agreements: Mapping[str, float], whole: bool) -> Shipping:
+    """What to ship.
+
+    Args:
+        scorecards: of all variants.
+        decision: of the gate.
+        agreements: variant -> share of selection images with the float model's answer. No test image is used to choose.
+        whole: whether the test was taken from `--data`, and not given apart.
+    """
+    if decision.winner:
+        return _winner(scorecards, decision, decision.winner)
+    open_ = [verdict for verdict in decision.verdicts if verdict.verdict == "underpowered"]
+    if not open_:
+        return _baseline(decision)
+
+    def rank(verdict: Verdict) -> tuple[float | str, ...]:
+        card = scorecards.card(verdict.variant)
+        return (-agreements[verdict.variant], *gate.preference(card, decision.policy))
+
+    best = min(open_, key=rank)
+    have = scorecards.card(best.variant).quality.n
+    more = max(reason.needed or 0 for reason in best.reasons) - have
+    added = f", which is about {math.ceil(more / division.TEST):,} more in --data" if whole else ""
+    why = (
+        f"{best.variant} is the best by agreement, not proven: {more:,} more test images decide{added}. Nothing speaks "
+        f"against it, but {have:,} test images are too few."
+    )
+    return Shipping(ship=best.variant, proven=False, why=why, more_test_images=more)
+
+
+def _winner(scorecards: Scorecards, decision: Decision, name: str) -> Shipping:
+    card, passing = scorecards.card(name), len(gate.ranking(scorecards, decision))
+    among = (
+        f", the best of {passing} that do ({', '.join(decision.policy.prefer)} count in this order)"
+        if passing > 1
+        else ""
+    )
+    return Shipping(ship=name, proven=True, why=f"{name} meets every limit{among}: {_figures(card, decision)}.")
+
+
+def _figures(card: Scorecard, decision: Decision) -> str:
+    quality, times = card.quality, card.latency.batches["1"]
+    kept = f"{percent(quality.vs_baseline.agreement)} of its answers are the float model's"
+    if decision.labelled:
+        kept = f"accuracy {percent(quality.top1)}, {kept}"
+    return f"{kept}; {ratio(card.size.ratio)} of the bytes, {ratio(times.ratio)} of the time"
+
+
+def _baseline(decision: Decision) -> Shipping:
+    if not decision.verdicts:
+        return Shipping(ship=decision.baseline, proven=True, why="Nothing but the float model was asked for.")
+    why = f"No variant meets the limits, so ship the float model, {decision.baseline}, as it is."
+    if decision.majority and not decision.majority.beaten:
+        why += (
+            " The float model itself is not shown to be better than one constant answer. Its input may need another "
+            "encoding (--scale, --mean, --std, --layout), or its outputs may be in another order than the class "
+            "folders. Or there are too few test images."
+        )
+    return Shipping(ship=decision.baseline, proven=True, why=why)

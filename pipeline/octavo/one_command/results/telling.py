@@ -1,0 +1,80 @@
+"""What the user is told: how the data were taken on stderr, the result on stdout."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from octavo.evaluation.scorecard import Scorecards
+from octavo.one_command.given.network import FloatNetwork, written
+from octavo.one_command.given.preparing import Prepared
+from octavo.one_command.planning import Plan
+from octavo.one_command.results.shipping import Shipping
+from octavo.project import story
+from octavo.project.params.encoding import InputEncoding
+from octavo.promotion.decision import Decision
+from octavo.reporting import compare, variants_table
+
+
+@dataclass(frozen=True)
+class Result:
+    scorecards: Scorecards
+    decision: Decision
+    shipping: Shipping
+    left_out: Mapping[str, str]
+    """Recipe -> why it was not made, as a clause."""
+
+
+def tell_data(network: FloatNetwork, prepared: Prepared) -> None:
+    """Say what the model takes, how the examples were divided, and what was changed or left out."""
+    example = prepared.images["test"]
+    layout = f", {network.layout.upper()}" if network.layout else ""
+    story.say(
+        f"The model takes {written(network.shape)}{layout}. Examples are {example.dtype} {example.shape[1:]}, "
+        f"{_encoded(prepared.encoding, str(example.dtype))}."
+    )
+    counts = ", ".join(f"{len(images):,} for {name}" for name, images in prepared.images.items())
+    story.say(f"Examples: {counts}{'' if prepared.labelled else '; without labels'}.")
+    for remark in prepared.remarks:
+        story.say(remark)
+
+
+def tell_plan(plan: Plan) -> None:
+    """Say what is made, and what limits the search."""
+    story.say(f"Making {', '.join(plan.options)}.")
+    for remark in plan.remarks:
+        story.say(remark)
+
+
+def tell(result: Result, out: Path, as_json: bool) -> None:
+    """Print the result.
+
+    Args:
+        result: of the command.
+        out: the folder of the files.
+        as_json: whether to print JSON, with figures that are not rounded.
+    """
+    rows = [*variants_table.table(result.scorecards, result.decision), *variants_table.refused(result.scorecards)]
+    file = out / result.scorecards.card(result.shipping.ship).model.path
+    if as_json:
+        found = {"out": str(out), "file": str(file), **result.shipping.model_dump(mode="json")}
+        found |= {"labels": result.decision.labelled, "left_out": dict(result.left_out)}
+        click.echo(json.dumps(found | json.loads(compare.as_json(rows, result.decision)), indent=2))
+        return
+    compare.show(rows, result.decision)
+    reasons: dict[str, list[str]] = {}
+    for name, reason in result.left_out.items():
+        reasons.setdefault(reason, []).append(name)
+    for reason, names in reasons.items():
+        click.echo(f"Left out {', '.join(names)}: {reason}.")
+    click.echo(f"\n{result.shipping.why}\n")
+    click.echo(f"Ship   {file}\nRun    python {file.with_name('run.py')}\nRead   {out / 'report.html'}")
+
+
+def _encoded(encoding: InputEncoding, dtype: str) -> str:
+    steps = [f"divided by {encoding.scale:g}"] if dtype == "uint8" else ["as they are"]
+    for verb, values in (("minus", encoding.mean), ("over", encoding.std)):
+        steps += [f"{verb} {', '.join(f'{value:g}' for value in values)}"] if values else []
+    return ", ".join(steps)

@@ -1,0 +1,77 @@
+"""The command line of `octavo quantize`: wrong arguments are told in one sentence, before anything slow is imported."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from octavo.one_command.command import quantize
+from octavo.project.errors import OctavoError
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "net.onnx"
+    path.write_bytes(b"")
+    return path
+
+
+def refusal(*arguments: object) -> str:
+    """The sentence with which the command ends."""
+    done = CliRunner().invoke(quantize, [str(each) for each in arguments])
+    assert isinstance(done.exception, OctavoError), done.output
+    assert done.exception.exit_code == 1
+    return str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--recipe", "onnx_int8_statc"), "Did you mean onnx_int8_static? Known: litert_fp16"),
+        (("--recipe", ""), "Known: "),
+        (("--seconds", "-1"), "allowed are 0 to 3600"),
+        (("--seconds", "nan"), "allowed are 0 to 3600"),
+        (("--scale", "0"), "--scale is 0"),
+        (("--scale", "nan"), "--scale is nan"),
+        (("--mean", "red"), "--mean is 'red'"),
+        (("--mean", "1,,2"), "--mean is '1,,2'"),
+        (("--mean", "inf"), "--mean must be finite"),
+        (("--std", "0.1,0"), "--std is 0.1,0"),
+        (("--mean", "1,2,3", "--std", "1,2"), "--mean has 3 numbers and --std 2"),
+        (("--test", "nowhere"), "--test nowhere is not there"),
+        (("--calibration", "nowhere"), "--calibration nowhere is not there"),
+    ],
+)
+def test_wrong_options(model: Path, tmp_path: Path, options: tuple[str, ...], said: str) -> None:
+    assert said in refusal(model, "--data", tmp_path, *options)
+
+
+def test_missing_files(model: Path, tmp_path: Path) -> None:
+    assert "MODEL is an ONNX file" in refusal(tmp_path, "--data", tmp_path)
+    assert "is not there" in refusal(tmp_path / "no.onnx", "--data", tmp_path)
+    assert "--data no is not there" in refusal(model, "--data", "no")
+
+
+def test_data_are_asked_for(model: Path) -> None:
+    done = CliRunner().invoke(quantize, [str(model)])
+    assert "Missing option '--data'" in done.output
+
+
+def test_wrong_arguments_do_not_wait_for_libraries(model: Path) -> None:
+    program = (
+        "import sys; from octavo.one_command.command import quantize\n"
+        f"try: quantize.main([{str(model)!r}, '--data', '.', '--recipe', 'no'], standalone_mode=False)\n"
+        "except Exception as error: print(error)\n"
+        "print(sorted({'numpy', 'onnx', 'onnxruntime', 'scipy', 'pydantic'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[0].startswith("Unknown recipe 'no'")
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_every_option_is_explained() -> None:
+    for option in quantize.params:
+        assert isinstance(option, click.Argument) or getattr(option, "help", None), option.name

@@ -1,0 +1,62 @@
+"""What is made of a network, and what a search may try: the same on every machine."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from octavo.one_command import planning
+from octavo.one_command.given import network
+from octavo.one_command.planning import Plan
+from octavo.quantization import recipes
+from octavo.quantization.searching.search import Search
+from tests.octavo.one_command import patterns
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return patterns.network(tmp_path_factory.mktemp("model") / "model.onnx")
+
+
+def planned(path: Path, seconds: float = 20, asked: tuple[str, ...] = (), images: int = 100) -> Plan:
+    encoded = np.zeros((images, 3, 16, 16), np.float32)
+    return planning.plan(network.read(path, None), path, asked, seconds, (encoded, images))
+
+
+def test_every_recipe_is_made_or_left_out(path: Path) -> None:
+    found = planned(path)
+    assert sorted([*found.options, *found.left_out]) == recipes.names()
+    assert next(iter(found.options)) == planning.BASELINE
+
+
+def test_only_what_is_asked_for_is_made_beside_the_baseline(path: Path) -> None:
+    found = planned(path, asked=("onnx_fp16",))
+    assert list(found.options) == [planning.BASELINE, "onnx_fp16"]
+    assert found.left_out["onnx_int8_static"] == "--recipe names others"
+
+
+def test_fewer_seconds_cut_the_search_and_that_is_said(path: Path) -> None:
+    """4,000 images of a small network count as much as 100 of a large one."""
+    spaces, remarks = [], []
+    for seconds in (3600.0, 0.4, 0.22, 0.0):
+        found = planned(path, seconds, images=4000)
+        spaces.append(found.options["onnx_int8_static"].get("search"))
+        remarks.append(found.remarks)
+    assert spaces[0] is not None
+    assert spaces[-1] is None
+    assert len({str(space) for space in spaces}) == 4
+    assert [len(each) for each in remarks] == [0, 1, 1, 0]
+    assert "of 20 trials" in remarks[1][0]
+    for space in spaces[:-1]:
+        assert Search.model_validate(space).seconds == planning.NEVER, "the clock decides nothing"
+
+
+def test_the_spaces_have_as_many_trials_as_they_say(path: Path) -> None:
+    """Rounds of the search: all methods and granularities, then refinements of the best of each granularity."""
+    for space in planning.SPACES[:-1]:
+        assert space.options is not None
+        asked = Search.model_validate(space.options)
+        first, groups = len(asked.methods) * len(asked.per_channel), len(asked.per_channel)
+        refined = groups * (1 + 2 * asked.equalize)
+        assert space.plain + space.corrected == first + refined
+        assert space.corrected == groups * (1 + asked.equalize)

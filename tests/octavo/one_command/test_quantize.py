@@ -1,0 +1,278 @@
+"""The whole command on real files: what lies in the folder, what the figures are of, and what is said."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from PIL import Image
+
+from octavo.backends import model_files
+from octavo.evaluation.scorecard import load_scorecards
+from octavo.one_command.quantize import LIMITS, MAX_ACCURACY_DROP, quantize
+from octavo.project.errors import DataError, ModelError, OctavoError, ParamsError
+from octavo.project.params.params import load_params
+from octavo.promotion.decision import load_decision
+from tests.architecture.source_tree import ROOT
+from tests.octavo.one_command import patterns
+
+MADE = ("onnx_fp16", "onnx_fp32", "onnx_int8_dynamic", "onnx_int8_static", "onnx_int8_weight_only")
+
+
+def run(model: Path, data: Path, capsys: pytest.CaptureFixture[str], **options: Any) -> dict[str, Any]:
+    """Run the command with `--json`, and return what it prints."""
+    capsys.readouterr()
+    quantize(model, data, patterns.OPTIONS | options)
+    return dict(json.loads(capsys.readouterr().out))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return patterns.network(tmp_path_factory.mktemp("model") / "net.onnx")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return patterns.folder(tmp_path_factory.mktemp("photos"), 600)
+
+
+@pytest.fixture(scope="module")
+def made(model: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], set[str]]:
+    """One run in a process of its own: the folder, what was printed, and the libraries that were imported."""
+    home = tmp_path_factory.mktemp("home")
+    program = (
+        "import json, sys; from pathlib import Path; from octavo.one_command.quantize import quantize; "
+        f"quantize(Path({str(model)!r}), Path({str(photos)!r}), {patterns.OPTIONS | {'seconds': 20.0}!r}); "
+        "print('modules', json.dumps([name for name in sys.modules if '.' not in name]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=home, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    printed, _, modules = done.stdout.rpartition("modules ")
+    return home / "net-octavo", json.loads(printed), set(json.loads(modules))
+
+
+def test_the_folder_holds_models_programs_records_and_the_report(made: tuple[Path, dict[str, Any], set[str]]) -> None:
+    out, printed, _ = made
+    assert sorted(path.name for path in out.iterdir()) == ["decision.json", *MADE, "report.html", "scorecards.json"]
+    for name in MADE:
+        assert {"model.onnx", "run.py", "run.cpp"} <= {path.name for path in (out / name).iterdir()}
+    cards, decision = load_scorecards(out / "scorecards.json"), load_decision(out / "decision.json")
+    assert sorted(card.variant for card in cards.scorecards) == sorted(MADE)
+    for card in cards.scorecards:
+        assert card.model.sha256 == model_files.sha256(out / card.model.path)
+    assert printed["ship"] == decision.winner
+    assert (out.parent / printed["file"]).is_file()
+    assert [path.name for path in out.parent.iterdir()] == [out.name], "nothing is left beside it"
+
+
+def test_it_needs_the_base_install_alone(made: tuple[Path, dict[str, Any], set[str]]) -> None:
+    assert made[2].isdisjoint({"tensorflow", "mlflow", "dvc", "tf2onnx", "ai_edge_litert"})
+
+
+def test_what_is_left_out_is_named_with_the_reason(made: tuple[Path, dict[str, Any], set[str]]) -> None:
+    left_out = made[1]["left_out"]
+    assert "fake quantization" in left_out["onnx_int8_qat"]
+    assert "Keras" in left_out["litert_int8_static"]
+    assert not left_out.keys() & set(MADE)
+
+
+def test_figures_are_of_test_images_alone(made: tuple[Path, dict[str, Any], set[str]], photos: Path) -> None:
+    out, _, _ = made
+    cards = load_scorecards(out / "scorecards.json")
+    splits = cards.data["splits"]
+    assert sum(split["n"] for split in splits.values()) == 600
+    assert splits["test"]["n"] > 300
+    for card in cards.scorecards:
+        assert card.quality.n == splits["test"]["n"]
+        assert card.acceptance
+        assert card.acceptance.n == splits["test"]["n"]
+
+
+def test_accuracy_is_that_of_the_file_by_hand(made: tuple[Path, dict[str, Any], set[str]]) -> None:
+    """Of all images, by onnxruntime alone: near the accuracy of the test images."""
+    out, _, _ = made
+    pixels, labels = patterns.images(600)
+    session = onnxruntime.InferenceSession(out / "onnx_int8_static" / "model.onnx", providers=["CPUExecutionProvider"])
+    (scores,) = session.run(["scores"], {"photo": patterns.encoded(pixels)})
+    card = load_scorecards(out / "scorecards.json").card("onnx_int8_static")
+    assert card.quality.top1 > 0.8, "the network is no good, and nothing here means anything"
+    assert abs((scores.argmax(1) == labels).mean() - card.quality.top1) < 0.05
+
+
+def test_run_py_runs_as_typed_and_answers_as_the_file_does(
+    made: tuple[Path, dict[str, Any], set[str]], photos: Path, tmp_path: Path
+) -> None:
+    out, _, _ = made
+    pixels = np.stack([np.asarray(Image.open(path)) for path in sorted(photos.rglob("*.png"))[:9]])
+    np.save(tmp_path / "nine.npy", pixels)
+    for name in MADE:
+        program = out / name / "run.py"
+        alone = "import sys; sys.modules['octavo'] = None; sys.argv = sys.argv[1:]; import runpy; "
+        alone += "runpy.run_path(sys.argv[0], run_name='__main__')"
+        lines = subprocess.run(
+            [sys.executable, "-c", alone, program, tmp_path / "nine.npy"], capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        session = onnxruntime.InferenceSession(out / name / "model.onnx", providers=["CPUExecutionProvider"])
+        (scores,) = session.run(None, {"photo": patterns.encoded(pixels)})
+        wanted = [f"{n} {patterns.KINDS[row.argmax()]} {row.max():.4f}" for n, row in enumerate(scores)]
+        if name != "onnx_int8_dynamic":  # it asks for a session option
+            assert lines == wanted, name
+        assert len(lines) == len(wanted)
+    zeros = subprocess.run([sys.executable, out / MADE[0] / "run.py"], capture_output=True, text=True, check=True)
+    assert zeros.stdout.startswith("0 ")
+
+
+def test_run_cpp_declares_the_same_input(made: tuple[Path, dict[str, Any], set[str]]) -> None:
+    text = (made[0] / "onnx_int8_dynamic" / "run.cpp").read_text()
+    assert "const float mean[] = {0.5, 0.4, 0.6};" in text
+    assert "{1, 3, 16, 16}" in text
+    assert '"photo"' in text
+    assert '"scores"' in text
+    asked = load_scorecards(made[0] / "scorecards.json").card("onnx_int8_dynamic").interface
+    assert asked
+    for option, value in asked.session_options.items():
+        if option.startswith("session."):
+            assert f'AddConfigEntry("{option}", "{value}")' in text
+
+
+def test_the_same_inputs_give_the_same_bytes(
+    made: tuple[Path, dict[str, Any], set[str]], model: Path, photos: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    run(model, photos, capsys, out=tmp_path / "again", seconds=20.0)
+    for path in sorted(made[0].glob("*/*")):
+        if path.is_file():
+            assert (tmp_path / "again" / path.relative_to(made[0])).read_bytes() == path.read_bytes(), path
+
+
+def test_without_labels_the_agreement_is_the_measure_and_that_is_said(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = patterns.folder(tmp_path / "photos", 60, labelled=False)
+    quantize(model, data, patterns.OPTIONS | {"out": tmp_path / "out", "as_json": False})
+    out = capsys.readouterr().out
+    assert "agreement" in out.splitlines()[0]
+    assert "accuracy" not in out.splitlines()[0]
+    assert "The data have no labels" in out
+    decision = load_decision(tmp_path / "out" / "decision.json")
+    assert not decision.labelled
+    rules = {reason.rule.value for verdict in decision.verdicts for reason in verdict.reasons}
+    assert {"agreement", "sqnr", "size", "latency"} <= rules
+    assert "Agreement" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_too_few_images_prove_nothing_and_the_number_that_would_is_named(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The slowest recipe is left out, so that no verdict hangs on the clock."""
+    data = patterns.folder(tmp_path / "photos", 40)
+    printed = run(model, data, capsys, out=tmp_path / "out", recipes=("onnx_int8_weight_only",))
+    decision = load_decision(tmp_path / "out" / "decision.json")
+    (verdict,) = decision.verdicts
+    accuracy = next(reason for reason in verdict.reasons if reason.rule == "accuracy")
+    n = load_scorecards(tmp_path / "out" / "scorecards.json").card("onnx_fp32").quality.n
+    assert accuracy.needed
+    if verdict.verdict == "underpowered":
+        assert not printed["proven"]
+        assert printed["more_test_images"] == accuracy.needed - n
+        assert f"{accuracy.needed - n:,} more test images decide" in printed["why"]
+
+
+def test_a_wrong_encoding_is_suspected_when_the_model_is_no_better_than_a_guess(
+    model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed = run(
+        model, photos, capsys, out=tmp_path / "out", mean=(), std=(), scale=1e6, recipes=("onnx_int8_weight_only",)
+    )
+    assert printed["ship"] == "onnx_fp32"
+    assert "--scale" in printed["why"]
+
+
+def test_data_given_apart_is_used_for_nothing_else(
+    model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    apart = {
+        name: patterns.folder(tmp_path / name, n, seed) for name, n, seed in (("test", 44, 5), ("calibration", 36, 6))
+    }
+    run(model, photos, capsys, out=tmp_path / "out", recipes=("onnx_int8_weight_only",), **apart)
+    splits = load_scorecards(tmp_path / "out" / "scorecards.json").data["splits"]
+    assert {name: split["n"] for name, split in splits.items()} == {"calibration": 36, "selection": 600, "test": 44}
+
+
+def test_test_images_are_dropped_from_what_chooses(
+    model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half of the data are also the test, saved as other files."""
+    data, test = patterns.folder(tmp_path / "data", 80), tmp_path / "test"
+    for path in sorted(data.rglob("*.png"))[::2]:
+        copy = test / path.relative_to(data).with_suffix(".bmp")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(path).save(copy)
+    quantize(model, data, patterns.OPTIONS | {"out": tmp_path / "out", "test": test, "recipes": ("onnx_fp16",)})
+    splits = load_scorecards(tmp_path / "out" / "scorecards.json").data["splits"]
+    assert splits["calibration"]["n"] + splits["selection"]["n"] == 40
+    assert splits["test"]["n"] == 40
+    assert "dropped from" in capsys.readouterr().err
+
+
+class TestRefusals:
+    """Each ends before anything is written."""
+
+    def test_a_folder_with_other_files_stays(self, model: Path, photos: Path, tmp_path: Path) -> None:
+        (tmp_path / "notes.txt").write_text("mine")
+        with pytest.raises(ParamsError, match=r"notes\.txt"):
+            quantize(model, photos, patterns.OPTIONS | {"out": tmp_path})
+        assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+    def test_the_model_may_not_lie_in_the_folder(self, photos: Path, tmp_path: Path) -> None:
+        (tmp_path / "onnx_fp32").mkdir()
+        inside = patterns.network(tmp_path / "onnx_fp32" / "model.onnx")
+        with pytest.raises(ParamsError, match="lies in --out"):
+            quantize(inside, photos, patterns.OPTIONS | {"out": tmp_path})
+        assert inside.is_file()
+
+    def test_a_failure_leaves_the_last_results(
+        self, model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        out = tmp_path / "out"
+        out.mkdir()
+        (out / "scorecards.json").write_text("the last ones")
+
+        def fail(*_: object) -> None:
+            raise ModelError("no")
+
+        monkeypatch.setattr("octavo.one_command.measuring.measure", fail)
+        with pytest.raises(ModelError):
+            quantize(model, photos, patterns.OPTIONS | {"out": out, "recipes": ("onnx_fp16",)})
+        assert [path.name for path in tmp_path.iterdir()] == ["out"]
+        assert (out / "scorecards.json").read_text() == "the last ones"
+
+    @pytest.mark.parametrize(
+        ("options", "named"),
+        [
+            ({"mean": (0.1, 0.2)}, "--mean has 2 numbers"),
+            ({"layout": "nhwc"}, "NHWC"),
+        ],
+    )
+    def test_options_that_do_not_fit(
+        self, model: Path, photos: Path, tmp_path: Path, options: dict[str, Any], named: str
+    ) -> None:
+        with pytest.raises(OctavoError, match=named):
+            quantize(model, photos, patterns.OPTIONS | {"out": tmp_path / "out"} | options)
+        assert not any(tmp_path.iterdir())
+
+    def test_labels_that_no_output_stands_for(self, model: Path, tmp_path: Path) -> None:
+        data = patterns.folder(tmp_path / "photos", 40)
+        for kind in "sponge", "tin":
+            (data / "rows").rename(data / kind) if kind == "tin" else (data / kind).mkdir()
+        with pytest.raises(DataError, match="5 class folders, and the model has 4 outputs"):
+            quantize(model, data, patterns.OPTIONS | {"out": tmp_path / "out"})
+
+
+def test_the_limits_are_those_of_the_params_that_come_with_octavo() -> None:
+    policy = load_params(ROOT / "params.yaml").policy
+    assert policy.model_copy(update={"max_accuracy_drop": MAX_ACCURACY_DROP, **LIMITS}) == policy
