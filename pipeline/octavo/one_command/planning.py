@@ -91,9 +91,9 @@ def _reason(name: str, form: str, network: FloatNetwork, asked: Sequence[str]) -
     if asked and name not in asked:
         return "--recipe names others"
     learned = getattr(recipes.load(name), "LEARNED", False)
-    if learned and not network.is_quantized:
+    if learned and not network.is_fake_quantized:
         return "it needs a network that was trained with fake quantization"
-    if network.is_quantized and not learned:
+    if network.is_fake_quantized and not learned:
         return "the network was trained with fake quantization, and it would lose the learned ranges"
     return None
 

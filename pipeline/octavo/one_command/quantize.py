@@ -6,7 +6,6 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
-from octavo.backends.registry import open_model
 from octavo.data.input_encoding import encode
 from octavo.data.splits import Samples
 from octavo.evaluation.scorecard import Lineage, Scorecards
@@ -21,8 +20,8 @@ from octavo.one_command.planning import BASELINE, Plan
 from octavo.one_command.results import output_folder, run_files, shipping, telling
 from octavo.one_command.results.shipping import Shipping
 from octavo.one_command.results.telling import Result
-from octavo.onnx_graph import canonicalize
-from octavo.onnx_graph.rewrites import network_input
+from octavo.onnx_graph.foreign import bringing
+from octavo.onnx_graph.foreign.comparison import EXAMPLES, Agreement
 from octavo.project import paths
 from octavo.project.files import atomic_write
 from octavo.project.git.revision import digest
@@ -52,29 +51,36 @@ def quantize(model: Path, data: Path, options: Mapping[str, Any]) -> None:
     encoding = Encoding(options["scale"], options["mean"], options["std"])
     given = Given(data, options["calibration"], options["test"], encoding, options["unlabelled"])
     net = network.read(model, options["layout"])
-    open_model(model)
     prepared = preparing.prepare(given, net)
     telling.tell_data(net, prepared)
-    with output_folder.written(out) as folder, chdir(folder):
-        result = _make(net, prepared, given, options)
-        shutil.rmtree(paths.ARTIFACTS, ignore_errors=True)
+    with output_folder.written(out) as folder:
+        source = folder.with_name("network")
+        telling.tell_network(_bring(net, prepared, source))
+        with chdir(folder):
+            result = _make(net, source, prepared, given, options)
+            shutil.rmtree(paths.ARTIFACTS, ignore_errors=True)
     telling.tell(result, out, options["as_json"])
 
 
-def _make(net: FloatNetwork, prepared: Prepared, given: Given, options: Mapping[str, Any]) -> Result:
-    """Make everything in the working directory."""
-    source = Path("..", "network").resolve()
-    network_input.declare(net.model, prepared.encoding)
-    canonicalize.save(net.model, source / "model.onnx")
+def _bring(net: FloatNetwork, prepared: Prepared, source: Path) -> Agreement:
+    """Write the network into the folder `source`, in the form that recipes start from, and compare the two."""
+    some = encode(prepared.images["calibration"][:EXAMPLES], prepared.encoding)
+    return bringing.write(net.foreign, net.path, source / "model.onnx", some, prepared.encoding)
+
+
+def _make(net: FloatNetwork, source: Path, prepared: Prepared, given: Given, options: Mapping[str, Any]) -> Result:
+    """Make everything in the working directory.
+
+    Args:
+        net: the network.
+        source: the folder that it was brought to.
+        prepared: the examples.
+        given: where they come from.
+        options: of the command, by name.
+    """
     division = labelling.label(source, prepared)
-    calibration = encode(division.calibration, prepared.encoding)
-    plan = planning.plan(
-        net,
-        source / "model.onnx",
-        options["recipes"],
-        options["seconds"],
-        (calibration, len(division.selection.labels)),
-    )
+    images = encode(division.calibration, prepared.encoding), len(division.selection.labels)
+    plan = planning.plan(net, source / "model.onnx", options["recipes"], options["seconds"], images)
     telling.tell_plan(plan)
     made = measuring.make(plan, source, Path(), Samples(division.calibration, division.selection))
     data = labelling.record(prepared, division, given)

@@ -74,10 +74,10 @@ class TestNetwork:
     def test_weights_among_the_inputs_are_none(self, tmp_path: Path) -> None:
         """Old exporters list them there."""
         model = taking(4)
-        model.graph.initializer.append(numpy_helper.from_array(np.zeros(4, np.float32), "w"))
+        model.graph.initializer.append(numpy_helper.from_array(np.ones(4, np.float32), "w"))
         model.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [4]))
         onnx.save(model, tmp_path / "net.onnx")
-        assert [value.name for value in network.read(tmp_path / "net.onnx", None).model.graph.input] == ["x"]
+        assert [value.name for value in network.read(tmp_path / "net.onnx", None).foreign.model.graph.input] == ["x"]
 
 
 class TestFitting:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from octavo.data.sources.raw import Array
-from octavo.one_command.given.network import FloatNetwork, written
-from octavo.onnx_graph.rewrites import network_input
+from octavo.one_command.given.network import FloatNetwork
+from octavo.onnx_graph.foreign.acceptance import written
 from octavo.project.errors import DataError
 from octavo.project.params.encoding import InputEncoding, Layout
 
@@ -73,7 +73,7 @@ def encoding(examples: Array, network: FloatNetwork, asked: Encoding) -> InputEn
         raise DataError(f"--scale divides pixels of 0..255, and the examples are {examples.dtype}. Use --std instead.")
     layout: Layout = "channels_first" if network.layout == "nchw" else "stored"
     if asked == Encoding():
-        return network_input.encoding(network.model).model_copy(update={"layout": layout})
+        return network.encoding.model_copy(update={"layout": layout})
     return InputEncoding(scale=asked.scale or InputEncoding().scale, mean=asked.mean, std=asked.std, layout=layout)
 
 

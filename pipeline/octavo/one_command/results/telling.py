@@ -8,10 +8,12 @@ from pathlib import Path
 import click
 
 from octavo.evaluation.scorecard import Scorecards
-from octavo.one_command.given.network import FloatNetwork, written
+from octavo.one_command.given.network import FloatNetwork
 from octavo.one_command.given.preparing import Prepared
 from octavo.one_command.planning import Plan
 from octavo.one_command.results.shipping import Shipping
+from octavo.onnx_graph.foreign.acceptance import written
+from octavo.onnx_graph.foreign.comparison import Agreement
 from octavo.project import story
 from octavo.project.params.encoding import InputEncoding
 from octavo.promotion.decision import Decision
@@ -39,6 +41,11 @@ def tell_data(network: FloatNetwork, prepared: Prepared) -> None:
     story.say(f"Examples: {counts}{'' if prepared.labelled else '; without labels'}.")
     for remark in prepared.remarks:
         story.say(remark)
+
+
+def tell_network(agreement: Agreement) -> None:
+    """Say how the network in the form that recipes start from compares with the given file."""
+    story.say(f"The model was read: {agreement}.")
 
 
 def tell_plan(plan: Plan) -> None:
