@@ -32,17 +32,18 @@ def test_the_lower_bound_is_judged(same: int, n: int, found: Judgement) -> None:
     assert reason.interval[0] <= same / n <= reason.interval[1]
 
 
-def test_a_variant_at_the_limit_passes_in_one_case_of_twenty_at_most() -> None:
-    for n in (299, 500, 1_000):
-        passing = [same for same in range(n + 1) if agreement(same, n, POLICY).found is Judgement.OK]
-        assert passing == list(range(passing[0], n + 1))
-        assert binom.sf(passing[0] - 1, n, POLICY.min_agreement) <= 0.05
+@pytest.mark.parametrize("n", [299, 500, 1_000])
+def test_a_variant_at_the_limit_passes_in_one_case_of_twenty_at_most(n: int) -> None:
+    passing = [same for same in range(n - 20, n + 1) if agreement(same, n, POLICY).found is Judgement.OK]
+    assert passing == list(range(passing[0], n + 1))
+    assert binom.sf(passing[0] - 1, n, POLICY.min_agreement) <= 0.05
+    assert binom.sf(passing[0] - 2, n, POLICY.min_agreement) > 0.05, "one more disagreement would do, too"
 
 
 @pytest.mark.parametrize("rate", [0.0005, 0.002, 0.5])
 def test_with_the_number_that_is_named_nine_of_ten_pass(rate: float) -> None:
     n, true = images_needed(rate, 0.99), 1 - min(rate, 0.005)
-    fewest = min(same for same in range(n - 100, n + 1) if agreement(same, n, POLICY).found is Judgement.OK)
+    fewest = min(same for same in range(n - 40, n + 1) if agreement(same, n, POLICY).found is Judgement.OK)
     assert binom.sf(fewest - 1, n, true) >= 0.9
 
 
