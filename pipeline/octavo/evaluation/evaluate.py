@@ -99,7 +99,7 @@ def measured(
     files: ModelPaths,
     test: Split,
     found: Compared,
-    calibration: np.ndarray,
+    samples: np.ndarray,
     classes: Sequence[str] | None = None,
 ) -> Evaluation:
     """Everything that is measured on one model file, without its acceptance and notes.
@@ -109,15 +109,14 @@ def measured(
         files: the file, and those that it is compared with.
         test: the test split, N images.
         found: logits on it.
-        calibration: images of the calibration split, as stored. Saturation and the errors of layers are measured on
-            them.
+        samples: images as stored. Saturation and the errors of layers are measured on them.
         classes: names in label order; by default their numbers.
 
     Raises:
         NotFinite: a logit is NaN or infinite.
         ModelError: a file cannot be read.
     """
-    fed = predict.feed(calibration)
+    fed = predict.feed(samples)
     return Evaluation(
         model=model_files.of(files.model),
         quality=classification.judge(test, found.variant, found.baseline, found.control, classes),
@@ -125,7 +124,7 @@ def measured(
         proof=integer_coverage.prove(files.model, fed),
         parity={"network": parity.compare(found.variant, found.network, integer_coverage.output_step(files.model))},
         interface=integer_coverage.interface(files.model),
-        layer_sqnr_db=layer_sqnr.measure(files.model, files.exported, calibration, fed),
+        layer_sqnr_db=layer_sqnr.measure(files.model, files.exported, samples, fed),
     )
 
 

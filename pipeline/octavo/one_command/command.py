@@ -11,6 +11,12 @@ from octavo.project.cli import act
 from octavo.project.errors import DataError, ModelError, ParamsError
 
 RECIPES = "octavo.quantization.recipes"
+ELSEWHERE = {
+    **dict.fromkeys((".pt", ".pth", ".pt2", ".ckpt", ".safetensors"), "torch.onnx.export"),
+    **dict.fromkeys((".keras", ".h5", ".hdf5", ".pb"), "tf2onnx, or model.export of Keras 3 with format onnx"),
+    **dict.fromkeys((".pkl", ".joblib"), "skl2onnx"),
+}
+"""Suffix of a file that other programs write -> what makes ONNX of it."""
 LONGEST = 3600.0
 """Seconds. A search has no more trials than an hour holds."""
 
@@ -64,6 +70,8 @@ def _check(model: Path, data: Path, options: dict[str, Any]) -> None:
     """
     if not model.is_file():
         raise ModelError(f"{model} is {'a folder' if model.is_dir() else 'not there'}. MODEL is an ONNX file.")
+    if model.suffix.lower() in ELSEWHERE:
+        raise ModelError(f"{model} is no ONNX file. Export it to ONNX, with {ELSEWHERE[model.suffix.lower()]}.")
     for name, path in (("--data", data), ("--calibration", options["calibration"]), ("--test", options["test"])):
         if path is not None and not path.exists():
             raise DataError(f"{name} {path} is not there. Give a folder of images, or an .npz or .npy file.")

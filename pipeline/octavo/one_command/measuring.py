@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from octavo.backends import latency, model_files
+from octavo.backends import latency, layer_sqnr, model_files
 from octavo.backends.predictor import Predictor, logits
 from octavo.backends.records import Acceptance, Latency, Refusal
 from octavo.backends.registry import open_model
@@ -93,13 +93,13 @@ def measure(made: Made, network: Path, division: Division, lineage: Lineage) -> 
                 answers = logits(predict, test, name)
                 compared = Compared(answers, beside, source)
                 card = evaluate.measured(
-                    predict, paths, division.test, compared, division.calibration, division.classes
+                    predict, paths, division.test, compared, test[: layer_sqnr.IMAGES], division.classes
                 )
                 found[name] = card, answers
             except NotFinite as error:
                 made.refused[name] = Refusal(cause="not finite", reason=str(error), remedy=REMEDY)
             advance()
-    timed = _timed({name: opened[name] for name in found}, division.selection.images)
+    timed = _timed({name: opened[name] for name in found}, test)
     machine = latency.describe_machine()
     cards = [
         _scorecard(

@@ -55,6 +55,14 @@ def test_missing_files(model: Path, tmp_path: Path) -> None:
     assert "--data no is not there" in refusal(model, "--data", "no")
 
 
+@pytest.mark.parametrize(
+    ("name", "by"), [("a.pth", "torch.onnx.export"), ("b.keras", "tf2onnx"), ("c.PKL", "skl2onnx")]
+)
+def test_files_of_other_programs_are_told_the_way(tmp_path: Path, name: str, by: str) -> None:
+    (tmp_path / name).touch()
+    assert by in refusal(tmp_path / name, "--data", tmp_path)
+
+
 def test_data_are_asked_for(model: Path) -> None:
     done = CliRunner().invoke(quantize, [str(model)])
     assert "Missing option '--data'" in done.output

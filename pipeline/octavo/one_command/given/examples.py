@@ -6,6 +6,9 @@ from octavo.one_command.given import arrays, image_folders
 from octavo.one_command.given.pool import Pool
 from octavo.project.errors import DataError
 
+FILES = (".npz", ".npy")
+"""Suffixes of files that hold all examples."""
+
 
 def read(path: Path) -> tuple[Pool, Pool | None]:
     """The examples at `path`, and its own test split if it has one.
@@ -18,6 +21,8 @@ def read(path: Path) -> tuple[Pool, Pool | None]:
         DataError: there are no examples, or they cannot be read.
     """
     if not path.is_dir():
+        if path.suffix.lower() not in FILES:
+            raise DataError(f"{path} is not one of {', '.join(FILES)}, nor a folder of images or .npy files. Give one.")
         return arrays.read(path)
     if own := image_folders.parts(path):
         train, test = map(image_folders.read, own)
