@@ -14,7 +14,7 @@ from octavo.one_command.given import labelling, network, preparing
 from octavo.one_command.given.fitting import Encoding
 from octavo.one_command.given.labelling import Division
 from octavo.one_command.given.network import FloatNetwork
-from octavo.one_command.given.preparing import Given, Prepared
+from octavo.one_command.given.preparing import GivenData, Prepared
 from octavo.one_command.measuring import Made
 from octavo.one_command.planning import BASELINE, Plan
 from octavo.one_command.results import output_folder, run_files, shipping, telling
@@ -49,7 +49,7 @@ def quantize(model: Path, data: Path, options: Mapping[str, Any]) -> None:
     out: Path = options["out"] or Path(f"{model.stem}-octavo")
     output_folder.check(out, [path for path in (model, data, options["calibration"], options["test"]) if path])
     encoding = Encoding(options["scale"], options["mean"], options["std"])
-    given = Given(data, options["calibration"], options["test"], encoding, options["unlabelled"])
+    given = GivenData(data, options["calibration"], options["test"], encoding, options["unlabelled"])
     net = network.read(model, options["layout"])
     prepared = preparing.prepare(given, net)
     telling.tell_data(net, prepared)
@@ -68,7 +68,7 @@ def _bring(net: FloatNetwork, prepared: Prepared, source: Path) -> Agreement:
     return bringing.write(net.foreign, net.path, source / "model.onnx", some, prepared.encoding)
 
 
-def _make(net: FloatNetwork, source: Path, prepared: Prepared, given: Given, options: Mapping[str, Any]) -> Result:
+def _make(net: FloatNetwork, source: Path, prepared: Prepared, given: GivenData, options: Mapping[str, Any]) -> Result:
     """Make everything in the working directory.
 
     Args:

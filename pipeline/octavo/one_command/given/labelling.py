@@ -11,7 +11,7 @@ from octavo.backends.predictor import Predictor, logits
 from octavo.backends.registry import open_model
 from octavo.data.sources.raw import Array, sha256
 from octavo.data.splits import Split, SplitRecord, digest_of
-from octavo.one_command.given.preparing import Given, Labels, Prepared
+from octavo.one_command.given.preparing import GivenData, Labels, Prepared
 from octavo.project.errors import DataError, ModelError
 from octavo.tasks.logits import CLASSIFICATION
 
@@ -96,7 +96,7 @@ def _by_output(prepared: Prepared, outputs: int) -> tuple[dict[str, Labels | Non
     )
 
 
-def record(prepared: Prepared, used: Division, given: Given) -> dict[str, Any]:
+def record(prepared: Prepared, used: Division, given: GivenData) -> dict[str, Any]:
     """The description of the data for the scorecards.
 
     Args:

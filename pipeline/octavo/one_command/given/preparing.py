@@ -23,7 +23,7 @@ JUDGED = {"calibration": "train", "selection": "selection", "test": "test"}
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenData:
     """The paths and the encoding that the user gives."""
 
     data: Path
@@ -52,7 +52,7 @@ class Prepared:
         return self.labels["test"] is not None
 
 
-def prepare(given: Given, network: FloatNetwork) -> Prepared:
+def prepare(given: GivenData, network: FloatNetwork) -> Prepared:
     """Read and divide the examples.
 
     Raises:

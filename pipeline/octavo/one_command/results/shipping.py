@@ -56,11 +56,9 @@ def choose(scorecards: Scorecards, decision: Decision, agreements: Mapping[str, 
 
 def _winner(scorecards: Scorecards, decision: Decision, name: str) -> Shipping:
     card, passing = scorecards.card(name), len(gate.ranking(scorecards, decision))
-    among = (
-        f", the best of {passing} that do ({', '.join(decision.policy.prefer)} count in this order)"
-        if passing > 1
-        else ""
-    )
+    order = ", ".join(decision.policy.prefer)
+    order = order if decision.labelled else order.replace("accuracy", "agreement")
+    among = f", the best of {passing} that do ({order} count in this order)" if passing > 1 else ""
     return Shipping(ship=name, proven=True, why=f"{name} meets every limit{among}: {_figures(card, decision)}.")
 
 
