@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from octavo.evaluation.scorecard import Scorecard, Scorecards
-from octavo.one_command.results import output_folder, run_files, shipping
 from octavo.onnx_graph import session_options
 from octavo.project.errors import ParamsError
 from octavo.project.params.encoding import InputEncoding
 from octavo.project.params.policy import Policy
 from octavo.promotion import gate
 from octavo.promotion.decision import Decision
+from octavo.reporting.one_command.results import output_folder, run_files, shipping
 
 POLICY = Policy(max_accuracy_drop=0.01, max_size_ratio=0.5, max_latency_ratio=1.25)
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from octavo.one_command import planning
-from octavo.one_command.given import network
-from octavo.one_command.planning import Plan
 from octavo.quantization import recipes
 from octavo.quantization.searching.search import Search
-from tests.octavo.one_command import patterns
+from octavo.reporting.one_command import planning
+from octavo.reporting.one_command.given import network
+from octavo.reporting.one_command.planning import Plan
+from tests.octavo.reporting.one_command import patterns
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from octavo.one_command.command import quantize
 from octavo.project.errors import OctavoError
+from octavo.reporting.one_command.command import quantize
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_data_are_asked_for(model: Path) -> None:
 
 def test_wrong_arguments_do_not_wait_for_libraries(model: Path) -> None:
     program = (
-        "import sys; from octavo.one_command.command import quantize\n"
+        "import sys; from octavo.reporting.one_command.command import quantize\n"
         f"try: quantize.main([{str(model)!r}, '--data', '.', '--recipe', 'no'], standalone_mode=False)\n"
         "except Exception as error: print(error)\n"
         "print(sorted({'numpy', 'onnx', 'onnxruntime', 'scipy', 'pydantic'} & set(sys.modules)))"

@@ -9,17 +9,6 @@ from typing import Any
 from octavo.data.input_encoding import encode
 from octavo.data.splits import Samples
 from octavo.evaluation.scorecard import Lineage, Scorecards
-from octavo.one_command import measuring, planning
-from octavo.one_command.given import labelling, network, preparing
-from octavo.one_command.given.fitting import Encoding
-from octavo.one_command.given.labelling import Division
-from octavo.one_command.given.network import FloatNetwork
-from octavo.one_command.given.preparing import GivenData, Prepared
-from octavo.one_command.measuring import Made
-from octavo.one_command.planning import BASELINE, Plan
-from octavo.one_command.results import output_folder, run_files, shipping, telling
-from octavo.one_command.results.shipping import Shipping
-from octavo.one_command.results.telling import Result
 from octavo.onnx_graph.foreign import bringing
 from octavo.onnx_graph.foreign.comparison import EXAMPLES, Agreement
 from octavo.project import paths
@@ -29,6 +18,17 @@ from octavo.project.params.policy import AgreementPolicy, Policy
 from octavo.promotion import agreement, gate
 from octavo.promotion.decision import Decision
 from octavo.reporting import report
+from octavo.reporting.one_command import measuring, planning
+from octavo.reporting.one_command.given import labelling, network, preparing
+from octavo.reporting.one_command.given.fitting import Encoding
+from octavo.reporting.one_command.given.labelling import Division
+from octavo.reporting.one_command.given.network import FloatNetwork
+from octavo.reporting.one_command.given.preparing import GivenData, Prepared
+from octavo.reporting.one_command.measuring import Made
+from octavo.reporting.one_command.planning import BASELINE, Plan
+from octavo.reporting.one_command.results import output_folder, run_files, shipping, telling
+from octavo.reporting.one_command.results.shipping import Shipping
+from octavo.reporting.one_command.results.telling import Result
 
 LIMITS = {"max_size_ratio": 0.5, "max_latency_ratio": 1.25}
 MAX_ACCURACY_DROP = 0.01

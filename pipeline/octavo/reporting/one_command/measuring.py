@@ -16,13 +16,13 @@ from octavo.evaluation import evaluate
 from octavo.evaluation.assembly import MACHINE_DIGITS, digest
 from octavo.evaluation.evaluate import Compared, ModelPaths
 from octavo.evaluation.scorecard import Evaluation, Latencies, Lineage, Scorecard
-from octavo.one_command.given.labelling import Division
-from octavo.one_command.planning import BASELINE, Plan
 from octavo.project import story
 from octavo.project.errors import ModelError
 from octavo.project.params.variants import VARIANT_NAME
 from octavo.quantization import recipes
 from octavo.quantization.acceptance import FileRefused
+from octavo.reporting.one_command.given.labelling import Division
+from octavo.reporting.one_command.planning import BASELINE, Plan
 from octavo.statistics.signal_to_noise import sqnr
 from octavo.tasks.logits import CLASSIFICATION, NotFinite
 

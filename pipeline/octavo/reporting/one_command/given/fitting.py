@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from octavo.data.sources.raw import Array
-from octavo.one_command.given.network import FloatNetwork
 from octavo.onnx_graph.foreign.acceptance import written
 from octavo.project.errors import DataError
 from octavo.project.params.encoding import InputEncoding, Layout
+from octavo.reporting.one_command.given.network import FloatNetwork
 
 GREY_TO_RGB = "grey converted to RGB, because the model takes three channels"
 RGB_TO_GREY = "one channel taken, because all three are equal and the model takes one"

@@ -8,16 +8,16 @@ from pathlib import Path
 import click
 
 from octavo.evaluation.scorecard import Scorecards
-from octavo.one_command.given.network import FloatNetwork
-from octavo.one_command.given.preparing import Prepared
-from octavo.one_command.planning import Plan
-from octavo.one_command.results.shipping import Shipping
 from octavo.onnx_graph.foreign.acceptance import written
 from octavo.onnx_graph.foreign.comparison import Agreement
 from octavo.project import story
 from octavo.project.params.encoding import InputEncoding
 from octavo.promotion.decision import Decision
 from octavo.reporting import compare, variants_table
+from octavo.reporting.one_command.given.network import FloatNetwork
+from octavo.reporting.one_command.given.preparing import Prepared
+from octavo.reporting.one_command.planning import Plan
+from octavo.reporting.one_command.results.shipping import Shipping
 
 
 @dataclass(frozen=True)

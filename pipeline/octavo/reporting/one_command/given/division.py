@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from octavo.data import split_assignment
-from octavo.one_command.given.pool import Places, Pool
 from octavo.project.errors import DataError
+from octavo.reporting.one_command.given.pool import Places, Pool
 
 TEST, SELECTION = 0.6, 0.5
 """Share of all examples for the test, and share of the others for selection."""

@@ -15,9 +15,9 @@ from octavo.data.sources import image_file, image_files
 from octavo.data.sources.image_file import SUFFIXES
 from octavo.data.sources.image_files import some
 from octavo.data.sources.image_folder import LITTER
-from octavo.one_command.given.pool import Loaded, Places, Pool, Size
 from octavo.project.errors import DataError
 from octavo.project.files import atomic_write
+from octavo.reporting.one_command.given.pool import Loaded, Places, Pool, Size
 
 SIDEWAYS = (5, 6, 7, 8)
 """Values of EXIF's orientation that exchange width and height."""

@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping
 
 from octavo.evaluation.scorecard import Scorecard, Scorecards
-from octavo.one_command.given import division
 from octavo.project.schema import Record
 from octavo.promotion import gate
 from octavo.promotion.decision import Decision, Verdict
+from octavo.reporting.one_command.given import division
 from octavo.reporting.variants_table import percent, ratio
 
 

@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from octavo.data import duplicates
 from octavo.data.sources.raw import Array
-from octavo.one_command.given import division, examples, fitting
-from octavo.one_command.given.fitting import Encoding
-from octavo.one_command.given.network import FloatNetwork
-from octavo.one_command.given.pool import Pool
 from octavo.project.errors import DataError
 from octavo.project.params.encoding import InputEncoding
+from octavo.reporting.one_command.given import division, examples, fitting
+from octavo.reporting.one_command.given.fitting import Encoding
+from octavo.reporting.one_command.given.network import FloatNetwork
+from octavo.reporting.one_command.given.pool import Pool
 
 Labels = npt.NDArray[np.int64]
 JUDGED = {"calibration": "train", "selection": "selection", "test": "test"}

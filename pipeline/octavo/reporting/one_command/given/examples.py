@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from octavo.one_command.given import arrays, image_folders
-from octavo.one_command.given.pool import Pool
 from octavo.project.errors import DataError
+from octavo.reporting.one_command.given import arrays, image_folders
+from octavo.reporting.one_command.given.pool import Pool
 
 FILES = (".npz", ".npy")
 """Suffixes of files that hold all examples."""

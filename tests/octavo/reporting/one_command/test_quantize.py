@@ -13,12 +13,12 @@ from PIL import Image
 
 from octavo.backends import model_files
 from octavo.evaluation.scorecard import load_scorecards
-from octavo.one_command.quantize import LIMITS, MAX_ACCURACY_DROP, quantize
 from octavo.project.errors import DataError, ModelError, OctavoError, ParamsError
 from octavo.project.params.params import load_params
 from octavo.promotion.decision import load_decision
+from octavo.reporting.one_command.quantize import LIMITS, MAX_ACCURACY_DROP, quantize
 from tests.architecture.source_tree import ROOT
-from tests.octavo.one_command import patterns
+from tests.octavo.reporting.one_command import patterns
 
 MADE = ("onnx_fp16", "onnx_fp32", "onnx_int8_dynamic", "onnx_int8_static", "onnx_int8_weight_only")
 
@@ -45,7 +45,7 @@ def made(model: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """One run in a process of its own: the folder, what was printed, and the libraries that were imported."""
     home = tmp_path_factory.mktemp("home")
     program = (
-        "import json, sys; from pathlib import Path; from octavo.one_command.quantize import quantize; "
+        "import json, sys; from pathlib import Path; from octavo.reporting.one_command.quantize import quantize; "
         f"quantize(Path({str(model)!r}), Path({str(photos)!r}), {patterns.OPTIONS | {'seconds': 20.0}!r}); "
         "print('modules', json.dumps([name for name in sys.modules if '.' not in name]))"
     )
@@ -245,7 +245,7 @@ class TestRefusals:
         def fail(*_: object) -> None:
             raise ModelError("no")
 
-        monkeypatch.setattr("octavo.one_command.measuring.measure", fail)
+        monkeypatch.setattr("octavo.reporting.one_command.measuring.measure", fail)
         with pytest.raises(ModelError):
             quantize(model, photos, patterns.OPTIONS | {"out": out, "recipes": ("onnx_fp16",)})
         assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from octavo.data import split_assignment
 from octavo.data.sources.raw import NAMES, Array
-from octavo.one_command.given.pool import Loaded, Places, Pool, Size
 from octavo.project.errors import DataError
 from octavo.project.files import npy_file
+from octavo.reporting.one_command.given.pool import Loaded, Places, Pool, Size
 
 EXAMPLES = ("x", "images", "inputs", "data", "x_test", "arr_0")
 """Names of an array of examples, the preferred one first."""

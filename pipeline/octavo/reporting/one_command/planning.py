@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from octavo.backends import registry
-from octavo.one_command.given.network import FloatNetwork
 from octavo.quantization import recipes
 from octavo.quantization.calibration import METHODS
+from octavo.reporting.one_command.given.network import FloatNetwork
 
 BASELINE = "onnx_fp32"
 PER_SECOND = 20e9

@@ -11,12 +11,12 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from octavo.data.input_encoding import encode
-from octavo.one_command.given import division, examples, fitting, network
-from octavo.one_command.given.fitting import Encoding
-from octavo.one_command.given.network import FloatNetwork
-from octavo.one_command.given.pool import Loaded, Pool
 from octavo.project.errors import DataError, ModelError
-from tests.octavo.one_command import patterns
+from octavo.reporting.one_command.given import division, examples, fitting, network
+from octavo.reporting.one_command.given.fitting import Encoding
+from octavo.reporting.one_command.given.network import FloatNetwork
+from octavo.reporting.one_command.given.pool import Loaded, Pool
+from tests.octavo.reporting.one_command import patterns
 
 Shape = tuple[int | None, ...]
 

@@ -11,8 +11,8 @@ from octavo.backends.predictor import Predictor, logits
 from octavo.backends.registry import open_model
 from octavo.data.sources.raw import Array, sha256
 from octavo.data.splits import Split, SplitRecord, digest_of
-from octavo.one_command.given.preparing import GivenData, Labels, Prepared
 from octavo.project.errors import DataError, ModelError
+from octavo.reporting.one_command.given.preparing import GivenData, Labels, Prepared
 from octavo.tasks.logits import CLASSIFICATION
 
 CLASSIFIER = 2
