@@ -86,7 +86,7 @@ def _make(net: FloatNetwork, source: Path, prepared: Prepared, given: GivenData,
     data = labelling.record(prepared, division, given)
     scorecards = _scorecards(made, source, division, data, plan)
     decision = _decide(scorecards, prepared.labelled)
-    agreements = measuring.agreements(made, source, division.selection)
+    agreements = {} if decision.winner else measuring.agreements(made, source, division.selection)
     shipped = shipping.choose(scorecards, decision, agreements, given.test is None)
     _write(scorecards, decision, shipped, made)
     for card in scorecards.scorecards:
