@@ -24,7 +24,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from benchmarks.attacks.alone import Died, alone, surely
 from benchmarks.attacks.victim import VARIANT, command
-from octavo.project import typed_text
+from octavo.project.cli import typed_text
 from octavo_mlflow.registry import aliases, standing
 from octavo_mlflow.registry.audit_log import audit_log
 from octavo_mlflow.registry.standing import HEAD, LOG

@@ -11,7 +11,7 @@ from itertools import count
 
 from mlflow import MlflowClient
 
-from octavo.project import typed_text
+from octavo.project.cli import typed_text
 from octavo.project.errors import AuditFailed
 from octavo.promotion import audit_record
 from octavo.promotion.audit_record import Aliases, Move

@@ -11,7 +11,7 @@ from typing import Literal
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from octavo.project import typed_text
+from octavo.project.cli import typed_text
 from octavo.project.errors import AuditFailed, ModelError, OctavoError
 from octavo.project.files import json_file
 from octavo.promotion import audit_record, evidence

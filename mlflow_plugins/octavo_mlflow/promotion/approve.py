@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 from mlflow import MlflowClient
 
-from octavo.project import typed_text
+from octavo.project.cli import typed_text
 from octavo.project.errors import AuditFailed, ModelError, PromotionRefused
 from octavo.project.params.params import load_params
 from octavo.promotion import replay

@@ -10,7 +10,7 @@ from typing import Any
 
 from mlflow import MlflowClient
 
-from octavo.project import typed_text
+from octavo.project.cli import typed_text
 from octavo.project.errors import ModelError, PromotionRefused
 from octavo.promotion import audit_record
 from octavo.promotion.audit_record import Move

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from octavo.project import typed_text
+from octavo.project.cli import typed_text
 from octavo.project.errors import AuditFailed, ModelError, PromotionRefused
 from octavo.promotion import audit_record
 from octavo.promotion.audit_record import FOLDER, Aliases, Move

@@ -17,7 +17,7 @@ from typing import Any
 from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
 from mlflow.store.model_registry.abstract_store import AbstractStore
 
-from octavo.project import typed_text
+from octavo.project.cli import typed_text
 from octavo.project.params.policy import Policy
 from octavo.promotion import audit_record
 from octavo.promotion.audit_record import Aliases, Move

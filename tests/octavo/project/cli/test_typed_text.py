@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from octavo.project import typed_text
+from octavo.project.cli import typed_text
 from octavo.project.errors import ParamsError
 
 

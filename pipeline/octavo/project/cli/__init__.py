@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from octavo.project import typed_text
+from octavo.project.cli import typed_text
 from octavo.project.errors import boundary
 
 INTERRUPTED = 130
