@@ -55,7 +55,7 @@ def dvc(log: Path, *arguments: str) -> Ran:
         StageFailed: it failed.
     """
     if dvc_rwlock.mend():
-        print(f"Removed {dvc_rwlock.RECORD}, which a killed process left unreadable.", file=sys.stderr)
+        print(f"Removed {dvc_rwlock.path()}, which a killed process left unreadable.", file=sys.stderr)
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     command = [sys.executable, "-m", "dvc", *arguments]
     lines: list[str] = []

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from octavo.project.code import stages
+from octavo.project.git import roots
 from octavo.project.params.params import load_params
 from octavo.reporting.variants_table import kilobytes, microseconds, percent
 from octavo_mlflow.promotion import request
@@ -31,6 +33,7 @@ def status(as_json: bool) -> None:
     """Do what `octavo status` asks for: print it, as JSON if asked."""
     params = load_params()
     if Path("dvc.yaml").exists():
+        sys.path += roots.of_code()  # a program, unlike `python -m`, does not begin it with the working directory
         stages.write(params)  # so that `dvc status` compares with the code of this moment
     model = params.registry.model
     with connection.connected(existing=True) as client:

@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from octavo.project import paths
 from octavo.project.errors import NO_ROOM, ModelError, OctavoError, ServiceUnavailable
+from octavo.project.git import roots
 from octavo_mlflow.tracking import local_store
 
 SQLITE = "sqlite:///"
@@ -58,18 +59,14 @@ class AccessDenied(OctavoError):
     exit_code = 2
 
 
-def root() -> Path:
-    """The project's folder. Under `dvc exp run --temp` this is the original project, not the temporary copy."""
-    return Path(os.environ.get("DVC_ROOT", ".")).absolute()
-
-
 def uri() -> str:
-    """The address of the tracking store: `MLFLOW_TRACKING_URI`, otherwise `mlflow.db` in the project.
+    """The address of the tracking store: `MLFLOW_TRACKING_URI`, otherwise `mlflow.db` in DVC's root, which all projects
+    of a repository share.
 
-    A relative SQLite path starts at the project's folder, whatever the working directory is.
+    A relative SQLite path starts at that root, whatever the working directory is.
     """
     given = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db"
-    return f"{SQLITE}{root() / given.removeprefix(SQLITE)}" if given.startswith(SQLITE) else given
+    return f"{SQLITE}{roots.shared() / given.removeprefix(SQLITE)}" if given.startswith(SQLITE) else given
 
 
 @contextmanager
@@ -128,8 +125,8 @@ def take_night_settings() -> None:
 
 
 def night_settings() -> dict[str, str]:
-    """MLflow's variables for `octavo nightly`: the lines `NAME='value'` of `nightly.env`."""
-    path = root() / paths.NIGHT_ENVIRONMENT
+    """MLflow's variables for `octavo nightly`: the lines `NAME='value'` of the project's `nightly.env`."""
+    path = roots.project() / paths.NIGHT_ENVIRONMENT
     if not path.is_file():
         return {}
     found: dict[str, str] = {}
@@ -150,11 +147,11 @@ def public() -> str:
 def experiment(client: MlflowClient, name: str) -> str:
     """The id of the experiment called `name`. It is created or restored if necessary.
 
-    With a SQLite store the artifacts are in the project's folder `mlruns`. A server has its own place for them.
+    With a SQLite store the artifacts are in `mlruns` beside it. A server has its own place for them.
     """
     found = client.get_experiment_by_name(name)
     if found is None:
-        place = (root() / "mlruns" / name).as_uri() if uri().startswith(SQLITE) else None
+        place = (roots.shared() / "mlruns" / name).as_uri() if uri().startswith(SQLITE) else None
         return client.create_experiment(name, artifact_location=place)
     if found.lifecycle_stage == LifecycleStage.DELETED:
         client.restore_experiment(found.experiment_id)

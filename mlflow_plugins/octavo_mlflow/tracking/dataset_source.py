@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 
 from octavo.project.git import revision as git_revision
+from octavo.project.git import roots
 from octavo_mlflow.tracking import dvc_outputs
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError)
@@ -46,7 +47,7 @@ class DvcDatasetSource(DatasetSource):
             MlflowException: the data are missing or have changed. The message says how to get them.
         """
         folder = Path.cwd()
-        path = (dvc_outputs.root(folder) or Path(os.environ.get("DVC_ROOT", folder))) / self.path
+        path = (roots.dvc_root(folder) or Path(os.environ.get("DVC_ROOT", folder))) / self.path
         got = dvc_outputs.found(path) if path.exists() else None
         if got == self.md5:
             return str(path)
@@ -84,7 +85,7 @@ class DvcDatasetSource(DatasetSource):
 def of(path: Path) -> DvcDatasetSource | None:
     """The dataset source of the file or folder at `path`, or None if DVC does not track it."""
     path = path.absolute()
-    root = dvc_outputs.root(path.parent)
+    root = roots.dvc_root(path.parent)
     try:
         md5 = dvc_outputs.recorded(path) if root else None
     except UNREADABLE:

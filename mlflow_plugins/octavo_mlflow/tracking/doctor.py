@@ -40,7 +40,7 @@ def doctor(mend: bool) -> None:
 
 def _findings() -> Iterator[Leftover]:
     if dvc_rwlock.is_broken():
-        yield Leftover(f"{dvc_rwlock.RECORD} cannot be read, and every dvc repro stops at it.", dvc_rwlock.mend)
+        yield Leftover(f"{dvc_rwlock.path()} cannot be read, and every dvc repro stops at it.", dvc_rwlock.mend)
     connection.take_night_settings()
     store = connection.uri()
     path = Path(store.removeprefix(connection.SQLITE))

@@ -17,11 +17,6 @@ FOLDER = ".dir"
 """Suffix of a folder's digest, which is the digest of the list of its files."""
 
 
-def root(folder: Path) -> Path | None:
-    """The DVC project that contains `folder`, or None."""
-    return next((each for each in (folder, *folder.parents) if (each / ".dvc").is_dir()), None)
-
-
 def recorded(path: Path) -> str | None:
     """The MD5 that DVC recorded for the output at `path`, or None if no `.dvc` file and no `dvc.lock` tracks it.
 

@@ -15,7 +15,7 @@ from octavo_mlflow.tracking.commands import doctor
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    dvc_rwlock.FOLDER.mkdir(parents=True)
+    dvc_rwlock.path().parent.mkdir(parents=True)
     return tmp_path
 
 
@@ -28,19 +28,19 @@ def test_where_nothing_is_broken_nothing_is_made(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_both_are_found_and_mended(folder: Path) -> None:
-    dvc_rwlock.RECORD.touch()
+    dvc_rwlock.path().touch()
     (folder / "mlflow.db").touch()
     done = CliRunner().invoke(doctor)
     assert isinstance(done.exception, OctavoError)
     assert "octavo doctor --mend" in str(done.exception)
     assert "every dvc repro stops at it" in done.output
     assert "MLflow cannot use it" in done.output
-    assert dvc_rwlock.RECORD.exists()
+    assert dvc_rwlock.path().exists()
 
     done = CliRunner().invoke(doctor, ["--mend"])
     assert done.exit_code == 0
     assert done.output.endswith("Repaired.\n")
-    assert not dvc_rwlock.RECORD.exists()
+    assert not dvc_rwlock.path().exists()
     assert CliRunner().invoke(doctor).exit_code == 0
 
 

@@ -9,15 +9,20 @@ import fcntl
 from pathlib import Path
 
 from octavo.project.files import json_file
+from octavo.project.git import roots
 
-FOLDER = Path(".dvc/tmp")
-RECORD, GUARD = FOLDER / "rwlock", FOLDER / "rwlock.lock"
+RECORD, GUARD = "rwlock", "rwlock.lock"
+
+
+def path(name: str = RECORD) -> Path:
+    """Where DVC keeps the record, or its guard, for the project in the working directory."""
+    return roots.shared() / roots.DVC / "tmp" / name
 
 
 def is_broken() -> bool:
     """Whether the record exists and cannot be read."""
     try:
-        json_file.read(RECORD)
+        json_file.read(path())
     except FileNotFoundError:
         return False
     except json_file.Unreadable:
@@ -29,12 +34,12 @@ def mend() -> bool:
     """Delete an unreadable record. Returns whether there was one and DVC was not running."""
     if not is_broken():
         return False
-    with GUARD.open("a") as guard:
+    with path(GUARD).open("a") as guard:
         try:
             fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         if not is_broken():
             return False
-        RECORD.unlink()
+        path().unlink()
     return True

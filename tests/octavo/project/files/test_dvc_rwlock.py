@@ -11,8 +11,8 @@ from octavo.project.files import dvc_rwlock
 @pytest.fixture
 def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    dvc_rwlock.FOLDER.mkdir(parents=True)
-    return dvc_rwlock.RECORD
+    dvc_rwlock.path().parent.mkdir(parents=True)
+    return dvc_rwlock.path()
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"write": {"a": {"pid": 1'])
@@ -32,7 +32,7 @@ def test_what_can_be_read_stays(record: Path) -> None:
 
 def test_while_dvc_is_at_work_it_stays(record: Path) -> None:
     record.write_text("")
-    with dvc_rwlock.GUARD.open("a") as guard:
+    with dvc_rwlock.path(dvc_rwlock.GUARD).open("a") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
         assert not dvc_rwlock.mend()
         assert record.exists()
