@@ -3,10 +3,11 @@
 A message says what failed, the actual value, what is allowed, and the next step.
 """
 
+import difflib
 import errno
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from octavo.project import extras
@@ -123,6 +124,12 @@ def boundary(say: Callable[[str], None] | None = None) -> Iterator[None]:
             "run the same command again."
         )
         raise SystemExit(ServiceUnavailable.exit_code) from None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A question after a message, ` Did you mean 'x'?`, if one of the known words is similar; otherwise nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean '{near[0]}'?" if near and near[0] != word else ""
 
 
 def _say(sentence: str) -> None:

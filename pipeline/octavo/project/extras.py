@@ -9,6 +9,7 @@ that can work without the library binds the name to `absent`:
         digits = extras.absent(fault)
 """
 
+from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Any
 
@@ -57,6 +58,11 @@ def require(*names: str) -> None:
     for module in (EXTRAS[name][0] for name in names):
         if find_spec(module) is None:
             raise ModuleNotFoundError(f"No module named '{module}'", name=module)
+
+
+def missing(names: Iterable[str]) -> list[str]:
+    """Those of these extras that are not installed."""
+    return [name for name in names if find_spec(EXTRAS[name][0]) is None]
 
 
 def sentence(fault: ModuleNotFoundError) -> str | None:

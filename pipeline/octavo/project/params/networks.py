@@ -6,10 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from octavo.project.errors import did_you_mean
 from octavo.project.params.section import Model, Seed, Threads
 
 BUILT_IN = "octavo.training.networks"
 """The module with Octavo's own networks."""
+BUILT_IN_NAMES = ("small_cnn", "cnn4", "depthwise_cnn", "resnet8")
+"""Octavo's own networks. Their module imports TensorFlow, so the names are here."""
 BUILDER = re.compile(r"[A-Za-z_]\w*((\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)?")
 KERAS = "octavo.training.keras_files.door"
 DOORS = {".onnx": "octavo.brought.onnx_file", ".keras": KERAS, ".h5": KERAS, "": KERAS}
@@ -29,14 +32,23 @@ def _file(path: Path) -> Path:
     return path
 
 
-def _builder(name: str) -> str:
-    if not BUILDER.fullmatch(name):
-        raise ValueError("Input should be the name of a network that comes with Octavo, or module:function of your own")
+def builder(name: str) -> str:
+    """Return the name of a builder unchanged, if it can be one.
+
+    Raises:
+        ValueError: it is neither one of Octavo's networks nor `module:function`.
+    """
+    if name not in BUILT_IN_NAMES and not (":" in name and BUILDER.fullmatch(name)):
+        known = ", ".join(BUILT_IN_NAMES)
+        raise ValueError(
+            f"Unknown network '{name}'.{did_you_mean(name, BUILT_IN_NAMES)} Known: {known}, or "
+            "module:function of your own"
+        )
     return name
 
 
 def _optional_builder(name: str) -> str:
-    return _builder(name) if name else name
+    return builder(name) if name else name
 
 
 class Fit(Model):
@@ -53,7 +65,7 @@ class Fit(Model):
 class Network(Fit):
     """A float network that the pipeline builds and trains."""
 
-    build: Annotated[str, AfterValidator(_builder)]
+    build: Annotated[str, AfterValidator(builder)]
     """Name of one of Octavo's builders, or `module:function` of your own."""
     seed: Seed = 0
     threads: Threads = 1

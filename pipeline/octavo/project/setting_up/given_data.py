@@ -1,0 +1,84 @@
+"""Recognize the data that a user names, and write the section `data` for them."""
+
+import os
+import statistics
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, get_args
+
+from PIL import Image
+
+from octavo.project.errors import ParamsError
+from octavo.project.params.data import HOME, Data
+
+SOURCES: tuple[str, ...] = get_args(Data.model_fields["source"].annotation)
+BUNDLED = ("digits", "mnist", "fashion_mnist")
+"""Sources that read no path of the user."""
+TABLES = {".npz": "npz", ".csv": "csv", ".parquet": "parquet"}
+IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+LOOKED_AT = 200
+"""Number of images whose size is looked at."""
+LARGEST_SIDE = 224
+ALLOWED = f"{', '.join(BUNDLED)}, or the path of an .npz archive or of a folder with one folder of images per class"
+
+
+def section(given: str, project: Path, root: Path) -> dict[str, Any]:
+    """The section `data` for what a user named: source, path, and the image size if the images' sizes differ.
+
+    Args:
+        given: a source that reads no path; or a path, relative to the working directory.
+        project: the folder of `params.yaml`. Paths in the repository become relative to it.
+        root: of the repository.
+
+    Raises:
+        ParamsError: there is no such path, or it holds no data that a source reads.
+    """
+    path = Path(given).expanduser()
+    if given in BUNDLED:
+        return {"source": given, "path": str(HOME)}
+    if not path.exists():
+        raise ParamsError(f"Data '{given}': there is no such file or folder in {Path.cwd()}. Allowed: {ALLOWED}.")
+    source = _source(path)
+    if source not in SOURCES:
+        raise ParamsError(f"Data '{given}': no source reads it. Allowed: {ALLOWED}.")
+    size = _size(path) if source == "images" else None
+    return {"source": source, "path": _written(path.resolve(), project, root)} | ({"image_size": size} if size else {})
+
+
+def _source(path: Path) -> str | None:
+    if path.is_file():
+        return TABLES.get(path.suffix.lower())
+    names = {each.name for each in path.iterdir()}
+    tables = {TABLES[suffix] for name in names if (suffix := Path(name).suffix.lower()) in (".csv", ".parquet")}
+    if {"x_train.npy", "images.npy"} & names:
+        return "npy"
+    if len(tables) == 1:
+        return tables.pop()
+    return "images" if any(_images(path)) else None
+
+
+def _images(folder: Path) -> Iterator[Path]:
+    """The images in folders below `folder`, spread over the folders, because one class can be larger than the look."""
+    for inside, folders, names in os.walk(folder):
+        folders.sort()
+        if Path(inside) != folder:
+            yield from islice((Path(inside, name) for name in sorted(names) if name.lower().endswith(IMAGES)), 20)
+
+
+def _size(folder: Path) -> list[int] | None:
+    """Height and width to resize to, or None if all sizes are equal: the medians, and at most 224 pixels."""
+    sizes = []
+    for path in islice(_images(folder), LOOKED_AT):
+        try:
+            with Image.open(path) as image:
+                sizes.append((image.height, image.width))
+        except (OSError, ValueError, Image.DecompressionBombError):  # `prepare` reports it
+            continue
+    if len(set(sizes)) < 2:
+        return None
+    return [min(LARGEST_SIDE, int(statistics.median(side))) for side in zip(*sizes, strict=True)]
+
+
+def _written(path: Path, project: Path, root: Path) -> str:
+    return os.path.relpath(path, project) if path.is_relative_to(root) else str(path)

@@ -1,0 +1,205 @@
+"""`octavo init`: make a folder of a user's git repository a project. All is checked before anything is written."""
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+from pydantic import ValidationError
+
+from octavo.project import extras, paths
+from octavo.project.errors import OctavoError, ParamsError
+from octavo.project.files import atomic_write
+from octavo.project.git import revision, roots
+from octavo.project.params.networks import BUILT_IN_NAMES
+from octavo.project.params.params import PARAMS, Params, load_params
+from octavo.project.params.section import faults
+from octavo.project.setting_up import given_data, needed_extras, questions, shipped
+
+EPOCHS = {"digits": 40}
+"""Source -> epochs. Others have more examples, and need fewer."""
+FEWER_EPOCHS = 10
+
+
+def init(folder: Path, given: Mapping[str, str | None], yes: bool) -> None:
+    """Do what `octavo init` asks for.
+
+    Args:
+        folder: the new project; it may not exist yet.
+        given: answers of the command line to the four questions.
+        yes: ask nothing.
+
+    Raises:
+        ParamsError: there is no git repository, the folder is a project already, or an answer is wrong.
+        OctavoError: DVC refuses.
+    """
+    extras.require("dvc")
+    project = folder.resolve()
+    root = _root(project)
+    _check_free(project)
+    answers = questions.answers(given, not yes, project, root)
+    _check_name(answers["name"], root)
+    params = _params(answers)
+    needs_dvc = not (root / roots.DVC).is_dir()
+    files = dict(_files(project, root, params))
+    _check_writable(files)
+    if needs_dvc:
+        _dvc_init(root)
+    _write(files)
+    for path in files:
+        click.echo(f"written: {_shown(path)}", err=True)
+    click.echo(_next(project, answers["name"]))
+
+
+def _root(project: Path) -> Path:
+    """DVC's root, or the git root where DVC is not set up yet.
+
+    Raises:
+        ParamsError: there is neither.
+    """
+    existing = next(each for each in (project, *project.parents) if each.exists())
+    if not existing.is_dir():
+        raise ParamsError(f"{_shown(existing)} is a file, and a project is a folder. Name another folder.")
+    git, dvc = roots.git_root(existing), roots.dvc_root(existing)
+    if git is None and dvc is None:
+        raise ParamsError(f"{existing} is in no git repository, which DVC needs. Run git init, then this again.")
+    return dvc if dvc is not None and (git is None or dvc.is_relative_to(git)) else git or existing
+
+
+def _check_free(project: Path) -> None:
+    """Refuse what would mix with files of the user.
+
+    Raises:
+        ParamsError: the folder has one of the files or folders that a project makes.
+    """
+    elsewhere = "Nothing was written. Choose a folder of its own, such as: octavo init models/mine."
+    for name in (shipped.PIPELINE, str(PARAMS)):
+        if os.path.lexists(project / name):
+            renew = " To renew an Octavo project's dvc.yaml: octavo upgrade." if name == shipped.PIPELINE else ""
+            raise ParamsError(f"{_shown(project / name)} exists, and is never overwritten. {elsewhere}{renew}")
+    for outputs in (paths.ARTIFACTS, paths.REPORTS):
+        if os.path.lexists(project / outputs):
+            raise ParamsError(f"{_shown(project / outputs)} exists, and the pipeline writes there. {elsewhere}")
+
+
+def _check_name(name: str, root: Path) -> None:
+    """Refuse a name in the registry that another project of the repository has.
+
+    Raises:
+        ParamsError: it is taken.
+    """
+    listed = revision.git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", f"*{PARAMS}")
+    for path in (root / each for each in (listed or "").split("\0") if Path(each).name == PARAMS.name):
+        try:
+            taken = load_params(path).registry.model
+        except OctavoError:  # another program's params.yaml, or a faulty one
+            continue
+        if taken == name:
+            raise ParamsError(
+                f"The name '{name}' in MLflow's registry belongs to {_shown(path)}. Nothing was written. Choose "
+                "another: octavo init --name NAME."
+            )
+
+
+def _params(answers: Mapping[str, Any]) -> str:
+    """The text of `params.yaml`, checked as every stage will check it."""
+    text = shipped.params(
+        data={"image_size": None} | answers["data"],
+        model=answers["model"],
+        formats=answers["format"],
+        name=answers["name"],
+        epochs=EPOCHS.get(answers["data"]["source"], FEWER_EPOCHS),
+        sources=given_data.SOURCES,
+        networks=BUILT_IN_NAMES,
+    )
+    try:
+        Params.model_validate(yaml.safe_load(text))
+    except ValidationError as error:
+        raise ParamsError(f"{PARAMS} cannot be written: {faults(error)}.") from None
+    return text
+
+
+def _files(project: Path, root: Path, params: str) -> Iterator[tuple[Path, str]]:
+    """What to write: path -> content. `dvc.yaml` comes last, because it makes the folder a project."""
+    ignored: dict[Path, tuple[str, ...]] = {root / ".gitignore": shipped.IGNORED_IN_ROOT}
+    ignored[project / ".gitignore"] = (*shipped.IGNORED_IN_PROJECT, *ignored.get(project / ".gitignore", ()))
+    for path, lines in (ignored | {root / ".dvcignore": shipped.NOT_WALKED}).items():
+        old = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else ""
+        if missing := [line for line in lines if line not in old.splitlines()]:
+            gap = "" if not old or old.endswith("\n") else "\n"
+            yield path, "\n".join([old + gap + missing[0], *missing[1:], ""])
+    for name in shipped.PLOTS:
+        path = root / roots.DVC / "plots" / name
+        if not path.exists():
+            yield path, shipped.text(name)
+    if yaml.safe_load(params)["data"]["path"] == str(given_data.HOME) and not (project / given_data.HOME).exists():
+        yield project / given_data.HOME / ".gitkeep", ""
+    yield project / PARAMS, params
+    yield project / shipped.PIPELINE, shipped.text(shipped.PIPELINE)
+
+
+def _check_writable(files: Iterable[Path]) -> None:
+    """Refuse before the first write what the last one would meet.
+
+    Raises:
+        ParamsError: a folder does not let this user write.
+    """
+    for path in files:
+        folder = next(each for each in path.parents if each.exists())
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise ParamsError(
+                f"{_shown(path)} cannot be written: {folder} is read-only for you. Nothing was written. "
+                "Change its permissions, or choose another folder."
+            )
+
+
+def _dvc_init(root: Path) -> None:
+    """Set DVC up in `root`.
+
+    Raises:
+        OctavoError: DVC refuses.
+    """
+    command = [sys.executable, "-P", "-m", "dvc", "init", "--quiet"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = " ".join((done.stderr or done.stdout).split()).removeprefix("ERROR: ")
+        raise OctavoError(f"dvc init in {root} fails: {said[:300]}. Correct that, then run octavo init again.")
+
+
+def _write(files: Mapping[Path, str]) -> None:
+    """Write all files; after an error, take back those that are new."""
+    new: list[Path] = []
+    try:
+        for path, text in files.items():
+            new += [] if path.exists() else [path]
+            atomic_write.write_bytes(path, text.encode("utf-8", "surrogateescape"))
+    except OSError:
+        for path in new:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _next(project: Path, name: str) -> str:
+    """What the user types next."""
+    params = load_params(project / PARAMS)
+    missing = extras.missing(needed_extras.of(params))
+    install = [f"pip install 'octavo[{','.join(missing)}]'"] if missing else []
+    go = [] if project == Path.cwd() else [f"cd {shlex.quote(_shown(project))}"]
+    build = ["dvc repro", "octavo compare"]
+    return "\n".join(
+        [
+            f"{_shown(project)} is a project, its model in the registry is '{name}'. Next:",
+            *(f"  {line}" for line in [*install, *go, *build]),
+        ]
+    )
+
+
+def _shown(path: Path) -> str:
+    """The path as the user sees it from the working directory."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
