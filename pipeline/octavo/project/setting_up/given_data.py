@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from PIL import Image
 
-from octavo.project.errors import ParamsError
+from octavo.project.errors import ParamsError, did_you_mean
 from octavo.project.params.data import HOME, Data
 
 SOURCES: tuple[str, ...] = get_args(Data.model_fields["source"].annotation)
@@ -38,7 +38,8 @@ def section(given: str, project: Path, root: Path) -> dict[str, Any]:
     if given in BUNDLED:
         return {"source": given, "path": str(HOME)}
     if not path.exists():
-        raise ParamsError(f"Data '{given}': there is no such file or folder in {Path.cwd()}. Allowed: {ALLOWED}.")
+        near = did_you_mean(given, BUNDLED)
+        raise ParamsError(f"Data '{given}': there is no such file or folder here.{near} Allowed: {ALLOWED}.")
     source = _source(path)
     if source not in SOURCES:
         raise ParamsError(f"Data '{given}': no source reads it. Allowed: {ALLOWED}.")

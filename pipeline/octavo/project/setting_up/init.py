@@ -16,6 +16,7 @@ from octavo.project import extras, paths
 from octavo.project.errors import OctavoError, ParamsError
 from octavo.project.files import atomic_write
 from octavo.project.git import revision, roots
+from octavo.project.params.data import HOME
 from octavo.project.params.networks import BUILT_IN_NAMES
 from octavo.project.params.params import PARAMS, Params, load_params
 from octavo.project.params.section import faults
@@ -137,8 +138,8 @@ def _files(project: Path, root: Path, params: str) -> Iterator[tuple[Path, str]]
         path = root / roots.DVC / "plots" / name
         if not path.exists():
             yield path, shipped.text(name)
-    if yaml.safe_load(params)["data"]["path"] == str(given_data.HOME) and not (project / given_data.HOME).exists():
-        yield project / given_data.HOME / ".gitkeep", ""
+    if yaml.safe_load(params)["data"]["path"] == str(HOME) and not (project / HOME).exists():
+        yield project / HOME / ".gitkeep", ""
     yield project / PARAMS, params
     yield project / shipped.PIPELINE, shipped.text(shipped.PIPELINE)
 

@@ -1,16 +1,15 @@
 """Which extras a project needs, from its params."""
 
+from octavo.project import extras
 from octavo.project.params.params import Params
+from octavo.project.params.variants import VARIANT_NAME
 
 
 def of(params: Params) -> list[str]:
-    """The extras that `dvc repro` in the project needs."""
-    litert = any(name.startswith("litert_") for name in params.variants)
-    needed = {
-        "digits": params.data.source == "digits",
-        "dvc": True,
-        "litert": litert,
-        "mlflow": True,
-        "train": bool(params.networks) or litert,
-    }
-    return [name for name, is_needed in needed.items() if is_needed]
+    """The extras that `dvc repro` in the project needs: of its data, formats and networks, and DVC and MLflow."""
+    formats = {found["format"] for name in params.variants if (found := VARIANT_NAME.fullmatch(name))}
+    runtimes = formats & extras.EXTRAS.keys()
+    needed = {"dvc", "mlflow", params.data.source, *runtimes}
+    if params.networks or runtimes:  # a runtime that is an extra has files that TensorFlow writes
+        needed.add("train")
+    return [name for name in extras.EXTRAS if name in needed]

@@ -14,6 +14,7 @@ from octavo.project.setting_up import shipped
 
 STAGES, LISTS = "stages", ("vars", "plots")
 RUNS = "octavo_stages."
+ENDS = "\n"
 BY_HAND = (
     f"Nothing was written. Move what is yours out of {shipped.PIPELINE} into one in a folder of its own, then run "
     "octavo upgrade again."
@@ -66,7 +67,7 @@ def merged(old: str, new: str) -> str:
         text = _with(text, section, [blocks[section, key] for key in keys])
     for section in theirs:
         if section not in ours:
-            text += "\n" + blocks[section, ""]
+            text += f"\n{blocks[section, ''].strip(ENDS)}\n"
     _check(text, theirs, ours)
     return text
 
@@ -89,6 +90,7 @@ def _blocks(text: str) -> dict[tuple[str, str], str]:
     """(section, name) -> lines of one stage or entry of a list, with the comments before it; (section, "") -> all."""
     lines, found = text.splitlines(keepends=True), dict[tuple[str, str], str]()
     top = yaml.compose(text, yaml.SafeLoader)
+    assert isinstance(top, yaml.MappingNode)
     for (name, start), end in _spans([(key.value, key.start_mark.line) for key, _ in top.value], len(lines), lines):
         found[name, ""] = "".join(lines[start:end])
         node = next(value for key, value in top.value if key.value == name)
@@ -125,11 +127,13 @@ def _with(text: str, section: str, blocks: list[str]) -> str:
     """The text with blocks at the end of a section, which is added if it is missing."""
     if not blocks:
         return text
-    added = "".join(block if section in LISTS else f"\n{block.strip(chr(10))}\n" for block in blocks)
+    gap = "\n" if section == STAGES else ""
+    added = "".join(f"{gap}{block.strip(ENDS)}\n" for block in blocks)
     whole = _blocks(text).get((section, ""))
     if whole is None:
         return f"{text}\n{section}:\n{added}"
-    return text.replace(whole, f"{whole.rstrip(chr(10))}\n{added}{chr(10) * (whole.count(chr(10)) and 1)}", 1)
+    bare = whole.rstrip(ENDS)
+    return text.replace(whole, f"{bare}\n{added.rstrip(ENDS)}{whole.removeprefix(bare)}", 1)
 
 
 def _check(text: str, theirs: dict[str, Any], ours: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from octavo.project.params.registry import Registry
 from octavo.project.params.section import faults
 from octavo.project.setting_up import given_data
 
-FORMATS = {"onnx": ("onnx",), "litert": ("litert",), "both": ("onnx", "litert")}
+FORMATS, BOTH = ("onnx", "litert"), "both"
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,10 @@ def _network(name: str) -> str:
 
 
 def _formats(word: str) -> tuple[str, ...]:
-    if word not in FORMATS:
-        raise ParamsError(f"Unknown format '{word}'.{did_you_mean(word, FORMATS)} Known: {', '.join(FORMATS)}.")
-    return FORMATS[word]
+    known = (*FORMATS, BOTH)
+    if word not in known:
+        raise ParamsError(f"Unknown format '{word}'.{did_you_mean(word, known)} Known: {', '.join(known)}.")
+    return FORMATS if word == BOTH else (word,)
 
 
 def _name(name: str) -> str:
