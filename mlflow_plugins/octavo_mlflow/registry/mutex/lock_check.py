@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from octavo.project.errors import OctavoError
-from octavo.project.setting_up.finding import Finding
+from octavo.project.setting_up.examination.check_result import CheckResult
 from octavo_mlflow.registry.mutex import lease, lock
 from octavo_mlflow.tracking import connection
 
@@ -11,7 +11,7 @@ SUFFIX = ".lock"
 NAME = "model locks"
 
 
-def check() -> Iterator[Finding]:
+def check() -> Iterator[CheckResult]:
     """A line for each lock; nothing where there is no store that answers, because another line says so.
 
     A dead holder's lock is in order: the next process that changes the model takes it over.
@@ -24,6 +24,6 @@ def check() -> Iterator[Finding]:
         return
     for name, holder in holders.items():
         left = "left behind; the next promotion takes it over" if holder.is_dead() else "in use"
-        yield Finding(NAME, f"{name} is {left}: {holder}")
+        yield CheckResult(NAME, f"{name} is {left}: {holder}")
     if not holders:
-        yield Finding(NAME, "nothing was left behind")
+        yield CheckResult(NAME, "nothing was left behind")

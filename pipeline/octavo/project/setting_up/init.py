@@ -141,7 +141,7 @@ def _files(project: Path, root: Path, params: str) -> Iterator[tuple[Path, str]]
     if yaml.safe_load(params)["data"]["path"] == str(HOME) and not (project / HOME).exists():
         yield project / HOME / ".gitkeep", ""
     yield project / PARAMS, params
-    yield project / shipped.PIPELINE, shipped.text(shipped.PIPELINE)
+    yield project / shipped.PIPELINE, shipped.text(shipped.PIPELINE_TEMPLATE)
 
 
 def _check_writable(files: Iterable[Path]) -> None:

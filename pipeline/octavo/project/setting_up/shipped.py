@@ -10,6 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 TEMPLATES = Path(__file__).with_name("templates")
 PIPELINE = "dvc.yaml"
+PIPELINE_TEMPLATE = "pipeline.yaml"
+"""It is not called `dvc.yaml`, because DVC reads every file of that name, also in an environment in a repository."""
 PLOTS = ("curves.json", "tradeoff.json")
 """Templates of plots that `dvc.yaml` names. DVC looks for them in `.dvc/plots`."""
 IGNORED_IN_PROJECT = ("/artifacts/", "/reports/", "/nightly.env")

@@ -30,7 +30,7 @@ def upgrade(folder: Path, yes: bool) -> None:
     for path, text in changes.items():
         old = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         click.echo("\n".join(difflib.unified_diff(old, text.splitlines(), str(path), f"{path}, new", lineterm="")))
-    if kept := own_stages.names(_pipeline(folder), yaml_file.parse(shipped.text(shipped.PIPELINE).encode())):
+    if kept := own_stages.names(_pipeline(folder), yaml_file.parse(shipped.text(shipped.PIPELINE_TEMPLATE).encode())):
         click.echo(f"Kept, because it is yours: {', '.join(kept)}.", err=True)
     click.echo("The lines with - go, also where you changed Octavo's own stages.", err=True)
     if not yes and not _agreed():
@@ -48,7 +48,7 @@ def changes_of(folder: Path) -> dict[Path, str]:
         ParamsError: as `upgrade`.
     """
     _pipeline(folder)
-    path, new = folder / shipped.PIPELINE, shipped.text(shipped.PIPELINE)
+    path, new = folder / shipped.PIPELINE, shipped.text(shipped.PIPELINE_TEMPLATE)
     plots = (roots.dvc_root(folder) or folder) / roots.DVC / "plots"
     renewed = {plots / name: shipped.text(name) for name in shipped.PLOTS}
     renewed |= _sections(folder, new)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from octavo.backends import latency
+from octavo.backends.onnxruntime import exact_sums
 from octavo.evaluation import instruction_sets
 from octavo.project import extras
 from octavo.project.errors import OctavoError
 from octavo.project.files import dvc_rwlock
-from octavo.project.setting_up import doctor, environment_checks, installed_checks, project_checks
-from octavo.project.setting_up.finding import Finding
+from octavo.project.setting_up.examination import doctor, environment_checks, installed_checks, project_checks
+from octavo.project.setting_up.examination.check_result import CheckResult
 from tests.octavo.project.setting_up.conftest import Run
 
 GROUP = "octavo.checks"
@@ -22,7 +24,7 @@ GROUP = "octavo.checks"
 def here(with_dvc: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with a commit, examined without the checks of other rooms and without running DVC."""
     monkeypatch.setattr(doctor, "entry_points", EntryPoints([]).select)
-    monkeypatch.setattr(environment_checks, "_dvc", lambda: Finding("DVC", "set up"))
+    monkeypatch.setattr(environment_checks, "_dvc", lambda: CheckResult("DVC", "set up"))
     commit = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "one", "--allow-empty"]
     subprocess.run(commit, check=True, cwd=with_dvc)
     return with_dvc
@@ -66,7 +68,7 @@ def test_a_lock_that_is_left_behind_is_mended(here: Path, run: Run) -> None:
 
 
 def test_a_repair_that_fails_is_told(here: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(project_checks, "check", lambda: [Finding("x", "broken", "mend it", lambda: None)])
+    monkeypatch.setattr(project_checks, "check", lambda: [CheckResult("x", "broken", "mend it", lambda: None)])
     assert "The repair failed" in str(run("doctor", "--mend").exception)
 
 
@@ -125,8 +127,8 @@ def test_what_follows_from_the_cpu(
     monkeypatch: pytest.MonkeyPatch, sets: list[str], cut_off: bool, told: tuple[str, str]
 ) -> None:
     machine = {"cpu": "a chip", "cores": 2, "instruction_sets": sets}
-    monkeypatch.setattr(instruction_sets.latency, "describe_machine", lambda: machine)
-    monkeypatch.setattr(instruction_sets.exact_sums, "cut_off_here", lambda: cut_off)
+    monkeypatch.setattr(latency, "describe_machine", lambda: machine)
+    monkeypatch.setattr(exact_sums, "cut_off_here", lambda: cut_off)
     cpu, *integers = instruction_sets.check()
     assert cpu.said == f"a chip, 2 cores; {', '.join(sets)}"
     assert all(word in found.said for word, found in zip(told, integers, strict=True))

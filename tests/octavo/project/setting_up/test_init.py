@@ -40,7 +40,7 @@ def images(folder: Path, *sizes: tuple[int, int]) -> Path:
 
 
 def test_what_is_shipped_is_what_this_repository_has() -> None:
-    assert shipped.text("dvc.yaml") == (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+    assert shipped.text("pipeline.yaml") == (ROOT / "dvc.yaml").read_text(encoding="utf-8")
     for name in shipped.PLOTS:
         assert shipped.text(name) == (ROOT / ".dvc/plots" / name).read_text(encoding="utf-8")
     named = {path.stem for path in (ROOT / ".dvc/plots").iterdir()}

@@ -21,7 +21,7 @@ OWN = """
 def project(with_dvc: Path, run: Run) -> Path:
     """A project whose pipeline is of an earlier version: a stage's words differ, and one stage is gone today."""
     assert run("init", "--yes").exit_code == 0
-    text = shipped.text("dvc.yaml").replace("becomes four splits", "becomes splits")
+    text = shipped.text("pipeline.yaml").replace("becomes four splits", "becomes splits")
     gone = "stages:\n  gone:\n    cmd: python -m octavo_stages.gone\n\n"
     (with_dvc / "dvc.yaml").write_text(text.replace("stages:\n", gone, 1))
     return with_dvc
@@ -38,7 +38,7 @@ def test_an_old_pipeline_becomes_the_shipped_one_and_then_nothing_changes(projec
     assert done.exit_code == 0, done.output
     assert "-    cmd: python -m octavo_stages.gone" in done.stdout
     assert "+      desc: A source of images becomes four splits".replace("  desc", "desc") in done.stdout
-    assert (project / "dvc.yaml").read_text() == shipped.text("dvc.yaml")
+    assert (project / "dvc.yaml").read_text() == shipped.text("pipeline.yaml")
     before = files(project)
     assert "up to date" in run("upgrade", "--yes").stdout
     assert files(project) == before
@@ -56,7 +56,7 @@ def test_what_is_the_users_stays_with_its_comments(project: Path, run: Run) -> N
     assert OWN in text
     assert "  - more.yaml # mine\n" in text
     assert "# sold\nartifacts:" in text
-    found, new = yaml.safe_load(text), yaml.safe_load(shipped.text("dvc.yaml"))
+    found, new = yaml.safe_load(text), yaml.safe_load(shipped.text("pipeline.yaml"))
     assert found["stages"] == new["stages"] | {"fetch": {"cmd": "python fetch.py", "outs": ["pictures"]}}
     assert found["vars"] == ["params.yaml", "more.yaml"]
     assert found["plots"] == [*new["plots"], {"loss": {"x": "a", "y": {"b.csv": "c"}}}]

@@ -11,17 +11,17 @@ from octavo.project import extras
 from octavo.project.errors import OctavoError
 from octavo.project.params.params import load_params
 from octavo.project.setting_up import needed_extras
-from octavo.project.setting_up.finding import Finding
+from octavo.project.setting_up.examination.check_result import CheckResult
 
 SHOWN = ("onnx", "onnxruntime", "numpy")
 """Libraries of the base install whose versions matter for results."""
 
 
-def check() -> Iterator[Finding]:
+def check() -> Iterator[CheckResult]:
     """Python; the base install; a line for each extra."""
     allowed, python = metadata("octavo")["Requires-Python"], platform.python_version()
     fits = SpecifierSet(allowed).contains(python)
-    yield Finding(
+    yield CheckResult(
         "Python", python, "" if fits else f"Octavo needs Python {allowed}: make an environment with one, install there."
     )
     wanted = [Requirement(line) for line in requires("octavo") or ()]
@@ -41,25 +41,25 @@ def _needed() -> list[str]:
         return []
 
 
-def _base(wanted: list[Requirement]) -> Finding:
+def _base(wanted: list[Requirement]) -> CheckResult:
     said = ", ".join(f"{name} {version(name)}" for name in ("octavo", *SHOWN))
     if unfit := _unfit(wanted):
-        return Finding("octavo", f"{said}; {unfit}", "Run: pip install --upgrade octavo")
-    return Finding("octavo", said)
+        return CheckResult("octavo", f"{said}; {unfit}", "Run: pip install --upgrade octavo")
+    return CheckResult("octavo", said)
 
 
-def _extra(extra: str, wanted: list[Requirement], is_needed: bool) -> Finding:
+def _extra(extra: str, wanted: list[Requirement], is_needed: bool) -> CheckResult:
     """The line of one extra. One that is not installed is in order unless the project needs it."""
     name, install = f"[{extra}]", f"Run: pip install 'octavo[{extra}]'"
     missing = [each.name for each in wanted if _version(each.name) is None]
     if missing:
         said = "not installed" if len(missing) == len(wanted) else f"{', '.join(missing)} not installed"
         if is_needed:
-            return Finding(name, f"{said}, and the project needs it", install)
-        return Finding(name, f"{said}; if you need it: pip install 'octavo[{extra}]'")
+            return CheckResult(name, f"{said}, and the project needs it", install)
+        return CheckResult(name, f"{said}; if you need it: pip install 'octavo[{extra}]'")
     if unfit := _unfit(wanted):
-        return Finding(name, unfit, install)
-    return Finding(name, ", ".join(f"{each.name} {_version(each.name)}" for each in wanted))
+        return CheckResult(name, unfit, install)
+    return CheckResult(name, ", ".join(f"{each.name} {_version(each.name)}" for each in wanted))
 
 
 def _unfit(wanted: list[Requirement]) -> str:

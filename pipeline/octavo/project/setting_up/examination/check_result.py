@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One line of `octavo doctor`: what was looked at, what was found, and what to type if that is not in order."""
 
     name: str

@@ -12,8 +12,8 @@ import click
 
 from octavo.project import extras
 from octavo.project.errors import OctavoError
-from octavo.project.setting_up import environment_checks, installed_checks, project_checks
-from octavo.project.setting_up.finding import Finding
+from octavo.project.setting_up.examination import environment_checks, installed_checks, project_checks
+from octavo.project.setting_up.examination.check_result import CheckResult
 
 MEND = "octavo doctor --mend"
 
@@ -39,7 +39,7 @@ def doctor(mend: bool, as_json: bool) -> None:
         raise OctavoError(f"{them} something: {', '.join(each.name for each in bad)}. Do what the line says.")
 
 
-def findings() -> Iterator[Finding]:
+def findings() -> Iterator[CheckResult]:
     """All findings, those of this package first."""
     yield from installed_checks.check()
     yield from environment_checks.check()
@@ -52,14 +52,14 @@ def findings() -> Iterator[Finding]:
                 raise
             continue  # the line of the extra says it
         except OctavoError as error:
-            yield Finding(entry.name, str(error), "Correct that, then run octavo doctor again.")
+            yield CheckResult(entry.name, str(error), "Correct that, then run octavo doctor again.")
 
 
-def _line(found: Finding) -> str:
+def _line(found: CheckResult) -> str:
     said = found.said if found.ok else f"{found.said.rstrip('.')}. {found.todo}"
     return f"{'ok' if found.ok else '->':<4}{found.name:<12}{said}"
 
 
-def _as_json(found: list[Finding]) -> str:
+def _as_json(found: list[CheckResult]) -> str:
     lines = [{"name": each.name, "ok": each.ok, "found": each.said, "todo": each.todo or None} for each in found]
     return json.dumps({"ok": all(each.ok for each in found), "findings": lines}, indent=1)
