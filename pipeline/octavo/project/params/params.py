@@ -110,7 +110,7 @@ class Params(Model):
         return self.networks[first]
 
     def root_name(self, network: str) -> str:
-        """The name of `root`."""
+        """The network at the start of the line of fine-tuned networks that ends in `network`; itself if there is none."""
         *_, first = self._line(network)
         return first
 
