@@ -110,7 +110,7 @@ class Params(Model):
         return self.networks[first]
 
     def root_name(self, network: str) -> str:
-        """The network at the start of the line of fine-tuned networks that ends in `network`; itself if there is none."""
+        """The network from which `network` was fine-tuned, directly or not; `network` itself if it was not."""
         *_, first = self._line(network)
         return first
 
