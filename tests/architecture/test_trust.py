@@ -82,13 +82,7 @@ RULES: dict[str, tuple[Callable[[ast.AST], bool], list[str]]] = {
     ),
     "a name for a file that another may take": (lambda node: last(node) == "mktemp", ["tempfile.mktemp()"]),
 }
-ALLOWED: dict[str, str] = {
-    "pipeline/octavo/training/keras_files/reading.py: "
-    "model = keras.models.load_model(path, compile=False, safe_mode=True)": "a file of the project, whose "
-    "configuration names only Keras' own layers: keras_files.configuration checks it first",
-    "pipeline/octavo/training/keras_files/saved_model.py: "
-    "loaded = tf.saved_model.load(str(folder))": "a folder of the project, after its operators were checked",
-}
+ALLOWED: dict[str, str] = {}
 """`file: its line` -> why it may stand."""
 
 

@@ -1,6 +1,5 @@
 """What a brought network leaves in place of a training: a record of its file."""
 
-import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,22 +37,13 @@ def write(name: str, file: Path, exact: bool, difference: float, spread: float) 
     """
     found = BroughtRecord(
         file=str(file),
-        sha256=_digest(file),
+        sha256=atomic_write.digest(file, "sha256"),
         exact=exact,
         difference=difference,
         spread=spread,
     )
     (paths.network(name) / network_notes.REFUSED).unlink(missing_ok=True)
     atomic_write.write_text(paths.brought(name), found.model_dump_json(indent=1) + "\n")
-
-
-def _digest(file: Path) -> str:
-    """The SHA-256 of a file; for a folder, of the names and contents of its files."""
-    if not file.is_dir():
-        return atomic_write.digest(file, "sha256")
-    found = sorted(path for path in file.rglob("*") if path.is_file())
-    lines = (f"{path.relative_to(file)} {atomic_write.digest(path, 'sha256')}" for path in found)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def refuse(name: str, reason: str) -> None:

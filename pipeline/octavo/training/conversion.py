@@ -17,8 +17,6 @@ from octavo.training.frozen_graph import INPUT, OUTPUT, Frozen
 OPSET = 17
 RECURRENT = ("GRU", "If", "Loop", "LSTM", "RNN", "Scan")
 """Operators that tf2onnx finds by iterating over sets of nodes, or writes with subgraphs."""
-CALL = ("StatefulPartitionedCall", "PartitionedCall")
-"""Beginnings of the names of TensorFlow's calls of functions."""
 NEXT = "Replace that layer, or bring the network as ONNX."
 
 
@@ -83,14 +81,9 @@ def _gelus_input(node: Node) -> str | None:
 
 
 def _name_layers(graph: onnx.GraphProto) -> None:
-    """Set each operator's doc string to its layer. tf2onnx names an operator `network/layer/operator__number`.
-
-    In the graph of a SavedModel, the call of its function stands before these names.
-    """
+    """Set each operator's doc string to its layer. tf2onnx names an operator `network/layer/operator__number`."""
     for node in graph.node:
-        parts = node.name.split("/")
-        called = [at for at, part in enumerate(parts) if part.startswith(CALL)]
-        node.doc_string = "/".join(parts[called[-1] + 2 if called else 1 : -1])
+        node.doc_string = "/".join(node.name.split("/")[1:-1])
 
 
 def _forget_shared(graph: onnx.GraphProto, kernels: Collection[str]) -> None:

@@ -15,8 +15,8 @@ BUILT_IN_NAMES = ("small_cnn", "cnn4", "depthwise_cnn", "resnet8")
 """Octavo's own networks. Their module imports TensorFlow, so the names are here."""
 BUILDER = re.compile(r"[A-Za-z_]\w*((\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)?")
 KERAS = "octavo.training.keras_files.door"
-DOORS = {".onnx": "octavo.brought.onnx_file", ".keras": KERAS, ".h5": KERAS, "": KERAS}
-"""Suffix of a file -> the module that brings it in. A SavedModel is a folder without a suffix."""
+DOORS = {".onnx": "octavo.brought.onnx_file", ".keras": KERAS, ".h5": KERAS}
+"""Suffix of a file -> the module that brings it in."""
 TRAINABLE = (".keras", ".h5")
 """Suffixes of files whose networks can be trained on."""
 NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -26,8 +26,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 def _file(path: Path) -> Path:
     if path.suffix not in DOORS:
         raise ValueError(
-            f"Input should be a file in one of {', '.join(filter(None, DOORS))}, or the folder of a SavedModel, got "
-            f"'{path}'. Export the network to ONNX"
+            f"Input should be a file in one of {', '.join(DOORS)}, got '{path}'. Export the network to ONNX"
         )
     return path
 
@@ -92,7 +91,7 @@ class Brought(Model):
     """A network that was trained elsewhere, and is used as it is."""
 
     file: Annotated[Path, AfterValidator(_file)]
-    """A float network: ONNX, a Keras file, or the folder of a SavedModel. External data of ONNX, if there are any, have
+    """A float network: ONNX or a Keras file. External data of ONNX, if there are any, have
     names that begin with the file's name."""
     build: Annotated[str, AfterValidator(_optional_builder)] = ""
     """If the `.h5` file holds weights alone: the function that builds the network, as in `networks`."""

@@ -110,7 +110,7 @@ class Params(Model):
         return self.networks[first]
 
     def root_name(self, network: str) -> str:
-        """The network from which `network` was fine-tuned, directly or not; `network` itself if it was not."""
+        """The first network of the line that leads to `network`: one that is built here, or brought."""
         *_, first = self._line(network)
         return first
 

@@ -1,1 +1,1 @@
-"""Networks in Keras files and SavedModels of others: checked before anything of them is loaded, used as they are."""
+"""Networks in Keras files of others: checked before anything of them is loaded, used as they are."""

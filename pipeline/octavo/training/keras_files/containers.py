@@ -46,6 +46,16 @@ def look_into(path: Path) -> Saved:
         raise ModelError(f"{path} is not a Keras file, or damaged: {said[:200].rstrip('.')}. {AGAIN}") from None
 
 
+def weights(path: Path, folder: Path) -> Path:
+    """The file with the weights of a network that `look_into` checked; from an archive, it is copied into `folder`."""
+    if path.suffix != ".keras":
+        return path
+    target = folder / PARTS[2]
+    with zipfile.ZipFile(path) as archive:
+        target.write_bytes(archive.read(PARTS[2]))
+    return target
+
+
 def look_into_weights(path: Path) -> None:
     """Check a file of weights alone.
 

@@ -1,4 +1,4 @@
-"""Bring in a network of `brought` in `params.yaml` that lies in a Keras file or a SavedModel."""
+"""Bring in a network of `brought` in `params.yaml` that lies in a Keras file."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,6 +1,10 @@
-"""Open a network that Keras 2 (tf_keras) or Keras 3 saved, with the Keras that saved it; or a SavedModel."""
+"""Open a network that Keras 2 (tf_keras) or Keras 3 saved, with the Keras that saved it.
+
+It is built from its configuration, which was checked, and never by a loader that runs what a file says.
+"""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras as keras_3
@@ -12,13 +16,13 @@ from octavo.project import foreign_code
 from octavo.project.errors import ModelError
 from octavo.project.params.networks import Brought
 from octavo.training import ending, fitness, networks
-from octavo.training.keras_files import containers, saved_model
+from octavo.training.keras_files import containers
 
 ADVICE = "Save it again as .keras, or bring it as ONNX."
 
 
 def read_any(given: Brought, manifest: Manifest) -> Any:
-    """The network that an entry of `brought` names: a model of tf_keras or Keras 3, or `saved_model.Served`.
+    """The network that an entry of `brought` names: a model of tf_keras or of Keras 3.
 
     Args:
         given: the entry.
@@ -30,7 +34,7 @@ def read_any(given: Brought, manifest: Manifest) -> Any:
     """
     if given.build:
         return read_weights(given.file, networks.untrained(given.build, manifest.image_shape, len(manifest.classes)))
-    return read(given.file) if given.file.suffix else saved_model.read(given.file)
+    return read(given.file)
 
 
 def read(path: Path) -> Any:
@@ -42,10 +46,15 @@ def read(path: Path) -> Any:
     saved = containers.look_into(path)
     keras = keras_3 if saved.is_keras_3 else tf_keras
     what = f"Keras {saved.version} saved {path}, and {keras.__name__} {keras.__version__} cannot build its network"
-    with foreign_code.code(what, ModelError, advice=ADVICE):
-        model = keras.models.load_model(path, compile=False, safe_mode=True)
-    if not isinstance(model, keras.Model):
-        raise ModelError(f"{path} holds a {type(model).__name__}, and a network is needed. Save the whole network.")
+    kinds = {"Sequential": keras.Sequential, "Functional": keras.Model, "Model": keras.Model}
+    kind = saved.config["class_name"]
+    if kind not in kinds:
+        raise ModelError(f"{path} holds a {kind}, and a Sequential or functional network is needed. {ADVICE}")
+    with foreign_code.code(what, ModelError, advice=ADVICE), TemporaryDirectory() as folder:
+        model = kinds[kind].from_config(saved.config["config"])
+        if not model.built:
+            model.build(saved.config.get("build_config", {}).get("input_shape"))
+        model.load_weights(containers.weights(path, Path(folder)))
     return model
 
 
@@ -68,8 +77,6 @@ def example_shape(model: Any, path: Path) -> tuple[int | None, ...]:
     Raises:
         ModelError: it has several inputs or outputs, a fixed batch, or other values than float32.
     """
-    if isinstance(model, saved_model.Served):
-        return model.input_shape[1:]
     for what in ("input", "output"):
         found = getattr(model, f"{what}s", None) or []
         if len(found) != 1:

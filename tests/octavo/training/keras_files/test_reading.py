@@ -1,6 +1,5 @@
-"""Networks in files of Keras 2, Keras 3 and TensorFlow: they compute what they computed where they were saved."""
+"""Networks in files of Keras 2 and Keras 3: they compute what they computed where they were saved."""
 
-import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,12 @@ import h5py
 import keras as keras_3
 import numpy as np
 import pytest
-import tensorflow as tf
 import tf_keras
 
 from octavo.backends.registry import open_model
 from octavo.project.errors import ModelError
 from octavo.training import export
-from octavo.training.keras_files import containers, reading, saved_model
+from octavo.training.keras_files import containers, reading
 
 pytestmark = pytest.mark.slow
 IMAGES = np.random.default_rng(0).random((8, 8, 8, 1), dtype=np.float32)
@@ -63,19 +61,6 @@ def test_a_saved_network_computes_the_same_as_read_and_as_exported(
     np.testing.assert_array_equal(np.asarray(found(IMAGES, training=False)), wanted)
     export.export(found, IMAGES, tmp_path)
     np.testing.assert_allclose(open_model(tmp_path / "model.onnx")(IMAGES), wanted, atol=1e-5)
-
-
-@pytest.mark.parametrize("which", KERAS)
-def test_a_saved_model_gives_the_bytes_that_its_network_gives(which: str, tmp_path: Path) -> None:
-    network = sequential(KERAS[which])
-    (network.export if which == "keras_3" else network.save)(str(tmp_path / "served"))
-    found = saved_model.read(tmp_path / "served")
-    assert (found.input_shape, found.output_shape) == ((None, 8, 8, 1), (None, 3))
-    export.export(network, IMAGES, tmp_path / "a")
-    export.export(found, IMAGES, tmp_path / "b")
-    assert (tmp_path / "a" / "model.onnx").read_bytes() == (tmp_path / "b" / "model.onnx").read_bytes()
-    assert "conv2d" in (tmp_path / "b" / "layers.json").read_text()
-    assert "PartitionedCall" not in (tmp_path / "b" / "layers.json").read_text()
 
 
 @pytest.mark.parametrize("which", KERAS)
@@ -143,53 +128,3 @@ def test_sizes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         with pytest.raises(ModelError, match="at most 1,000 are read"):
             reading.read(tmp_path / f"net{suffix}")
         monkeypatch.undo()
-
-
-class Writing(tf.Module):
-    """Writes a file when it runs."""
-
-    def __init__(self, target: Path) -> None:
-        super().__init__()
-        self.target = str(target)
-
-    @tf.function(input_signature=[tf.TensorSpec((None, 4), tf.float32)])
-    def serve(self, images: tf.Tensor) -> tf.Tensor:
-        tf.io.write_file(self.target, "x")
-        return images * 2
-
-
-class Plain(tf.Module):
-    @tf.function(input_signature=[tf.TensorSpec((1, 4), tf.float32)])
-    def fixed(self, images: tf.Tensor) -> tf.Tensor:
-        return images * 2
-
-    @tf.function(input_signature=[tf.TensorSpec((None, 4), tf.float32), tf.TensorSpec((None, 4), tf.float32)])
-    def two(self, left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-        return left + right
-
-    @tf.function(input_signature=[tf.TensorSpec((None, 4), tf.int32)])
-    def integers(self, images: tf.Tensor) -> tf.Tensor:
-        return images * 2
-
-
-def test_a_saved_model_that_is_no_network_is_refused_by_name(tmp_path: Path) -> None:
-    writing, plain, target = Writing(tmp_path / "written"), Plain(), tmp_path / "served"
-    for module, function, said in (
-        (writing, writing.serve, "operator WriteFile"),
-        (plain, plain.fixed, "batches of 1"),
-        (plain, plain.two, r"2 inputs \(left, right\)"),
-        (plain, plain.integers, "int32"),
-    ):
-        tf.saved_model.save(module, str(target), signatures=function)
-        with pytest.raises(ModelError, match=said):
-            saved_model.read(target)
-        shutil.rmtree(target)
-    assert not (tmp_path / "written").exists()
-    tf.saved_model.save(plain, str(target), signatures={"other": plain.fixed})
-    with pytest.raises(ModelError, match="has the signatures other; serving_default is needed"):
-        saved_model.read(target)
-    (target / "saved_model.pb").write_bytes(b"\xff\xff\xff")
-    with pytest.raises(ModelError, match="damaged"):
-        saved_model.read(target)
-    with pytest.raises(ModelError, match=r"Cannot load .*A SavedModel is a folder"):
-        saved_model.read(tmp_path)
