@@ -44,7 +44,7 @@ def section(given: str, project: Path, root: Path) -> dict[str, Any]:
     if source not in SOURCES:
         raise ParamsError(f"Data '{given}': no source reads it. Allowed: {ALLOWED}.")
     size = _size(path) if source == "images" else None
-    return {"source": source, "path": _written(path.resolve(), project, root)} | ({"image_size": size} if size else {})
+    return {"source": source, "path": written(path.resolve(), project, root)} | ({"image_size": size} if size else {})
 
 
 def _source(path: Path) -> str | None:
@@ -81,5 +81,12 @@ def _size(folder: Path) -> list[int] | None:
     return [min(LARGEST_SIDE, int(statistics.median(side))) for side in zip(*sizes, strict=True)]
 
 
-def _written(path: Path, project: Path, root: Path) -> str:
+def written(path: Path, project: Path, root: Path) -> str:
+    """A path as `params.yaml` has it: relative to the project if it is in the repository, otherwise absolute.
+
+    Args:
+        path: absolute.
+        project: the folder of `params.yaml`.
+        root: of the repository.
+    """
     return os.path.relpath(path, project) if path.is_relative_to(root) else str(path)

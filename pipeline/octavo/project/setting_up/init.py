@@ -109,12 +109,16 @@ def _check_name(name: str, root: Path) -> None:
 
 def _params(answers: Mapping[str, Any]) -> str:
     """The text of `params.yaml`, checked as every stage will check it."""
+    data, model = {"image_size": None} | answers["data"], answers["model"]
+    if data["source"] == "images" and model.get("image_size"):
+        data["image_size"] = model["image_size"]
     text = shipped.params(
-        data={"image_size": None} | answers["data"],
-        model=answers["model"],
+        **{"build": None, "file": None, "encoding": None} | model,
+        data=data,
+        source="theirs" if "file" in model else "fp32",
         formats=answers["format"],
         name=answers["name"],
-        epochs=EPOCHS.get(answers["data"]["source"], FEWER_EPOCHS),
+        epochs=EPOCHS.get(data["source"], FEWER_EPOCHS),
         sources=given_data.SOURCES,
         networks=BUILT_IN_NAMES,
     )

@@ -77,8 +77,13 @@ def _own_stages(theirs: dict[str, Any]) -> list[str]:
 
 
 def _own_entries(theirs: dict[str, Any], new: dict[str, Any], section: str) -> list[Any]:
-    known = {_key(each) for each in new.get(section) or ()}
+    known = entries(new, section)
     return [each for each in theirs.get(section) or () if _key(each) not in known]
+
+
+def entries(pipeline: dict[str, Any], section: str) -> set[str]:
+    """What the entries of a list in `dvc.yaml` are known by."""
+    return {_key(each) for each in pipeline.get(section) or ()}
 
 
 def _key(entry: Any) -> str:

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from octavo.project.cli import typed_text
 from octavo.project.errors import OctavoError, ParamsError, did_you_mean
-from octavo.project.params.networks import BUILT_IN_NAMES, builder
+from octavo.project.params.networks import BUILT_IN_NAMES, DOORS
 from octavo.project.params.registry import Registry
 from octavo.project.params.section import faults
-from octavo.project.setting_up import given_data
+from octavo.project.setting_up import given_data, given_model
 
 OF_A_FILE = ("onnx",)
 """Formats that are made of a network brought as ONNX."""
@@ -49,7 +49,10 @@ def answers(given: Mapping[str, str | None], ask: bool, project: Path, root: Pat
             lambda answer: given_data.section(answer, project, root),
         ),
         "model": Question(
-            f"2/4 Your network: {', '.join(BUILT_IN_NAMES)}, or module:function of your own", "small_cnn", _network
+            f"2/4 Your network: {', '.join(BUILT_IN_NAMES)}, module:function of your own, or a file in one of "
+            f"{', '.join(DOORS)}",
+            "small_cnn",
+            lambda answer: given_model.section(answer, project, root),
         ),
         "format": Question("3/4 Formats of the model files: onnx, litert or both", "both", _formats),
         "name": Question("4/4 Name of the model in MLflow's registry", project.name, _name),
@@ -96,13 +99,6 @@ def _asked(question: Question) -> Any:
                     "octavo init --yes."
                 ) from None
             raise
-
-
-def _network(name: str) -> str:
-    try:
-        return builder(name)
-    except ValueError as error:
-        raise ParamsError(f"{error}.") from None
 
 
 def _formats(word: str) -> tuple[str, ...]:

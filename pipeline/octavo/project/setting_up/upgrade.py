@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import yaml
 
 from octavo.project.errors import ParamsError
 from octavo.project.files import atomic_write, yaml_file
@@ -89,7 +90,8 @@ def _sections(folder: Path, pipeline: str) -> dict[Path, str]:
         raise ParamsError(f"No {path}, which {shipped.PIPELINE} reads. Restore it: git checkout {path}.") from None
     if not isinstance(found, dict):
         raise ParamsError(f"{path} has no sections. Restore it: git checkout {path}.")
-    missing = [name for name in LISTED.findall(pipeline) if name not in found]
+    given = own_stages.entries(yaml.safe_load(pipeline), "vars")
+    missing = [name for name in LISTED.findall(pipeline) if name not in found and name not in given]
     text = path.read_text(encoding="utf-8").rstrip("\n")
     return {path: "\n".join([text, *(f"\n{name}: {{}}" for name in missing), ""])} if missing else {}
 
