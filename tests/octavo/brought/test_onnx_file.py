@@ -193,7 +193,10 @@ def test_external_data_are_watched_under_names_that_begin_with_that_of_the_file(
 @pytest.mark.parametrize(
     ("sections", "said"),
     [
-        ({"brought": {"theirs": {"file": "net.pt"}}}, r"Input should be a file in one of \.onnx, got 'net.pt'"),
+        (
+            {"brought": {"theirs": {"file": "net.pt"}}},
+            r"Input should be a file in one of \.onnx, \.keras, \.h5, got 'net.pt'",
+        ),
         ({"brought": {"Theirs": {"file": "net.onnx"}}}, "the name of network 'Theirs' must be lowercase"),
         ({"brought": {"theirs": {}}}, "Field required"),
         ({"networks": {"theirs": {"build": "cnn4", "epochs": 1, "batch_size": 1}}}, "is in both networks and brought"),

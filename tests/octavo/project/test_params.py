@@ -190,7 +190,7 @@ def test_only_what_variants_need_is_needed(sources: list[str], needed: set[str])
     ask_networks({"one": {}, "two": {"seed": 7}}, tuned, sources)
     params = load_params()
     assert params.needed() == needed
-    assert (params.built("late").seed, params.built("two").seed) == (0, 7)
+    assert [getattr(params.root(name), "seed", None) for name in ("late", "two")] == [0, 7]
     assert [each.by for each in params.finetunings("late")] == ["continue", "qat"]
     assert (params.control("qat"), params.control("late"), params.control("one")) == ("control", "again", None)
 

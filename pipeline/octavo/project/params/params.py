@@ -104,11 +104,6 @@ class Params(Model):
             raise ParamsError(f"Unknown variant '{name}'. Known: {', '.join(self.variants)}. Add it to {PARAMS}.")
         return self.variants[name]
 
-    def built(self, network: str) -> Network:
-        """The float network from which `network` was fine-tuned, directly or not; `network` itself if it was not."""
-        *_, first = self._line(network)
-        return self.networks[first]
-
     def root_name(self, network: str) -> str:
         """The first network of the line that leads to `network`: one that is built here, or brought."""
         *_, first = self._line(network)
