@@ -14,8 +14,8 @@ BUILT_IN = "octavo.training.networks"
 BUILT_IN_NAMES = ("small_cnn", "cnn4", "depthwise_cnn", "resnet8")
 """Octavo's own networks. Their module imports TensorFlow, so the names are here."""
 BUILDER = re.compile(r"[A-Za-z_]\w*((\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)?")
-KERAS = "octavo.training.keras_files.door"
-DOORS = {".onnx": "octavo.brought.onnx_file", ".keras": KERAS, ".h5": KERAS}
+KERAS_DOOR = "octavo.training.keras_files.door"
+DOORS = {".onnx": "octavo.brought.onnx_file", ".keras": KERAS_DOOR, ".h5": KERAS_DOOR}
 """Suffix of a file -> the module that brings it in."""
 TRAINABLE = (".keras", ".h5")
 """Suffixes of files whose networks can be trained on."""

@@ -13,7 +13,7 @@ FOLDER = click.argument("folder", type=click.Path(file_okay=False, path_type=Pat
 @click.command()
 @FOLDER
 @click.option("--data", metavar="PATH", help="An archive or a folder with your data; or digits, mnist, fashion_mnist.")
-@click.option("--model", metavar="NAME", help="A network of Octavo, module:function of your own, or an ONNX file.")
+@click.option("--model", metavar="NAME", help="A network of Octavo, module:function of your own, or a file.")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="Formats of the model files to make.")
 @click.option("--name", help="Name of the model in MLflow's registry.  [default: the folder's name]")
 @click.option("--yes", is_flag=True, help="Ask nothing: take the defaults for what is not given.")

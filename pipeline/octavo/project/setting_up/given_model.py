@@ -8,11 +8,12 @@ from google.protobuf.message import DecodeError
 
 from octavo.project.errors import ParamsError
 from octavo.project.files import atomic_write
-from octavo.project.params.networks import BUILT_IN_NAMES, DOORS, builder
+from octavo.project.params.networks import BUILT_IN_NAMES, DOORS, KERAS_DOOR, builder
 from octavo.project.setting_up.given_data import written
 
 LARGEST = 2**31
 """Bytes of an ONNX file; protobuf has no larger ones."""
+SUFFIXES = tuple(DOORS)
 SIDES = 4096
 """A fixed height or width above this is no image's."""
 
@@ -26,21 +27,25 @@ def section(given: str, project: Path, root: Path) -> dict[str, Any]:
         root: of the repository.
 
     Returns:
-        `build`; or `file`, with `encoding` and `image_size` as the file's input says, None where it does not.
+        `build`; or `file` and `trained_with_keras`, and for ONNX `encoding` and `image_size` as the file's input says,
+        None where it does not.
 
     Raises:
         ParamsError: there is no such network, or no such file, or it is not ONNX.
     """
     path = Path(given).expanduser()
-    if path.suffix in DOORS and ":" not in given:
-        if not path.is_file():
+    if path.suffix in SUFFIXES:
+        if not path.exists():
             raise ParamsError(f"Model '{given}': there is no such file here. Name another, or a network: {_known()}.")
-        encoding, size = _input(path)
-        return {"file": written(path.resolve(), project, root), "encoding": encoding, "image_size": size}
+        found: dict[str, Any] = {"file": written(path.resolve(), project, root)}
+        found["trained_with_keras"] = DOORS[path.suffix] == KERAS_DOOR
+        if not found["trained_with_keras"]:
+            found["encoding"], found["image_size"] = _input(path)
+        return found
     try:
         return {"build": builder(given)}
     except ValueError as error:
-        raise ParamsError(f"{error}, or a file in one of {', '.join(DOORS)}.") from None
+        raise ParamsError(f"{error}, or a file in {', '.join(SUFFIXES)}.") from None
 
 
 def _known() -> str:

@@ -47,7 +47,8 @@ def init(folder: Path, given: Mapping[str, str | None], yes: bool) -> None:
     _check_name(answers["name"], root)
     params = _params(answers)
     needs_dvc = not (root / roots.DVC).is_dir()
-    files = dict(_files(project, root, params))
+    files = {root / roots.DVC / "config": shipped.DVC_CONFIG} if needs_dvc else {}
+    files |= dict(_files(project, root, params))
     _check_writable(files)
     if needs_dvc:
         _dvc_init(root)

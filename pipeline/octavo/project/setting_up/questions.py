@@ -10,14 +10,14 @@ from pydantic import ValidationError
 
 from octavo.project.cli import typed_text
 from octavo.project.errors import OctavoError, ParamsError, did_you_mean
-from octavo.project.params.networks import BUILT_IN_NAMES, DOORS
+from octavo.project.params.networks import BUILT_IN_NAMES
 from octavo.project.params.registry import Registry
 from octavo.project.params.section import faults
 from octavo.project.setting_up import given_data, given_model
 
-OF_A_FILE = ("onnx",)
+OF_ONNX = ("onnx",)
 """Formats that are made of a network brought as ONNX."""
-FORMATS, BOTH = (*OF_A_FILE, "litert"), "both"
+FORMATS, BOTH = (*OF_ONNX, "litert"), "both"
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ def answers(given: Mapping[str, str | None], ask: bool, project: Path, root: Pat
             lambda answer: given_data.section(answer, project, root),
         ),
         "model": Question(
-            f"2/4 Your network: {', '.join(BUILT_IN_NAMES)}, module:function of your own, or a file in one of "
-            f"{', '.join(DOORS)}",
+            f"2/4 Your network: {', '.join(BUILT_IN_NAMES)}, module:function of your own, or a file in "
+            f"{', '.join(given_model.SUFFIXES)}",
             "small_cnn",
             lambda answer: given_model.section(answer, project, root),
         ),
@@ -72,9 +72,10 @@ def _possible(formats: tuple[str, ...], model: Mapping[str, Any]) -> tuple[str, 
     Raises:
         ParamsError: there are none.
     """
-    possible = tuple(each for each in formats if each in OF_A_FILE or "file" not in model)
+    any_format = model.get("trained_with_keras", True)
+    possible = tuple(each for each in formats if any_format or each in OF_ONNX)
     if not possible:
-        raise ParamsError(f"A network in {model['file']} has no {formats[0]} files. Allowed: {', '.join(OF_A_FILE)}.")
+        raise ParamsError(f"A network in {model['file']} has no {formats[0]} files. Allowed: {', '.join(OF_ONNX)}.")
     for name in set(formats) - set(possible):
         click.echo(f"left out: {name}, which is not made of {model['file']}", err=True)
     return possible

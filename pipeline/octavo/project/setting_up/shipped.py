@@ -20,6 +20,8 @@ NOT_WALKED = (
     "__pycache__", "*.pyc", ".venv", ".pytest_cache", ".mypy_cache", ".ruff_cache", "mlruns", "mlartifacts",
 )  # fmt: skip
 """Lines of `.dvcignore`: what DVC neither hashes nor walks through."""
+DVC_CONFIG = "[core]\n    analytics = false\n"
+"""Of a new `.dvc`: DVC sends no usage data."""
 PLAIN = re.compile(r"[A-Za-z_][\w./-]*(:[A-Za-z_]\w*)?", re.ASCII)
 
 

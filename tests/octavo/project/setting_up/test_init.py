@@ -64,6 +64,7 @@ def test_an_empty_repository_gets_all_that_dvc_repro_needs(repository: Path, run
         == WRITTEN
     )
     assert load_params().registry.model == "my cameras"
+    assert (repository / ".dvc/config").read_text() == (ROOT / ".dvc/config").read_text()
 
 
 def test_the_users_own_lines_stay(with_dvc: Path, run: Run) -> None:
