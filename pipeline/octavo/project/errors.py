@@ -132,5 +132,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" Did you mean '{near[0]}'?" if near and near[0] != word else ""
 
 
+def known_are(word: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown word: a similar word, if there is one, and all known ones."""
+    known = list(known)
+    return f"{did_you_mean(word, known)} Known: {', '.join(known) or 'none'}"
+
+
 def _say(sentence: str) -> None:
     print(sentence, file=sys.stderr)

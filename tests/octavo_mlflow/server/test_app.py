@@ -250,7 +250,7 @@ def test_aliases_and_baseline_are_read_beside_the_policy(named: Path) -> None:
         ("", "holds no policy"),
         ("policy: [", "is not YAML"),
         ("policy: {max_accuracy_drop: 2}", "holds no policy: max_accuracy_drop: "),
-        ("max_accuracy_dorp: 0.01", "max_accuracy_dorp: Extra inputs are not permitted"),
+        ("max_accuracy_dorp: 0.01", "Unknown key 'max_accuracy_dorp'. Did you mean 'max_accuracy_drop'?"),
     ],
 )
 def test_a_policy_that_cannot_be_read_gets_a_sentence(named: Path, content: str | None, sentence: str) -> None:

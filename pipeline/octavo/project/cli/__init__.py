@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from octavo.project.cli import typed_text
-from octavo.project.errors import boundary
+from octavo.project.errors import boundary, known_are
 
 INTERRUPTED = 130
 
@@ -37,7 +37,7 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         known = self.list_commands(ctx)
         if args[0] not in known and not ctx.resilient_parsing:
-            ctx.fail(f"Unknown command '{args[0]}'. Known: {', '.join(known)}.")
+            ctx.fail(f"Unknown command '{args[0]}'.{known_are(args[0], known)}.")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

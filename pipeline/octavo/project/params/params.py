@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError, model_validator
 
-from octavo.project.errors import ParamsError
+from octavo.project.errors import ParamsError, did_you_mean, known_are
 from octavo.project.files import yaml_file
 from octavo.project.params.data import Data
 from octavo.project.params.networks import NAME, Brought, Finetuned, Network
@@ -52,7 +52,7 @@ class Params(Model):
                 home[name] = section
         for name, network in self.finetuned.items():
             if network.parent not in home:
-                raise ValueError(f"finetuned.{name}.from is '{network.parent}'. Known: {', '.join(home)}")
+                raise ValueError(f"finetuned.{name}.from is '{network.parent}'.{known_are(network.parent, home)}")
             if network.parent in self.brought and not self.brought[network.parent].can_be_trained:
                 raise ValueError(
                     f"finetuned.{name}.from is '{network.parent}', which is {self.brought[network.parent].origin}. "
@@ -83,10 +83,11 @@ class Params(Model):
             if not VARIANT_NAME.fullmatch(name):
                 raise ValueError(f"the name of variant '{name}' must have the form <format>_<precision>[_<method>]")
             if variant.source not in known:
-                raise ValueError(f"variants.{name}.source is '{variant.source}'. Known: {', '.join(known)}")
+                raise ValueError(f"variants.{name}.source is '{variant.source}'.{known_are(variant.source, known)}")
         if self.baseline not in self.variants:
             listed = ", ".join(self.variants) or "none"
-            raise ValueError(f"baseline '{self.baseline}' is not among the variants: {listed}")
+            near = did_you_mean(self.baseline, self.variants)
+            raise ValueError(f"baseline '{self.baseline}' is not among the variants: {listed}.{near}".removesuffix("."))
         return self
 
     @property
@@ -101,7 +102,7 @@ class Params(Model):
             ParamsError: there is no such variant; the message lists the known ones.
         """
         if name not in self.variants:
-            raise ParamsError(f"Unknown variant '{name}'. Known: {', '.join(self.variants)}. Add it to {PARAMS}.")
+            raise ParamsError(f"Unknown variant '{name}'.{known_are(name, self.variants)}. Add it to {PARAMS}.")
         return self.variants[name]
 
     def root_name(self, network: str) -> str:

@@ -1,5 +1,6 @@
 """Base class of all sections of `params.yaml` (frozen, no unknown keys), and types that several sections share."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, get_args, get_origin
 
@@ -10,7 +11,10 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
+
+from octavo.project.errors import did_you_mean, known_are
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 ClassName = Annotated[str, Field(coerce_numbers_to_str=True)]
@@ -20,6 +24,7 @@ Threads = Annotated[int, Field(ge=1, le=1024)]
 """No usual machine has more cores, and a process with many more threads crashes."""
 Side = Annotated[int, Field(ge=1, le=8192)]
 """In pixels. An image of 8192 x 8192 x 3 takes 800 MB in float32."""
+QUOTED = re.compile(r"'([^']*)'")
 Url = Annotated[str, Field(pattern=r"^https?://")]
 
 
@@ -27,6 +32,15 @@ class Model(BaseModel):
     """Refuses unknown keys, NaN, infinity, and true or false instead of a number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_are_known(cls, value: Any) -> Any:
+        """Refuse unknown keys with the known ones in the message."""
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        if isinstance(value, dict) and (unknown := [str(key) for key in value if key not in known]):
+            raise ValueError(f"Unknown key '{unknown[0]}'.{known_are(unknown[0], known)}")
+        return value
 
     @field_validator("*", mode="before")
     @classmethod
@@ -38,18 +52,26 @@ class Model(BaseModel):
         return value
 
 
-def faults(error: ValidationError) -> str:
-    """Pydantic's errors in one line: for each the key, what is wrong, and the value if it is short."""
-    return "; ".join(map(_fault, error.errors()))
+def faults(error: ValidationError, whole: str = "params") -> str:
+    """Pydantic's errors in one line: for each the key, what is wrong, and the value if it is short.
+
+    Args:
+        error: of a section.
+        whole: what the section is called in errors about all of it.
+    """
+    return "; ".join(_fault(fault, whole) for fault in error.errors())
 
 
-def _fault(fault: Any) -> str:
+def _fault(fault: Any, whole: str) -> str:
     got = repr(fault["input"])
     said = fault["msg"].removeprefix("Value error, ").partition(" or instance of ")[0]
     for pythons, yamls in (("a valid tuple", "a list"), ("a valid dictionary", "a mapping"), ("Tuple", "List")):
         said = said.replace(pythons, yamls)
+    if fault["type"] == "literal_error" and isinstance(fault["input"], str):
+        near = did_you_mean(fault["input"], QUOTED.findall(fault["ctx"]["expected"]))
+        return f"{'.'.join(map(str, fault['loc']))}: {said}, got {got}.{near}".removesuffix(".")
     shown = isinstance(fault["input"], str | int | float | list) and len(got) <= 60 and ", got " not in said
-    return f"{'.'.join(map(str, fault['loc'])) or 'params'}: {said}{f', got {got}' if shown else ''}"
+    return f"{'.'.join(map(str, fault['loc'])) or whole}: {said}{f', got {got}' if shown else ''}"
 
 
 def _kinds(annotation: Any) -> Iterator[Any]:

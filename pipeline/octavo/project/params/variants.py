@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from octavo.project.params.section import Model, Threads
 
@@ -14,6 +14,7 @@ VARIANT_NAME = re.compile(r"(?P<format>[a-z]+)_(?P<precision>[a-z]+[0-9]+)(?:_(?
 
 The backends know which formats exist. The stage `check` compares names with them.
 """
+RECIPE = re.compile(r"[a-z][a-z0-9_]*|[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 RECIPES = "octavo.quantization.recipes"
 """The package of Octavo's own recipes, with one folder per format."""
 
@@ -23,12 +24,18 @@ def module_of(recipe: str) -> str:
     return recipe if "." in recipe else f"{RECIPES}.{recipe.replace('_', '.', 1)}"
 
 
+def _recipe(name: str) -> str:
+    if not RECIPE.fullmatch(name):
+        raise ValueError("Input should be the name of a recipe, such as onnx_int8_static, or my_package.my_recipe")
+    return name
+
+
 class Variant(Model):
     """One model file: the network that it is made from, and the recipe."""
 
     source: str
     """Name of the network."""
-    recipe: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$|^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
+    recipe: Annotated[str, AfterValidator(_recipe)]
     """Name of one of Octavo's recipes, or the dotted name of your own module."""
     options: dict[str, Any] = {}
     min_sqnr_db: Annotated[float, Field(ge=-200, le=200)] = MIN_SQNR_DB

@@ -30,7 +30,7 @@ from octavo.backends import network_notes, registry
 from octavo.backends.records import Acceptance
 from octavo.data.splits import Samples
 from octavo.project import foreign_code
-from octavo.project.errors import ModelError, ParamsError
+from octavo.project.errors import ModelError, ParamsError, known_are
 from octavo.project.params.params import PARAMS, Params
 from octavo.project.params.section import faults
 from octavo.project.params.variants import module_of
@@ -128,7 +128,7 @@ def options(name: str, recipe: Recipe, given: Mapping[str, Any]) -> BaseModel:
         return recipe.Options.model_validate(dict(given))
     except ValidationError as error:
         known = ", ".join(recipe.Options.model_fields) or "none"
-        raise ParamsError(f"Options of recipe '{name}': {faults(error)}. It knows: {known}.") from None
+        raise ParamsError(f"Options of recipe '{name}': {faults(error, 'options')}. It knows: {known}.") from None
 
 
 def quantize(name: str, exported: Path, target: Path, samples: Samples, given: Mapping[str, Any]) -> Acceptance:
@@ -219,7 +219,7 @@ def _require_known(name: str) -> None:
     if name in FORMER:
         raise ParamsError(f"Recipe '{name}' is called '{FORMER[name]}' now. Write that instead.")
     if name not in names() and not _is_users(name):
-        raise ParamsError(f"Unknown recipe '{name}'. Known: {', '.join(names())}.")
+        raise ParamsError(f"Unknown recipe '{name}'.{known_are(name, names())}.")
 
 
 def _require_format(variant: str, recipe: str) -> None:

@@ -72,7 +72,7 @@ class TestCommandLine:
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert octavo(monkeypatch, "grete") == 1
-        assert "Unknown command 'grete'. Known: greet, reach, refuse." in capsys.readouterr().err
+        assert "Unknown command 'grete'. Did you mean 'greet'? Known: greet, reach, refuse." in capsys.readouterr().err
 
     @pytest.mark.parametrize("arguments", [(), ("greet",), ("greet", "--loud", "Ada"), ("--loud",)])
     def test_wrong_usage_is_the_users_mistake(

@@ -400,7 +400,7 @@ def test_an_unknown_method_is_answered_with_the_known(
 def test_an_unknown_option_is_answered_with_the_known(
     options: dict[str, object], drawn: Samples, tmp_path: Path
 ) -> None:
-    with pytest.raises(ParamsError, match=r"bits: Extra inputs.*It knows: method, .*search, repair"):
+    with pytest.raises(ParamsError, match=r"Unknown key 'bits'.*It knows: method, .*search, repair"):
         recipes.quantize("onnx_int8_static", tmp_path, tmp_path / "model.onnx", drawn, options)
 
 
