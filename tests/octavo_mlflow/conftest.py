@@ -1,5 +1,6 @@
 """Projects that have been measured, and MLflow servers."""
 
+import os
 import secrets
 import shutil
 import sqlite3
@@ -10,17 +11,21 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import mlflow
 import pytest
 import yaml
+from click import Command
+from click.testing import CliRunner
 from mlflow import MlflowClient
 from sqlalchemy import Engine, event
 
 from octavo.project import cli, paths
 from octavo_mlflow.registry.mutex import lease
-from tests import servers
+from octavo_mlflow.tracking import connection
+from tests import process, servers
 from tests.conftest import MakeOnce
 from tests.octavo_mlflow import measured_project
-from tests.octavo_mlflow.measured_project import PARAMS, Later, MakeProject, Project, Serve
+from tests.octavo_mlflow.measured_project import PARAMS, KeepProject, Later, MakeProject, Project, Serve
 from tests.octavo_mlflow.team import Team, gated, password
 
 Octavo = Callable[..., tuple[int | str | None, str, str]]
@@ -125,6 +130,37 @@ def project(make_project: MakeProject) -> Project:
     return make_project("onnx_fp32", "litert_int8_static")
 
 
+@pytest.fixture(scope="session")
+def keep_project(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> KeepProject:
+    """Make a project with one variant of each format, `fill` it, and copy it for `measured_project.brought_back`."""
+
+    def keep(fill: Callable[[Project], object]) -> Project:
+        folder = tmp_path_factory.mktemp("kept") / "project"
+        folder.mkdir()
+        with process.undone():
+            os.chdir(folder)
+            project = measured_project.make(folder, empty_store, "onnx_fp32", "litert_int8_static")
+            fill(project)
+        shutil.copytree(folder, folder.with_name("pristine"))
+        return project
+
+    return keep
+
+
+@pytest.fixture(scope="session")
+def registered_once(keep_project: KeepProject) -> Project:
+    """For `registered`, which brings it back before each test."""
+    return keep_project(Project.register)
+
+
+@pytest.fixture
+def registered(registered_once: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """One variant of each format, registered as versions 1 and 2: as quick as `project` is without versions."""
+    monkeypatch.chdir(registered_once.folder)
+    mlflow.set_tracking_uri(connection.uri())  # as `register` does
+    return measured_project.brought_back(registered_once)
+
+
 @pytest.fixture(
     params=[
         "sqlite",
@@ -167,6 +203,10 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     """Start a server on a free port of loopback, wait until `page` answers, and stop it after the test."""
     with ExitStack() as started:
         yield lambda arguments, page: started.enter_context(servers.mlflow(arguments, tmp_path, page))
+
+
+def typed(command: Command, *arguments: str) -> None:
+    assert CliRunner().invoke(command, arguments).exit_code == 0
 
 
 def own_copy() -> Path:

@@ -2,7 +2,10 @@
 
 import hashlib
 import shutil
-from dataclasses import dataclass
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -181,6 +184,23 @@ def make(folder: Path, empty_store: Path, *variants: str) -> Project:
     return project
 
 
+def brought_back(project: Project) -> Project:
+    """The project as its copy `pristine` is; its database is written over, since MLflow keeps it open."""
+    folder, pristine = project.folder, project.folder.with_name("pristine")
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif not path.name.startswith("mlflow.db"):
+            path.unlink()
+    shutil.copytree(pristine, folder, ignore=shutil.ignore_patterns("mlflow.db*"), dirs_exist_ok=True)
+    with (
+        closing(sqlite3.connect(pristine / "mlflow.db")) as then,
+        closing(sqlite3.connect(folder / "mlflow.db")) as now,
+    ):
+        then.backup(now)
+    return replace(project)
+
+
 def content(variant: str, weights: np.ndarray = WEIGHTS) -> bytes:
     """A file of the size of the LiteRT one, or for `onnx_fp32` of twice that size."""
     if not variant.startswith("onnx"):
@@ -241,6 +261,10 @@ def write_data() -> Manifest:
 
 class MakeProject(Protocol):
     def __call__(self, *variants: str) -> Project: ...
+
+
+class KeepProject(Protocol):
+    def __call__(self, fill: Callable[[Project], object]) -> Project: ...
 
 
 class Serve(Protocol):

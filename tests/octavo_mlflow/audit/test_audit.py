@@ -3,19 +3,15 @@
 import hashlib
 import io
 import json
-import os
 import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click import Command
-from click.testing import CliRunner
 
 from octavo.project import paths
 from octavo.project.errors import AuditFailed
@@ -27,10 +23,9 @@ from octavo_mlflow.registry import aliases, standing, vouched
 from octavo_mlflow.registry.audit_log import audit_log
 from octavo_mlflow.registry.mutex import lease
 from octavo_mlflow.registry.standing import DONE, HEAD, LOG
-from tests import process
 from tests.octavo_mlflow import measured_project
-from tests.octavo_mlflow.conftest import Octavo, own_copy
-from tests.octavo_mlflow.measured_project import WEIGHTS, Project, tflite_bytes, worse
+from tests.octavo_mlflow.conftest import Octavo, own_copy, typed
+from tests.octavo_mlflow.measured_project import WEIGHTS, KeepProject, Project, tflite_bytes, worse
 
 pytestmark = pytest.mark.slow
 
@@ -38,44 +33,25 @@ VARIANT = "litert_int8_static"
 
 
 @pytest.fixture(scope="module")
-def history(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Two promotions, the second by force, and a way back; beside the project's folder lies a copy of it."""
-    folder = tmp_path_factory.mktemp("history") / "project"
-    folder.mkdir()
-    with process.undone():
-        os.chdir(folder)
-        project = measured_project.make(folder, empty_store, "onnx_fp32", VARIANT)
+def history(keep_project: KeepProject) -> Project:
+    """Two promotions, the second by force, and a way back."""
+
+    def fill(project: Project) -> None:
         project.register()
         typed(commands.promote, VARIANT)
         project.weigh(VARIANT, worse(60))
         project.register()
         typed(commands.promote, VARIANT, "--force", "--reason", "try it")
         typed(commands.rollback)
-    shutil.copytree(folder, folder.with_name("pristine"))
-    return project
 
-
-def typed(command: Command, *arguments: str) -> None:
-    assert CliRunner().invoke(command, arguments).exit_code == 0
+    return keep_project(fill)
 
 
 @pytest.fixture
 def promoted(history: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """The project of `history` as it was; the database is written over, since MLflow keeps it open."""
-    folder, pristine = history.folder, history.folder.with_name("pristine")
-    for path in folder.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif not path.name.startswith("mlflow.db"):
-            path.unlink()
-    shutil.copytree(pristine, folder, ignore=shutil.ignore_patterns("mlflow.db*"), dirs_exist_ok=True)
-    with (
-        closing(sqlite3.connect(pristine / "mlflow.db")) as then,
-        closing(sqlite3.connect(folder / "mlflow.db")) as now,
-    ):
-        then.backup(now)
-    monkeypatch.chdir(folder)
-    return replace(history)
+    """The project of `history` as it was."""
+    monkeypatch.chdir(history.folder)
+    return measured_project.brought_back(history)
 
 
 def test_a_whole_log_is_said_to_be_whole(promoted: Project, octavo: Octavo) -> None:
@@ -372,8 +348,7 @@ def test_a_champion_that_was_forged_with_its_tag_lets_nothing_pass(promoted: Pro
     assert str(client.get_registered_model("octavo").aliases["champion"]) == "2"
 
 
-def test_a_copy_that_a_killed_promotion_left_behind_is_brought_up_to_date(project: Project, octavo: Octavo) -> None:
-    project.register()
+def test_a_copy_that_a_killed_promotion_left_behind_is_brought_up_to_date(registered: Project, octavo: Octavo) -> None:
     assert octavo("promote", VARIANT)[0] == 0
     whole = own_copy().read_text()
     own_copy().unlink()
@@ -419,12 +394,11 @@ def test_a_verdict_that_does_not_follow_is_noticed(promoted: Project, octavo: Oc
     assert "what record 1 was judged by was changed" in stderr
 
 
-def test_a_reason_from_a_chat_is_refused_before_anything_moves(project: Project, octavo: Octavo) -> None:
-    project.register()
+def test_a_reason_from_a_chat_is_refused_before_anything_moves(registered: Project, octavo: Octavo) -> None:
     for separator in ("\u2028", "\u2029", "\x85", "\n"):
         code, _, stderr = octavo("promote", VARIANT, "--force", "--reason", f"first{separator}second")
         assert (code, "An argument has a" in stderr) == (1, True)
-    assert project.client().get_registered_model("octavo").aliases == {}
+    assert registered.client().get_registered_model("octavo").aliases == {}
 
 
 def test_a_log_that_holds_such_a_reason_already_can_be_read(promoted: Project, octavo: Octavo) -> None:
@@ -649,14 +623,13 @@ def test_a_move_that_was_cut_short_and_whose_version_was_deleted_moves_nothing(
     assert octavo("rollback", "3")[0] == 0
 
 
-def test_a_copy_that_cannot_be_written_stops_a_move_before_it_begins(project: Project, octavo: Octavo) -> None:
-    project.register()
+def test_a_copy_that_cannot_be_written_stops_a_move_before_it_begins(registered: Project, octavo: Octavo) -> None:
     paths.AUDIT_LOGS.parent.mkdir(exist_ok=True)
     paths.AUDIT_LOGS.write_text("no folder")
     code, _, stderr = octavo("promote", VARIANT)
     assert (code, "Nothing has moved: " in stderr) == (1, True)
-    assert project.client().get_registered_model("octavo").aliases == {}
-    assert HEAD not in project.client().get_registered_model("octavo").tags
+    assert registered.client().get_registered_model("octavo").aliases == {}
+    assert HEAD not in registered.client().get_registered_model("octavo").tags
 
 
 def test_commands_make_no_database(octavo: Octavo, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

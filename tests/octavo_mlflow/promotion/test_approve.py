@@ -30,11 +30,10 @@ def become(monkeypatch: pytest.MonkeyPatch) -> Become:
 
 
 @pytest.fixture
-def shared(project: Project, become: Become) -> Project:
+def shared(registered: Project, become: Become) -> Project:
     """A registered project, looked at by Ann."""
     become("ann")
-    project.register()
-    return project
+    return registered
 
 
 def opened(project: Project) -> request.Request | None:

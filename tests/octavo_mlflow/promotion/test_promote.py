@@ -80,21 +80,19 @@ def test_a_variant_that_fails_is_refused_with_its_reasons(project: Project, octa
     assert standing(project) == {}
 
 
-def test_the_baseline_has_no_verdict(project: Project, octavo: Octavo) -> None:
-    project.register()
+def test_the_baseline_has_no_verdict(registered: Project, octavo: Octavo) -> None:
     code, _, stderr = octavo("promote", BASELINE)
     assert code == 2
     assert "no verdict, as the baseline never has. Passing beside the baseline: litert_int8_static." in stderr
 
 
 @pytest.mark.parametrize("force", [[], ["--force", "--reason", "the customer waits"]])
-def test_a_refused_variant_is_not_promoted_even_by_force(project: Project, octavo: Octavo, force: list[str]) -> None:
-    project.register()
-    project.refuse(VARIANT, "It cannot be loaded.")
+def test_a_refused_variant_is_not_promoted_even_by_force(registered: Project, octavo: Octavo, force: list[str]) -> None:
+    registered.refuse(VARIANT, "It cannot be loaded.")
     code, _, stderr = octavo("promote", VARIANT, *force)
     assert code == 2
     assert stderr == f"octavo: {VARIANT} is refused and has no model. It cannot be loaded. Take another recipe.\n"
-    assert standing(project) == {}
+    assert standing(registered) == {}
 
 
 def test_where_nothing_passes_a_refused_variant_is_told_with_its_reason(project: Project, octavo: Octavo) -> None:
@@ -105,16 +103,15 @@ def test_where_nothing_passes_a_refused_variant_is_told_with_its_reason(project:
     assert f"{VARIANT} is not promoted, it is refused: It cannot be loaded. Take another recipe." in stderr
 
 
-def test_a_version_whose_logits_are_not_finite_is_not_promoted(project: Project, octavo: Octavo) -> None:
-    project.register()
+def test_a_version_whose_logits_are_not_finite_is_not_promoted(registered: Project, octavo: Octavo) -> None:
     images = np.load(paths.split("test") / "images.npy")
     images[0, 0, 0] = np.nan
     np.save(paths.split("test") / "images.npy", images)
-    remeasured(project, images_sha256=sha256(images))
+    remeasured(registered, images_sha256=sha256(images))
     code, _, stderr = octavo("promote", VARIANT)
     assert code == 1
     assert "Version 2 of octavo gives logits that are NaN or infinite for 1 of 900 images" in stderr
-    assert standing(project) == {}
+    assert standing(registered) == {}
 
 
 def remeasured(project: Project, **test: str) -> None:
@@ -125,9 +122,10 @@ def remeasured(project: Project, **test: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["images", "labels", "manifest", "classes"])
-def test_nothing_is_compared_on_other_test_data_than_were_measured(project: Project, octavo: Octavo, what: str) -> None:
+def test_nothing_is_compared_on_other_test_data_than_were_measured(
+    registered: Project, octavo: Octavo, what: str
+) -> None:
     """With permuted labels everything is noise, and any loss too small to be shown."""
-    project.register()
     if what in ("images", "labels"):
         path = paths.split("test") / f"{what}.npy"
         np.save(path, np.load(path)[::-1])
@@ -139,7 +137,7 @@ def test_nothing_is_compared_on_other_test_data_than_were_measured(project: Proj
     paths.MANIFEST.write_text(manifest.model_copy(update=changes.get(what)).model_dump_json())
     code, _, stderr = octavo("promote", VARIANT)
     assert (code, "Nothing is compared: " in stderr, "changed since" in stderr) == (1, True, True), stderr
-    assert standing(project) == {}
+    assert standing(registered) == {}
 
 
 def test_small_losses_do_not_add_up(project: Project, octavo: Octavo, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,14 +191,13 @@ def resplit(project: Project, **changes: object) -> None:
 
 
 def test_a_champion_that_may_have_been_trained_on_test_images_is_not_compared_with(
-    project: Project, octavo: Octavo
+    registered: Project, octavo: Octavo
 ) -> None:
     """It is worse by far, but was perhaps trained on what is tested now; the message says how to begin anew."""
-    project.register()
     assert octavo("promote", VARIANT)[0] == 0
-    project.weigh(VARIANT, WEIGHTS * np.float32(1.01))
-    resplit(project, split_rule=2)
-    project.register()
+    registered.weigh(VARIANT, WEIGHTS * np.float32(1.01))
+    resplit(registered, split_rule=2)
+    registered.register()
 
     code, _, stderr = octavo("promote")
     assert code == 2
@@ -209,57 +206,52 @@ def test_a_champion_that_may_have_been_trained_on_test_images_is_not_compared_wi
     advice = f"octavo promote {VARIANT} --force --anchor --reason"
     assert advice in stderr
     assert octavo(*advice.split()[1:], "other splits")[0] == 0
-    assert len(set(project.client().get_registered_model("octavo").aliases.values())) == 2
+    assert len(set(registered.client().get_registered_model("octavo").aliases.values())) == 2
 
-    project.weigh(VARIANT, WEIGHTS * np.float32(1.02))
-    project.register()
+    registered.weigh(VARIANT, WEIGHTS * np.float32(1.02))
+    registered.register()
     assert octavo("promote")[0] == 0
     assert octavo("replay", "2")[0] == 0
     assert octavo("audit")[0] == 0
 
 
-def test_a_champion_without_a_record_is_not_compared_with(project: Project, octavo: Octavo) -> None:
-    project.register()
-    project.client().set_registered_model_alias("octavo", "champion", "1")
+def test_a_champion_without_a_record_is_not_compared_with(registered: Project, octavo: Octavo) -> None:
+    registered.client().set_registered_model_alias("octavo", "champion", "1")
 
     code, _, stderr = octavo("promote", VARIANT)
     assert code == 2
     assert "champion: which data it was made of is not recorded" in stderr
 
 
-def test_the_registered_bytes_must_be_the_measured_ones(project: Project, octavo: Octavo) -> None:
-    project.register()
+def test_the_registered_bytes_must_be_the_measured_ones(registered: Project, octavo: Octavo) -> None:
     (stored,) = Path("mlruns").rglob("model.tflite")
     stored.write_bytes(b"swapped")
     code, _, stderr = octavo("promote", VARIANT, "--force", "--reason", "why")
     assert code == 1
     assert "is not the model that was measured" in stderr
-    assert standing(project) == {}
+    assert standing(registered) == {}
 
 
-def test_the_registered_bytes_must_answer_as_was_evaluated(project: Project, octavo: Octavo) -> None:
-    project.register()
+def test_the_registered_bytes_must_answer_as_was_evaluated(registered: Project, octavo: Octavo) -> None:
     np.save(paths.logits(VARIANT), np.load(paths.logits(VARIANT))[::-1])
     code, _, stderr = octavo("promote", VARIANT)
     assert code == 2
     assert "same answers 0." in stderr
 
 
-def test_figures_newer_than_the_registered_ones_are_not_promoted(project: Project, octavo: Octavo) -> None:
-    project.register()
-    project.change(VARIANT, notes=["measured again"])
+def test_figures_newer_than_the_registered_ones_are_not_promoted(registered: Project, octavo: Octavo) -> None:
+    registered.change(VARIANT, notes=["measured again"])
     code, _, stderr = octavo("promote", VARIANT)
     assert code == 1
     assert f"no version of octavo for {VARIANT} as measured. Run dvc repro" in stderr
 
 
-def test_a_champion_that_cannot_answer_todays_images_gets_a_sentence(project: Project, octavo: Octavo) -> None:
-    project.register()
+def test_a_champion_that_cannot_answer_todays_images_gets_a_sentence(registered: Project, octavo: Octavo) -> None:
     assert octavo("promote", VARIANT)[0] == 0
     path = paths.split("test") / "images.npy"
     larger = np.load(path).repeat(2, 1).repeat(2, 2)
     np.save(path, larger)
-    remeasured(project, images_sha256=sha256(larger))
+    remeasured(registered, images_sha256=sha256(larger))
     retrained_on_larger = octavo("promote", VARIANT, "--anchor")
     assert retrained_on_larger[0] == 1
     assert "cannot answer today's test images of shape (8, 8)" in retrained_on_larger[2]
@@ -273,13 +265,12 @@ def test_nothing_to_promote_gets_a_sentence(project: Project, octavo: Octavo, mo
     assert octavo("promote", VARIANT)[0] == 1
 
 
-def test_who_loses_the_race_is_told(project: Project, octavo: Octavo, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_loses_the_race_is_told(registered: Project, octavo: Octavo, monkeypatch: pytest.MonkeyPatch) -> None:
     """The champion moves while a challenger is judged."""
-    project.register()
 
     def meanwhile(found: Grounds) -> Verdict:
         monkeypatch.setattr("octavo_mlflow.promotion.promote.judge", judge)
-        promote.move_champion(project.client(), project.params, project.scorecards, promote.Wish(VARIANT))
+        promote.move_champion(registered.client(), registered.params, registered.scorecards, promote.Wish(VARIANT))
         return judge(found)
 
     monkeypatch.setattr("octavo_mlflow.promotion.promote.judge", meanwhile)
@@ -291,12 +282,11 @@ def test_who_loses_the_race_is_told(project: Project, octavo: Octavo, monkeypatc
     assert len(audit_record.read(own_copy())) == 1
 
 
-def test_a_move_cut_short_is_finished(project: Project, octavo: Octavo, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_move_cut_short_is_finished(registered: Project, octavo: Octavo, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed between the two aliases: what was written down is made by the next command."""
-    project.register()
     assert octavo("promote", VARIANT)[0] == 0
-    project.weigh(VARIANT, WEIGHTS * np.float32(1.01))
-    project.register()
+    registered.weigh(VARIANT, WEIGHTS * np.float32(1.01))
+    registered.register()
     set_alias = MlflowClient.set_registered_model_alias
 
     def cut(client: MlflowClient, name: str, alias: str, version: str) -> None:
@@ -306,14 +296,14 @@ def test_a_move_cut_short_is_finished(project: Project, octavo: Octavo, monkeypa
 
     monkeypatch.setattr(MlflowClient, "set_registered_model_alias", cut)
     with pytest.raises(KeyboardInterrupt):
-        promote.move_champion(project.client(), project.params, project.scorecards, promote.Wish(VARIANT))
+        promote.move_champion(registered.client(), registered.params, registered.scorecards, promote.Wish(VARIANT))
     monkeypatch.setattr(MlflowClient, "set_registered_model_alias", set_alias)
-    numbers = project.client().get_registered_model("octavo").aliases
+    numbers = registered.client().get_registered_model("octavo").aliases
     assert (str(numbers["champion"]), str(numbers["previous"])) == ("2", "2")
 
     code, stdout, _ = octavo("promote", VARIANT)
     assert (code, stdout) == (0, "champion: octavo version 3 (litert_int8_static) already\n")
-    numbers = project.client().get_registered_model("octavo").aliases
+    numbers = registered.client().get_registered_model("octavo").aliases
     assert (str(numbers["champion"]), str(numbers["previous"])) == ("3", "2")
     assert octavo("audit")[0] == 0
 

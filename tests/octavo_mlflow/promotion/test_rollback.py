@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from octavo.promotion import audit_record
-from octavo_mlflow.promotion import rollback
-from tests.octavo_mlflow.conftest import Octavo, own_copy
-from tests.octavo_mlflow.measured_project import WEIGHTS, Project
+from octavo_mlflow.promotion import commands, rollback
+from tests.octavo_mlflow import measured_project
+from tests.octavo_mlflow.conftest import Octavo, own_copy, typed
+from tests.octavo_mlflow.measured_project import WEIGHTS, KeepProject, Project
 
 pytestmark = pytest.mark.slow
 
@@ -24,16 +25,25 @@ def standing(project: Project) -> dict[str, str]:
     return {alias: str(number) for alias, number in project.client().get_registered_model("octavo").aliases.items()}
 
 
+@pytest.fixture(scope="module")
+def promoted_once(keep_project: KeepProject) -> Project:
+    """For `promoted`, which brings it back before each test."""
+
+    def fill(project: Project) -> None:
+        for factor in (1, 1.01):
+            project.weigh(VARIANT, WEIGHTS * np.float32(factor))
+            project.register()
+            typed(commands.promote, VARIANT)
+        assert standing(project) == {"anchor": "2", "previous": "2", "champion": "3"}
+
+    return keep_project(fill)
+
+
 @pytest.fixture
-def promoted(project: Project, octavo: Octavo) -> Project:
+def promoted(promoted_once: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """Version 2 was champion, version 3 is."""
-    project.register()
-    assert octavo("promote", VARIANT)[0] == 0
-    project.weigh(VARIANT, WEIGHTS * np.float32(1.01))
-    project.register()
-    assert octavo("promote", VARIANT)[0] == 0
-    assert standing(project) == {"anchor": "2", "previous": "2", "champion": "3"}
-    return project
+    monkeypatch.chdir(promoted_once.folder)
+    return measured_project.brought_back(promoted_once)
 
 
 def test_it_returns_to_the_one_before_and_again(promoted: Project, octavo: Octavo) -> None:
@@ -80,8 +90,7 @@ def test_that_it_was_rolled_back_is_known_without_its_tag(promoted: Project, oct
     assert standing(promoted)["champion"] == "2"
 
 
-def test_without_a_champion_there_is_nothing_to_return_to(project: Project, octavo: Octavo) -> None:
-    project.register()
+def test_without_a_champion_there_is_nothing_to_return_to(registered: Project, octavo: Octavo) -> None:
     code, _, stderr = octavo("rollback")
     assert (code, "was champion before this one" in stderr) == (1, True)
     octavo("promote", VARIANT)

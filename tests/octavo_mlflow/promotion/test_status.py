@@ -40,16 +40,14 @@ def test_it_shows_what_stands_and_the_last_move(project: Project, octavo: Octavo
     assert "aliases were moved without octavo" in octavo("status")[1]
 
 
-def test_it_says_who_is_at_work(project: Project, octavo: Octavo) -> None:
-    project.register()
-    with mutex.held(project.client(), "octavo", "rollback"):
+def test_it_says_who_is_at_work(registered: Project, octavo: Octavo) -> None:
+    with mutex.held(registered.client(), "octavo", "rollback"):
         shown = json.loads(octavo("status", "--json")[1])
     assert "for rollback, since" in shown["locked_by"]
     assert json.loads(octavo("status", "--json")[1])["locked_by"] is None
 
 
-def test_it_brings_the_digests_of_code_up_to_date(project: Project, octavo: Octavo) -> None:
-    project.register()
+def test_it_brings_the_digests_of_code_up_to_date(registered: Project, octavo: Octavo) -> None:
     octavo("status")
     assert not paths.CODE.exists(), "without a pipeline there is nothing for DVC to compare"
     Path("dvc.yaml").write_text("stages: {}\n")

@@ -90,8 +90,7 @@ def test_each_variant_has_one_flat_run_one_model_and_one_version(project: Projec
         assert scorecard == json.loads(card.model_dump_json())
 
 
-def test_the_registered_model_predicts_as_the_file_does(project: Project) -> None:
-    project.register()
+def test_the_registered_model_predicts_as_the_file_does(registered: Project) -> None:
     images = np.random.default_rng(1).random((5, 4, 4), np.float32)
     by_variant = {
         name: mlflow.pyfunc.load_model(f"models:/octavo/{number}").predict(images)
@@ -139,14 +138,13 @@ def test_a_file_that_is_not_the_measured_one_is_refused_before_anything_is_writt
     assert project.client().get_experiment_by_name("octavo") is None
 
 
-def test_changed_figures_make_a_new_version_and_leave_aliases_alone(project: Project) -> None:
-    project.register()
-    project.client().set_registered_model_alias("octavo", "champion", versions()["onnx_fp32"][0])
-    project.change("onnx_fp32", notes=["measured again"])
-    outcome = project.register()
+def test_changed_figures_make_a_new_version_and_leave_aliases_alone(registered: Project) -> None:
+    registered.client().set_registered_model_alias("octavo", "champion", versions()["onnx_fp32"][0])
+    registered.change("onnx_fp32", notes=["measured again"])
+    outcome = registered.register()
     assert (outcome.added, outcome.unchanged) == (["onnx_fp32"], ["litert_int8_static"])
     assert len(versions()["onnx_fp32"]) == 2
-    aliases = project.client().get_registered_model("octavo").aliases
+    aliases = registered.client().get_registered_model("octavo").aliases
     assert {alias: str(number) for alias, number in aliases.items()} == {"champion": "1"}
 
 
@@ -157,10 +155,9 @@ def test_nothing_of_a_refused_variant_is_registered(project: Project) -> None:
     assert set(runs()) == set(versions()) == {"onnx_fp32"}
 
 
-def test_what_was_registered_before_its_variant_was_refused_stays(project: Project) -> None:
-    project.register()
-    project.refuse("litert_int8_static", "It cannot be loaded.")
-    assert project.register().added == []
+def test_what_was_registered_before_its_variant_was_refused_stays(registered: Project) -> None:
+    registered.refuse("litert_int8_static", "It cannot be loaded.")
+    assert registered.register().added == []
     assert versions() == {"onnx_fp32": ["1"], "litert_int8_static": ["2"]}
 
 
@@ -180,63 +177,64 @@ def test_scorecards_from_before_files_were_tried_keep_their_digest(project: Proj
     assert registry_tags.digest(card) == registry_tags.digest_of(card.model_dump(mode="json", exclude={"acceptance"}))
 
 
-def test_another_verdict_is_shown_on_the_same_run_and_version(project: Project) -> None:
-    project.register()
+def test_another_verdict_is_shown_on_the_same_run_and_version(registered: Project) -> None:
     before = versions()
     assert {name: run.data.tags["verdict"] for name, run in runs().items()} == {
         "onnx_fp32": "baseline",
         "litert_int8_static": "pass",
     }
-    policy = project.params.policy.model_copy(update={"max_size_ratio": 0.4})
-    decision = gate.decide(project.scorecards, policy, "onnx_fp32")
+    policy = registered.params.policy.model_copy(update={"max_size_ratio": 0.4})
+    decision = gate.decide(registered.scorecards, policy, "onnx_fp32")
     paths.DECISION.write_text(decision.model_dump_json())
     paths.REPORT.write_text("the new page")
 
-    outcome = project.register()
+    outcome = registered.register()
     assert (outcome.added, outcome.judged_anew, outcome.unchanged) == ([], ["litert_int8_static"], ["onnx_fp32"])
     assert "0 added, 1 judged again (litert_int8_static), 1 unchanged" in str(outcome)
     assert versions() == before
     run = runs()["litert_int8_static"]
-    version = project.client().get_model_version("octavo", before["litert_int8_static"][0])
+    version = registered.client().get_model_version("octavo", before["litert_int8_static"][0])
     assert run.data.tags["verdict"] == version.tags["verdict"] == "fail"
     assert mlflow.artifacts.load_text(f"{run.info.artifact_uri}/report.html") == "the new page"
-    assert project.register().judged_anew == []
+    assert registered.register().judged_anew == []
 
 
 def test_an_experiment_leaves_the_verdicts_of_what_is_registered_alone(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    registered: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.register()
     paths.REPORT.write_text("the experiment's page")
-    policy = project.params.policy.model_copy(update={"max_size_ratio": 0.4})
-    paths.DECISION.write_text(gate.decide(project.scorecards, policy, "onnx_fp32").model_dump_json())
+    policy = registered.params.policy.model_copy(update={"max_size_ratio": 0.4})
+    paths.DECISION.write_text(gate.decide(registered.scorecards, policy, "onnx_fp32").model_dump_json())
     monkeypatch.setenv("DVC_EXP_NAME", "what-if")
 
-    outcome = project.register()
+    outcome = registered.register()
     assert (outcome.added, outcome.judged_anew, outcome.left) == ([], [], ["litert_int8_static"])
     assert "judges litert_int8_static differently; MLflow keeps their verdicts" in str(outcome)
-    assert shown_verdicts(project) == {"onnx_fp32": {"baseline"}, "litert_int8_static": {"pass"}}
+    assert shown_verdicts(registered) == {"onnx_fp32": {"baseline"}, "litert_int8_static": {"pass"}}
     run = runs()["litert_int8_static"]
     assert "dvc.exp" not in run.data.tags
-    assert "report.html" not in {item.path for item in project.client().list_artifacts(run.info.run_id)}
+    assert "report.html" not in {item.path for item in registered.client().list_artifacts(run.info.run_id)}
 
-    project.client().delete_model_version("octavo", versions()["litert_int8_static"][0])
-    assert project.register().added == ["litert_int8_static"]
-    assert shown_verdicts(project)["litert_int8_static"] == {"pass"}, "a version that comes back is judged as its run"
+    registered.client().delete_model_version("octavo", versions()["litert_int8_static"][0])
+    assert registered.register().added == ["litert_int8_static"]
+    assert shown_verdicts(registered)["litert_int8_static"] == {"pass"}, (
+        "a version that comes back is judged as its run"
+    )
 
     monkeypatch.delenv("DVC_EXP_NAME")
-    assert project.register().judged_anew == ["litert_int8_static"]
-    assert shown_verdicts(project)["litert_int8_static"] == {"fail"}
+    assert registered.register().judged_anew == ["litert_int8_static"]
+    assert shown_verdicts(registered)["litert_int8_static"] == {"fail"}
 
 
 def test_what_an_experiment_adds_bears_its_name_and_its_verdict(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    registered: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.register()
     monkeypatch.setenv("DVC_EXP_NAME", "what-if")
-    project.change("litert_int8_static", size=project.scorecards.card("onnx_fp32").size.model_copy(update={"ratio": 2}))
-    assert project.register().added == ["litert_int8_static"]
-    found = project.client().search_runs(["1"], "tags.`dvc.exp` = 'what-if'")
+    registered.change(
+        "litert_int8_static", size=registered.scorecards.card("onnx_fp32").size.model_copy(update={"ratio": 2})
+    )
+    assert registered.register().added == ["litert_int8_static"]
+    found = registered.client().search_runs(["1"], "tags.`dvc.exp` = 'what-if'")
     assert [(run.info.run_name, run.data.tags["verdict"]) for run in found] == [("litert_int8_static", "fail")]
 
 
@@ -248,14 +246,13 @@ def shown_verdicts(project: Project) -> dict[str, set[str]]:
     return shown
 
 
-def test_a_baseline_that_does_not_beat_the_majority_class_is_said_on_runs_and_versions(project: Project) -> None:
-    project.register()
+def test_a_baseline_that_does_not_beat_the_majority_class_is_said_on_runs_and_versions(registered: Project) -> None:
     assert {run.data.tags["baseline.beats_majority"] for run in runs().values()} == {"yes"}
     for variant in ("onnx_fp32", "litert_int8_static"):
-        project.weigh(variant, 0 * WEIGHTS)
-    assert len(project.register().added) == 2
-    for version in project.client().search_model_versions("name = 'octavo'"):
-        run = project.client().get_run(str(version.run_id))
+        registered.weigh(variant, 0 * WEIGHTS)
+    assert len(registered.register().added) == 2
+    for version in registered.client().search_model_versions("name = 'octavo'"):
+        run = registered.client().get_run(str(version.run_id))
         told = "Baseline onnx_fp32 does not beat the majority class" in str(version.description)
         assert {tags["baseline.beats_majority"] for tags in (version.tags, run.data.tags)} == {"no" if told else "yes"}
         assert told == (int(version.version) > 2)
@@ -303,11 +300,10 @@ def test_the_printed_link_names_a_view_that_the_experiment_has(project: Project)
     assert json.loads(tag["state"])["orderByKey"] == "metrics.`latency_us`"
 
 
-def test_a_new_commit_alone_adds_nothing(project: Project) -> None:
-    project.register()
-    lineage = project.scorecards.card("onnx_fp32").lineage
-    project.change("onnx_fp32", lineage=lineage.model_copy(update={"git": "another", "params": "q" * 64}))
-    assert project.register().added == []
+def test_a_new_commit_alone_adds_nothing(registered: Project) -> None:
+    lineage = registered.scorecards.card("onnx_fp32").lineage
+    registered.change("onnx_fp32", lineage=lineage.model_copy(update={"git": "another", "params": "q" * 64}))
+    assert registered.register().added == []
 
 
 def _delete_run(client: MlflowClient) -> None:
@@ -348,15 +344,14 @@ def _collect_garbage(client: MlflowClient) -> None:
         pytest.param(_collect_garbage, marks=pytest.mark.slow),
     ],
 )
-def test_what_was_deleted_in_mlflow_is_restored(project: Project, delete: Callable[[MlflowClient], None]) -> None:
-    project.register()
-    delete(project.client())
-    assert "onnx_fp32" in project.register().added or delete is _delete_experiment
+def test_what_was_deleted_in_mlflow_is_restored(registered: Project, delete: Callable[[MlflowClient], None]) -> None:
+    delete(registered.client())
+    assert "onnx_fp32" in registered.register().added or delete is _delete_experiment
     assert set(runs()) == set(versions()) == {"onnx_fp32", "litert_int8_static"}
     for run in runs().values():
         mlflow.pyfunc.load_model(f"models:/{model_id(run)}")
-        assert project.client().search_model_versions(f"run_id = '{run.info.run_id}'")
-    assert project.register().added == []
+        assert registered.client().search_model_versions(f"run_id = '{run.info.run_id}'")
+    assert registered.register().added == []
 
 
 DYING = """
@@ -427,13 +422,12 @@ def test_two_who_register_at_once_add_nothing_twice(project: Project, store: str
     assert contenders.left(client, name) == [name]
 
 
-def test_an_unfinished_run_is_replaced(project: Project) -> None:
-    project.register()
+def test_an_unfinished_run_is_replaced(registered: Project) -> None:
     digest = runs()["onnx_fp32"].data.tags["octavo.digest"]
-    client = project.client()
+    client = registered.client()
     client.delete_model_version("octavo", versions()["onnx_fp32"][0])
     client.set_terminated(runs()["onnx_fp32"].info.run_id, "KILLED")
-    project.register()
+    registered.register()
     assert runs()["onnx_fp32"].data.tags["octavo.digest"] == digest
     assert runs()["onnx_fp32"].info.status == "FINISHED"
     assert len(versions()["onnx_fp32"]) == 1

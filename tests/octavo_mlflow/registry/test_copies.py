@@ -16,10 +16,9 @@ VARIANT = "litert_int8_static"
 pytestmark = pytest.mark.slow
 
 
-def test_versions_that_only_read_as_if_promoted_are_named(project: Project, octavo: Octavo) -> None:
-    project.register()
+def test_versions_that_only_read_as_if_promoted_are_named(registered: Project, octavo: Octavo) -> None:
     assert octavo("promote", VARIANT)[0] == 0
-    client = project.client()
+    client = registered.client()
     client.copy_model_version("models:/octavo/2", "octavo")
     client.copy_model_version("models:/octavo/2", "prod")
     client.copy_model_version("models:/octavo/1", "prod")
@@ -34,12 +33,11 @@ def test_versions_that_only_read_as_if_promoted_are_named(project: Project, octa
     assert octavo("audit")[0] == 0
 
 
-def test_a_copy_is_held_to_what_its_original_was_judged_by(project: Project, octavo: Octavo) -> None:
-    project.register()
+def test_a_copy_is_held_to_what_its_original_was_judged_by(registered: Project, octavo: Octavo) -> None:
     assert octavo("promote", VARIANT)[0] == 0
-    project.client().copy_model_version("models:/octavo/2", "prod")
+    registered.client().copy_model_version("models:/octavo/2", "prod")
     assert mlflow.pyfunc.load_model("models:/prod/1")
-    (folder,) = Path("mlruns").rglob(versions.model_id(project.client().get_model_version("octavo", "2")))
+    (folder,) = Path("mlruns").rglob(versions.model_id(registered.client().get_model_version("octavo", "2")))
     (folder / "artifacts" / "code" / "numpy.py").write_text("")
     with pytest.raises(MlflowException, match="are not those that were judged, by record 1"):
         mlflow.pyfunc.load_model("models:/prod/1")

@@ -26,11 +26,10 @@ VARIANT, CHAMPION = "litert_int8_static", "models:/octavo@champion"
 
 
 @pytest.fixture
-def place(project: Project, octavo: Octavo) -> Path:
+def place(registered: Project, octavo: Octavo) -> Path:
     """The folder of the champion's model in the store itself."""
-    project.register()
     assert octavo("promote", VARIANT)[0] == 0
-    (folder,) = Path("mlruns").rglob(versions.model_id(project.client().get_model_version("octavo", "2")))
+    (folder,) = Path("mlruns").rglob(versions.model_id(registered.client().get_model_version("octavo", "2")))
     return folder / "artifacts"
 
 
@@ -126,8 +125,8 @@ def test_what_is_signed_anew_after_a_change_does_not_verify(
 
 
 @pytest.mark.slow
-def test_log_and_alias_have_to_say_what_is_in_service(project: Project, place: Path, tmp_path: Path) -> None:
-    client = project.client()
+def test_log_and_alias_have_to_say_what_is_in_service(registered: Project, place: Path, tmp_path: Path) -> None:
+    client = registered.client()
     client.set_registered_model_alias("octavo", "champion", "1")
     with pytest.raises(AuditFailed, match="moved by other means"):
         prepared(tmp_path / "moved")
@@ -143,10 +142,9 @@ def test_log_and_alias_have_to_say_what_is_in_service(project: Project, place: P
 @pytest.mark.slow
 @pytest.mark.parametrize("tamper", [change_class_names, add_a_file], ids=lambda f: f.__name__)
 def test_what_was_never_champion_is_used_and_promoted_as_it_was_registered(
-    tamper: Callable[[Path], None], project: Project, octavo: Octavo, tmp_path: Path
+    tamper: Callable[[Path], None], registered: Project, octavo: Octavo, tmp_path: Path
 ) -> None:
-    project.register()
-    (folder,) = Path("mlruns").rglob(versions.model_id(project.client().get_model_version("octavo", "2")))
+    (folder,) = Path("mlruns").rglob(versions.model_id(registered.client().get_model_version("octavo", "2")))
     tamper(folder / "artifacts")
     (tmp_path / "cam").mkdir()
     sentence = "Files beside the model of version 2 of octavo are not those that were registered"
@@ -156,4 +154,4 @@ def test_what_was_never_champion_is_used_and_promoted_as_it_was_registered(
         mlflow.pyfunc.load_model("models:/octavo/2")
     code, _, stderr = octavo("promote", VARIANT)
     assert (code, sentence in stderr) == (1, True)
-    assert project.client().get_registered_model("octavo").aliases == {}
+    assert registered.client().get_registered_model("octavo").aliases == {}

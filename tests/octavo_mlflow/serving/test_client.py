@@ -39,11 +39,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def client(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OctavoDeployments]:
+def client(registered: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OctavoDeployments]:
     """The target, over a registry with a version of each format, the second of them the champion."""
     monkeypatch.setenv("OCTAVO_DEPLOYMENTS", str(tmp_path / "deployments"))
-    project.register()
-    project.client().set_registered_model_alias("octavo", "champion", "2")
+    registered.client().set_registered_model_alias("octavo", "champion", "2")
     target = get_deploy_client("octavo")
     assert isinstance(target, OctavoDeployments)
     yield target
@@ -122,10 +121,10 @@ def test_logits_that_are_not_finite_are_refused(client: OctavoDeployments) -> No
         assert message.startswith(f"{ONNX} gives logits that are NaN or infinite for 1 of 5 images")
 
 
-def test_one_is_seen_by_all_until_it_is_deleted(client: OctavoDeployments, project: Project) -> None:
+def test_one_is_seen_by_all_until_it_is_deleted(client: OctavoDeployments, registered: Project) -> None:
     made = client.create_deployment("cam", "models:/octavo@champion", flavor="litert", config={"threads": "2"})
     assert (made["status"], made["version"], made["version_uri"]) == ("running", "2", "models:/octavo/2")
-    assert made["sha256"] == project.scorecards.card(LITERT).model.sha256
+    assert made["sha256"] == registered.scorecards.card(LITERT).model.sha256
     assert client.get_deployment("cam") == made
     assert client.list_deployments() == [made]
     with pytest.raises(DeploymentError, match="There is a deployment cam already"):
@@ -138,10 +137,10 @@ def test_one_is_seen_by_all_until_it_is_deleted(client: OctavoDeployments, proje
     assert list(serving_process.root().glob("[!.]*")) == []
 
 
-def test_an_update_takes_over_without_a_gap(client: OctavoDeployments, project: Project) -> None:
-    project.client().set_registered_model_alias("octavo", "champion", "1")
+def test_an_update_takes_over_without_a_gap(client: OctavoDeployments, registered: Project) -> None:
+    registered.client().set_registered_model_alias("octavo", "champion", "1")
     made = client.create_deployment("cam", "models:/octavo@champion")
-    project.client().set_registered_model_alias("octavo", "champion", "2")
+    registered.client().set_registered_model_alias("octavo", "champion", "2")
     seen: list[str] = []
     resets: list[int] = []
     stop = threading.Event()
@@ -222,17 +221,17 @@ def test_a_crash_is_seen_and_an_update_mends_it(client: OctavoDeployments) -> No
     np.testing.assert_array_equal(predicted(client, FLOATS), logits(ONNX))
 
 
-def test_other_bytes_than_those_measured_are_never_served(client: OctavoDeployments, project: Project) -> None:
+def test_other_bytes_than_those_measured_are_never_served(client: OctavoDeployments, registered: Project) -> None:
     made = client.create_deployment("cam", "models:/octavo/1")
     model = Path(made["folder"], "model.onnx")
     model.write_bytes(model.read_bytes() + b"\0")
     with pytest.raises(Exception, match="is not the registered model"):
-        serving_process.start(_copy(Path(made["folder"]), project.folder / "again"))
-    stored = Path(project.client().get_model_version_download_uri("octavo", "2").removeprefix("file://"))
+        serving_process.start(_copy(Path(made["folder"]), registered.folder / "again"))
+    stored = Path(registered.client().get_model_version_download_uri("octavo", "2").removeprefix("file://"))
     (stored / "data/model.tflite").write_bytes(model_files.path_of(LITERT).read_bytes() + b"\0")
     with pytest.raises(DeploymentError, match="is not the model that was measured"):
         client.update_deployment("cam", "models:/octavo/2")
-    project.client().delete_model_version_tag("octavo", "2", "model.sha256")
+    registered.client().delete_model_version_tag("octavo", "2", "model.sha256")
     with pytest.raises(DeploymentError, match=r"has no tag model\.sha256: Octavo did not register it"):
         client.update_deployment("cam", "models:/octavo/2")
 
