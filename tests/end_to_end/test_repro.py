@@ -151,7 +151,9 @@ def test_an_option_that_no_recipe_knows_stops_before_the_first_stage_that_makes_
     code, said = project.attempt("dvc", "repro")
     assert code != 0
     assert re.findall(r"Running stage '([^']+)'", said) == ["code", "check"]
-    assert "octavo: params.yaml: variant 'onnx_int8_x': Options of recipe 'onnx_fp32': bits: " in said
+    assert (
+        "octavo: params.yaml: variant 'onnx_int8_x': Recipe 'onnx_fp32': options: Unknown key 'bits'. Known: " in said
+    )
     (project.folder / "params.yaml").write_text(before)
 
 

@@ -60,7 +60,7 @@ def ask(place: str, value: Any) -> None:
         ("data.test", float("nan"), "finite number"),
         ("data.encoding", {"std": [0.2, 0]}, "encoding.std.1: Input should be greater than 0, got 0"),
         ("data.encoding", {"mean": [0, 1], "std": [1, 1, 1]}, "mean has 2 values and std 3"),
-        ("data.encoding", {"means": 1}, "encoding.means: Extra inputs are not permitted"),
+        ("data.encoding", {"means": 1}, "encoding: Unknown key 'means'"),
         ("data.generator", "mine:data", "source 'digits' calls no generator"),
         ("data.generator", "mine", "module:function of your own, got 'mine'"),
         ("data.source", "generator", "source 'generator' needs a generator: module:function"),

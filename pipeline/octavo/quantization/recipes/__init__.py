@@ -127,8 +127,7 @@ def options(name: str, recipe: Recipe, given: Mapping[str, Any]) -> BaseModel:
     try:
         return recipe.Options.model_validate(dict(given))
     except ValidationError as error:
-        known = ", ".join(recipe.Options.model_fields) or "none"
-        raise ParamsError(f"Options of recipe '{name}': {faults(error, 'options')}. It knows: {known}.") from None
+        raise ParamsError(f"Recipe '{name}': {faults(error, 'options')}.") from None
 
 
 def quantize(name: str, exported: Path, target: Path, samples: Samples, given: Mapping[str, Any]) -> Acceptance:
