@@ -62,5 +62,7 @@ def _check_beside(file: Path, name: str) -> None:
 def _remarks(foreign: Foreign) -> Iterator[str]:
     if foreign.batch is not None:
         yield f"The given file is written for batches of {foreign.batch}. Here the batch is free."
+    if reading.is_fake_quantized(foreign.model):
+        yield "The given file quantizes activations itself. Every variant of it does so too, also those in float."
     if last := reading.ending(foreign.model):
         yield f"The network ends in {last}, like the given file: its outputs are probabilities, not logits."
