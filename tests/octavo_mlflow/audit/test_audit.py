@@ -522,7 +522,7 @@ def test_a_record_that_somebody_forged_is_not_taken_for_one_that_was_cut_short(
 ) -> None:
     stands = dict(promoted.client().get_registered_model("octavo").aliases)
     name_a_forged_record(promoted)
-    for command in (["promote", VARIANT], ["rollback", "3"], ["audit"]):
+    for command in (["promote", VARIANT, "--force", "--reason", "why"], ["rollback", "3"], ["audit"]):
         code, _, stderr = octavo(*command)
         assert (code, "its record is of another model than version 1" in stderr) == (2, True), stderr
         assert promoted.client().get_registered_model("octavo").aliases == stands
