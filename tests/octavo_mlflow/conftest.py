@@ -32,10 +32,10 @@ Octavo = Callable[..., tuple[int | str | None, str, str]]
 
 
 @event.listens_for(Engine, "connect")
-def hasten(connection: object, _: object) -> None:
+def hasten(opened: object, _: object) -> None:
     """SQLite waits for no disk, since nothing here has to survive a power cut; it is most of what a commit takes."""
-    if isinstance(connection, sqlite3.Connection):
-        connection.execute("PRAGMA synchronous = OFF")
+    if isinstance(opened, sqlite3.Connection):
+        opened.execute("PRAGMA synchronous = OFF")
 
 
 @pytest.fixture(scope="session")
