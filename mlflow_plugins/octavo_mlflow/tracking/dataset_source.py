@@ -16,6 +16,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 
 from octavo.project.git import revision as git_revision
 from octavo.project.git import roots
+from octavo.project.git.command import git
 from octavo_mlflow.tracking import dvc_outputs
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError)
@@ -96,7 +97,7 @@ def of(path: Path) -> DvcDatasetSource | None:
         path.relative_to(root).as_posix(),
         md5,
         git_revision.git_commit(root),
-        _public(git_revision.git(root, "config", "--get", "remote.origin.url")),
+        _public(git(root, "config", "--get", "remote.origin.url")),
         _public(dvc_outputs.remote(root)),
     )
 

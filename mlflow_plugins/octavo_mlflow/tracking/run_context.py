@@ -10,6 +10,7 @@ import yaml
 from mlflow.tracking.context.abstract_context import RunContextProvider
 
 from octavo.project.git import revision
+from octavo.project.git.command import git
 
 PATIENCE = 5
 """Seconds that git may take to name the commit."""
@@ -32,7 +33,7 @@ class DvcRunContext(RunContextProvider):
             "dvc.root": root,
             "dvc.exp": experiment(),
             "dvc.lock": _lock(root),
-            "git.commit": revision.git(Path(root or "."), "rev-parse", "--verify", "HEAD", timeout=PATIENCE),
+            "git.commit": git(Path(root or "."), "rev-parse", "--verify", "HEAD", timeout=PATIENCE),
         }
         return {name: value for name, value in found.items() if value}
 

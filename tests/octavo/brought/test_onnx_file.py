@@ -204,7 +204,10 @@ def test_external_data_are_watched_under_names_that_begin_with_that_of_the_file(
             {"finetuned": {"more": {"from": "theirs", "by": "qat", "epochs": 1, "batch_size": 1}}},
             "finetuned.more.from is 'theirs', which is brought as models/net.onnx. Only a network brought as a Keras",
         ),
-        ({"variants": {"onnx_fp32": {"source": "other", "recipe": "onnx_fp32"}}}, "is 'other'. Known: theirs"),
+        (
+            {"variants": {"onnx_fp32": {"source": "other", "recipe": "onnx_fp32"}}},
+            "is 'other'. Did you mean 'theirs'",
+        ),
     ],
 )
 def test_params_are_checked(sections: dict[str, Any], said: str) -> None:

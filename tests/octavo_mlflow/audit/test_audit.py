@@ -688,7 +688,7 @@ def test_a_log_that_was_set_back_is_told_whoever_reads_it(promoted: Project, oct
     client.set_registered_model_tag("octavo", DONE, "2")
     for alias, version in before.after.items():
         client.set_registered_model_alias("octavo", alias, version)
-    for command in (["audit"], ["replay"], ["rollback"], ["promote", VARIANT]):
+    for command in (["audit"], ["replay"], ["rollback"], ["promote", VARIANT, "--force", "--reason", "why"]):
         code, _, stderr = octavo(*command)
         assert (code, "has 3 records" in stderr) == (2, True), stderr
     with pytest.raises(AuditFailed, match="it was set back"):

@@ -5,12 +5,12 @@ The imports are light, because every MLflow run needs this: see `octavo_mlflow.t
 
 import hashlib
 import json
-import subprocess
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from octavo.project.files import yaml_file
+from octavo.project.git.command import git
 
 DVC_LOCK = Path("dvc.lock")
 DOWNSTREAM = ("report", "register")
@@ -71,22 +71,3 @@ def lock_digest(lock: Path = DVC_LOCK) -> str | None:
 def _lock_digest(content: bytes) -> str:
     """Cached, because each MLflow run of a process asks for it."""
     return digest({name: stage for name, stage in stages(content).items() if name not in DOWNSTREAM})
-
-
-def git(folder: Path, *arguments: str, timeout: float | None = None) -> str | None:
-    """Run git in `folder`, without taking git's optional locks.
-
-    Args:
-        folder: where git runs.
-        *arguments: of git.
-        timeout: in seconds; None waits without limit.
-
-    Returns:
-        Its output, or None if git fails, is not installed, or takes longer than `timeout`.
-    """
-    try:
-        command = ["git", "-C", str(folder), "--no-optional-locks", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=timeout)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

@@ -6,14 +6,14 @@ A project is a folder with `params.yaml` and `dvc.yaml`. It is the root itself, 
 import os
 from pathlib import Path
 
-from octavo.project.git import revision
+from octavo.project.git.command import git
 
 DVC = ".dvc"
 
 
 def git_root(folder: Path) -> Path | None:
     """The root of the git repository that contains `folder`, or None."""
-    found = revision.git(folder, "rev-parse", "--show-toplevel")
+    found = git(folder, "rev-parse", "--show-toplevel")
     return Path(found) if found else None
 
 

@@ -46,8 +46,9 @@ def test_int8_ends_change_no_logit(
 
 @pytest.mark.parametrize("recipe", [name for name in recipes.names() if name.startswith("litert")])
 def test_a_network_past_2_gb_is_refused(recipe: str, exported: Path, samples: Samples, tmp_path: Path) -> None:
-    """It is exported without a SavedModel."""
+    """It is exported without a SavedModel, and its weights are in a file beside the ONNX file."""
     shutil.copyfile(exported / "fp32/model.onnx", tmp_path / "model.onnx")
+    (tmp_path / "model.onnx.data").touch()
     with pytest.raises(FileRefused, match=r"has no SavedModel: networks past 2 GB are too large for LiteRT\."):
         recipes.quantize(recipe, tmp_path, tmp_path / "made/model.tflite", samples, {})
 
@@ -126,9 +127,10 @@ def inverse() -> keras.Model:
 
 @pytest.mark.parametrize("recipe", ["litert_fp32", "litert_int8_static"])
 def test_what_litert_cannot_convert_is_named(
-    recipe: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], samples: Samples
+    recipe: str, exported: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], samples: Samples
 ) -> None:
     """One sentence, and nothing else: not a line of the converter's own, and no file."""
+    shutil.copyfile(exported / "fp32/model.onnx", tmp_path / "model.onnx")
     model = inverse()
     signature = tf.function(model).get_concrete_function(tf.TensorSpec((None, 4, 4), tf.float32))
     tf.saved_model.save(model, str(tmp_path / "saved_model"), signatures=signature)

@@ -10,6 +10,7 @@ from pathlib import Path
 from octavo.project import extras
 from octavo.project.files import dvc_rwlock
 from octavo.project.git import revision, roots
+from octavo.project.git.command import git
 from octavo.project.setting_up.examination.check_result import CheckResult
 
 PATIENCE = 60
@@ -37,7 +38,7 @@ def check() -> Iterator[CheckResult]:
 
 def _git() -> CheckResult:
     here = Path.cwd()
-    said = revision.git(here, "--version")
+    said = git(here, "--version")
     if said is None:
         return CheckResult("git", "not installed", "Install git, for example: apt-get install git")
     root = roots.git_root(here)
