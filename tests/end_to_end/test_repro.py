@@ -127,9 +127,7 @@ def test_added_lines_make_and_measure_more_variants_and_a_bad_one_stops_nothing(
     project.run("git", "checkout", "params.yaml")
 
 
-@pytest.mark.xfail(
-    strict=False, reason="the folder of a removed variant is still there; the experiment measures without it"
-)
+@pytest.mark.xfail(strict=False, reason="a removed variant left its folder; the experiment measures without it")
 def test_a_policy_is_tried_as_an_experiment(project: Project) -> None:
     project.commit("measured with one more variant")
     before = project.verdicts()
