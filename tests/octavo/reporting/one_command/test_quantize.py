@@ -124,6 +124,11 @@ def test_run_py_runs_as_typed_and_answers_as_the_file_does(
         assert len(lines) == len(wanted)
     zeros = subprocess.run([sys.executable, out / MADE[0] / "run.py"], capture_output=True, text=True, check=True)
     assert zeros.stdout.startswith("0 ")
+    np.save(tmp_path / "moved.npy", np.moveaxis(pixels, -1, 1))
+    moved = [sys.executable, str(out / MADE[0] / "run.py"), str(tmp_path / "moved.npy")]
+    refused = subprocess.run(moved, capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("Examples have shape (9, ")
 
 
 def test_run_cpp_declares_the_same_input(made: tuple[Path, dict[str, Any], set[str]]) -> None:
