@@ -1,6 +1,5 @@
 """Section `data`: the source of the images, and how they are split."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,7 +10,7 @@ from pydantic import (
 )
 
 from octavo.project.params.encoding import InputEncoding
-from octavo.project.params.section import Model, Seed, Share, Side
+from octavo.project.params.section import FUNCTION, Model, Seed, Share, Side
 
 HOME = Path("data")
 """`data.path` of a source that reads no path. It is a dependency of `prepare`, so DVC needs an existing folder."""
@@ -19,11 +18,10 @@ HOME = Path("data")
 
 WITH_PATH = ("npz", "npy", "images", "csv", "parquet")
 """Sources that read a path."""
-GENERATOR = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 def _generator(name: str) -> str:
-    if name and not GENERATOR.fullmatch(name):
+    if name and not FUNCTION.fullmatch(name):
         raise ValueError("Input should be module:function of your own")
     return name
 

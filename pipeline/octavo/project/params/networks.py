@@ -7,13 +7,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from octavo.project.errors import did_you_mean
-from octavo.project.params.section import Model, Seed, Threads
+from octavo.project.params.section import FUNCTION, Model, Seed, Threads
 
 BUILT_IN = "octavo.training.networks"
 """The module with Octavo's own networks."""
 BUILT_IN_NAMES = ("small_cnn", "cnn4", "depthwise_cnn", "resnet8")
 """Octavo's own networks. Their module imports TensorFlow, so the names are here."""
-BUILDER = re.compile(r"[A-Za-z_]\w*((\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)?")
 KERAS_DOOR = "octavo.training.keras_files.door"
 DOORS = {".onnx": "octavo.brought.onnx_file", ".keras": KERAS_DOOR, ".h5": KERAS_DOOR}
 """Suffix of a file -> the module that brings it in."""
@@ -37,13 +36,19 @@ def builder(name: str) -> str:
     Raises:
         ValueError: it is neither one of Octavo's networks nor `module:function`.
     """
-    if name not in BUILT_IN_NAMES and not (":" in name and BUILDER.fullmatch(name)):
+    if name not in BUILT_IN_NAMES and not FUNCTION.fullmatch(name):
         known = ", ".join(BUILT_IN_NAMES)
         raise ValueError(
             f"Unknown network '{name}'.{did_you_mean(name, BUILT_IN_NAMES)} Known: {known}, or "
             "module:function of your own"
         )
     return name
+
+
+def _module_of(build: str) -> str:
+    """The dotted name of the module with a builder."""
+    module, separator, _ = build.partition(":")
+    return module if separator else BUILT_IN
 
 
 def _optional_builder(name: str) -> str:
@@ -73,8 +78,7 @@ class Network(Fit):
     @property
     def module(self) -> str:
         """The dotted name of the module that builds the network."""
-        module, separator, _ = self.build.partition(":")
-        return module if separator else BUILT_IN
+        return _module_of(self.build)
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -109,8 +113,7 @@ class Brought(Model):
     @property
     def modules(self) -> tuple[str, ...]:
         """The dotted names of all modules that make the network."""
-        module, separator, _ = self.build.partition(":")
-        return (self.module, *([module if separator else BUILT_IN] if self.build else []))
+        return (self.module, _module_of(self.build)) if self.build else (self.module,)
 
     @property
     def can_be_trained(self) -> bool:

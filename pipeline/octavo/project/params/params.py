@@ -114,7 +114,7 @@ class Params(Model):
         """The network from which `network` was fine-tuned, directly or not, built here or brought; or `network` itself
         if it was not fine-tuned.
         """
-        *_, first = self._line(network)
+        first = self.root_name(network)
         return self.brought[first] if first in self.brought else self.networks[first]
 
     def finetunings(self, network: str) -> list[Finetuned]:

@@ -24,6 +24,8 @@ Threads = Annotated[int, Field(ge=1, le=1024)]
 """No usual machine has more cores, and a process with many more threads crashes."""
 Side = Annotated[int, Field(ge=1, le=8192)]
 """In pixels. An image of 8192 x 8192 x 3 takes 800 MB in float32."""
+FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+"""`module:function`, a function of the user."""
 QUOTED = re.compile(r"'([^']*)'")
 Url = Annotated[str, Field(pattern=r"^https?://")]
 
