@@ -102,12 +102,12 @@ def fitted(encoding: InputEncoding, example: Sequence[int], network: SHAPE) -> I
     """
     layouts: tuple[Layout, ...] = (encoding.layout, "channel_added_first", "channel_added_last")
     for layout in layouts[: 3 if len(network) == len(example) + 1 else 1]:
-        if _fits(_shape(example, layout), network):
+        if fits(_shape(example, layout), network):
             return encoding.model_copy(update={"layout": layout})
-    wanted, given = (_written(each) for each in (network, _shape(example, encoding.layout)))
+    wanted, given = (written(each) for each in (network, _shape(example, encoding.layout)))
     advice = "Give data of that shape, or another network."
     other: Layout = "stored" if encoding.layout == "channels_first" else "channels_first"
-    if len(example) > 1 and _fits(_shape(example, other), network):
+    if len(example) > 1 and fits(_shape(example, other), network):
         advice = f"Set data.encoding.layout to {other}."
     raise DataError(
         f"The network takes examples of shape {wanted}, and data.encoding.layout '{encoding.layout}' gives it {given}. "
@@ -119,11 +119,17 @@ def _shape(example: Sequence[int], layout: Layout) -> tuple[int, ...]:
     return _laid_out(np.empty((0, *example)), layout).shape[1:]
 
 
-def _fits(shape: Sequence[int], network: SHAPE) -> bool:
+def fits(shape: Sequence[int], network: SHAPE) -> bool:
+    """Whether examples of a shape are what a network takes; both without the batch."""
     return len(shape) == len(network) and all(size in (None, got) for size, got in zip(network, shape, strict=True))
 
 
-def _written(shape: SHAPE) -> str:
+def written(shape: SHAPE) -> str:
+    """A shape for people.
+
+    >>> written((3, None, 32))
+    '(3, any, 32)'
+    """
     return f"({', '.join('any' if size is None else str(size) for size in shape)})"
 
 

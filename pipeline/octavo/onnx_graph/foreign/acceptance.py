@@ -160,12 +160,3 @@ def _refused(path: Path, what: str, names: Iterable[str], remedy: str) -> ModelE
     listed = list(names)
     more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
     return ModelError(f"{path} has {what} {', '.join(listed[:SHOWN])}{more}. {remedy}")
-
-
-def written(shape: Iterable[int | None]) -> str:
-    """A shape for people.
-
-    >>> written((3, None, 32))
-    '(3, any, 32)'
-    """
-    return f"({', '.join('any' if size is None else str(size) for size in shape)})"

@@ -4,7 +4,6 @@ Stages do not import networks and recipes by statement, but by their names in `p
 """
 
 import glob
-import hashlib
 import json
 from itertools import chain
 from pathlib import Path
@@ -14,13 +13,14 @@ from octavo.project import paths
 from octavo.project.code.digests import code_of
 from octavo.project.errors import ParamsError
 from octavo.project.files import atomic_write
+from octavo.project.git.revision import digest
 from octavo.project.params.networks import Brought, Network
 from octavo.project.params.params import PARAMS, Params
 from octavo.project.params.variants import RECIPES
 
 STAGES = "octavo_stages"
 """The package of the stages; DVC runs `python -m octavo_stages.<stage>`."""
-WHOLE = ("prepare", "evaluate", "benchmark", "report", "register")
+WHOLE = ("evaluate", "benchmark", "report", "register")
 """Stages that run the same code for every item."""
 
 
@@ -60,7 +60,7 @@ def digests(params: Params) -> dict[str, Any]:
         "finetune": {name: code_of(f"{STAGES}.finetune", *builders[name]).digest() for name in params.finetuned},
         "quantize": {name: code_of(f"{STAGES}.quantize", *recipes[name]).digest() for name in params.variants},
         "bring": {name: code_of(f"{STAGES}.bring", *builders[name]).digest() for name in params.brought},
-        "brought": _digest(json.dumps(brought).encode()),
+        "brought": digest(brought),
         "beside": {name: _beside(each.file) for name, each in params.brought.items()},
         "needed": {name: name in needed for name in known},
         "built": {name: f"{_origin(each)}, seed {each.seed}, threads {each.threads}" for name, each in built.items()},
@@ -79,12 +79,7 @@ def _origin(root: Network | Brought) -> str:
 def _beside(file: Path) -> str:
     """A digest over names and contents of the files beside a network's file that belong to it; `none` if none do."""
     found = sorted(path for path in file.parent.glob(f"{glob.escape(file.name)}?*") if path.is_file())
-    lines = (f"{path.name} {atomic_write.digest(path, 'sha256')}" for path in found)
-    return _digest("\n".join(lines).encode()) if found else "none"
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    return digest({path.name: atomic_write.digest(path, "sha256") for path in found}) if found else "none"
 
 
 def _generator(params: Params) -> list[str]:

@@ -15,8 +15,6 @@ from octavo.project.errors import OctavoError
 from octavo.project.setting_up.examination import environment_checks, installed_checks, project_checks
 from octavo.project.setting_up.examination.check_result import CheckResult
 
-MEND = "octavo doctor --mend"
-
 
 def doctor(mend: bool, as_json: bool) -> None:
     """Do what `octavo doctor` asks for, and print it.

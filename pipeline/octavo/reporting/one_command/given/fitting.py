@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from octavo.data.input_encoding import fits, written
 from octavo.data.sources.raw import Array
-from octavo.onnx_graph.foreign.acceptance import written
 from octavo.project.errors import DataError
 from octavo.project.params.encoding import InputEncoding, Layout
 from octavo.reporting.one_command.given.network import FloatNetwork
@@ -41,12 +41,12 @@ def stored(examples: Array, network: FloatNetwork, changed: Counter[str]) -> Arr
     if network.layout is None:
         return _without_channels(examples, network, changed)
     if examples.ndim == len(network.shape) + 1:
-        first = _fits(examples.shape[1:], network)
-        if network.layout == "nchw" and first and not _fits(_moved(examples.shape[1:]), network):
+        first = fits(examples.shape[1:], network.shape)
+        if network.layout == "nchw" and first and not fits(_moved(examples.shape[1:]), network.shape):
             examples = np.moveaxis(examples, 1, -1)
     examples = _with_channels(examples, network, changed)
     given = examples.shape[1:] if network.layout == "nhwc" else _moved(examples.shape[1:])
-    if not _fits(given, network):
+    if not fits(given, network.shape):
         raise _misfit(examples, network)
     return np.ascontiguousarray(examples)
 
@@ -96,7 +96,7 @@ def _with_channels(examples: Array, network: FloatNetwork, changed: Counter[str]
 
 
 def _without_channels(examples: Array, network: FloatNetwork, changed: Counter[str]) -> Array:
-    if _fits(examples.shape[1:], network):
+    if fits(examples.shape[1:], network.shape):
         return examples
     if len(network.shape) == 1 and network.shape[0] == int(np.prod(examples.shape[1:])):
         changed[UNFOLDED] += len(examples)
@@ -107,12 +107,6 @@ def _without_channels(examples: Array, network: FloatNetwork, changed: Counter[s
 def _moved(shape: tuple[int, ...]) -> tuple[int, ...]:
     """A shape with its last axis first."""
     return shape[-1], *shape[:-1]
-
-
-def _fits(shape: tuple[int, ...], network: FloatNetwork) -> bool:
-    return len(shape) == len(network.shape) and all(
-        wanted in (None, got) for got, wanted in zip(shape, network.shape, strict=True)
-    )
 
 
 def _misfit(examples: Array, network: FloatNetwork) -> DataError:

@@ -7,8 +7,8 @@ from typing import Literal
 import onnx
 from onnx import TensorProto
 
+from octavo.data.input_encoding import written
 from octavo.onnx_graph.foreign import reading
-from octavo.onnx_graph.foreign.acceptance import written
 from octavo.onnx_graph.foreign.reading import Foreign
 from octavo.onnx_graph.rewrites import network_input
 from octavo.project.errors import ModelError

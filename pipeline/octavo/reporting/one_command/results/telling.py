@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from octavo.data.input_encoding import written
 from octavo.evaluation.scorecard import Scorecards
-from octavo.onnx_graph.foreign.acceptance import written
 from octavo.onnx_graph.foreign.comparison import Agreement
 from octavo.project import story
 from octavo.project.params.encoding import InputEncoding
