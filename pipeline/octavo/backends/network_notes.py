@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from octavo.project import paths
 from octavo.project.files import atomic_write, json_file
 from octavo.project.schema import Record
 
@@ -40,6 +41,12 @@ def refuse(folder: Path, reason: str) -> None:
     """Write `reason` into `folder` in place of the network. Everything else in the folder is removed."""
     shutil.rmtree(folder, ignore_errors=True)
     atomic_write.write_text(folder / REFUSED, json.dumps({"reason": reason}, indent=1, ensure_ascii=False) + "\n")
+
+
+def refuse_network(name: str, reason: str) -> None:
+    """Replace the weights and the exported files of the network called `name` by the reason why it was not made."""
+    for folder in (paths.network(name), paths.exported(name)):
+        refuse(folder, reason)
 
 
 def refusal(folder: Path) -> str | None:

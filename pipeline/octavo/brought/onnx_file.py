@@ -28,7 +28,7 @@ def bring(name: str, params: Params) -> str:
         DataError: the network takes examples of another shape.
     """
     if reason := params.why_not_needed(name):
-        record.refuse(name, reason)
+        network_notes.refuse_network(name, reason)
         return reason
     file = params.brought[name].file
     if not file.is_file():

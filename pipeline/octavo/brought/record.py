@@ -46,12 +46,6 @@ def write(name: str, file: Path, exact: bool, difference: float, spread: float) 
     atomic_write.write_text(paths.brought(name), found.model_dump_json(indent=1) + "\n")
 
 
-def refuse(name: str, reason: str) -> None:
-    """Replace the network's record and its exported files by the reason why it was not brought in."""
-    for folder in (paths.network(name), paths.exported(name)):
-        network_notes.refuse(folder, reason)
-
-
 @contextmanager
 def replaced(name: str) -> Iterator[None]:
     """Replace the folders of the network called `name` by new ones. If that fails, none is left half-written."""

@@ -1,5 +1,6 @@
 """Build, train and export a network of `networks` in `params.yaml`."""
 
+from octavo.backends import network_notes
 from octavo.project import story
 from octavo.project.params.params import Params
 from octavo.training import make
@@ -16,7 +17,7 @@ def build(name: str, params: Params) -> str:
         ModelError: training diverges, or the trained network cannot be exported.
     """
     if reason := params.why_not_needed(name):
-        make.refuse(name, reason)
+        network_notes.refuse_network(name, reason)
         return reason
     model, notes = make.built(name, params)
     for note in notes:

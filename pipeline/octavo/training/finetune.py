@@ -4,6 +4,7 @@ quantization.
 
 import tf_keras as keras
 
+from octavo.backends import network_notes
 from octavo.data.input_encoding import encode
 from octavo.data.splits import load_split
 from octavo.project import paths, story
@@ -27,7 +28,7 @@ def finetune(name: str, params: Params) -> str:
         ModelError: training in float diverges, or a float network cannot be exported.
     """
     if reason := params.why_not_needed(name):
-        make.refuse(name, reason)
+        network_notes.refuse_network(name, reason)
         return reason
     asked = params.finetuned[name]
     model, notes = make.built(name, params)
@@ -38,7 +39,7 @@ def finetune(name: str, params: Params) -> str:
     try:
         return _quantization_aware(model, name, asked, notes)
     except ModelError as error:
-        make.refuse(name, str(error))
+        network_notes.refuse_network(name, str(error))
         return f"Refused network {name}, and so all variants with source '{name}': {error}"
 
 

@@ -75,9 +75,3 @@ def encoding_of(model: keras.Model) -> InputEncoding:
     if not model.inputs:  # a subclassed model takes them as the data declares them
         return manifest.encoding
     return fitted(manifest.encoding, manifest.image_shape, tuple(model.inputs[0].shape[1:]))
-
-
-def refuse(name: str, reason: str) -> None:
-    """Replace the network's weights and its exported files by the reason why it was not made."""
-    for folder in (paths.network(name), paths.exported(name)):
-        network_notes.refuse(folder, reason)

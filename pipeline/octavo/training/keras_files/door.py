@@ -12,14 +12,12 @@ from octavo.brought import fitness, record
 from octavo.data.input_encoding import encode, fitted
 from octavo.data.splits import load_manifest, load_split
 from octavo.onnx_graph import file_io
+from octavo.onnx_graph.foreign import bringing
 from octavo.onnx_graph.foreign.reading import ending
 from octavo.project import paths, story
 from octavo.project.params.params import Params
 from octavo.training import export, fit
 from octavo.training.keras_files import reading
-
-EXAMPLES = 64
-"""Calibration images on which the exported network is compared with the given one."""
 
 
 def bring(name: str, params: Params) -> str:
@@ -34,14 +32,14 @@ def bring(name: str, params: Params) -> str:
         DataError: the network takes examples of another shape.
     """
     if reason := params.why_not_needed(name):
-        record.refuse(name, reason)
+        network_notes.refuse_network(name, reason)
         return reason
     given, manifest = params.brought[name], load_manifest(paths.MANIFEST)
     fit.pin(given.seed, given.threads)
     network = reading.read_any(given, manifest)
     encoding = fitted(manifest.encoding, manifest.image_shape, reading.example_shape(network, given.file))
     fitness.check_dtype(encoding, name)
-    samples = encode(load_split(paths.split("calibration")).images[:EXAMPLES], encoding)
+    samples = encode(load_split(paths.split("calibration")).images[: bringing.EXAMPLES], encoding)
     target = paths.exported(name) / "model.onnx"
     with record.replaced(name):
         with story.counter(f"export {name}"):
