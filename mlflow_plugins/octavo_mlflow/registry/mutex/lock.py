@@ -14,6 +14,8 @@ from mlflow.exceptions import MlflowException
 from octavo_mlflow.registry.mutex import lease
 from octavo_mlflow.registry.mutex.lease import Holder
 
+SUFFIX = ".lock"
+"""Of the name of the registered model that is the lock of another one."""
 TOMBSTONE = timedelta(hours=1)
 """How long the name of a dead lock's tombstone stays taken."""
 LATE_CREATE = ("RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST")

@@ -7,7 +7,6 @@ from octavo.project.setting_up.examination.check_result import CheckResult
 from octavo_mlflow.registry.mutex import lease, lock
 from octavo_mlflow.tracking import connection
 
-SUFFIX = ".lock"
 NAME = "model locks"
 
 
@@ -18,7 +17,7 @@ def check() -> Iterator[CheckResult]:
     """
     try:
         with connection.connected(existing=True) as client:
-            found = client.search_registered_models(f"name LIKE '%{SUFFIX}'")
+            found = client.search_registered_models(f"name LIKE '%{lock.SUFFIX}'")
             holders = {each.name: lock.look(client, each.name) or lease.read(each) for each in found}
     except OctavoError:
         return

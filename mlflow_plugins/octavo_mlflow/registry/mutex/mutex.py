@@ -84,7 +84,7 @@ def held(client: MlflowClient, name: str, purpose: str, wait: float = 0) -> Iter
 
 def holder_of(client: MlflowClient, name: str) -> Holder | None:
     """The process that is changing the registered model `name` now, or None."""
-    return lock.look(client, f"{name}.lock")
+    return lock.look(client, name + lock.SUFFIX)
 
 
 @dataclass
@@ -100,7 +100,7 @@ class _Mutex:
 
     @property
     def lock(self) -> str:
-        return f"{self.name}.lock"
+        return self.name + lock.SUFFIX
 
     def acquire(self, wait: float) -> None:
         deadline, pause = time.monotonic() + wait, PAUSES[0]

@@ -1,8 +1,9 @@
 """Convert LiteRT files to objects and back; read or replace the values of their tensors, and their metadata."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import flatbuffers
 import numpy as np
@@ -28,22 +29,28 @@ def metadata(path: Path) -> dict[str, str]:
         Exception: any, if the file is damaged.
     """
     model = schema.Model.GetRootAsModel(np.memmap(path, np.uint8, "r"), 0)
-    found: dict[str, str] = {}
-    for place in range(model.MetadataLength()):
-        entry = model.Metadata(place)
-        data = model.Buffers(entry.Buffer()).DataAsNumpy() if entry.Buffer() < model.BuffersLength() else 0
-        with suppress(UnicodeDecodeError):
-            found[(entry.Name() or b"").decode()] = "" if isinstance(data, int) else bytes(data).decode()
-    return found
+    entries = map(model.Metadata, range(model.MetadataLength()))
+    return _texts((each.Name(), _content(model, each.Buffer())) for each in entries)
+
+
+def _content(model: Any, buffer: int) -> Any:
+    """The bytes of a buffer of a file that was not converted to objects."""
+    data = model.Buffers(buffer).DataAsNumpy() if buffer < model.BuffersLength() else 0
+    return b"" if isinstance(data, int) else data
 
 
 def metadata_of(model: schema.ModelT) -> dict[str, str]:
     """As `metadata`, of a model in memory."""
+    entries = ((entry.name, model.buffers[entry.buffer].data) for entry in model.metadata or ())
+    return _texts((name, b"" if data is None else data) for name, data in entries)
+
+
+def _texts(entries: Iterable[tuple[bytes | None, Any]]) -> dict[str, str]:
+    """The entries, names and bytes, that are text."""
     found: dict[str, str] = {}
-    for entry in model.metadata or ():
-        data = model.buffers[entry.buffer].data
+    for name, data in entries:
         with suppress(UnicodeDecodeError):
-            found[(entry.name or b"").decode()] = "" if data is None else bytes(data).decode()
+            found[(name or b"").decode()] = bytes(data).decode()
     return found
 
 

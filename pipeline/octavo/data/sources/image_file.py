@@ -20,11 +20,6 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """The formats that Pillow may open, whatever the file's name is. JPEG includes MPO, a JPEG followed by
 further frames.
 """
-SUFFIXES = (
-    ".apng", ".bmp", ".dib", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm",
-    ".tif", ".tiff", ".webp",
-)  # fmt: skip
-"""Suffixes of files that are read. The format is detected from the content."""
 GREY_MODES = ("1", "L", "LA")
 MODES = (*GREY_MODES, "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 """Pillow's modes that can be converted to grey or RGB."""

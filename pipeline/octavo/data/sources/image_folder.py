@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from octavo.data.sources.image_file import SUFFIXES
 from octavo.data.sources.image_files import decoded, some
 from octavo.data.sources.raw import Files, Raw
 from octavo.project.errors import DataError
+from octavo.project.params.data import IMAGE_SUFFIXES
 
 LITTER = {"desktop.ini", "ehthumbs.db", "thumbs.db"}
 """Files that Windows leaves in folders. They are ignored like hidden files."""
@@ -112,11 +112,11 @@ def _image_files(root: Path, folder: Path) -> list[Path]:
     if nested := _folders(folder):
         raise DataError(f"{nested[0]} is a folder inside a class folder. Class folders hold images only: move it away.")
     files = _visible(folder)
-    images = [path for path in files if path.suffix.lower() in SUFFIXES]
+    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     if files and not images:
         raise DataError(
             f"No file in {folder} has the suffix of an image that can be read: {some(path.name for path in files)}. "
-            f"Save its images with one of {' '.join(SUFFIXES)}."
+            f"Save its images with one of {' '.join(IMAGE_SUFFIXES)}."
         )
     for path in images:
         if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):

@@ -16,6 +16,11 @@ HOME = Path("data")
 """`data.path` of a source that reads no path. It is a dependency of `prepare`, so DVC needs an existing folder."""
 
 
+IMAGE_SUFFIXES = (
+    ".apng", ".bmp", ".dib", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm",
+    ".tif", ".tiff", ".webp",
+)  # fmt: skip
+"""Suffixes of the images that are read from files. The format is detected from the content."""
 WITH_PATH = ("npz", "npy", "images", "csv", "parquet")
 """Sources that read a path."""
 

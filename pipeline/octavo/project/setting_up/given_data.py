@@ -10,13 +10,12 @@ from typing import Any, get_args
 from PIL import Image
 
 from octavo.project.errors import ParamsError, did_you_mean
-from octavo.project.params.data import HOME, Data
+from octavo.project.params.data import HOME, IMAGE_SUFFIXES, Data
 
 SOURCES: tuple[str, ...] = get_args(Data.model_fields["source"].annotation)
 BUNDLED = ("digits", "mnist", "fashion_mnist")
 """Sources that read no path of the user."""
 TABLES = {".npz": "npz", ".csv": "csv", ".parquet": "parquet"}
-IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 LOOKED_AT = 200
 """Number of images whose size is looked at."""
 LARGEST_SIDE = 224
@@ -64,7 +63,8 @@ def _images(folder: Path) -> Iterator[Path]:
     for inside, folders, names in os.walk(folder):
         folders.sort()
         if Path(inside) != folder:
-            yield from islice((Path(inside, name) for name in sorted(names) if name.lower().endswith(IMAGES)), 20)
+            images = (name for name in sorted(names) if name.lower().endswith(IMAGE_SUFFIXES))
+            yield from (Path(inside, name) for name in islice(images, 20))
 
 
 def _size(folder: Path) -> list[int] | None:

@@ -1,6 +1,5 @@
 """The command `octavo quantize`, as people type it. Arguments are checked here, before slow libraries are imported."""
 
-import difflib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import click
 
 from octavo.project.cli import act
-from octavo.project.errors import DataError, ModelError, ParamsError
+from octavo.project.errors import DataError, ModelError, ParamsError, known_are
 
 RECIPES = "octavo.quantization.recipes"
 ELSEWHERE = {
@@ -91,9 +90,7 @@ def _check_recipe(name: str) -> None:
     folders = [Path(folder) for folder in package.submodule_search_locations or ()]
     known = sorted(f"{path.parent.name}_{path.stem}" for each in folders for path in each.glob("*/[!_]*.py"))
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        meant = f" Did you mean {near[0]}?" if near else ""
-        raise ParamsError(f"Unknown recipe '{name}'.{meant} Known: {', '.join(known)}.")
+        raise ParamsError(f"Unknown recipe '{name}'.{known_are(name, known)}.")
 
 
 def _check_encoding(options: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from octavo.data import partition, prepare
 from octavo.data.sources import image_file, image_files, image_folder
 from octavo.project.errors import DataError
-from octavo.project.params.data import Data
+from octavo.project.params.data import IMAGE_SUFFIXES, Data
 
 
 def paint(path: Path, value: Any = 0, size: tuple[int, int] = (6, 4), mode: str = "L", **save: Any) -> None:
@@ -73,11 +73,11 @@ def test_a_class_of_other_files_is_refused_with_their_names(pets: Path) -> None:
 
 
 def test_every_suffix_of_an_image_is_read_in_capitals_too(tmp_path: Path) -> None:
-    for number, suffix in enumerate(image_file.SUFFIXES):
+    for number, suffix in enumerate(IMAGE_SUFFIXES):
         paint(tmp_path / "a" / f"{number}{suffix}", format="PNG")
         paint(tmp_path / "a" / f"{number}-{suffix.upper()}", format="PNG")
 
-    assert len(image_folder.read(tmp_path).train[0]) == 2 * len(image_file.SUFFIXES)
+    assert len(image_folder.read(tmp_path).train[0]) == 2 * len(IMAGE_SUFFIXES)
 
 
 def test_what_was_changed_is_counted(pets: Path) -> None:

@@ -30,7 +30,7 @@ def refusal(*arguments: object) -> str:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--recipe", "onnx_int8_statc"), "Did you mean onnx_int8_static? Known: litert_fp16"),
+        (("--recipe", "onnx_int8_statc"), "Did you mean 'onnx_int8_static'? Known: litert_fp16"),
         (("--recipe", ""), "Known: "),
         (("--seconds", "-1"), "allowed are 0 to 3600"),
         (("--seconds", "nan"), "allowed are 0 to 3600"),

@@ -12,11 +12,11 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from octavo.data.sources import image_file, image_files
-from octavo.data.sources.image_file import SUFFIXES
 from octavo.data.sources.image_files import some
 from octavo.data.sources.image_folder import LITTER
 from octavo.project.errors import DataError
 from octavo.project.files import atomic_write
+from octavo.project.params.data import IMAGE_SUFFIXES
 from octavo.reporting.one_command.given.pool import Loaded, Places, Pool, Size
 
 SIDEWAYS = (5, 6, 7, 8)
@@ -131,7 +131,7 @@ def _in_threads(function: Callable[[Any], Found], paths: Sequence[Path]) -> list
 
 
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.is_dir()
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir()
 
 
 def _visible(folder: Path) -> list[Path]:
