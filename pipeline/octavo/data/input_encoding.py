@@ -133,6 +133,13 @@ def written(shape: SHAPE) -> str:
     return f"({', '.join('any' if size is None else str(size) for size in shape)})"
 
 
+def every_byte(encoding: InputEncoding) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    """Every byte of every channel, and what the encoding makes of it: (256, channels) each."""
+    channels = max(len(encoding.mean), len(encoding.std), 1)
+    every = np.arange(256, dtype=np.uint8)[:, None].repeat(channels, axis=1)
+    return every, encode(every, encoding.model_copy(update={"layout": "stored"}))
+
+
 def of_bytes(encoding: InputEncoding) -> InputEncoding:
     """The encoding of a file that takes bytes and does the rest of `encoding` itself. The axes are the same."""
     return InputEncoding(scale=encoding.scale, layout=encoding.layout, dtype="uint8")

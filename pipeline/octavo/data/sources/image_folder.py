@@ -66,11 +66,11 @@ def _read(root: Path, size: tuple[int, int] | None) -> Raw:
         )
     paths = [example.path for example in examples]
     pictures, labels = decoded(paths, size), np.array([example.label for example in examples])
-    n, names = sum(example.part != "test" for example in examples), tuple(_printable(path, root) for path in paths)
+    n, names = sum(example.part != "test" for example in examples), tuple(printable(path, root) for path in paths)
     return Raw(
         train=(pictures.pixels[:n], labels[:n]),
         test=(pictures.pixels[n:], labels[n:]) if len(parts) == 2 else None,
-        classes=tuple(_printable(Path(name)) for name in classes),
+        classes=tuple(printable(Path(name)) for name in classes),
         files=Files(
             digests=pictures.digests[:n],
             train=names[:n],
@@ -94,48 +94,59 @@ def _parts(root: Path) -> tuple[str, ...]:
 
 def _check_names(classes: Sequence[str]) -> None:
     """Refuse two folders whose names are equal once bytes that are not UTF-8 are written as escapes."""
-    for name, count in Counter(_printable(Path(name)) for name in classes).items():
+    for name, count in Counter(printable(Path(name)) for name in classes).items():
         if count > 1:
             raise DataError(f"{count} class folders are called {name}, one of them in bytes. Rename one.")
 
 
-def _visible(folder: Path) -> list[Path]:
+def visible(folder: Path) -> list[Path]:
+    """What lies in a folder, sorted, without hidden files and litter; nothing if it is no folder."""
     found = folder.iterdir() if folder.is_dir() else ()
     return sorted(path for path in found if not path.name.startswith(".") and path.name.lower() not in LITTER)
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [path for path in _visible(folder) if path.is_dir()]
+    return [path for path in visible(folder) if path.is_dir()]
 
 
 def _image_files(root: Path, folder: Path) -> list[Path]:
     if nested := _folders(folder):
         raise DataError(f"{nested[0]} is a folder inside a class folder. Class folders hold images only: move it away.")
-    files = _visible(folder)
+    files = visible(folder)
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     if files and not images:
         raise DataError(
             f"No file in {folder} has the suffix of an image that can be read: {some(path.name for path in files)}. "
             f"Save its images with one of {' '.join(IMAGE_SUFFIXES)}."
         )
-    for path in images:
-        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
-            raise DataError(f"{path} leads outside {root}. Copy the image into the folder instead of linking to it.")
+    require_inside(root, images)
     return images
+
+
+def require_inside(root: Path, paths: Sequence[Path]) -> None:
+    """Check that no path leads outside `root` by a link.
+
+    Raises:
+        DataError: one does.
+    """
+    home = os.path.realpath(root)
+    for path in paths:
+        if not Path(os.path.realpath(path)).is_relative_to(home):
+            raise DataError(f"{path} leads outside {root}. Copy the image into the folder instead of linking to it.")
 
 
 def _left_out(root: Path, parts: Sequence[str], taken: set[Path]) -> dict[str, tuple[str, ...]]:
     """Kind -> names of the visible files that are not examples."""
     found: dict[str, list[str]] = defaultdict(list)
     for top in dict.fromkeys([root, *(root / part for part in parts)]):
-        found[OUTSIDE] += [_printable(path, root) for path in _visible(top) if not path.is_dir()]
-    inside = (path for part in parts for folder in _folders(root / part) for path in _visible(folder))
+        found[OUTSIDE] += [printable(path, root) for path in visible(top) if not path.is_dir()]
+    inside = (path for part in parts for folder in _folders(root / part) for path in visible(folder))
     for path in inside:
         if path not in taken:
-            found[_printable(Path(path.suffix.lower())) if path.suffix else NO_SUFFIX] += [_printable(path, root)]
+            found[printable(Path(path.suffix.lower())) if path.suffix else NO_SUFFIX] += [printable(path, root)]
     return {kind: tuple(names) for kind, names in sorted(found.items()) if names}
 
 
-def _printable(path: Path, root: Path = Path()) -> str:
+def printable(path: Path, root: Path = Path()) -> str:
     """A path below `root`. Bytes in it that are not UTF-8 are written as escapes, because JSON cannot hold them."""
     return path.relative_to(root).as_posix().encode("utf-8", "backslashreplace").decode()

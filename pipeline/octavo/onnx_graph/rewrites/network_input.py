@@ -82,12 +82,10 @@ def take_bytes(model: onnx.ModelProto) -> None:
 
 def _gives_bytes_back(model: onnx.ModelProto, quantize_linear: onnx.NodeProto, declared: InputEncoding) -> bool:
     """Whether every byte of every channel is quantized to itself."""
-    constants, every = qdq.initializers(model), np.arange(LEVELS + 1)
+    constants = qdq.initializers(model)
     scale, zero = (constants[name] for name in quantize_linear.input[1:])
-    channels = max(len(declared.mean), len(declared.std), 1)
-    images = np.repeat(every.astype(np.uint8)[:, None], channels, axis=1)
-    real = input_encoding.encode(images, declared.model_copy(update={"layout": "stored"}))
-    return np.array_equal(np.clip(np.rint(real / scale) + zero, 0, LEVELS), np.repeat(every[:, None], channels, axis=1))
+    every, real = input_encoding.every_byte(declared)
+    return np.array_equal(np.clip(np.rint(real / scale) + zero, 0, LEVELS), every)
 
 
 def _rename(model: onnx.ModelProto, read: str, by: str) -> None:

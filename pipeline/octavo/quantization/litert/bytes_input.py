@@ -8,8 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from octavo.backends.litert.tensors import code, declare, metadata_of, read, write
 from octavo.backends.predictor import Quantization
-from octavo.data.input_encoding import KEY, declared, encode, of_bytes, told
-from octavo.onnx_graph.integer_ranges import LEVELS
+from octavo.data.input_encoding import KEY, declared, every_byte, of_bytes, told
 from octavo.onnx_graph.rewrites import network_input
 from octavo.project.params.encoding import InputEncoding
 
@@ -79,8 +78,7 @@ def _rounded(model: schema.ModelT, graph: schema.SubGraphT, readers: list[schema
 
 def _gives_bytes_back(rounded: Quantization, encoding: InputEncoding) -> bool:
     """Whether every byte of every channel is rounded to itself, less 128."""
-    every = np.arange(LEVELS + 1, dtype=np.uint8)[:, None].repeat(max(len(encoding.mean), len(encoding.std), 1), axis=1)
-    real = encode(every, encoding.model_copy(update={"layout": "stored"}))
+    every, real = every_byte(encoding)
     return np.array_equal(rounded.integers(real), every.astype(np.int16) - SHIFT)
 
 

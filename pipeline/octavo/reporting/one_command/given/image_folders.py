@@ -13,7 +13,7 @@ from PIL import ExifTags, Image
 
 from octavo.data.sources import image_file, image_files
 from octavo.data.sources.image_files import some
-from octavo.data.sources.image_folder import LITTER
+from octavo.data.sources.image_folder import printable, require_inside, visible
 from octavo.project.errors import DataError
 from octavo.project.files import atomic_write
 from octavo.project.params.data import IMAGE_SUFFIXES
@@ -48,8 +48,9 @@ def read(root: Path) -> Pool:
     if not listed:
         raise DataError(f"No images in {root}. Give a folder of images, or one with a folder of images for each class.")
     paths = [path for _, path in listed]
-    _require_inside(root, paths)
-    others = [path for each in {root, *folders} for path in _visible(each) if path.is_file() and path not in set(paths)]
+    require_inside(root, paths)
+    taken, places = set(paths), dict.fromkeys((root, *folders))
+    others = [path for each in places for path in _visible(each) if path.is_file() and path not in taken]
     remarks = [f"{len(others)} files that are not examples are left out: {some(map(str, others))}."] if others else []
     if len(classes) == 1:
         remarks.append(
@@ -60,7 +61,7 @@ def read(root: Path) -> Pool:
         digests=np.array(_in_threads(_digest, paths), "S16"),
         load=partial(_load, paths),
         labels=np.array([label for label, _ in listed], np.int64) if labelled else None,
-        classes=tuple(_printable(folder.name) for folder in classes) if labelled else None,
+        classes=tuple(printable(Path(folder.name)) for folder in classes) if labelled else None,
         remarks=tuple(remarks),
     )
 
@@ -110,13 +111,6 @@ def _size(path: Path) -> Size | None:
         return None
 
 
-def _require_inside(root: Path, paths: Sequence[Path]) -> None:
-    home = os.path.realpath(root)
-    for path in paths:
-        if not Path(os.path.realpath(path)).is_relative_to(home):
-            raise DataError(f"{path} leads outside {root}. Copy the image into the folder instead of linking to it.")
-
-
 def _digest(path: Path) -> bytes:
     try:
         content = atomic_write.content(path, image_file.LARGEST)
@@ -136,16 +130,10 @@ def _is_image(path: Path) -> bool:
 
 def _visible(folder: Path) -> list[Path]:
     try:
-        found = list(folder.iterdir())
+        return visible(folder)
     except OSError as error:
         raise DataError(f"{folder} cannot be read: {error.strerror}. Make it readable, or move it away.") from None
-    return sorted(path for path in found if not path.name.startswith(".") and path.name.lower() not in LITTER)
 
 
 def _folders(folder: Path) -> list[Path]:
     return [path for path in _visible(folder) if path.is_dir()]
-
-
-def _printable(name: str) -> str:
-    """A name in which bytes that are not UTF-8 are escapes, because JSON cannot hold them."""
-    return name.encode("utf-8", "backslashreplace").decode()
