@@ -8,6 +8,7 @@ calibration images are used.
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from octavo.project.errors import ModelError, VariantRefused
 from octavo.quantization import clipping
 from octavo.statistics.signal_to_noise import decibels
 from octavo.tasks import logits
-from octavo.tasks.task import load
+from octavo.tasks.task import Task, load
 
 IMAGES = 500
 BATCH = 32
@@ -126,21 +127,34 @@ def _check_shape(got: np.ndarray, wanted: np.ndarray) -> None:
 
 
 def _compare(wanted: np.ndarray, got: np.ndarray, samples: Samples, clips: clipping.Clips) -> Acceptance:
-    task = load(samples.task)
-    with np.errstate(over="ignore", invalid="ignore"):
-        signal, noise = float(np.mean(wanted**2)), float(np.mean((wanted - got) ** 2))
-    relative = math.sqrt(noise / signal) if signal else 0.0 if noise == 0 else math.inf
     return Acceptance(
-        n=len(wanted),
-        sqnr_db=round(decibels(signal, noise), 2),
+        **differences(wanted, got, load(samples.task)),
         min_sqnr_db=samples.min_sqnr_db,
-        relative_rms_error=float(f"{relative:.4g}") if math.isfinite(relative) else None,
-        agreement=float(task.same(got, wanted).mean()),
-        non_finite=int(np.count_nonzero(~np.isfinite(got))),
         clipped_biases=clips.biases,
         clipped_weights=clips.weights,
         unmatched_weights=clips.unmatched,
     )
+
+
+def differences(wanted: np.ndarray, got: np.ndarray, task: Task) -> dict[str, Any]:
+    """The fields of `Acceptance` that compare outputs.
+
+    Args:
+        wanted: the network's outputs, float (N, values).
+        got: the file's, likewise.
+        task: what the outputs mean.
+    """
+    wanted, got = wanted.astype(np.float64), got.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        signal, noise = float(np.mean(wanted**2)), float(np.mean((wanted - got) ** 2))
+    relative = math.sqrt(noise / signal) if signal else 0.0 if noise == 0 else math.inf
+    return {
+        "n": len(wanted),
+        "sqnr_db": round(decibels(signal, noise), 2),
+        "relative_rms_error": float(f"{relative:.4g}") if math.isfinite(relative) else None,
+        "agreement": float(task.same(got, wanted).mean()),
+        "non_finite": int(np.count_nonzero(~np.isfinite(got))),
+    }
 
 
 def _layers(path: Path, network: Path, images: np.ndarray, predict: Predictor) -> dict[str, float]:

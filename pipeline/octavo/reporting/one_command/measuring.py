@@ -19,11 +19,10 @@ from octavo.evaluation.scorecard import Evaluation, Latencies, Lineage, Scorecar
 from octavo.project import story
 from octavo.project.errors import ModelError
 from octavo.project.params.variants import VARIANT_NAME
-from octavo.quantization import recipes
+from octavo.quantization import acceptance, recipes
 from octavo.quantization.acceptance import FileRefused
 from octavo.reporting.one_command.given.labelling import Division
 from octavo.reporting.one_command.planning import BASELINE, Plan
-from octavo.statistics.signal_to_noise import sqnr
 from octavo.tasks.logits import CLASSIFICATION, NotFinite
 
 ROUNDS, FEWEST = 30, 10
@@ -136,16 +135,7 @@ def _on_test(accepted: Acceptance, source: np.ndarray, answers: np.ndarray) -> A
         source: the network's logits, float32 (N, classes).
         answers: the file's logits, likewise.
     """
-    noise, signal = (float(np.sqrt(np.mean(np.square(each, dtype=np.float64)))) for each in (source - answers, source))
-    return accepted.model_copy(
-        update={
-            "n": len(source),
-            "sqnr_db": round(sqnr(source, answers), 2),
-            "relative_rms_error": float(f"{noise / signal:.4g}") if signal else None,
-            "agreement": float(CLASSIFICATION.same(answers, source).mean()),
-            "non_finite": 0,
-        }
-    )
+    return accepted.model_copy(update=acceptance.differences(source, answers, CLASSIFICATION))
 
 
 def _timed(opened: Mapping[str, Predictor], images: np.ndarray) -> dict[str, Latency]:
