@@ -88,10 +88,10 @@ class Models:
         """The record, or the request, with that number and hash.
 
         Args:
-            now: the registered model's present state.
-            sequence: the record number.
-            hash_: the record's hash.
-            kind: the folder, `audit_run.RECORDS` or `audit_run.REQUESTS`.
+            now: as for `server_audit_log.record`.
+            sequence: likewise.
+            hash_: likewise.
+            kind: likewise.
 
         Raises:
             MlflowException: it is missing or was changed.
