@@ -32,9 +32,14 @@ class StoredIntegers(NamedTuple):
 
 
 def uint8_parameters(low: float, high: float) -> tuple[np.float32, np.uint8]:
-    """Scale and zero point of the uint8 range that holds `low`, `high` and zero."""
+    """Scale and zero point of the uint8 range that holds `low`, `high` and zero.
+
+    A range whose step would not be a normal float32 counts as zero alone, with scale 1: smaller numbers have fewer
+    digits, and some processors take them as zero.
+    """
     low, high = min(low, 0.0), max(high, 0.0)
-    scale = np.float32((high - low) / LEVELS) or np.float32(1)
+    step = np.float32((high - low) / LEVELS)
+    scale = step if step >= np.finfo(np.float32).tiny else np.float32(1)
     return scale, np.uint8(np.clip(np.rint(-low / scale), 0, LEVELS))
 
 

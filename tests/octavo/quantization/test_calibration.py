@@ -203,6 +203,6 @@ def test_zero_is_exact(one: float, other: float) -> None:
 
 
 def test_a_range_of_nothing_has_a_scale() -> None:
-    for high in (0, 1e-45):
+    for high in (0, 1e-45, 1e-38, 2.5e-36):
         scale, zero = integer_ranges.uint8_parameters(0, high)
         assert (float(scale), int(zero)) == (1, 0)
