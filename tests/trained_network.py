@@ -14,8 +14,9 @@ from octavo.data import sources
 from octavo.data.input_encoding import encode
 from octavo.data.splits import Split
 from octavo.project.params.data import Data
-from octavo.project.params.networks import Fit
-from octavo.training import export, fit, networks
+from octavo.project.params.training import Fit
+from octavo.training import export, networks
+from octavo.training.fitting import fit
 from octavo.training.quantization_aware import qat
 
 BUDGETS = {"digits": Fit(epochs=4, batch_size=32), "mnist": Fit(epochs=1, batch_size=32)}

@@ -24,8 +24,9 @@ from octavo.data.splits import Samples
 from octavo.project.errors import OctavoError
 from octavo.project.files import atomic_write
 from octavo.quantization import recipes
-from octavo.training import export, fit
+from octavo.training import export
 from octavo.training import networks as training_networks
+from octavo.training.fitting import fit
 from octavo.training.quantization_aware import qat
 
 CALIBRATION, SELECTION = 256, 256

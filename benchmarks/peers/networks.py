@@ -9,8 +9,9 @@ from pathlib import Path
 
 from octavo.data.input_encoding import encode
 from octavo.data.splits import load_manifest, load_split
-from octavo.project.params.networks import Fit
-from octavo.training import export, fit, networks
+from octavo.project.params.training import Fit
+from octavo.training import export, networks
+from octavo.training.fitting import fit
 from octavo.training.quantization_aware import qat
 
 FLOAT = Fit(epochs=1, batch_size=32)

@@ -9,9 +9,10 @@ from octavo.data.input_encoding import encode
 from octavo.data.splits import load_split
 from octavo.project import paths, story
 from octavo.project.errors import ModelError
-from octavo.project.params.networks import Fit
 from octavo.project.params.params import Params
-from octavo.training import fit, make
+from octavo.project.params.training import Fit
+from octavo.training import make
+from octavo.training.fitting import fit
 from octavo.training.quantization_aware import qat
 
 

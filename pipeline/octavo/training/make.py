@@ -1,6 +1,6 @@
 """The steps that built and fine-tuned networks have in common: build, train, save, export, or refuse."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import tf_keras as keras
 
@@ -9,9 +9,10 @@ from octavo.data.input_encoding import encode, fitted
 from octavo.data.splits import load_manifest, load_split
 from octavo.project import paths, story
 from octavo.project.params.encoding import InputEncoding
-from octavo.project.params.networks import Fit
 from octavo.project.params.params import Params
-from octavo.training import ending, export, fit, networks
+from octavo.project.params.training import Fit
+from octavo.training import ending, export, networks
+from octavo.training.fitting import fit, weighting
 from octavo.training.keras_files import door
 
 
@@ -42,7 +43,7 @@ def trained(
     Args:
         model: from float32 images (N, H, W[, C]) to logits (N, classes).
         name: of the network.
-        budget: epochs, batch size and learning rate.
+        budget: how it is trained.
         notes: for the scorecards of variants that are made from it, one sentence each.
         finish: called between training and saving.
 
@@ -54,15 +55,26 @@ def trained(
     """
     encoding = encoding_of(model)
     train, selection = (load_split(paths.split(each)) for each in ("train", "selection"))
-    curve = fit.fit(model, train, selection, budget, name, encoding)
+    weights = weighting.of_classes(budget.class_weights, train.labels, load_manifest(paths.MANIFEST).classes)
+    curve = fit.fit(model, train, selection, budget, name, encoding, weights=weights)
     finish()
     fit.save(model, curve, paths.network(name))
     with story.counter(f"export {name}"):
         samples = encode(load_split(paths.split("calibration")).images, encoding)
         export.export(model, samples, paths.exported(name), encoding)
-    network_notes.write(paths.exported(name), notes)
+    network_notes.write(paths.exported(name), [*notes, *_stopped(curve, budget)])
     accuracies = curve["val_accuracy"]
-    return f"{name}: {len(accuracies)} epochs, accuracy {accuracies[-1]:.4f} on the selection split"
+    accuracy = accuracies[fit.kept_epoch(curve, budget)]
+    return f"{name}: {len(accuracies)} epochs, accuracy {accuracy:.4f} on the selection split"
+
+
+def _stopped(curve: fit.Curve, budget: Fit) -> Iterator[str]:
+    if budget.early_stopping:
+        better = "lowest loss" if budget.early_stopping.by == "loss" else "highest accuracy"
+        yield (
+            f"Training took {len(curve['loss'])} of {budget.epochs} epochs; the weights are those after epoch "
+            f"{fit.kept_epoch(curve, budget) + 1}, which has the {better} on the selection split."
+        )
 
 
 def encoding_of(model: keras.Model) -> InputEncoding:

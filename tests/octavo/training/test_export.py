@@ -99,7 +99,7 @@ def test_logits_that_are_not_finite_are_refused(tmp_path: Path) -> None:
 EXPORT_RECURRENT = """
 import sys
 from pathlib import Path
-from octavo.training import fit
+from octavo.training.fitting import fit
 
 fit.pin(0, 1)  # before anything makes an operation
 from tf_keras import layers

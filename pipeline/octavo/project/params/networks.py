@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from octavo.project.errors import did_you_mean
 from octavo.project.params.section import FUNCTION, Model, Seed, Threads
+from octavo.project.params.training import Fit
 
 BUILT_IN = "octavo.training.networks"
 """The module with Octavo's own networks."""
@@ -53,17 +54,6 @@ def _module_of(build: str) -> str:
 
 def _optional_builder(name: str) -> str:
     return builder(name) if name else name
-
-
-class Fit(Model):
-    """How long and how fast a network is trained."""
-
-    epochs: Annotated[int, Field(ge=1, le=100_000)]
-    """Each epoch is one row of the learning curve and one point of its plots."""
-    batch_size: Annotated[int, Field(ge=1, le=1_000_000)]
-    """If train has fewer images, each epoch is one step on all of them."""
-    learning_rate: Annotated[float, Field(ge=1e-9, le=1)] = 0.001
-    """Adam changes a weight by about this much per step. 1e-9 is too small for float32; 1 is as large as a weight."""
 
 
 class Network(Fit):
@@ -140,5 +130,5 @@ class Finetuned(Fit):
     """Continue the training in float, or train with fake quantization."""
 
     def equals_budget(self, other: "Finetuned") -> bool:
-        """Whether both start from the same network, with equal epochs, batch size and learning rate."""
+        """Whether both start from the same network, and are trained in the same way."""
         return all(getattr(self, field) == getattr(other, field) for field in ("parent", *Fit.model_fields))

@@ -16,7 +16,8 @@ from octavo.onnx_graph.foreign import bringing
 from octavo.onnx_graph.foreign.reading import ending
 from octavo.project import paths, story
 from octavo.project.params.params import Params
-from octavo.training import export, fit
+from octavo.training import export
+from octavo.training.fitting import fit
 from octavo.training.keras_files import reading
 
 

@@ -17,8 +17,8 @@ from octavo.project import paths
 from octavo.project.code import stages
 from octavo.project.errors import DataError, ModelError, OctavoError
 from octavo.project.params.params import Params
-from octavo.training import fit
 from octavo.training.finetune import finetune
+from octavo.training.fitting import fit
 from octavo.training.keras_files import door
 
 pytestmark = pytest.mark.slow

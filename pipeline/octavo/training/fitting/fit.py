@@ -1,9 +1,11 @@
 """Train a network with the same bytes as result in every process, and save its weights and its curve."""
 
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -15,10 +17,13 @@ from octavo.project import foreign_code, story
 from octavo.project.errors import ModelError
 from octavo.project.files import csv_file
 from octavo.project.params.encoding import InputEncoding
-from octavo.project.params.networks import Fit
+from octavo.project.params.training import Fit
+from octavo.training.fitting import augmentation, optimizing
 
 Curve = Mapping[str, Sequence[float]]
 """`loss`, `accuracy`, `val_loss` and `val_accuracy` -> one figure per epoch; `val_` is the selection split."""
+BETTER = {"loss": ("val_loss", "min"), "accuracy": ("val_accuracy", "max")}
+"""By what an epoch is better -> the figure in the curve, and whether it should be small or large."""
 
 
 def pin(seed: int, threads: int) -> None:
@@ -33,50 +38,82 @@ def pin(seed: int, threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
-def fit(
-    model: keras.Model, train: Split, selection: Split, budget: Fit, label: str, encoding: InputEncoding = IMAGES
+def fit(  # noqa: PLR0913 - a training has many conditions
+    model: keras.Model,
+    train: Split,
+    selection: Split,
+    budget: Fit,
+    label: str,
+    encoding: InputEncoding = IMAGES,
+    *,
+    weights: Mapping[int, float] | None = None,
 ) -> Curve:
-    """Train `model` in place with Adam on sparse categorical cross-entropy from logits.
+    """Train `model` in place on sparse categorical cross-entropy from logits.
 
-    Training stops if the loss is not finite.
+    Training stops if the loss is not finite. With `early_stopping`, the model has the weights of the best epoch.
 
     Args:
         model: from float32 images (N, H, W[, C]) to logits (N, classes).
         train: the images and labels to train on.
         selection: the images and labels of the validation figures.
-        budget: epochs, batch size and learning rate.
+        budget: how it is trained.
         label: name of the training run in messages.
         encoding: of the network's input.
+        weights: label of a class -> how much its examples count in the loss; 1 where none is given.
 
     Returns:
         The curve.
 
     Raises:
         ModelError: the network cannot be run, or a loss or a weight became NaN or infinite.
+        ParamsError: the augmentation is not for such examples.
     """
     if budget.batch_size > len(train.labels):
         story.say(
             f"{label}: batch_size is {budget.batch_size:,}, but there are only {len(train.labels):,} training images, "
             "so each epoch is one step."
         )
+    steps = math.ceil(len(train.labels) / budget.batch_size)
+    if budget.augmentation:
+        examples: Any = (augmentation.batches(train, budget, budget.augmentation, encoding),)
+    else:
+        examples = (encode(train.images, encoding), train.labels)
     model.compile(
-        optimizer=keras.optimizers.Adam(budget.learning_rate),
+        optimizer=optimizing.optimizer(keras, budget, steps),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
     with foreign_code.code(f"Training '{label}' of network '{model.name}' fails", ModelError):
         history = model.fit(
-            encode(train.images, encoding),
-            train.labels,
-            batch_size=budget.batch_size,
+            *examples,
+            batch_size=None if budget.augmentation else budget.batch_size,
+            steps_per_epoch=steps if budget.augmentation else None,
             epochs=budget.epochs,
             validation_data=(encode(selection.images, encoding), selection.labels),
-            callbacks=[_EpochBar(label)],
+            validation_batch_size=budget.batch_size,
+            class_weight=weights,
+            callbacks=[_EpochBar(label), *_stopping(budget)],
             verbose=0,
         )
     curve: Curve = history.history
     _refuse_what_diverged(model, curve, budget, label)
     return curve
+
+
+def _stopping(budget: Fit) -> list[keras.callbacks.Callback]:
+    if not budget.early_stopping:
+        return []
+    asked, (monitor, mode) = budget.early_stopping, BETTER[budget.early_stopping.by]
+    stop = keras.callbacks.EarlyStopping(monitor, patience=asked.patience, mode=mode, restore_best_weights=True)
+    return [stop]
+
+
+def kept_epoch(curve: Curve, budget: Fit) -> int:
+    """Index of the epoch whose weights are kept: the first of the best ones with `early_stopping`, else the last."""
+    if not budget.early_stopping:
+        return len(curve["loss"]) - 1
+    monitor, mode = BETTER[budget.early_stopping.by]
+    return int(np.argmin(curve[monitor]) if mode == "min" else np.argmax(curve[monitor]))
 
 
 def _refuse_what_diverged(model: keras.Model, curve: Curve, budget: Fit, label: str) -> None:

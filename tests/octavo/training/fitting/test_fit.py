@@ -17,8 +17,9 @@ from octavo.project import paths
 from octavo.project.errors import ModelError
 from octavo.project.params.data import Data
 from octavo.project.params.encoding import InputEncoding
-from octavo.project.params.networks import Fit
-from octavo.training import fit, make
+from octavo.project.params.training import Fit
+from octavo.training import make
+from octavo.training.fitting import fit
 
 pytestmark = pytest.mark.slow
 
