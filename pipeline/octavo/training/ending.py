@@ -5,27 +5,37 @@ as an `activation=` of its last layer, as a separate layer, or as a function cal
 Other layers are not changed.
 """
 
+from typing import Any
+
+import keras as keras_3
 import numpy as np
 import tensorflow as tf
-import tf_keras as keras
-from tf_keras import layers
+import tf_keras
 
 from octavo.project.errors import ParamsError
+from octavo.training.fitting import library
 
-RESHAPING = (layers.Flatten, layers.Reshape, layers.Dropout, layers.ActivityRegularization)
+
+def _layers(names: str) -> tuple[type, ...]:
+    """The layers of these names in both libraries."""
+    return tuple(getattr(keras.layers, name) for keras in library.LIBRARIES for name in names.split())
+
+
+RESHAPING: tuple[Any, ...] = _layers("Flatten Reshape Dropout ActivityRegularization")
 """Layers that change no value at inference, so they may follow the last activation."""
 SQUASHING: dict[str, tuple[object, ...]] = {
-    "softmax": (keras.activations.softmax, tf.nn.softmax, keras.backend.softmax),
-    "sigmoid": (keras.activations.sigmoid, tf.nn.sigmoid, tf.math.sigmoid, keras.backend.sigmoid),
+    kind: tuple(getattr(place, kind) for place in (tf_keras.activations, tf_keras.backend, tf.nn, keras_3.activations))
+    for kind in ("softmax", "sigmoid")
 }
-ACTIVATED = {
-    layers.Activation, layers.Dense, layers.EinsumDense, layers.Conv1D, layers.Conv2D, layers.Conv3D,
-    layers.Conv2DTranspose, layers.SeparableConv1D, layers.SeparableConv2D, layers.DepthwiseConv2D,
-}  # fmt: skip
+SOFTMAX = _layers("Softmax")
+FUNCTIONS: tuple[Any, ...] = _layers("Lambda")
+ACTIVATED = _layers(
+    "Activation Dense EinsumDense Conv1D Conv2D Conv3D Conv2DTranspose SeparableConv1D SeparableConv2D DepthwiseConv2D"
+)
 """Layers that compute their `activation` last. An LSTM, for example, does not."""
 
 
-def take_off(model: keras.Model) -> tuple[keras.Model, str | None]:
+def take_off(model: Any) -> tuple[Any, str | None]:
     """Remove a final softmax or sigmoid.
 
     If it is the activation of a layer, that layer becomes linear, in place. Otherwise it is removed only if it is the
@@ -39,9 +49,9 @@ def take_off(model: keras.Model) -> tuple[keras.Model, str | None]:
         return model, None
     kind = _kind(last)
     if kind and hasattr(last, "activation"):
-        last.activation = keras.activations.linear
+        last.activation = library.of(model).activations.linear
         return model, kind
-    if kind and last is model.outputs[0].node.layer:
+    if kind and last is _maker(model.outputs[0]):
         return _without_last(model, last), kind
     return model, None
 
@@ -67,37 +77,51 @@ def refuse_probabilities(outputs: np.ndarray, name: str) -> None:
         )
 
 
-def _last(model: keras.Model) -> keras.layers.Layer | None:
+def _last(model: Any) -> Any | None:
     """The layer that computes the output, ignoring reshaping layers; None if the layer is also used elsewhere."""
     layer = model
-    while isinstance(layer, keras.Model):
-        if not layer.outputs:
+    while library.of(layer):
+        if not getattr(layer, "outputs", None):  # subclassed
             return None
-        layer = layer.outputs[0].node.layer
-        while isinstance(layer, RESHAPING) and len(layer.inbound_nodes) == 1:
-            layer = layer.input.node.layer
-        if len(layer.inbound_nodes) > 1:
+        layer = _maker(layer.outputs[0])
+        while isinstance(layer, RESHAPING) and len(layer._inbound_nodes) == 1:  # noqa: SLF001 - no public list in Keras 3
+            layer = _maker(layer.input)
+        if len(layer._inbound_nodes) > 1:  # noqa: SLF001
             return None
     return layer
 
 
-def _kind(layer: keras.layers.Layer) -> str | None:
+def _maker(tensor: Any) -> Any:
+    """The layer, or Keras 3's operation, that gives a tensor of a network."""
+    history = tensor._keras_history  # noqa: SLF001 - both libraries have it, and nothing public in its place
+    return history.operation if hasattr(history, "operation") else history.layer
+
+
+def _kind(layer: Any) -> str | None:
     """`softmax` or `sigmoid` if the layer computes it last, else None."""
     if type(layer) in ACTIVATED:
         return _named(layer.activation)
-    if isinstance(layer, layers.Softmax):
+    if isinstance(layer, SOFTMAX):
         return "softmax"
-    if isinstance(layer, layers.Lambda):
+    if isinstance(layer, FUNCTIONS):
         return _named(layer.function)
-    symbol = (getattr(layer, "symbol", None) or "").rpartition(".")[2]  # for a function called on a layer's output
+    called = getattr(layer, "symbol", None) or _operation(layer)  # a function on a layer's output
+    symbol = called.rpartition(".")[2]
     return symbol if symbol in SQUASHING else None
+
+
+def _operation(layer: Any) -> str:
+    """The name of an operation of Keras 3; empty for layers."""
+    kind = type(layer)
+    return kind.__name__.lower() if kind.__module__.startswith("keras.src.ops.") else ""
 
 
 def _named(function: object) -> str | None:
     return next((kind for kind, known in SQUASHING.items() if any(function is each for each in known)), None)
 
 
-def _without_last(model: keras.Model, last: keras.layers.Layer) -> keras.Model:
+def _without_last(model: Any, last: Any) -> Any:
+    keras = library.of(model)
     if isinstance(model, keras.Sequential):
         model.pop()
         return model

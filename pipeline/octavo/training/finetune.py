@@ -2,6 +2,8 @@
 quantization.
 """
 
+from typing import Any
+
 import tf_keras as keras
 
 from octavo.backends import network_notes
@@ -12,7 +14,7 @@ from octavo.project.errors import ModelError
 from octavo.project.params.params import Params
 from octavo.project.params.training import Fit
 from octavo.training import make
-from octavo.training.fitting import fit
+from octavo.training.fitting import fit, library
 from octavo.training.quantization_aware import qat
 
 
@@ -44,7 +46,12 @@ def finetune(name: str, params: Params) -> str:
         return f"Refused network {name}, and so all variants with source '{name}': {error}"
 
 
-def _quantization_aware(model: keras.Model, name: str, budget: Fit, notes: list[str]) -> str:
+def _quantization_aware(model: Any, name: str, budget: Fit, notes: list[str]) -> str:
+    if library.of(model) is not keras:
+        raise ModelError(
+            f"Network '{name}' starts from one of Keras 3, and quantization-aware training takes networks of tf_keras. "
+            "Build that one with 'import tf_keras as keras', or quantize it after training: static recipes need none."
+        )
     calibration = encode(load_split(paths.split("calibration")).images, make.encoding_of(model))
     model = qat.annotate(model)
     qat.initialize_ranges(model, calibration)

@@ -1,4 +1,4 @@
-"""Checks of a network before it is trained: it must be a tf_keras model from images to one logit per class.
+"""Checks of a network before it is trained: it must be a Keras model from images to one logit per class.
 
 Each function checks one requirement and raises an error in one sentence.
 """
@@ -8,52 +8,44 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tf_keras as keras
 
 from octavo.project.errors import ParamsError
 from octavo.training import ending
+from octavo.training.fitting import library
 
 IMAGES = 4
 """Number of random images, with values in 0..1, that a network is run on."""
 
 
 def admit_kind(model: object, name: str) -> None:
-    """Check that a builder returned a tf_keras model.
+    """Check that a builder returned a model of tf_keras or of Keras 3.
 
     Raises:
-        ParamsError: it did not. For a Keras 3 model, the message says what to import.
+        ParamsError: it did not.
     """
-    if isinstance(model, keras.Model):
-        return
-    kind = type(model)
-    modules = {base.__module__.partition(".")[0] for base in kind.__mro__}
-    if "keras" in modules:
+    if library.of(model) is None:
         raise ParamsError(
-            f"Network '{name}' built a {kind.__name__} of Keras 3; allowed is a tf_keras model: write "
-            "'import tf_keras as keras' instead of 'import keras', or use tf.keras."
+            f"Network '{name}' built a {type(model).__name__}; allowed is a model of tf_keras or Keras "
+            f"3{_returned(model)}: Sequential, functional, or subclassed."
         )
-    raise ParamsError(
-        f"Network '{name}' built a {kind.__name__}; allowed is a tf_keras model{_returned(model)}: Sequential, "
-        "functional, or subclassed."
-    )
 
 
 def _returned(model: object) -> str:
     return ", which the function has to return" if model is None else ""
 
 
-def run(model: keras.Model, image_shape: tuple[int, ...]) -> object:
+def run(model: Any, image_shape: tuple[int, ...]) -> object:
     """The outputs of `model` for a few random images, float32 (N, *image_shape). An unbuilt model is built by this.
 
     The images are always the same, and drawing them does not change the state of any other random generator.
     """
     images = np.random.default_rng(0).random((IMAGES, *image_shape), dtype=np.float32)
-    if isinstance(model, keras.Sequential) and not model.built:
+    if _is_sequential(model) and not model.built:
         model.build((None, *image_shape))
     return model(images, training=False)
 
 
-def admit_ends(model: keras.Model, name: str, image_shape: tuple[int, ...], classes: int) -> None:
+def admit_ends(model: Any, name: str, image_shape: tuple[int, ...], classes: int) -> None:
     """Check that the input and output of a graph of layers fit the data.
 
     Args:
@@ -65,9 +57,9 @@ def admit_ends(model: keras.Model, name: str, image_shape: tuple[int, ...], clas
     Raises:
         ParamsError: an input or output has more than one tensor, the wrong shape or dtype, or a fixed batch size.
     """
-    if not model.outputs:  # subclassed: only the results of a run can be checked
+    if not getattr(model, "outputs", None):  # subclassed: only the results of a run can be checked
         return
-    for ends, what in ((model.input, "takes"), (model.output, "gives")):
+    for ends, what in ((_ends(model, "input"), "takes"), (_ends(model, "output"), "gives")):
         if not tf.is_tensor(ends) and not hasattr(ends, "shape"):
             raise ParamsError(
                 f"Network '{name}' {what} a {type(ends).__name__} of {len(tf.nest.flatten(ends))}; allowed is one "
@@ -75,7 +67,8 @@ def admit_ends(model: keras.Model, name: str, image_shape: tuple[int, ...], clas
             )
         if ends.dtype != tf.float32:
             raise ParamsError(
-                f"Network '{name}' {what} {ends.dtype.name}; allowed is float32, as images in 0..1 and logits are."
+                f"Network '{name}' {what} {tf.as_dtype(ends.dtype).name}; allowed is float32, as images in 0..1 and "
+                "logits are."
             )
     if model.input_shape[0] is not None:
         raise ParamsError(f"Network '{name}' takes {model.input_shape[0]} images at a time; leave the batch size free.")
@@ -84,6 +77,16 @@ def admit_ends(model: keras.Model, name: str, image_shape: tuple[int, ...], clas
             f"Network '{name}' maps {model.input_shape} to {model.output_shape}; "
             f"the data need {(None, *image_shape)} to {(None, classes)}{_one_score(model.output_shape, classes)}."
         )
+
+
+def _ends(model: Any, which: str) -> Any:
+    """The tensor that a network takes or gives, or the list or mapping of several."""
+    found = getattr(model, f"{which}s")
+    return found[0] if isinstance(found, list) and len(found) == 1 and _is_sequential(model) else getattr(model, which)
+
+
+def _is_sequential(model: Any) -> bool:
+    return isinstance(model, library.of(model).Sequential)
 
 
 def _one_score(shape: tuple[int | None, ...], classes: int) -> str:
@@ -118,7 +121,7 @@ def admit_outputs(outputs: Any, name: str, classes: int) -> None:
     ending.refuse_probabilities(values, name)
 
 
-def admit_weights(model: keras.Model, name: str) -> None:
+def admit_weights(model: Any, name: str) -> None:
     """Check that there are weights to train.
 
     Raises:

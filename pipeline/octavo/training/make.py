@@ -1,8 +1,7 @@
 """The steps that built and fine-tuned networks have in common: build, train, save, export, or refuse."""
 
 from collections.abc import Callable, Iterator, Sequence
-
-import tf_keras as keras
+from typing import Any
 
 from octavo.backends import network_notes
 from octavo.data.input_encoding import encode, fitted
@@ -16,7 +15,7 @@ from octavo.training.fitting import fit, weighting
 from octavo.training.keras_files import door
 
 
-def built(name: str, params: Params) -> tuple[keras.Model, list[str]]:
+def built(name: str, params: Params) -> tuple[Any, list[str]]:
     """Build the network that `name` is derived from, with new weights; or open it, if it was brought as a file.
 
     Returns:
@@ -35,9 +34,7 @@ def built(name: str, params: Params) -> tuple[keras.Model, list[str]]:
     return model, [ending.taken_off(squashing)] if squashing else []
 
 
-def trained(
-    model: keras.Model, name: str, budget: Fit, notes: Sequence[str], finish: Callable[[], None] = lambda: None
-) -> str:
+def trained(model: Any, name: str, budget: Fit, notes: Sequence[str], finish: Callable[[], None] = lambda: None) -> str:
     """Train, save and export `model` as the network called `name`.
 
     Args:
@@ -77,13 +74,13 @@ def _stopped(curve: fit.Curve, budget: Fit) -> Iterator[str]:
         )
 
 
-def encoding_of(model: keras.Model) -> InputEncoding:
+def encoding_of(model: Any) -> InputEncoding:
     """How the data's examples become the input of `model`.
 
     Raises:
         DataError: it takes examples of another shape.
     """
     manifest = load_manifest(paths.MANIFEST)
-    if not model.inputs:  # a subclassed model takes them as the data declares them
+    if not getattr(model, "inputs", None):  # a subclassed model takes them as the data declares them
         return manifest.encoding
     return fitted(manifest.encoding, manifest.image_shape, tuple(model.inputs[0].shape[1:]))

@@ -12,6 +12,7 @@ from tf_keras import layers
 from octavo.project import foreign_code
 from octavo.project.errors import ParamsError
 from octavo.training import ending, fitness
+from octavo.training.fitting import library
 
 MOMENTUM = 0.9
 """Of batch normalization's moving statistics. With Keras' default 0.99, the initial values still matter after one epoch
@@ -66,7 +67,7 @@ def build_as_written(name: str, image_shape: tuple[int, ...], classes: int) -> t
 
 
 def untrained(name: str, image_shape: tuple[int, ...], classes: int) -> keras.Model:
-    """What the builder called `name` returns: any model of tf_keras, unchanged.
+    """What the builder called `name` returns: any model of tf_keras or Keras 3, unchanged.
 
     Args:
         name: as for `build`.
@@ -74,10 +75,10 @@ def untrained(name: str, image_shape: tuple[int, ...], classes: int) -> keras.Mo
         classes: as for `build`.
 
     Raises:
-        ParamsError: there is no such builder, it is not for examples of this shape, it fails, or its result is no model
-            of tf_keras.
+        ParamsError: there is no such builder, it is not for examples of this shape, it fails, or its result is no
+            model of tf_keras or Keras 3.
     """
-    keras.backend.clear_session()
+    library.clear_session()
     builder = _builder(name)
     if name in BUILDERS and len(image_shape) not in IMAGES:
         raise ParamsError(

@@ -55,9 +55,9 @@ BUILT = {
 }
 MISFITS = {
     "body(s, L.Dense(n + 1))": r"maps \(None, 5, 4\) to \(None, 4\); the data need .* to \(None, 3\)",
-    "None": r"built a NoneType; allowed is a tf_keras model, which the function has to return",
-    "3": r"built a int; allowed is a tf_keras model",
-    "__import__('keras').Sequential([])": r"built a Sequential of Keras 3.*'import tf_keras as keras'",
+    "None": r"built a NoneType; allowed is a model of tf_keras or Keras 3, which the function has to return",
+    "3": r"built a int; allowed is a model of tf_keras or Keras 3:",
+    "__import__('keras').Sequential([])": r"cannot be built for images",
     "ends(s, lambda x: {'scores': x})": r"gives a dict of 1; allowed is one tensor",
     "ends(s, lambda x: [x, x])": r"gives a list of 2; allowed is one tensor",
     "body(s)": r"no parameters",

@@ -1,6 +1,6 @@
 """Training images with random changes, new in each epoch and the same in every run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -18,35 +18,42 @@ FLIPS = {"horizontal": "horizontal", "vertical": "vertical", "both": "horizontal
 
 
 def batches(
-    train: Split, budget: Fit, asked: Augmentation, encoding: InputEncoding
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Batches without end: encoded examples, (N, …), and labels, (N,). Each epoch has all examples in a new order.
+    train: Split, budget: Fit, encoding: InputEncoding, weights: Mapping[int, float] | None
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """Batches without end: encoded examples, (N, …), labels, (N,), and with `weights` float32 (N,). Each epoch has all
+    examples in a new order.
 
     The changes are made on the stored values, before the encoding, and stay within their range. They depend on the
     global seed alone.
 
     Args:
         train: the examples.
-        budget: batch size.
-        asked: which changes.
+        budget: batch size, and which changes.
         encoding: of the network's input.
+        weights: label of a class -> how much its examples count; 1 where none is given.
 
     Raises:
         ParamsError: the examples are no images, and the changes are for images.
     """
-    shape = train.images.shape[1:]
+    asked, shape = budget.augmentation or Augmentation.model_construct(), train.images.shape[1:]
     if asked.for_images and len(shape) not in IMAGES:
         raise ParamsError(
             f"augmentation has {', '.join(asked.for_images)}, which are for images (H, W) or (H, W, C), and examples "
             f"have shape {shape}. Allowed for them is noise."
         )
     seed = int(tf.random.uniform((), maxval=2**31 - 1, dtype=tf.int32))
-    return _endless(train, budget.batch_size, asked, encoding, seed)
+    counts = None
+    if weights is not None:
+        counts = np.array([weights.get(label, 1) for label in range(int(train.labels.max()) + 1)], np.float32)
+    examples = _endless(train, budget.batch_size, asked, seed)
+    return (
+        (encode(stored, encoding), labels, *(() if counts is None else (counts[labels],)))
+        for stored, labels in examples
+    )
 
 
-def _endless(
-    train: Split, size: int, asked: Augmentation, encoding: InputEncoding, seed: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _endless(train: Split, size: int, asked: Augmentation, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Changed examples as stored, and their labels."""
     limits = _range(train.images)
     order, changes = np.random.default_rng(seed), _changes(asked, limits, seed)
     while True:
@@ -55,7 +62,7 @@ def _endless(
             which = permutation[start : start + size]
             changed = np.clip(_changed(train.images[which], changes), *limits)
             stored = np.rint(changed).astype(np.uint8) if train.images.dtype == np.uint8 else changed
-            yield encode(stored, encoding), train.labels[which]
+            yield stored, train.labels[which]
 
 
 def _range(images: np.ndarray) -> tuple[float, float]:

@@ -5,11 +5,12 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tf_keras as keras
+import tf_keras
 
 from octavo.data.input_encoding import IMAGES, encode
 from octavo.data.splits import Split
@@ -18,12 +19,16 @@ from octavo.project.errors import ModelError
 from octavo.project.files import csv_file
 from octavo.project.params.encoding import InputEncoding
 from octavo.project.params.training import Fit
-from octavo.training.fitting import augmentation, optimizing
+from octavo.training.fitting import augmentation, library, optimizing
 
 Curve = Mapping[str, Sequence[float]]
 """`loss`, `accuracy`, `val_loss` and `val_accuracy` -> one figure per epoch; `val_` is the selection split."""
 BETTER = {"loss": ("val_loss", "min"), "accuracy": ("val_accuracy", "max")}
 """By what an epoch is better -> the figure in the curve, and whether it should be small or large."""
+
+
+KERAS_3 = "network.weights.h5"
+"""Keras 3 saves and loads weights under no other ending."""
 
 
 def pin(seed: int, threads: int) -> None:
@@ -32,14 +37,14 @@ def pin(seed: int, threads: int) -> None:
     Call this before TensorFlow runs its first operation. Weights depend on the number of threads, but not on the
     machine's load.
     """
-    keras.utils.set_random_seed(seed)
+    library.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 def fit(  # noqa: PLR0913 - a training has many conditions
-    model: keras.Model,
+    model: Any,
     train: Split,
     selection: Split,
     budget: Fit,
@@ -73,9 +78,9 @@ def fit(  # noqa: PLR0913 - a training has many conditions
             f"{label}: batch_size is {budget.batch_size:,}, but there are only {len(train.labels):,} training images, "
             "so each epoch is one step."
         )
-    steps = math.ceil(len(train.labels) / budget.batch_size)
+    keras, steps = library.of(model), math.ceil(len(train.labels) / budget.batch_size)
     if budget.augmentation:
-        examples: Any = (augmentation.batches(train, budget, budget.augmentation, encoding),)
+        examples: Any = (augmentation.batches(train, budget, encoding, weights),)
     else:
         examples = (encode(train.images, encoding), train.labels)
     model.compile(
@@ -88,11 +93,12 @@ def fit(  # noqa: PLR0913 - a training has many conditions
             *examples,
             batch_size=None if budget.augmentation else budget.batch_size,
             steps_per_epoch=steps if budget.augmentation else None,
+            shuffle=not budget.augmentation,  # batches are in a random order already
             epochs=budget.epochs,
             validation_data=(encode(selection.images, encoding), selection.labels),
             validation_batch_size=budget.batch_size,
-            class_weight=weights,
-            callbacks=[_EpochBar(label), *_stopping(budget)],
+            class_weight=None if budget.augmentation else weights,
+            callbacks=[_EpochBar(label), *_stopping(keras, budget)],
             verbose=0,
         )
     curve: Curve = history.history
@@ -100,7 +106,7 @@ def fit(  # noqa: PLR0913 - a training has many conditions
     return curve
 
 
-def _stopping(budget: Fit) -> list[keras.callbacks.Callback]:
+def _stopping(keras: Any, budget: Fit) -> list[Any]:
     if not budget.early_stopping:
         return []
     asked, (monitor, mode) = budget.early_stopping, BETTER[budget.early_stopping.by]
@@ -113,10 +119,11 @@ def kept_epoch(curve: Curve, budget: Fit) -> int:
     if not budget.early_stopping:
         return len(curve["loss"]) - 1
     monitor, mode = BETTER[budget.early_stopping.by]
-    return int(np.argmin(curve[monitor]) if mode == "min" else np.argmax(curve[monitor]))
+    best = min(curve[monitor]) if mode == "min" else max(curve[monitor])
+    return list(curve[monitor]).index(best)
 
 
-def _refuse_what_diverged(model: keras.Model, curve: Curve, budget: Fit, label: str) -> None:
+def _refuse_what_diverged(model: Any, curve: Curve, budget: Fit, label: str) -> None:
     broken = [weight.name for weight in model.weights if not np.isfinite(weight.numpy()).all()]
     if broken or not np.isfinite([figures[-1] for figures in curve.values()]).all():
         where = f"{len(broken)} of {len(model.weights)} weights" if broken else "the loss"
@@ -127,7 +134,7 @@ def _refuse_what_diverged(model: keras.Model, curve: Curve, budget: Fit, label: 
         )
 
 
-def save(model: keras.Model, curve: Curve, folder: Path) -> None:
+def save(model: Any, curve: Curve, folder: Path) -> None:
     """Replace `folder` by a new one with `weights.h5` and `curve.csv`. Their bytes do not depend on the time.
 
     Args:
@@ -137,27 +144,36 @@ def save(model: keras.Model, curve: Curve, folder: Path) -> None:
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    model.save_weights(folder / "weights.h5")
+    target = folder / "weights.h5"
+    if library.of(model) is tf_keras:
+        model.save_weights(target)
+    else:
+        model.save_weights(folder / KERAS_3)
+        (folder / KERAS_3).rename(target)
     epochs = zip(*curve.values(), strict=True)
     table = csv_file.text(("epoch", *curve), ((epoch, *figures) for epoch, figures in enumerate(epochs)))
     (folder / "curve.csv").write_text(table, encoding="utf-8")
 
 
-def restore(model: keras.Model, weights: Path) -> keras.Model:
+def restore(model: Any, weights: Path) -> Any:
     """Load the file `weights` into `model`, in place, and return it. The same code must have built the model.
 
     Raises:
         ModelError: the file is missing or belongs to another network.
     """
     try:
-        model.load_weights(weights)
+        if library.of(model) is tf_keras:
+            model.load_weights(weights)
+        else:
+            with TemporaryDirectory() as folder:
+                model.load_weights(shutil.copy(weights, Path(folder, KERAS_3)))
     except (OSError, ValueError) as error:
         raise ModelError(f"{weights} does not fit network '{model.name}': {error}. Run dvc repro.") from None
     return model
 
 
-class _EpochBar(keras.callbacks.Callback):
-    """Shows the number of steps, and stops the training if the loss is not finite."""
+class _EpochBar(tf_keras.callbacks.Callback):
+    """For both libraries. Shows the number of steps, and stops the training if the loss is not finite."""
 
     def __init__(self, label: str) -> None:
         super().__init__()

@@ -72,7 +72,7 @@ def start(name: str, params: Params) -> tuple[Any, list[str]]:
         The model, and notes for the scorecards, one sentence each.
 
     Raises:
-        ModelError: the file cannot be used, or is one of Keras 3.
+        ModelError: the file cannot be used.
         ParamsError: the network gives probabilities whose softmax cannot be removed, or has nothing to train.
     """
     given, manifest = params.brought[name], load_manifest(paths.MANIFEST)

@@ -94,7 +94,7 @@ def example_shape(model: Any, path: Path) -> tuple[int | None, ...]:
     return tuple(shape)
 
 
-def trainable(model: Any, name: str, classes: int) -> tuple[tf_keras.Model, list[str]]:
+def trainable(model: Any, name: str, classes: int) -> tuple[Any, list[str]]:
     """The network without its final softmax or sigmoid, so that it can be trained.
 
     Args:
@@ -106,21 +106,10 @@ def trainable(model: Any, name: str, classes: int) -> tuple[tf_keras.Model, list
         The model, and notes for the scorecards, one sentence each.
 
     Raises:
-        ModelError: it is not one of tf_keras.
         ParamsError: it has nothing to train, or gives probabilities that cannot be made logits.
     """
-    if not is_tf_keras(model):
-        raise ModelError(
-            f"Network '{name}' was saved by Keras 3, and fine-tuning takes networks of tf_keras. Make variants of the "
-            "network itself, or build it with tf_keras and give its weights."
-        )
     fitness.admit_weights(model, name)
     model, squashing = ending.take_off(model)
     shape = tuple(model.inputs[0].shape[1:])
     fitness.admit_outputs(fitness.run(model, shape), name, classes)
     return model, [ending.taken_off(squashing)] if squashing else []
-
-
-def is_tf_keras(model: object) -> bool:
-    """Whether it can be trained here: Octavo trains networks of tf_keras."""
-    return isinstance(model, tf_keras.Model)

@@ -128,17 +128,18 @@ def test_weights_by_name_are_those_of_their_labels() -> None:
 def test_augmented_images_stay_bytes_and_are_new_in_each_epoch(shape: tuple[int, ...]) -> None:
     images = np.random.default_rng(0).integers(0, 256, (10, *shape), np.uint8)
     budget = Fit(epochs=1, batch_size=4, augmentation={"flip": "both", "shift": 0.3, "brightness": 1, "noise": 0.5})
-    assert budget.augmentation
     keras.utils.set_random_seed(0)
     encoding = InputEncoding(dtype="uint8")
-    batches = augmentation.batches(Split(images, np.arange(10)), budget, budget.augmentation, encoding)
+    batches = augmentation.batches(Split(images, np.arange(10)), budget, encoding, {3: 2.0})
     epochs = [[next(batches) for _ in range(3)] for _ in range(2)]
     for epoch in epochs:
-        assert [batch.shape for batch, _ in epoch] == [(4, *shape), (4, *shape), (2, *shape)]
-        assert {batch.dtype for batch, _ in epoch} == {np.dtype(np.uint8)}
-        assert sorted(np.concatenate([labels for _, labels in epoch])) == list(range(10))
+        assert [batch.shape for batch, _, _ in epoch] == [(4, *shape), (4, *shape), (2, *shape)]
+        assert {batch.dtype for batch, _, _ in epoch} == {np.dtype(np.uint8)}
+        assert sorted(np.concatenate([labels for _, labels, _ in epoch])) == list(range(10))
+        for _, labels, weights in epoch:
+            np.testing.assert_array_equal(weights, np.where(labels == 3, 2, 1))
     by_label = [
-        {int(label): image for batch, labels in epoch for image, label in zip(batch, labels, strict=True)}
+        {int(label): image for batch, labels, _ in epoch for image, label in zip(batch, labels, strict=True)}
         for epoch in epochs
     ]
     assert not any(np.array_equal(by_label[0][label], by_label[1][label]) for label in range(10))

@@ -15,7 +15,7 @@ from octavo.backends.registry import open_model
 from octavo.data import prepare
 from octavo.project import paths
 from octavo.project.code import stages
-from octavo.project.errors import DataError, ModelError, OctavoError
+from octavo.project.errors import DataError, ModelError
 from octavo.project.params.params import Params
 from octavo.training.finetune import finetune
 from octavo.training.fitting import fit
@@ -134,10 +134,12 @@ def two_outputs() -> Any:
     return tf_keras.Model(image, [tf_keras.layers.Dense(3)(flat), tf_keras.layers.Dense(3)(flat)])
 
 
-def test_a_network_of_keras_3_is_not_fine_tuned() -> None:
+def test_a_network_of_keras_3_is_trained_further_but_not_with_fake_quantization() -> None:
     network(keras_3).save("net.keras")
-    with pytest.raises(OctavoError, match=r"saved by Keras 3.*tf_keras"):
-        finetune("late", params(file="net.keras"))
+    assert "late: 1 epochs" in finetune("late", params(file="net.keras"))
+    assert outputs("late", np.zeros((2, 8, 8), np.uint8)).shape == (2, 3)
+    refused = finetune("qat", params(file="net.keras"))
+    assert "starts from one of Keras 3, and quantization-aware training takes networks of tf_keras" in refused
 
 
 def test_only_keras_files_can_be_trained() -> None:
