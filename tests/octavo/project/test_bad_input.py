@@ -129,7 +129,7 @@ COMMANDS = [
     (["schedule", "instal"], "No such command 'instal'"),
     (["promote", "x", "--force"], "name all three: VARIANT --force --reason"),
     (["upgrade", "nowhere"], "No nowhere/dvc.yaml. To make this folder a project: octavo init"),
-    (["compare"], "Run dvc repro"),
+    (["compare"], "so it is no project. Change to a project's folder, make this one a project (octavo init)"),
 ]
 
 

@@ -6,6 +6,7 @@ without MLflow does not wait for MLflow. A command parses its arguments and then
 """
 
 import ast
+import os
 import sys
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -75,6 +76,8 @@ def main() -> None:
     Raises:
         SystemExit: 0 done, 1 the user's mistake, 2 refused by policy, 3 a service is out of reach.
     """
+    if sys.stdin is None:  # it is closed: a question then meets its end
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - open until the process ends
     with boundary():
         for argument in sys.argv[1:]:
             typed_text.check(argument, "An argument")

@@ -15,8 +15,7 @@ from pydantic import ValidationError
 from octavo.project import extras, paths
 from octavo.project.errors import OctavoError, ParamsError
 from octavo.project.files import atomic_write
-from octavo.project.git import roots
-from octavo.project.git.command import git
+from octavo.project.git import projects, roots
 from octavo.project.params.data import HOME
 from octavo.project.params.networks import BUILT_IN_NAMES
 from octavo.project.params.params import PARAMS, Params, load_params
@@ -96,8 +95,7 @@ def _check_name(name: str, root: Path) -> None:
     Raises:
         ParamsError: it is taken.
     """
-    listed = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", f"*{PARAMS}")
-    for path in (root / each for each in (listed or "").split("\0") if Path(each).name == PARAMS.name):
+    for path in projects.files(root):
         try:
             taken = load_params(path).registry.model
         except OctavoError:  # another program's params.yaml, or a faulty one
