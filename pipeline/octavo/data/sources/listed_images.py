@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from octavo.data.sources.image_files import decoded, some
-from octavo.data.sources.raw import Files, Raw, numbered
+from octavo.data.sources.raw import Files, Raw, numbered, some_of
 from octavo.project.errors import DataError
 
 COLUMNS = {
@@ -67,7 +67,7 @@ def columns(names: Sequence[str], file: Path) -> dict[str, str]:
     return {column: name for column, name in found.items() if name is not None}
 
 
-def read(file: Path, rows: Sequence[Listing], size: tuple[int, int] | None = None) -> Raw:
+def read(file: Path, rows: Sequence[Listing], size: tuple[int, int] | None = None, most: int | None = None) -> Raw:
     """Read the images of a table. Paths are relative to the table's folder, and files are inside it.
 
     Rows that cannot be used are left out, counted and named.
@@ -76,6 +76,7 @@ def read(file: Path, rows: Sequence[Listing], size: tuple[int, int] | None = Non
         file: the table.
         rows: its rows.
         size: (height, width) to resize to; None to keep the size.
+        most: of the images that are decoded; None for all.
 
     Raises:
         DataError: too many rows cannot be used, or as `image_files.decoded`.
@@ -83,7 +84,8 @@ def read(file: Path, rows: Sequence[Listing], size: tuple[int, int] | None = Non
     bad, places = _bad(file.parent, rows)
     _require_enough(file, rows, bad)
     left_out = {place for found in bad.values() for place in found}
-    kept = sorted((place for place in range(len(rows)) if place not in left_out), key=lambda at: _part(rows[at]))
+    usable = sorted((place for place in range(len(rows)) if place not in left_out), key=lambda at: _part(rows[at]))
+    kept = some_of(usable, most)
     pictures = decoded([places[at] for at in kept], size)
     labels, classes = numbered([rows[at].label.strip() for at in kept])
     n, names = sum(_part(rows[at]) == 0 for at in kept), [rows[at].path.strip() for at in kept]
@@ -100,6 +102,7 @@ def read(file: Path, rows: Sequence[Listing], size: tuple[int, int] | None = Non
             left_out={kind: tuple(_named(rows[at]) for at in found) for kind, found in sorted(bad.items())},
             changed=pictures.changes,
         ),
+        whole=len(kept) == len(usable),
     )
 
 

@@ -11,6 +11,7 @@ import sys
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -58,10 +59,10 @@ def summary(entry: EntryPoint) -> str:
     return ""
 
 
-def act(name: str, *arguments: object) -> None:
-    """Load the entry point `name` of the group `octavo.actions`, and call it with the arguments."""
+def act(name: str, *arguments: object) -> Any:
+    """Load the entry point `name` of the group `octavo.actions`, call it with the arguments, and return its result."""
     (entry,) = entry_points(group="octavo.actions", name=name)
-    entry.load()(*arguments)
+    return entry.load()(*arguments)
 
 
 @click.command(cls=Commands)

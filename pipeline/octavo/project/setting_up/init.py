@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from octavo.project import extras, paths
 from octavo.project.errors import OctavoError, ParamsError
 from octavo.project.files import atomic_write
 from octavo.project.git import projects, roots
-from octavo.project.params.data import HOME
+from octavo.project.params.data import HOME, WITH_FILES
+from octavo.project.params.encoding import InputEncoding
 from octavo.project.params.networks import BUILT_IN_NAMES
 from octavo.project.params.params import PARAMS, Params, load_params
 from octavo.project.params.section import faults
-from octavo.project.setting_up import given_data, needed_extras, questions, shipped
+from octavo.project.setting_up import given_data, needed_extras, questions, shipped, trial
 
 EPOCHS = {"digits": 40}
 """Source -> epochs. Others have more examples, and need fewer."""
@@ -109,11 +111,13 @@ def _check_name(name: str, root: Path) -> None:
 
 def _params(answers: Mapping[str, Any]) -> str:
     """The text of `params.yaml`, checked as every stage will check it."""
-    data, model = {"image_size": None} | answers["data"], answers["model"]
-    if data["source"] == "images" and model.get("image_size"):
+    data, model = {"image_size": None, "generator": None} | answers["data"], answers["model"]
+    if data["source"] in WITH_FILES and model.get("image_size"):
         data["image_size"] = model["image_size"]
     text = shipped.params(
-        **{"build": None, "file": None, "encoding": None} | model,
+        build=model.get("build"),
+        file=model.get("file"),
+        encoding=_encoding(data, model),
         data=data,
         source="theirs" if "file" in model else "fp32",
         formats=answers["format"],
@@ -127,6 +131,21 @@ def _params(answers: Mapping[str, Any]) -> str:
     except ValidationError as error:
         raise ParamsError(f"{PARAMS} cannot be written: {faults(error)}.") from None
     return text
+
+
+def _encoding(data: Mapping[str, Any], model: Mapping[str, Any]) -> InputEncoding | None:
+    """The encoding that fits the data and the network; None if it is the default one.
+
+    Raises:
+        OctavoError: they do not fit together.
+    """
+    declared = InputEncoding(layout=model.get("layout") or "stored")
+    examples, network = data["seen"], model.get("seen")
+    if examples and network:
+        if size := data["image_size"]:
+            examples = replace(examples, shape=(*size, *examples.shape[2:]))
+        declared = trial.encoding(examples, network, declared)
+    return None if declared == InputEncoding() else declared
 
 
 def _files(project: Path, root: Path, params: str) -> Iterator[tuple[Path, str]]:
