@@ -50,7 +50,12 @@ def section(given: str, project: Path, root: Path) -> dict[str, Any]:
     if not path.exists():
         near = did_you_mean(given, BUNDLED)
         raise ParamsError(f"Data '{given}': there is no such file or folder here.{near} Allowed: {ALLOWED}.")
-    source = _source(path)
+    try:
+        source = _source(path)
+    except OSError as error:
+        raise ParamsError(
+            f"Data '{given}' cannot be read: {error.strerror}. Make it readable, or name other data."
+        ) from None
     if source not in SOURCES:
         raise ParamsError(f"Data '{given}': no source reads it. Allowed: {ALLOWED}.")
     size = _size(path) if source == "images" else None
@@ -63,6 +68,8 @@ def section(given: str, project: Path, root: Path) -> dict[str, Any]:
 def _source(path: Path) -> str | None:
     if path.is_file():
         return TABLES.get(path.suffix.lower())
+    if not path.is_dir():
+        return None
     names = {each.name for each in path.iterdir()}
     tables = {TABLES[suffix] for name in names if (suffix := Path(name).suffix.lower()) in (".csv", ".parquet")}
     if {"x_train.npy", "images.npy"} & names:

@@ -27,6 +27,7 @@ from octavo.project.setting_up import given_data, needed_extras, questions, ship
 EPOCHS = {"digits": 40}
 """Source -> epochs. Others have more examples, and need fewer."""
 FEWER_EPOCHS = 10
+GIT = ".git"
 
 
 def init(folder: Path, given: Mapping[str, str | None], yes: bool) -> None:
@@ -64,13 +65,20 @@ def _root(project: Path) -> Path:
     """DVC's root, or the git root where DVC is not set up yet.
 
     Raises:
-        ParamsError: there is neither.
+        ParamsError: there is neither, or git does not open it.
     """
     existing = next(each for each in (project, *project.parents) if each.exists())
     if not existing.is_dir():
         raise ParamsError(f"{_shown(existing)} is a file, and a project is a folder. Name another folder.")
     git, dvc = roots.git_root(existing), roots.dvc_root(existing)
+    if GIT in project.parts:
+        raise ParamsError(f"{_shown(project)} is inside {GIT}, which belongs to git. Name another folder.")
     if git is None and dvc is None:
+        if marked := next((each for each in (existing, *existing.parents) if (each / GIT).exists()), None):
+            raise ParamsError(
+                f"Git does not open the repository {marked}: it is damaged, or belongs to another user. To see why: "
+                f"git -C {shlex.quote(str(marked))} status."
+            )
         raise ParamsError(f"{existing} is in no git repository, which DVC needs. Run git init, then this again.")
     return dvc if dvc is not None and (git is None or dvc.is_relative_to(git)) else git or existing
 
@@ -153,7 +161,7 @@ def _files(project: Path, root: Path, params: str) -> Iterator[tuple[Path, str]]
     ignored: dict[Path, tuple[str, ...]] = {root / ".gitignore": shipped.IGNORED_IN_ROOT}
     ignored[project / ".gitignore"] = (*shipped.IGNORED_IN_PROJECT, *ignored.get(project / ".gitignore", ()))
     for path, lines in (ignored | {root / ".dvcignore": shipped.NOT_WALKED}).items():
-        old = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else ""
+        old = _content(path)
         if missing := [line for line in lines if line not in old.splitlines()]:
             gap = "" if not old or old.endswith("\n") else "\n"
             yield path, "\n".join([old + gap + missing[0], *missing[1:], ""])
@@ -165,6 +173,23 @@ def _files(project: Path, root: Path, params: str) -> Iterator[tuple[Path, str]]
         yield project / HOME / ".gitkeep", ""
     yield project / PARAMS, params
     yield project / shipped.PIPELINE, shipped.text(shipped.PIPELINE_TEMPLATE)
+
+
+def _content(path: Path) -> str:
+    """The text of a file that gets further lines; empty if there is no such file.
+
+    Raises:
+        ParamsError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise ParamsError(
+            f"{_shown(path)} cannot be read: {error.strerror}. Nothing was written. Make it a readable file, or remove "
+            "it."
+        ) from None
 
 
 def _check_writable(files: Iterable[Path]) -> None:

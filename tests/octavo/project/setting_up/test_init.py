@@ -1,7 +1,9 @@
 """`octavo init` makes a folder of any git repository a project, and overwrites nothing."""
 
+import errno
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -238,6 +240,54 @@ def test_without_git_it_says_so(tmp_path: Path, run: Run, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     assert "Run git init" in refused(run, "--yes")
     assert files(tmp_path) == {}
+
+
+def test_a_repository_that_git_does_not_open_is_told_apart_from_none(repository: Path, run: Run) -> None:
+    (repository / ".git/HEAD").write_text("damaged")
+    assert f"Git does not open the repository {repository}" in refused(run, "--yes")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--data", "/dev/zero"], "Data '/dev/zero': no source reads it"),
+        (["--data", "closed"], "Data 'closed' cannot be read: Permission denied"),
+        ([".git/x"], ".git/x is inside .git, which belongs to git"),
+        (["a"], "a/.gitignore cannot be read: Is a directory. Nothing was written"),
+    ],
+)
+def test_odd_files_and_folders_write_nothing(
+    with_dvc: Path, run: Run, arguments: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (with_dvc / "a/.gitignore").mkdir(parents=True)
+    (with_dvc / "closed").mkdir()
+    listed = Path.iterdir
+
+    def denied(path: Path) -> Iterator[Path]:
+        if path.name == "closed":  # root may read everything
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", denied)
+    before = files(with_dvc)
+    assert told in refused(run, *arguments, "--yes")
+    assert files(with_dvc) == before
+
+
+def test_a_read_only_folder_writes_nothing(with_dvc: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != with_dvc)  # root may write everywhere
+    assert "is read-only for you. Nothing was written" in refused(run, "--yes")
+    assert files(with_dvc) == {}
+
+
+@pytest.mark.parametrize("folder", ["models/Türöffner 2", "モデル/玄関"])
+def test_names_may_have_spaces_and_letters_of_any_language(with_dvc: Path, run: Run, folder: str) -> None:
+    images(with_dvc / "schöne Bilder", (8, 8), each=20)
+    done = run("init", folder, "--yes", "--data", "schöne Bilder")
+    assert done.exit_code == 0, done.exception
+    params = load_params(Path(folder, "params.yaml"))
+    assert (params.registry.model, params.data.path) == (Path(folder).name, Path("../../schöne Bilder"))
+    assert str(Path(folder, "dvc.yaml")) + " exists" in refused(run, folder, "--yes")
 
 
 def test_the_end_of_the_input_writes_nothing(with_dvc: Path, run: Run) -> None:
