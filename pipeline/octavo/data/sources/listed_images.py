@@ -19,6 +19,8 @@ COLUMNS = {
 PARTS = ("train", "test")
 BAD = 0.1
 """Largest share of rows that are left out. A table with more of them is probably in the wrong folder."""
+LONGEST = 40
+"""Characters of a column's name that a message shows."""
 NO_PATH, NO_LABEL, OTHER_SPLIT = "rows without a path", "rows without a label", "rows of a split but train and test"
 OUTSIDE, MISSING = "rows of files outside the table's folder", "rows of files that are missing"
 REPEATED, AT_ODDS = "rows that repeat another", "rows of one file with different labels or splits"
@@ -63,7 +65,8 @@ def columns(names: Sequence[str], file: Path) -> dict[str, str]:
     }
     if missing := [column for column in ("path", "label") if found[column] is None]:
         known = "; ".join(f"{column} is one of {', '.join(COLUMNS[column])}" for column in missing)
-        raise DataError(f"{file} has the columns {some(names) or 'none'}, and needs a path and a label: {known}.")
+        has = some(name[:LONGEST] for name in names) or "none"
+        raise DataError(f"{file} has the columns {has}, and needs a path and a label: {known}.")
     return {column: name for column, name in found.items() if name is not None}
 
 

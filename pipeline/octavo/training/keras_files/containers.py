@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import h5py
 
-from octavo.project.errors import ModelError
+from octavo.project.errors import ModelError, OctavoError
 from octavo.training.keras_files import configuration
 
 PARTS = ("metadata.json", "config.json", "model.weights.h5")
@@ -42,7 +42,9 @@ def look_into(path: Path) -> Saved:
     """
     try:
         return (_archive if path.suffix == ".keras" else _hdf5)(path)
-    except (OSError, KeyError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+    except (OctavoError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - zip, its compressions, JSON and HDF5 raise whatever damage leads to
         said = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error) or type(error).__name__
         raise ModelError(f"{path} is not a Keras file, or damaged: {said[:200].rstrip('.')}. {AGAIN}") from None
 
@@ -56,7 +58,10 @@ def several(path: Path, what: str, names: Sequence[str]) -> ModelError:
         names: of all that it has.
     """
     listed = ", ".join(names) or "none that is declared"
-    return ModelError(f"{path} has {len(names)} {what}s ({listed}), and networks with one are accepted.")
+    return ModelError(
+        f"{path} has {len(names)} {what}s ({listed}), and networks with one are accepted. Save one with a single "
+        f"{what}."
+    )
 
 
 def weights(path: Path, folder: Path) -> Path:
