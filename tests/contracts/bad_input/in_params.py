@@ -102,6 +102,16 @@ KEYS: list[tuple[str, object, str]] = [
     ("registry.experiment", "", "registry.experiment"),
     ("registry.guarded_aliases", ["v1"], "registry.guarded_aliases.0: Input should be lowercase letters"),
     ("data.path", "elsewhere", "source 'digits' reads no path, got 'elsewhere'"),
+    ("data.image_size", [28, 28], "image_size is for images in files, and source 'digits' has none. Remove image_size"),
+    ("data.generator", "mine:run", "source 'digits' calls no generator. Set source to generator, or remove generator"),
+    ("data.encoding", {"layuot": "stored"}, "data.encoding: Unknown key 'layuot'. Did you mean 'layout'?"),
+    ("data.encoding", {"layout": "nchw"}, "data.encoding.layout: Input should be 'stored', 'channels_first'"),
+    ("data.encoding", {"std": 0}, "data.encoding.std.0: Input should be greater than 0"),
+    ("data.encoding", {"mean": [1, 2], "std": [1, 2, 3]}, "mean has 2 values and std 3"),
+    ("data.encoding", {"layout": "channels_first"}, "network 'fp32' of networks takes float32 with the channels last"),
+    ("brought", {"theirs": {"file": "net.pt"}}, "Input should be a file in one of .onnx, .keras, .h5, got 'net.pt'"),
+    ("brought", {"theirs": {"fiel": "net.onnx"}}, "brought.theirs: Unknown key 'fiel'. Did you mean 'file'?"),
+    ("brought", {"fp32": {"file": "net.onnx"}}, "network 'fp32' is in both networks and brought: rename one"),
     ("train", {}, "the section 'train' of an earlier release. Write instead: networks:"),
 ]
 FILES = {
