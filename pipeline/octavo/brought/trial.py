@@ -76,9 +76,11 @@ def fit(examples: SeenData, network: SeenNetwork, declared: InputEncoding) -> In
 def _fitted(examples: SeenData, shape: tuple[int | None, ...], declared: InputEncoding) -> InputEncoding:
     faults = list[DataError]()
     for layout in dict.fromkeys((declared.layout, *LAYOUTS)):
+        asked = declared.model_copy(update={"layout": layout})
         try:
-            asked = declared.model_copy(update={"layout": layout})
-            return input_encoding.fitted(asked, examples.shape, shape)
+            input_encoding.fitted(asked, examples.shape, shape)
         except DataError as fault:
             faults.append(fault)
+        else:
+            return asked  # the stage fits it again, so the default one need not be written
     raise faults[0]

@@ -13,8 +13,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from octavo.project.errors import OctavoError
+from octavo.project.params.encoding import InputEncoding
 from octavo.project.params.params import load_params
-from octavo.project.setting_up import needed_extras
+from octavo.project.setting_up import needed_extras, trial
 from tests.octavo.project.setting_up.conftest import Run, files, images
 
 
@@ -105,6 +106,26 @@ def test_images_get_the_size_that_the_network_takes(with_dvc: Path, run: Run) ->
     images(with_dvc / "pictures", (8, 8), each=20)
     assert run("init", "--yes", "--model", "net.onnx", "--data", "pictures").exit_code == 0
     assert load_params().data.image_size == (16, 12)
+
+
+def test_a_layout_that_the_stage_finds_by_itself_is_not_written(with_dvc: Path, run: Run) -> None:
+    keras(with_dvc / "net.keras", ["in", 0, 0])
+    images(with_dvc / "pictures", (8, 8), each=20)
+    assert run("init", "--yes", "--model", "net.keras", "--data", "pictures").exit_code == 0
+    assert load_params().data.encoding == InputEncoding()
+
+
+def test_what_an_extra_would_read_is_not_tried_and_that_is_said(
+    with_dvc: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(*_: object) -> None:
+        raise ModuleNotFoundError("No module named 'h5py'", name="h5py")
+
+    monkeypatch.setattr(trial, "act", absent)
+    (with_dvc / "net.keras").touch()
+    done = run("init", "--yes", "--model", "net.keras")
+    assert done.exit_code == 0, done.exception
+    assert "not tried: net.keras. This needs h5py, which is not installed. Run: pip install" in done.stderr
 
 
 def test_a_keras_file_has_all_formats(with_dvc: Path, run: Run) -> None:
