@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from octavo.project import paths
+from octavo.project.code import stages
+from octavo.project.params.params import load_params
 from octavo_stages.check import main
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -16,6 +18,7 @@ PARAMS = Path(__file__).parents[2] / "params.yaml"
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
 
 
 def ask(name: str, **fields: Any) -> None:
@@ -77,6 +80,53 @@ def test_what_a_recipe_cannot_make_ends_with_one_sentence_that_names_the_variant
     assert line.startswith(f"octavo: params.yaml: variant '{name}': ")
     assert re.search(said, line)
     assert not paths.OPTIONS_CHECKED.exists()
+
+
+@pytest.mark.parametrize(
+    ("sections", "made", "said"),
+    [
+        (
+            {"brought": {"x": {"file": "nets/gone.onnx"}}, "data": {"source": "digits"}},
+            "nets/gones.onnx",
+            r"brought\.x\.file is nets/gone\.onnx, and .* Did you mean 'nets/gones\.onnx'\? Give the path of a network",
+        ),
+        (
+            {"brought": {"x": {"file": "gone.keras"}}},
+            "data/a",
+            r"brought\.x\.file is gone\.keras, and there is no such",
+        ),
+        (
+            {"data": {"source": "npz", "path": "mine.npz"}},
+            "mime.npz",
+            r"data\.path is mine\.npz, .* Did you mean 'mime\.npz'\? Give the path of your data",
+        ),
+        ({"data": {"source": "digits", "path": "data"}}, "dta/a", r"data\.path is data, .* folder: mkdir data\."),
+    ],
+)
+def test_what_is_missing_is_told_before_anything_is_trained(
+    sections: dict[str, Any], made: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask("onnx_int8_a", recipe="onnx_int8_static")
+    Path("params.yaml").write_text(yaml.safe_dump(yaml.safe_load(Path("params.yaml").read_text()) | sections))
+    Path("data").rmdir()
+    Path(made).parent.mkdir(exist_ok=True)
+    Path(made).touch()
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(said, line)
+    assert not paths.OPTIONS_CHECKED.exists()
+
+
+def test_the_stage_runs_again_when_a_file_goes_and_not_when_it_is_back() -> None:
+    ask("onnx_int8_a", recipe="onnx_int8_static")
+    params = load_params()
+    there = stages.digests(params)["check"]
+    Path("data").rmdir()
+    assert stages.digests(params)["check"] == f"{there} without data.path"
+    Path("data").mkdir()
+    assert stages.digests(params)["check"] == there
 
 
 def test_what_can_be_made_leaves_the_same_bytes_whatever_the_variants() -> None:

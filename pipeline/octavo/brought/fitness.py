@@ -28,6 +28,20 @@ def check_dtype(encoding: InputEncoding, name: str) -> None:
         )
 
 
+def other_outputs(which: str, shape: tuple[int, ...], classes: int) -> ModelError:
+    """The error for a network that has other outputs than one for each class.
+
+    Args:
+        which: of the networks, for the message.
+        shape: of the outputs for one example.
+        classes: number of classes.
+    """
+    return ModelError(
+        f"Network {which} gives outputs of shape {shape} for each example, and the data has {classes} "
+        "classes. Bring a network with one output for each class, in the order of the data."
+    )
+
+
 def judge(name: str, network: Path, classes: Sequence[str]) -> tuple[float, list[str]]:
     """Accuracy of the exported network on the selection split, and doubts about it, one sentence each.
 
@@ -43,10 +57,7 @@ def judge(name: str, network: Path, classes: Sequence[str]) -> tuple[float, list
     selection, predict = load_split(paths.split("selection")), open_model(network)
     shape = predict(selection.images[:1]).shape[1:]
     if shape != (len(classes),):
-        raise ModelError(
-            f"Network '{name}' gives outputs of shape {shape} for each example, and the data has {len(classes)} "
-            "classes. Bring a network with one output for each class, in the order of the data."
-        )
+        raise other_outputs(f"'{name}'", shape, len(classes))
     outputs = logits(predict, selection.images, f"Network '{name}'")
     accuracy = CLASSIFICATION.summary(CLASSIFICATION.scores(outputs, selection.labels))
     most = float(np.bincount(selection.labels).max() / len(selection.labels))

@@ -68,8 +68,16 @@ def check(encoding: InputEncoding, example: Sequence[int], dtype: np.dtype[Any])
     Raises:
         DataError: the encoding does not fit. The message says what does.
     """
+    grey = encoding.layout in ("channel_added_first", "channel_added_last")
     for name, values in (("mean", encoding.mean), ("std", encoding.std)):
-        if len(values) not in (0, 1, example[-1]):
+        if len(values) in (0, 1):
+            continue
+        if grey:
+            raise DataError(
+                f"data.encoding.{name} has {len(values)} values, and layout '{encoding.layout}' is for grey images, "
+                "which have one channel. Give one value."
+            )
+        if len(values) != example[-1]:
             raise DataError(
                 f"data.encoding.{name} has {len(values)} values, and examples have shape {tuple(example)}. "
                 f"Give one value for all, or {example[-1]}, one for each channel (the last axis)."

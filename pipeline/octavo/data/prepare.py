@@ -127,7 +127,17 @@ def _two_labels(prints: Mapping[str, Digests], splits: Mapping[str, Split]) -> i
     return int((lowest[which] != highest[which]).sum())
 
 
-def _check_arrays(part: str, images: npt.NDArray[Any], labels: npt.NDArray[Any], n_classes: int | None) -> Split:
+def check_form(part: str, images: npt.NDArray[Any], labels: npt.NDArray[Any]) -> None:
+    """Check what the first examples of a source show: rank, lengths and types.
+
+    Args:
+        part: train or test, for the message.
+        images: of the part.
+        labels: of the part.
+
+    Raises:
+        DataError: one of them is wrong.
+    """
     if images.ndim not in RANKS or 0 in images.shape:
         raise DataError(
             f"Images of {part} have shape {images.shape}. Give one or more, as (N, H, W) or (N, H, W, C); signals as "
@@ -141,6 +151,10 @@ def _check_arrays(part: str, images: npt.NDArray[Any], labels: npt.NDArray[Any],
         raise DataError(f"Images of {part} are {images.dtype}. Give uint8 in 0..255, or floats already scaled.")
     if not np.issubdtype(labels.dtype, np.integer):
         raise DataError(f"Labels of {part} are {labels.dtype}. Give integers, as with labels.astype('int64').")
+
+
+def _check_arrays(part: str, images: npt.NDArray[Any], labels: npt.NDArray[Any], n_classes: int | None) -> Split:
+    check_form(part, images, labels)
     if images.dtype != np.uint8:
         images = spooled_array.changed(images, _float32)
         if bad := sum(int((~np.isfinite(rows)).sum()) for rows in spooled_array.parts(images)):

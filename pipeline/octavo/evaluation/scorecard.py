@@ -159,6 +159,6 @@ def load_scorecards(path: Path) -> Scorecards:
     try:
         return json_file.read_record(path, Scorecards)
     except FileNotFoundError:
-        raise ModelError(f"No {path} yet. Run dvc repro (or make repro) first.") from None
+        raise ModelError(f"No {path} yet. Run dvc repro first.") from None
     except json_file.Unreadable as error:
         raise ModelError(f"{path} is not a scorecard file of schema 1 ({error}). Run dvc repro again.") from None

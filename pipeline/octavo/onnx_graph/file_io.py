@@ -47,9 +47,9 @@ def _parsed(path: Path) -> onnx.ModelProto:
     try:
         return onnx.load_model_from_string(atomic_write.content(path, LIMIT))
     except OSError as error:
-        raise ModelError(f"Cannot load {path}: {error.strerror}.") from None
+        raise ModelError(f"Cannot load {path}: {error.strerror}. Give the path of an ONNX file.") from None
     except DecodeError as error:
-        raise ModelError(f"Cannot load {path}: {error}") from None
+        raise ModelError(f"Cannot load {path}: it is not ONNX, or cut short ({error}). Export it again.") from None
 
 
 @damage.told

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from octavo.project import extras
-from octavo.project.errors import NO_ROOM, OctavoError, ParamsError
+from octavo.project.errors import NO_ROOM, OctavoError, ParamsError, did_you_mean
 
 HOME = Path(__file__).parents[1]
 INSTALLED = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
@@ -67,10 +67,12 @@ def function(name: str, what: str, example: tuple[Any, ...], takes: str) -> Call
         ParamsError: the module or the function does not exist, its import fails, or it takes other arguments.
     """
     module, _, called = name.partition(":")
-    found = getattr(_module(module, what), called, None)
+    imported = _module(module, what)
+    found = getattr(imported, called, None)
     if not callable(found):
-        kind = "there is no such name" if found is None else f"it is a {type(found).__name__}"
-        raise ParamsError(f"{what} cannot be imported: in {module}, '{called}' must be a function, but {kind}.")
+        near = did_you_mean(called, [each for each, value in vars(imported).items() if inspect.isfunction(value)])
+        kind = f"there is no such name.{near}" if found is None else f"it is a {type(found).__name__}."
+        raise ParamsError(f"{what} cannot be imported: in {module}, '{called}' must be a function, but {kind}")
     with suppress(ValueError):  # some callables in C do not have a signature
         try:
             inspect.signature(found).bind(*example)

@@ -269,6 +269,6 @@ def load_decision(path: Path) -> Decision:
     try:
         return json_file.read_record(path, Decision)
     except FileNotFoundError:
-        raise ModelError(f"No {path} yet. Run dvc repro (or make repro) first.") from None
+        raise ModelError(f"No {path} yet. Run dvc repro first.") from None
     except json_file.Unreadable as error:
         raise ModelError(f"{path} is not a decision file ({error}). Run dvc repro again.") from None

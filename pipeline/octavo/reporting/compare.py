@@ -11,6 +11,7 @@ from rich.table import Table
 
 from octavo.evaluation.scorecard import load_scorecards
 from octavo.project import paths
+from octavo.project.git import projects
 from octavo.promotion.decision import Decision, load_decision
 from octavo.reporting import variants_table
 from octavo.reporting.variants_table import HEADERS, VariantLine, cells, findings, gains, refused, table, warnings
@@ -26,6 +27,8 @@ UNBOUNDED = 1000
 @click.option("--markdown", "form", flag_value="markdown", help="Print a Markdown table.")
 def command(form: str | None) -> None:
     """Show every variant's accuracy, size, latency and verdict."""
+    if not paths.REPORTS.exists():
+        projects.require()
     scorecards, decision = load_scorecards(paths.SCORECARDS), load_decision(paths.DECISION)
     rows = [*table(scorecards, decision), *refused(scorecards)]
     if form == "json":

@@ -179,3 +179,14 @@ def test_what_a_file_is_told_is_what_it_declares() -> None:
     assert declared(told(encoding)) == encoding
     assert told(InputEncoding()) == told(BYTES) == {}
     assert declared({}, takes_bytes=True) == BYTES
+
+
+@pytest.mark.parametrize("layout", ["channel_added_first", "channel_added_last"])
+def test_grey_images_have_one_channel_whatever_their_width(layout: Layout) -> None:
+    with pytest.raises(
+        DataError, match=r"mean has 28 values, and layout 'channel_added_\w+' is for grey images, .* one"
+    ):
+        check(InputEncoding(mean=(0.5,) * 28, layout=layout), (28, 28), np.dtype(np.uint8))
+    with pytest.raises(DataError, match=r"std has 3 values, .* Give one value\.$"):
+        check(InputEncoding(std=(0.5,) * 3, layout=layout), (28, 28), np.dtype(np.uint8))
+    check(InputEncoding(mean=(0.5,), layout=layout), (28, 28), np.dtype(np.uint8))

@@ -21,22 +21,27 @@ except ModuleNotFoundError as fault:
     parquet_table = extras.absent(fault)
 
 
-READERS: dict[str, Callable[[Data, Path], Raw]] = {
-    "digits": lambda _, __: digits.read(),
-    "mnist": lambda _, __: published.mnist(),
-    "fashion_mnist": lambda _, __: published.fashion_mnist(),
-    "npz": lambda _, path: npz.read(path),
-    "npy": lambda _, path: npy.read(path),
-    "images": lambda data, path: image_folder.read(path, data.image_size),
-    "csv": lambda data, path: csv_table.read(path, data.image_size),
-    "parquet": lambda data, path: parquet_table.read(path, data.image_size),
-    "generator": lambda data, path: generator.read(data.generator, path),
+READERS: dict[str, Callable[[Data, Path, int | None], Raw]] = {
+    "digits": lambda *_: digits.read(),
+    "mnist": lambda *_: published.mnist(),
+    "fashion_mnist": lambda *_: published.fashion_mnist(),
+    "npz": lambda _, path, most: npz.read(path, most),
+    "npy": lambda _, path, most: npy.read(path, most),
+    "images": lambda data, path, most: image_folder.read(path, data.image_size, most),
+    "csv": lambda data, path, most: csv_table.read(path, data.image_size, most),
+    "parquet": lambda data, path, most: parquet_table.read(path, data.image_size, most),
+    "generator": lambda data, path, _: generator.read(data.generator, path),
 }
 """Source -> its reader."""
 
 
-def load(data: Data) -> Raw:
+def load(data: Data, most: int | None = None) -> Raw:
     """Read the source that `data` names.
+
+    Args:
+        data: as in `params.yaml`.
+        most: to try the source, read about this many of its examples, if they are image files or large arrays. None:
+            read all.
 
     Raises:
         DataError: the source is missing, unreadable, or not what was published under its name.
@@ -44,4 +49,4 @@ def load(data: Data) -> Raw:
         ParamsError: the generator's function cannot be imported.
         ModuleNotFoundError: the digits are inside scikit-learn, and Parquet needs pyarrow. Both are extras.
     """
-    return READERS[data.source](data, data.path or Path())
+    return READERS[data.source](data, data.path or Path(), most)

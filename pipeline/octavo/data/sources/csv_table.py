@@ -17,7 +17,7 @@ LARGEST = 2**28
 """Limit for the bytes of a table."""
 
 
-def read(path: Path, size: tuple[int, int] | None = None) -> Raw:
+def read(path: Path, size: tuple[int, int] | None = None, most: int | None = None) -> Raw:
     """Read the images of a CSV file in UTF-8, with commas, semicolons or tabs.
 
     Its first line names the columns (`listed_images.COLUMNS`). It may be missing if a row is a path and a label.
@@ -25,6 +25,7 @@ def read(path: Path, size: tuple[int, int] | None = None) -> Raw:
     Args:
         path: of the file, or of a folder with one CSV file.
         size: (height, width) to resize to; None to keep the size.
+        most: of the images that are decoded; None for all.
 
     Raises:
         DataError: the table cannot be read, or as `listed_images.read`.
@@ -37,7 +38,7 @@ def read(path: Path, size: tuple[int, int] | None = None) -> Raw:
     for number, cells in lines:
         given = {column: cells[place] for column, place in places.items() if place < len(cells)}
         rows.append(Listing(f"line {number}", given.get("path", ""), given.get("label", ""), given.get("split", "")))
-    return listed_images.read(file, rows, size)
+    return listed_images.read(file, rows, size, most)
 
 
 def _is_row(cells: Sequence[str], root: Path) -> bool:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from octavo.data.sources.image_files import decoded, some
-from octavo.data.sources.raw import Files, Raw
+from octavo.data.sources.raw import Files, Raw, some_of
 from octavo.project.errors import DataError
 from octavo.project.params.data import IMAGE_SUFFIXES
 
@@ -26,7 +26,7 @@ class Example(NamedTuple):
     path: Path
 
 
-def read(root: Path, size: tuple[int, int] | None = None) -> Raw:
+def read(root: Path, size: tuple[int, int] | None = None, most: int | None = None) -> Raw:
     """Read a folder of class folders, or of `train/` and `test/` with class folders each.
 
     Images are uint8: (N, H, W) if all files are grey, otherwise (N, H, W, 3). They are turned upright by their EXIF
@@ -36,34 +36,36 @@ def read(root: Path, size: tuple[int, int] | None = None) -> Raw:
     Args:
         root: the folder.
         size: (height, width) to resize to; None to keep the size.
+        most: of the images that are decoded, spread over the classes; None for all.
 
     Raises:
         DataError: there are no images, `image_file` refuses one, sizes differ without `size`, a link leads outside, a
             class folder holds only other files, or a folder cannot be read.
     """
     try:
-        return _read(root, size)
+        return _read(root, size, most)
     except OSError as error:
         raise DataError(
             f"{error.filename or root} cannot be read: {error.strerror}. Make it readable, or move it away."
         ) from None
 
 
-def _read(root: Path, size: tuple[int, int] | None) -> Raw:
+def _read(root: Path, size: tuple[int, int] | None, most: int | None) -> Raw:
     parts = _parts(root)
     classes = sorted({folder.name for part in parts for folder in _folders(root / part)})
     _check_names(classes)
-    examples = [
+    every = [
         Example(part, label, path)
         for part in parts
         for label, name in enumerate(classes)
         for path in _image_files(root, root / part / name)
     ]
-    if not examples:
+    if not every:
         raise DataError(
             f"No images in {root}. data.path is a folder with one folder of images per class, "
             "or with train/ and test/ which have one each."
         )
+    examples = some_of(every, most)
     paths = [example.path for example in examples]
     pictures, labels = decoded(paths, size), np.array([example.label for example in examples])
     n, names = sum(example.part != "test" for example in examples), tuple(printable(path, root) for path in paths)
@@ -75,9 +77,10 @@ def _read(root: Path, size: tuple[int, int] | None) -> Raw:
             digests=pictures.digests[:n],
             train=names[:n],
             test=names[n:],
-            left_out=_left_out(root, parts, set(paths)),
+            left_out=_left_out(root, parts, {example.path for example in every}),
             changed=pictures.changes,
         ),
+        whole=len(examples) == len(every),
     )
 
 

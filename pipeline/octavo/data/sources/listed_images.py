@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from octavo.data.sources.image_files import decoded, some
-from octavo.data.sources.raw import Files, Raw, numbered
+from octavo.data.sources.raw import Files, Raw, numbered, some_of
 from octavo.project.errors import DataError
 
 COLUMNS = {
@@ -19,6 +19,8 @@ COLUMNS = {
 PARTS = ("train", "test")
 BAD = 0.1
 """Largest share of rows that are left out. A table with more of them is probably in the wrong folder."""
+LONGEST = 40
+"""Characters of a column's name that a message shows."""
 NO_PATH, NO_LABEL, OTHER_SPLIT = "rows without a path", "rows without a label", "rows of a split but train and test"
 OUTSIDE, MISSING = "rows of files outside the table's folder", "rows of files that are missing"
 REPEATED, AT_ODDS = "rows that repeat another", "rows of one file with different labels or splits"
@@ -63,11 +65,12 @@ def columns(names: Sequence[str], file: Path) -> dict[str, str]:
     }
     if missing := [column for column in ("path", "label") if found[column] is None]:
         known = "; ".join(f"{column} is one of {', '.join(COLUMNS[column])}" for column in missing)
-        raise DataError(f"{file} has the columns {some(names) or 'none'}, and needs a path and a label: {known}.")
+        has = some(name[:LONGEST] for name in names) or "none"
+        raise DataError(f"{file} has the columns {has}, and needs a path and a label: {known}.")
     return {column: name for column, name in found.items() if name is not None}
 
 
-def read(file: Path, rows: Sequence[Listing], size: tuple[int, int] | None = None) -> Raw:
+def read(file: Path, rows: Sequence[Listing], size: tuple[int, int] | None = None, most: int | None = None) -> Raw:
     """Read the images of a table. Paths are relative to the table's folder, and files are inside it.
 
     Rows that cannot be used are left out, counted and named.
@@ -76,6 +79,7 @@ def read(file: Path, rows: Sequence[Listing], size: tuple[int, int] | None = Non
         file: the table.
         rows: its rows.
         size: (height, width) to resize to; None to keep the size.
+        most: of the images that are decoded; None for all.
 
     Raises:
         DataError: too many rows cannot be used, or as `image_files.decoded`.
@@ -83,7 +87,8 @@ def read(file: Path, rows: Sequence[Listing], size: tuple[int, int] | None = Non
     bad, places = _bad(file.parent, rows)
     _require_enough(file, rows, bad)
     left_out = {place for found in bad.values() for place in found}
-    kept = sorted((place for place in range(len(rows)) if place not in left_out), key=lambda at: _part(rows[at]))
+    usable = sorted((place for place in range(len(rows)) if place not in left_out), key=lambda at: _part(rows[at]))
+    kept = some_of(usable, most)
     pictures = decoded([places[at] for at in kept], size)
     labels, classes = numbered([rows[at].label.strip() for at in kept])
     n, names = sum(_part(rows[at]) == 0 for at in kept), [rows[at].path.strip() for at in kept]
@@ -100,6 +105,7 @@ def read(file: Path, rows: Sequence[Listing], size: tuple[int, int] | None = Non
             left_out={kind: tuple(_named(rows[at]) for at in found) for kind, found in sorted(bad.items())},
             changed=pictures.changes,
         ),
+        whole=len(kept) == len(usable),
     )
 
 

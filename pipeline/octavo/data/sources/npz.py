@@ -11,7 +11,7 @@ from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZIP_STORED, ZipFile, ZipI
 
 import numpy as np
 
-from octavo.data.sources.raw import NAMES, Array, Arrays, Raw, layout_of, train_and_test
+from octavo.data.sources.raw import ALLOWED, SMALL, Array, Arrays, Raw, layout_of, train_and_test
 from octavo.project.errors import DataError
 from octavo.project.files import atomic_write, npy_file
 from octavo.project.files.npy_file import Header
@@ -28,17 +28,22 @@ FAULTS = (
 """What Python raises for a damaged archive; MemoryError if LZMA asks for a window of gigabytes."""
 
 
-def read(path: Path) -> Raw:
+def read(path: Path, most: int | None = None) -> Raw:
     """Read a user's archive with `x_train` and `y_train`, with `x_test` and `y_test` if there are any; or with `images`
     and `labels`.
+
+    Args:
+        path: of the archive.
+        most: rows of each array that are read if the archive is not small. None: all.
 
     Raises:
         DataError: the file is missing or not a complete npz, an array is missing, or it has pickled objects.
     """
     if not path.exists():
-        raise DataError(f"No file {path}. data.path is an npz archive with {', '.join(NAMES)}.")
-    remedy = f"Write it with np.savez: {', '.join(NAMES)}, plain arrays only, no Python objects."
-    return train_and_test(arrays(path, remedy))
+        raise DataError(f"No file {path}. data.path is an npz archive with {ALLOWED}.")
+    remedy = f"Write it with np.savez: {ALLOWED}; plain arrays only, no Python objects."
+    found, whole = _rows(path, remedy, most)
+    return train_and_test(found, whole=whole)
 
 
 def arrays(path: Path, remedy: str) -> Arrays:
@@ -48,12 +53,19 @@ def arrays(path: Path, remedy: str) -> Arrays:
         DataError: the file is not a complete npz, an array is missing, the arrays do not fit together or into this
             machine's memory, or they hold something other than numbers.
     """
+    return _rows(path, remedy, None)[0]
+
+
+def _rows(path: Path, remedy: str, most: int | None) -> tuple[Arrays, bool]:
+    """The arrays, or the first rows of each if they are not small; and whether these are all rows."""
     try:
         with atomic_write.open_regular(path) as file, _opened(file) as archive:
             members = _members(archive)
             headers = {name: _header(archive, member) for name, member in members.items()}
             _check(headers)
-            return {name: _array(archive, members[name], headers[name]) for name in members}
+            whole = most is None or sum(header.size for header in headers.values()) <= SMALL
+            read = headers if whole else {name: header.first(most or 0) for name, header in headers.items()}
+            return {name: _array(archive, members[name], read[name]) for name in members}, whole
     except npy_file.UnreadableArray as error:
         raise DataError(f"{path} {error}. {remedy}") from None
     except OSError as error:

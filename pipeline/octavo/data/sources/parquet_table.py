@@ -12,12 +12,13 @@ from octavo.data.sources.raw import Raw
 from octavo.project.errors import DataError
 
 
-def read(path: Path, size: tuple[int, int] | None = None) -> Raw:
+def read(path: Path, size: tuple[int, int] | None = None, most: int | None = None) -> Raw:
     """Read the images of a Parquet file with the columns in `listed_images.COLUMNS`: texts, or integers for labels.
 
     Args:
         path: of the file, or of a folder with one Parquet file.
         size: (height, width) to resize to; None to keep the size.
+        most: of the images that are decoded; None for all.
 
     Raises:
         DataError: the table cannot be read, or as `listed_images.read`.
@@ -33,7 +34,8 @@ def read(path: Path, size: tuple[int, int] | None = None) -> Raw:
     values = {column: [_text(value, file, name) for value in table[name].to_pylist()] for column, name in found.items()}
     splits = values.get("split") or [""] * table.num_rows
     rows = zip(values["path"], values["label"], splits, strict=True)
-    return listed_images.read(file, [Listing(f"row {number}", *cells) for number, cells in enumerate(rows, 1)], size)
+    listings = [Listing(f"row {number}", *cells) for number, cells in enumerate(rows, 1)]
+    return listed_images.read(file, listings, size, most)
 
 
 def _text(value: Any, file: Path, name: str) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,16 @@ from octavo.project.files import spooled_array
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
+T = TypeVar("T")
 
 NAMES = ("x_train", "y_train", "x_test", "y_test")
 """The arrays of an archive with train and test."""
 LAYOUTS = (NAMES, NAMES[:2], ("images", "labels"))
 """The arrays that a user may give: with a test split, or without."""
+ALLOWED = " or ".join(", ".join(names) for names in LAYOUTS)
+"""The same for messages."""
+SMALL = 2**28
+"""Bytes of arrays that are read completely, also to try them."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +51,23 @@ class Raw:
     """Whether train and test are a published benchmark, on which others compare results."""
     files: Files | None = None
     """None if examples come as arrays."""
+    whole: bool = True
+    """Whether these are all examples, and not some that were read to try the source."""
 
 
-def train_and_test(arrays: Arrays, classes: tuple[str, ...] | None = None, published: bool = False) -> Raw:
+def train_and_test(
+    arrays: Arrays, classes: tuple[str, ...] | None = None, published: bool = False, whole: bool = True
+) -> Raw:
     """A `Raw` of a user's arrays.
 
     Args:
         arrays: by the names in one of `LAYOUTS`.
         classes: class names in label order, or None.
         published: whether it is a published benchmark.
+        whole: whether these are all rows of the arrays.
     """
     pairs = [(arrays[x], arrays[y]) for x, y in (("x_train", "y_train"), LAYOUTS[2], NAMES[2:]) if x in arrays]
-    return Raw(pairs[0], pairs[1] if len(pairs) > 1 else None, classes, published)
+    return Raw(pairs[0], pairs[1] if len(pairs) > 1 else None, classes, published, whole=whole)
 
 
 def layout_of(found: Collection[str]) -> tuple[str, ...]:
@@ -65,6 +75,11 @@ def layout_of(found: Collection[str]) -> tuple[str, ...]:
     if {"x_test", "y_test"}.isdisjoint(found):
         return next((names for names in LAYOUTS[1:] if set(names) <= set(found)), NAMES)
     return NAMES
+
+
+def some_of(items: Sequence[T], most: int | None) -> Sequence[T]:
+    """At most `most` of the items, spread over all of them; all if `most` is None."""
+    return items if most is None or len(items) <= most else items[:: -(-len(items) // most)]
 
 
 def numbered(labels: Sequence[str | int]) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:

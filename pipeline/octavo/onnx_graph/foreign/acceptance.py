@@ -9,7 +9,7 @@ from onnx import TensorProto, numpy_helper
 
 from octavo.onnx_graph import external_tensors, qdq, structure
 from octavo.onnx_graph.foreign import opsets
-from octavo.project.errors import ModelError
+from octavo.project.errors import ModelError, did_you_mean
 
 DEFAULT = ("", "ai.onnx")
 """Names of ONNX's own domain."""
@@ -142,6 +142,10 @@ def _check_operator(node: onnx.NodeProto, path: Path) -> None:
     if node.domain not in DEFAULT:
         remedy = "Export the network with ONNX's own operators, before a runtime optimizes it."
         raise _refused(path, "an operator of another domain than ONNX's own,", named, remedy)
+    if not onnx.defs.has(node.op_type):
+        known = {schema.name for schema in onnx.defs.get_all_schemas() if schema.domain in DEFAULT}
+        remedy = f"{did_you_mean(node.op_type, sorted(known))} Export the network again.".strip()
+        raise _refused(path, "an operator that ONNX does not have,", named, remedy)
     for operators, what, remedy in (
         (INTEGER, "an operator of a network that is already quantized,", "Bring the float network."),
         (RANDOM, "an operator that gives other values each time,", "Export the network for inference."),

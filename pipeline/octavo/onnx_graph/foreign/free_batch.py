@@ -35,6 +35,7 @@ def free(model: onnx.ModelProto, path: Path) -> int | None:
     shapes = _shapes(model, path)
     shape = shapes.get(target.name) or declared
     if not shape:
+        _require_shapes_that_fit(model, path)
         raise ModelError(
             f"The output {target.name} of {path} has no known shape. Export the network with the shape of its output."
         )
@@ -51,6 +52,18 @@ def _shapes(model: onnx.ModelProto, path: Path) -> qdq.Shapes:
     try:
         return qdq.shapes(model)
     except (onnx.shape_inference.InferenceError, EncodeError) as error:
+        raise acceptance.invalid(path, error) from None
+
+
+def _require_shapes_that_fit(model: onnx.ModelProto, path: Path) -> None:
+    """Find the operator because of which a shape is unknown.
+
+    Raises:
+        ModelError: an operator does not take the shapes that it is given. The message names it.
+    """
+    try:
+        onnx.shape_inference.infer_shapes(model, strict_mode=True)
+    except onnx.shape_inference.InferenceError as error:
         raise acceptance.invalid(path, error) from None
 
 

@@ -6,10 +6,12 @@ without MLflow does not wait for MLflow. A command parses its arguments and then
 """
 
 import ast
+import os
 import sys
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -57,10 +59,10 @@ def summary(entry: EntryPoint) -> str:
     return ""
 
 
-def act(name: str, *arguments: object) -> None:
-    """Load the entry point `name` of the group `octavo.actions`, and call it with the arguments."""
+def act(name: str, *arguments: object) -> Any:
+    """Load the entry point `name` of the group `octavo.actions`, call it with the arguments, and return its result."""
     (entry,) = entry_points(group="octavo.actions", name=name)
-    entry.load()(*arguments)
+    return entry.load()(*arguments)
 
 
 @click.command(cls=Commands)
@@ -75,6 +77,8 @@ def main() -> None:
     Raises:
         SystemExit: 0 done, 1 the user's mistake, 2 refused by policy, 3 a service is out of reach.
     """
+    if sys.stdin is None:  # it is closed: a question then meets its end
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - open until the process ends
     with boundary():
         for argument in sys.argv[1:]:
             typed_text.check(argument, "An argument")

@@ -14,6 +14,7 @@ from octavo.project.code.digests import code_of
 from octavo.project.errors import ParamsError
 from octavo.project.files import atomic_write
 from octavo.project.git.revision import digest
+from octavo.project.params import inputs
 from octavo.project.params.networks import Brought, Network
 from octavo.project.params.params import PARAMS, Params
 from octavo.project.params.variants import RECIPES
@@ -38,6 +39,7 @@ def digests(params: Params) -> dict[str, Any]:
     """The content of `artifacts/code.json`.
 
     - By stage: the digest of its code. If its items run different code, item -> digest.
+    - `check`: also the missing files and folders that `params.yaml` names, so that the stage runs and names them.
     - `brought`: the digest of the section. Its own key would have to be in every `params.yaml`.
     - `beside`: brought network -> the digest of the files whose names begin with its file's name, its external data.
     - `needed`: network -> whether any variant needs it.
@@ -55,7 +57,7 @@ def digests(params: Params) -> dict[str, Any]:
     return {
         **{stage: code_of(f"{STAGES}.{stage}").digest() for stage in WHOLE},
         "prepare": code_of(f"{STAGES}.prepare", *_generator(params)).digest(),
-        "check": code_of(f"{STAGES}.check", *chain(*recipes.values())).digest(),
+        "check": code_of(f"{STAGES}.check", *chain(*recipes.values())).digest() + _without(params),
         "network": {name: code_of(f"{STAGES}.network", *builders[name]).digest() for name in params.networks},
         "finetune": {name: code_of(f"{STAGES}.finetune", *builders[name]).digest() for name in params.finetuned},
         "quantize": {name: code_of(f"{STAGES}.quantize", *recipes[name]).digest() for name in params.variants},
@@ -66,6 +68,11 @@ def digests(params: Params) -> dict[str, Any]:
         "built": {name: f"{_origin(each)}, seed {each.seed}, threads {each.threads}" for name, each in built.items()},
         "control": {name: params.control(name) or "none" for name in known},
     }
+
+
+def _without(params: Params) -> str:
+    """What is missing, as the end of a digest; nothing if all is there."""
+    return "".join(f" without {key}" for key in inputs.missing(params))
 
 
 def _origin(root: Network | Brought) -> str:

@@ -7,7 +7,7 @@ import math
 import os
 import tokenize
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -45,6 +45,12 @@ class Header:
     def size(self) -> int:
         """Bytes of the whole file."""
         return self.start + math.prod(self.shape) * self.dtype.itemsize
+
+    def first(self, rows: int) -> "Header":
+        """The header of the first rows alone; itself if it has no more, or if rows do not follow each other."""
+        if self.in_fortran_order or not self.shape or self.shape[0] <= rows:
+            return self
+        return replace(self, shape=(rows, *self.shape[1:]))
 
     def shaped(self, flat: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The flat array (number of elements,) in the declared shape."""

@@ -1,5 +1,6 @@
 """Run git. Imports no other library, so that a stage can ask before it holds back what libraries print."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -17,7 +18,7 @@ def git(folder: Path, *arguments: str, timeout: float | None = None) -> str | No
     """
     try:
         command = ["git", "-C", str(folder), "--no-optional-locks", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=timeout)
+        done = subprocess.run(command, capture_output=True, check=True, timeout=timeout)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return os.fsdecode(done.stdout).strip()

@@ -23,6 +23,8 @@ IMAGE_SUFFIXES = (
 """Suffixes of the images that are read from files. The format is detected from the content."""
 WITH_PATH = ("npz", "npy", "images", "csv", "parquet")
 """Sources that read a path."""
+WITH_FILES = ("images", "csv", "parquet")
+"""Those whose examples are image files."""
 
 
 def _generator(name: str) -> str:
@@ -68,6 +70,15 @@ class Data(Model):
             )
         if self.generator and self.source != "generator":
             raise ValueError(f"source '{self.source}' calls no generator. Set source to generator, or remove generator")
+        return self
+
+    @model_validator(mode="after")
+    def _only_files_are_resized(self) -> "Data":
+        if self.image_size and self.source not in WITH_FILES:
+            raise ValueError(
+                f"image_size is for images in files, and source '{self.source}' has none. Remove image_size, or use "
+                f"one of {', '.join(WITH_FILES)}"
+            )
         return self
 
     @property

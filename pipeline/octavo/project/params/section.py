@@ -26,6 +26,8 @@ Side = Annotated[int, Field(ge=1, le=8192)]
 """In pixels. An image of 8192 x 8192 x 3 takes 800 MB in float32."""
 FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 """`module:function`, a function of the user."""
+MOST, LONGEST = 5, 400
+"""Errors that a message tells, and characters of each."""
 QUOTED = re.compile(r"'([^']*)'")
 Url = Annotated[str, Field(pattern=r"^https?://")]
 
@@ -57,11 +59,15 @@ class Model(BaseModel):
 def faults(error: ValidationError, whole: str = "params") -> str:
     """Pydantic's errors in one line: for each the key, what is wrong, and the value if it is short.
 
+    A key or a value can be long, and can have line breaks.
+
     Args:
         error: of a section.
         whole: what the section is called in errors about all of it.
     """
-    return "; ".join(_fault(fault, whole) for fault in error.errors())
+    told = [_fault(fault, whole).replace("\n", "\\n") for fault in error.errors()]
+    more = [f"and {len(told) - MOST} more"] if len(told) > MOST else []
+    return "; ".join([each if len(each) <= LONGEST else f"{each[:LONGEST]}…" for each in told[:MOST]] + more)
 
 
 def _fault(fault: Any, whole: str) -> str:

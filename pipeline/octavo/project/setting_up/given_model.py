@@ -3,16 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import onnx
-from google.protobuf.message import DecodeError
-
 from octavo.project.errors import ParamsError
-from octavo.project.files import atomic_write
 from octavo.project.params.networks import BUILT_IN_NAMES, DOORS, KERAS_DOOR, builder
+from octavo.project.setting_up import trial
 from octavo.project.setting_up.given_data import written
 
-LARGEST = 2**31
-"""Bytes of an ONNX file; protobuf has no larger ones."""
 SUFFIXES = tuple(DOORS)
 SIDES = 4096
 """A fixed height or width above this is no image's."""
@@ -27,11 +22,12 @@ def section(given: str, project: Path, root: Path) -> dict[str, Any]:
         root: of the repository.
 
     Returns:
-        `build`; or `file` and `trained_with_keras`, and for ONNX `encoding` and `image_size` as the file's input says,
-        None where it does not.
+        `build`; or `file`, `trained_with_keras` and `seen`, what was seen of the file, or None; and for ONNX `layout`
+        and `image_size` as the file's input says, None where it does not.
 
     Raises:
-        ParamsError: there is no such network, or no such file, or it is not ONNX.
+        ParamsError: there is no such network, or no such file.
+        ModelError: the file is refused.
     """
     path = Path(given).expanduser()
     if path.suffix in SUFFIXES:
@@ -39,34 +35,22 @@ def section(given: str, project: Path, root: Path) -> dict[str, Any]:
             raise ParamsError(f"Model '{given}': there is no such file here. Name another, or a network: {_known()}.")
         found: dict[str, Any] = {"file": written(path.resolve(), project, root)}
         found["trained_with_keras"] = DOORS[path.suffix] == KERAS_DOOR
-        if not found["trained_with_keras"]:
-            found["encoding"], found["image_size"] = _input(path)
+        found["seen"] = seen = trial.network(path)
+        if seen and seen.shape and not found["trained_with_keras"]:
+            found["layout"], size = _layout([0, *(side or 0 for side in seen.shape)])
+            found["image_size"] = size if all(0 < side <= SIDES for side in size) else None
         return found
     try:
-        return {"build": builder(given)}
+        builder(given)
     except ValueError as error:
         raise ParamsError(f"{error}, or a file in {', '.join(SUFFIXES)}.") from None
+    if given not in BUILT_IN_NAMES:
+        trial.function(given, f"Network '{given}'", project, root)
+    return {"build": given}
 
 
 def _known() -> str:
     return f"{', '.join(BUILT_IN_NAMES)}, or module:function of your own"
-
-
-def _input(path: Path) -> tuple[dict[str, str] | None, list[int] | None]:
-    """Encoding and image size of a network with one input for images; None for what is the default or unknown."""
-    try:
-        graph = onnx.load_model_from_string(atomic_write.content(path, LARGEST)).graph
-    except (OSError, DecodeError) as error:
-        raise ParamsError(f"Model '{path}' cannot be read as ONNX: {error}. Export it again.") from None
-    stored = {each.name for each in graph.initializer}
-    inputs = [each.type.tensor_type for each in graph.input if each.name not in stored]
-    if len(inputs) != 1:  # the stage that brings it in refuses it, and names the inputs
-        return None, None
-    sides = [side.dim_value for side in inputs[0].shape.dim]
-    layout, size = _layout(sides)
-    dtype = "uint8" if inputs[0].elem_type == onnx.TensorProto.UINT8 else "float32"
-    fixed = size if all(0 < side <= SIDES for side in size) else []
-    return ({"layout": layout, "dtype": dtype} if (layout, dtype) != ("stored", "float32") else None), fixed or None
 
 
 def _layout(sides: list[int]) -> tuple[str, list[int]]:

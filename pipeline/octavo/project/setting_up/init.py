@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,18 @@ from pydantic import ValidationError
 from octavo.project import extras, paths
 from octavo.project.errors import OctavoError, ParamsError
 from octavo.project.files import atomic_write
-from octavo.project.git import roots
-from octavo.project.git.command import git
-from octavo.project.params.data import HOME
+from octavo.project.git import projects, roots
+from octavo.project.params.data import HOME, WITH_FILES
+from octavo.project.params.encoding import InputEncoding
 from octavo.project.params.networks import BUILT_IN_NAMES
 from octavo.project.params.params import PARAMS, Params, load_params
 from octavo.project.params.section import faults
-from octavo.project.setting_up import given_data, needed_extras, questions, shipped
+from octavo.project.setting_up import given_data, needed_extras, questions, shipped, trial
 
 EPOCHS = {"digits": 40}
 """Source -> epochs. Others have more examples, and need fewer."""
 FEWER_EPOCHS = 10
+GIT = ".git"
 
 
 def init(folder: Path, given: Mapping[str, str | None], yes: bool) -> None:
@@ -63,13 +65,20 @@ def _root(project: Path) -> Path:
     """DVC's root, or the git root where DVC is not set up yet.
 
     Raises:
-        ParamsError: there is neither.
+        ParamsError: there is neither, or git does not open it.
     """
     existing = next(each for each in (project, *project.parents) if each.exists())
     if not existing.is_dir():
         raise ParamsError(f"{_shown(existing)} is a file, and a project is a folder. Name another folder.")
     git, dvc = roots.git_root(existing), roots.dvc_root(existing)
+    if GIT in project.parts:
+        raise ParamsError(f"{_shown(project)} is inside {GIT}, which belongs to git. Name another folder.")
     if git is None and dvc is None:
+        if marked := next((each for each in (existing, *existing.parents) if (each / GIT).exists()), None):
+            raise ParamsError(
+                f"Git does not open the repository {marked}: it is damaged, or belongs to another user. To see why: "
+                f"git -C {shlex.quote(str(marked))} status."
+            )
         raise ParamsError(f"{existing} is in no git repository, which DVC needs. Run git init, then this again.")
     return dvc if dvc is not None and (git is None or dvc.is_relative_to(git)) else git or existing
 
@@ -96,8 +105,7 @@ def _check_name(name: str, root: Path) -> None:
     Raises:
         ParamsError: it is taken.
     """
-    listed = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", f"*{PARAMS}")
-    for path in (root / each for each in (listed or "").split("\0") if Path(each).name == PARAMS.name):
+    for path in projects.files(root):
         try:
             taken = load_params(path).registry.model
         except OctavoError:  # another program's params.yaml, or a faulty one
@@ -111,11 +119,13 @@ def _check_name(name: str, root: Path) -> None:
 
 def _params(answers: Mapping[str, Any]) -> str:
     """The text of `params.yaml`, checked as every stage will check it."""
-    data, model = {"image_size": None} | answers["data"], answers["model"]
-    if data["source"] == "images" and model.get("image_size"):
+    data, model = {"image_size": None, "generator": None} | answers["data"], answers["model"]
+    if data["source"] in WITH_FILES and model.get("image_size"):
         data["image_size"] = model["image_size"]
     text = shipped.params(
-        **{"build": None, "file": None, "encoding": None} | model,
+        build=model.get("build"),
+        file=model.get("file"),
+        encoding=_encoding(data, model),
         data=data,
         source="theirs" if "file" in model else "fp32",
         formats=answers["format"],
@@ -131,12 +141,27 @@ def _params(answers: Mapping[str, Any]) -> str:
     return text
 
 
+def _encoding(data: Mapping[str, Any], model: Mapping[str, Any]) -> InputEncoding | None:
+    """The encoding that fits the data and the network; None if it is the default one.
+
+    Raises:
+        OctavoError: they do not fit together.
+    """
+    declared = InputEncoding(layout=model.get("layout") or "stored")
+    examples, network = data["seen"], model.get("seen")
+    if examples and network:
+        if size := data["image_size"]:
+            examples = replace(examples, shape=(*size, *examples.shape[2:]))
+        declared = trial.encoding(examples, network, declared)
+    return None if declared == InputEncoding() else declared
+
+
 def _files(project: Path, root: Path, params: str) -> Iterator[tuple[Path, str]]:
     """What to write: path -> content. `dvc.yaml` comes last, because it makes the folder a project."""
     ignored: dict[Path, tuple[str, ...]] = {root / ".gitignore": shipped.IGNORED_IN_ROOT}
     ignored[project / ".gitignore"] = (*shipped.IGNORED_IN_PROJECT, *ignored.get(project / ".gitignore", ()))
     for path, lines in (ignored | {root / ".dvcignore": shipped.NOT_WALKED}).items():
-        old = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else ""
+        old = _content(path)
         if missing := [line for line in lines if line not in old.splitlines()]:
             gap = "" if not old or old.endswith("\n") else "\n"
             yield path, "\n".join([old + gap + missing[0], *missing[1:], ""])
@@ -148,6 +173,23 @@ def _files(project: Path, root: Path, params: str) -> Iterator[tuple[Path, str]]
         yield project / HOME / ".gitkeep", ""
     yield project / PARAMS, params
     yield project / shipped.PIPELINE, shipped.text(shipped.PIPELINE_TEMPLATE)
+
+
+def _content(path: Path) -> str:
+    """The text of a file that gets further lines; empty if there is no such file.
+
+    Raises:
+        ParamsError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise ParamsError(
+            f"{_shown(path)} cannot be read: {error.strerror}. Nothing was written. Make it a readable file, or remove "
+            "it."
+        ) from None
 
 
 def _check_writable(files: Iterable[Path]) -> None:

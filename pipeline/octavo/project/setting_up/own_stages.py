@@ -1,7 +1,7 @@
 """A user's own parts of `dvc.yaml`, kept as text with their comments when Octavo's parts are renewed.
 
-Own is a stage that runs no module of `octavo_stages`, a section that Octavo's file lacks, and an entry of the lists
-`vars` and `plots` that Octavo's lists lack.
+Own is a stage that runs no module of `octavo_stages` (unless it is one of Octavo's with another command), a section
+that Octavo's file lacks, and an entry of the lists `vars` and `plots` that Octavo's lists lack.
 """
 
 from collections.abc import Iterator
@@ -23,8 +23,36 @@ BY_HAND = (
 
 def is_ours(stage: Any) -> bool:
     """Whether a stage, as it stands in `dvc.yaml`, runs a module of Octavo."""
+    return RUNS in str(_inside(stage).get("cmd", ""))
+
+
+def changed(theirs: dict[str, Any], new: dict[str, Any]) -> dict[str, str]:
+    """Octavo's stages whose command the user replaced: name -> that command.
+
+    They have the name of one of Octavo's stages and write the same outputs, which two stages never can.
+
+    Args:
+        theirs: the present content of `dvc.yaml`.
+        new: the content of Octavo's file.
+    """
+    ours = new[STAGES]
+    return {
+        name: str(_inside(stage).get("cmd", ""))
+        for name, stage in (theirs.get(STAGES) or {}).items()
+        if name in ours and not is_ours(stage) and _written(stage) & _written(ours[name])
+    }
+
+
+def _inside(stage: Any) -> dict[str, Any]:
+    """A stage, or what a stage with `foreach` does for each."""
     inner = stage.get("do", stage) if isinstance(stage, dict) else {}
-    return RUNS in str(inner.get("cmd", "")) if isinstance(inner, dict) else False
+    return inner if isinstance(inner, dict) else {}
+
+
+def _written(stage: Any) -> set[str]:
+    """The outputs of a stage."""
+    lists = (_inside(stage).get(section) for section in ("outs", "metrics", "plots"))
+    return {_key(each) for found in lists if isinstance(found, list) for each in found}
 
 
 def names(theirs: dict[str, Any], new: dict[str, Any]) -> list[str]:
@@ -35,7 +63,7 @@ def names(theirs: dict[str, Any], new: dict[str, Any]) -> list[str]:
         new: the content of Octavo's file.
     """
     return [
-        *(f"stage {name}" for name in _own_stages(theirs)),
+        *(f"stage {name}" for name in _own_stages(theirs, new)),
         *(f"section {name}" for name in theirs if name not in new),
         *(f"{section} {_key(each)}" for section in LISTS for each in _own_entries(theirs, new, section)),
     ]
@@ -53,7 +81,7 @@ def merged(old: str, new: str) -> str:
             text, for example because of anchors.
     """
     theirs, ours = yaml.safe_load(old), yaml.safe_load(new)
-    if taken := set(_own_stages(theirs)) & set(ours[STAGES]):
+    if taken := set(_own_stages(theirs, ours)) & set(ours[STAGES]):
         raise ParamsError(
             f"{shipped.PIPELINE} has a stage '{min(taken)}' of your own, and Octavo's new version has that name. "
             "Nothing was written. Rename yours, then run octavo upgrade again."
@@ -62,7 +90,7 @@ def merged(old: str, new: str) -> str:
     blocks = _blocks(old)
     for section, keys in (
         *((section, [_key(each) for each in _own_entries(theirs, ours, section)]) for section in LISTS),
-        (STAGES, _own_stages(theirs)),
+        (STAGES, _own_stages(theirs, ours)),
     ):
         text = _with(text, section, [blocks[section, key] for key in keys])
     for section in theirs:
@@ -72,8 +100,9 @@ def merged(old: str, new: str) -> str:
     return text
 
 
-def _own_stages(theirs: dict[str, Any]) -> list[str]:
-    return [name for name, stage in (theirs.get(STAGES) or {}).items() if not is_ours(stage)]
+def _own_stages(theirs: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    replaced = changed(theirs, new)
+    return [name for name, stage in (theirs.get(STAGES) or {}).items() if not is_ours(stage) and name not in replaced]
 
 
 def _own_entries(theirs: dict[str, Any], new: dict[str, Any], section: str) -> list[Any]:
@@ -148,7 +177,7 @@ def _check(text: str, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
         ParamsError: it does not.
     """
     wanted = {section: theirs[section] for section in theirs if section not in ours} | ours
-    wanted[STAGES] = ours[STAGES] | {name: theirs[STAGES][name] for name in _own_stages(theirs)}
+    wanted[STAGES] = ours[STAGES] | {name: theirs[STAGES][name] for name in _own_stages(theirs, ours)}
     for section in LISTS:
         if section in theirs or section in ours:
             wanted[section] = [*(ours.get(section) or ()), *_own_entries(theirs, ours, section)]

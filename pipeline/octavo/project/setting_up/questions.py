@@ -43,7 +43,7 @@ def answers(given: Mapping[str, str | None], ask: bool, project: Path, root: Pat
     """
     questions = {
         "data": Question(
-            "1/4 Your data: an .npz archive, a folder with a folder of images per class, or "
+            "1/4 Your data: an .npz archive, a folder with a folder of images per class, a .csv or .parquet table, or "
             f"{', '.join(given_data.BUNDLED)}",
             "digits",
             lambda answer: given_data.section(answer, project, root),

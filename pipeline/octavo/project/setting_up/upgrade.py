@@ -31,8 +31,15 @@ def upgrade(folder: Path, yes: bool) -> None:
     for path, text in changes.items():
         old = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         click.echo("\n".join(difflib.unified_diff(old, text.splitlines(), str(path), f"{path}, new", lineterm="")))
-    if kept := own_stages.names(_pipeline(folder), yaml_file.parse(shipped.text(shipped.PIPELINE_TEMPLATE).encode())):
+    theirs, new = _pipeline(folder), yaml_file.parse(shipped.text(shipped.PIPELINE_TEMPLATE).encode())
+    if kept := own_stages.names(theirs, new):
         click.echo(f"Kept, because it is yours: {', '.join(kept)}.", err=True)
+    for name, command in own_stages.changed(theirs, new).items():
+        click.echo(
+            f"Your command of stage {name} goes, because the stage is Octavo's: '{command}'. To go on running it, give "
+            "it a stage of your own, with another name and other outputs.",
+            err=True,
+        )
     click.echo("The lines with - go, also where you changed Octavo's own stages.", err=True)
     if not yes and not _agreed():
         click.echo("Nothing was changed.")

@@ -3,13 +3,14 @@
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import h5py
 
-from octavo.project.errors import ModelError
+from octavo.project.errors import ModelError, OctavoError
 from octavo.training.keras_files import configuration
 
 PARTS = ("metadata.json", "config.json", "model.weights.h5")
@@ -41,9 +42,26 @@ def look_into(path: Path) -> Saved:
     """
     try:
         return (_archive if path.suffix == ".keras" else _hdf5)(path)
-    except (OSError, KeyError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+    except (OctavoError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - zip, its compressions, JSON and HDF5 raise whatever damage leads to
         said = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error) or type(error).__name__
         raise ModelError(f"{path} is not a Keras file, or damaged: {said[:200].rstrip('.')}. {AGAIN}") from None
+
+
+def several(path: Path, what: str, names: Sequence[str]) -> ModelError:
+    """The error for a network that has not exactly one input or output.
+
+    Args:
+        path: of the file.
+        what: `input` or `output`.
+        names: of all that it has.
+    """
+    listed = ", ".join(names) or "none that is declared"
+    return ModelError(
+        f"{path} has {len(names)} {what}s ({listed}), and networks with one are accepted. Save one with a single "
+        f"{what}."
+    )
 
 
 def weights(path: Path, folder: Path) -> Path:
@@ -104,7 +122,7 @@ def _hdf5(path: Path) -> Saved:
         if "model_config" not in file.attrs:
             raise ModelError(
                 f"{path} holds weights without a network. Save the whole network (model.save), or give the function "
-                "that builds it: {build: module:function, weights: " + str(path) + "}."
+                f"that builds it: brought: {{NAME: {{file: {path}, build: module:function}}}}."
             )
         config = configuration.parsed(file.attrs["model_config"], path)
         return Saved(config, _version(file.attrs.get("keras_version"), path))

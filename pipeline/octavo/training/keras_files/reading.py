@@ -80,8 +80,7 @@ def example_shape(model: Any, path: Path) -> tuple[int | None, ...]:
     for what in ("input", "output"):
         found = getattr(model, f"{what}s", None) or []
         if len(found) != 1:
-            names = ", ".join(getattr(each, "name", "?") for each in found) or "none that is declared"
-            raise ModelError(f"{path} has {len(found)} {what}s ({names}), and networks with one are accepted.")
+            raise containers.several(path, what, [getattr(each, "name", "?") for each in found])
         kind = np.dtype(getattr(found[0].dtype, "name", found[0].dtype)).name
         if kind != "float32":
             raise ModelError(f"The {what} of {path} is {kind}, and float32 is needed. Save the float network.")

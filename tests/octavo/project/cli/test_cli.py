@@ -110,7 +110,7 @@ def test_compare_starts_without_the_heavy_libraries(tmp_path: Path) -> None:
         [sys.executable, "-c", script, "compare"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout == "1\n[]\n"
-    assert done.stderr == "octavo: No reports/scorecards.json yet. Run dvc repro (or make repro) first.\n"
+    assert done.stderr.startswith(f"octavo: No params.yaml in {tmp_path}, so it is no project. ")
 
 
 @pytest.mark.parametrize(
@@ -132,3 +132,17 @@ def test_wrong_arguments_are_told_before_mlflow_is_imported(arguments: list[str]
     done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
     assert done.stdout == "1 False\n"
     assert said in done.stderr
+
+
+def test_a_question_with_stdin_closed_is_told_without_a_traceback(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.stdin = None; from octavo.project.cli import main; main()", "init"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith("Nothing was written. To be asked nothing: octavo init --yes.\n")
+    assert [path.name for path in tmp_path.iterdir()] == [".git"]

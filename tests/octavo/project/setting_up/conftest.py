@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from octavo.project.cli import octavo
 
@@ -37,6 +38,14 @@ def run() -> Run:
         return CliRunner().invoke(octavo, arguments, input=typed)
 
     return invoke
+
+
+def images(folder: Path, *sizes: tuple[int, int], each: int = 1) -> Path:
+    """Images of each size in turn, in two class folders, no two alike."""
+    for number, size in enumerate(sizes * each):
+        (folder / f"class{number % 2}").mkdir(parents=True, exist_ok=True)
+        Image.new("L", size, number).save(folder / f"class{number % 2}" / f"{number}.png")
+    return folder
 
 
 def files(folder: Path) -> dict[str, bytes]:

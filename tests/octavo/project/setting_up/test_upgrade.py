@@ -112,3 +112,19 @@ def test_what_cannot_be_renewed_is_told_and_stays(project: Path, run: Run, conte
     assert isinstance(failed, OctavoError)
     assert told in str(failed)
     assert files(project) == before
+
+
+@pytest.mark.parametrize(
+    ("stage", "command"),
+    [("prepare", "python -m octavo_stages.prepare"), ("quantize", "python -m octavo_stages.quantize ${key}")],
+)
+def test_a_command_that_the_user_changed_is_shown_and_renewed(
+    project: Path, run: Run, stage: str, command: str
+) -> None:
+    pipeline(project, f"cmd: {command}\n", "cmd: python mine.py\n")
+    done = run("upgrade", "--yes")
+    assert done.exit_code == 0, done.exception
+    assert "-      cmd: python mine.py" in done.stdout.replace("-    cmd", "-      cmd")
+    assert f"Your command of stage {stage} goes, because the stage is Octavo's: 'python mine.py'." in done.stderr
+    assert "Kept" not in done.stderr
+    assert (project / "dvc.yaml").read_text() == shipped.text("pipeline.yaml")
