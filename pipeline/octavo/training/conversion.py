@@ -21,7 +21,7 @@ NEXT = "Replace that layer, or bring the network as ONNX."
 
 
 def to_onnx(frozen: Frozen, name: str) -> onnx.ModelProto:
-    """The ONNX graph of the network called `name`, with `frozen.names` for its ends. Operators have their layer as doc string.
+    """The ONNX graph of the network called `name`. Operators have their layer as doc string.
 
     Raises:
         ModelError: tf2onnx fails, or leaves operators that ONNX does not have.

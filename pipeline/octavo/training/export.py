@@ -79,9 +79,7 @@ def export_frozen(
     _save_for_litert(frozen, folder / "saved_model")
 
 
-def _write(
-    frozen: Frozen, name: str, run: Run, samples: np.ndarray, folder: Path, encoding: InputEncoding
-) -> None:
+def _write(frozen: Frozen, name: str, run: Run, samples: np.ndarray, folder: Path, encoding: InputEncoding) -> None:
     onnx_model = to_onnx(frozen, name)
     kind = "fake-quantized" if any(node.op_type == "QuantizeLinear" for node in onnx_model.graph.node) else "float"
     if kind == "fake-quantized":

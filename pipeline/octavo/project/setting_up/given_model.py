@@ -8,12 +8,14 @@ from google.protobuf.message import DecodeError
 
 from octavo.project.errors import ParamsError
 from octavo.project.files import atomic_write
-from octavo.project.params.networks import BUILT_IN_NAMES, DOORS, KERAS_DOOR, builder
+from octavo.project.params.networks import BUILT_IN_NAMES, DOORS, builder
 from octavo.project.setting_up.given_data import written
 
 LARGEST = 2**31
 """Bytes of an ONNX file; protobuf has no larger ones."""
 SUFFIXES = tuple(DOORS)
+SAVED_MODEL = "saved_model.pb"
+"""The file in a folder that makes it a SavedModel."""
 SIDES = 4096
 """A fixed height or width above this is no image's."""
 
@@ -34,18 +36,18 @@ def section(given: str, project: Path, root: Path) -> dict[str, Any]:
         ParamsError: there is no such network, or no such file, or it is not ONNX.
     """
     path = Path(given).expanduser()
-    if path.suffix in SUFFIXES:
+    if path.suffix in SUFFIXES or (path / SAVED_MODEL).is_file():
         if not path.exists():
             raise ParamsError(f"Model '{given}': there is no such file here. Name another, or a network: {_known()}.")
         found: dict[str, Any] = {"file": written(path.resolve(), project, root)}
-        found["trained_with_keras"] = DOORS[path.suffix] == KERAS_DOOR
+        found["trained_with_keras"] = path.suffix != ".onnx"
         if not found["trained_with_keras"]:
             found["encoding"], found["image_size"] = _input(path)
         return found
     try:
         return {"build": builder(given)}
     except ValueError as error:
-        raise ParamsError(f"{error}, or a file in {', '.join(SUFFIXES)}.") from None
+        raise ParamsError(f"{error}, or a file in {', '.join(SUFFIXES)}, or the folder of a SavedModel.") from None
 
 
 def _known() -> str:

@@ -47,7 +47,7 @@ def _without_effect(node: NodeDef) -> Iterator[NodeDef]:
     if node.op == "ResourceGather":
         axis = NodeDef(name=f"{node.name}/of_axis", op="Const")
         axis.attr["dtype"].type = types_pb2.DT_INT32
-        frozen_graph.make_constant(axis, np.int32(0))
+        frozen_graph.make_constant(axis, np.asarray(0, np.int32))
         gather = NodeDef(name=node.name, op="GatherV2", input=[*node.input, f"{axis.name}:0"])
         gather.attr["Tparams"].type = node.attr["dtype"].type
         gather.attr["Tindices"].type = node.attr["Tindices"].type

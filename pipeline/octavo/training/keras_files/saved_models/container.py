@@ -1,6 +1,7 @@
 """The folder of a SavedModel: its files, the one graph that serves, and the one signature of it that is taken."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,16 +55,11 @@ def look_into(folder: Path) -> Contents:
         names = ", ".join(sorted(each.filename for each in meta.asset_file_def)[:4])
         raise ModelError(f"{folder} reads files (assets): {names}. Export the network without what reads them.")
     name, others = _signature(meta, folder)
-    ends = [
-        _end(kind, dict(found), name, folder)
-        for kind, found in (
-            ("input", meta.signature_def[name].inputs),
-            ("output", meta.signature_def[name].outputs),
-        )
-    ]
-    if ends[0].name == ends[1].name:
-        raise ModelError(f"Signature {name} of {folder} calls its input and its output {ends[0].name}. Rename one.")
-    return Contents(meta, *ends, name, others)
+    source = _end("input", meta.signature_def[name].inputs, name, folder)
+    target = _end("output", meta.signature_def[name].outputs, name, folder)
+    if source.name == target.name:
+        raise ModelError(f"Signature {name} of {folder} calls its input and its output {source.name}. Rename one.")
+    return Contents(meta, source, target, name, others)
 
 
 def _check_files(folder: Path) -> None:
@@ -113,7 +109,7 @@ def _signature(meta: MetaGraphDef, folder: Path) -> tuple[str, tuple[str, ...]]:
     return taken, tuple(name for name in names if name != taken)
 
 
-def _end(kind: str, found: dict[str, TensorInfo], signature: str, folder: Path) -> End:
+def _end(kind: str, found: Mapping[str, TensorInfo], signature: str, folder: Path) -> End:
     if len(found) != 1:
         raise ModelError(
             f"Signature {signature} of {folder} has {len(found)} {kind}s ({', '.join(sorted(found)) or 'none'}), and "

@@ -18,6 +18,10 @@ from octavo.project.errors import ModelError
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 THROUGH = ("Identity", "ReadVariableOp", "StopGradient", "PreventGradient", "PlaceholderWithDefault")
 """Operators that give their first input back, once variables are constants."""
+LARGEST = 2**31 - 1
+"""Bytes of all operators, with the values of constants; protobuf has no larger messages."""
+LONGEST = 9
+"""Digits of the index of an output."""
 MOST = 2**20
 """Operators and their inputs, with those of a function again for each of its calls."""
 DEEPEST = 50
@@ -54,14 +58,16 @@ class _Scope:
     seen: set[str] = field(default_factory=set)
 
 
-def flatten(graph: GraphDef, ends: Iterable[str], folder: Path, admit: Callable[[NodeDef], None] | None = None) -> Flat:
+def flatten(
+    graph: GraphDef, ends: Iterable[str], folder: Path, admit: Callable[[NodeDef], int] = NodeDef.ByteSize
+) -> Flat:
     """What nodes of a graph need, directly or not, by their data or by order of execution, with functions in place.
 
     Args:
         graph: nodes, and the functions that they call.
         ends: names of nodes that are needed. Nodes of the graph keep their names.
         folder: that it was read from, for messages.
-        admit: raises an error for an operator that may not be there.
+        admit: bytes that an operator and its constants take; raises an error if it may not be there.
 
     Raises:
         ModelError: the graph refers to nodes or functions that it does not have, a function calls itself, or the whole
@@ -71,16 +77,16 @@ def flatten(graph: GraphDef, ends: Iterable[str], folder: Path, admit: Callable[
 
 
 class _Flattening:
-    def __init__(self, graph: GraphDef, folder: Path, admit: Callable[[NodeDef], None] | None) -> None:
+    def __init__(self, graph: GraphDef, folder: Path, admit: Callable[[NodeDef], int]) -> None:
         self._functions = {each.signature.name: each for each in graph.library.function}
         self._bodies: dict[str, dict[str, NodeDef]] = {}
-        self._folder, self._admit = folder, admit or (lambda _: None)
+        self._folder, self._admit = folder, admit
         self._top = _Scope({node.name: node for node in graph.node}, {})
         self._top.named.update({name: name for name in self._top.nodes})
         self._taken = Counter(dict.fromkeys(self._top.nodes, 1))
         self._flat = Flat({}, {})
         self._aliases: dict[str, str] = {}
-        self._size = 0
+        self._size = self._bytes = 0
 
     def all_of(self, ends: Iterable[str]) -> Flat:
         waiting = [(self._top, name) for name in ends]
@@ -90,7 +96,7 @@ class _Flattening:
                 continue
             scope.seen.add(name)
             node = self._node(scope, name)
-            self._count(1 + len(node.input))
+            self._count(1 + len(node.input), 0)
             waiting += [(scope, _maker(each)) for each in node.input]
             waiting += self._called(scope, node) if node.op in CALLS else self._kept(scope, node)
         flat = Flat(self._flat.nodes, self._aliases)
@@ -99,7 +105,7 @@ class _Flattening:
         return flat
 
     def _kept(self, scope: _Scope, node: NodeDef) -> list[tuple[_Scope, str]]:
-        self._admit(node)
+        self._count(0, self._admit(node))
         inputs, name = self._inputs(scope, node), self._name(scope, node.name)
         if node.op in THROUGH and inputs:
             self._aliases[f"{name}:0"] = inputs[0]
@@ -141,7 +147,8 @@ class _Flattening:
         if name in scope.arguments:
             return scope.arguments[name]
         node, place = self._node(scope, name), rest[-1] if rest else "0"
-        if not place.isdecimal() or len(rest) != (2 if scope.callers else len(rest[:1])):
+        parts = 2 if scope.callers else min(len(rest), 1)
+        if not place.isdecimal() or len(place) > LONGEST or len(rest) != parts:
             raise self._damaged(f"it refers to {reference[:120]}")
         first = self._first(node, rest[0]) if scope.callers and node.op not in CALLS else 0
         return f"{self._name(scope, name)}:{first + int(place)}"
@@ -175,10 +182,12 @@ class _Flattening:
             scope.named[name] = free
         return scope.named[name]
 
-    def _count(self, more: int) -> None:
-        self._size += more
-        if self._size > MOST:
-            raise ModelError(f"The graph in {self._folder} has more than {MOST:,} operators and inputs of them.")
+    def _count(self, parts: int, size: int) -> None:
+        self._size += parts
+        self._bytes += size
+        for found, most, what in ((self._size, MOST, "operators and their inputs"), (self._bytes, LARGEST, "bytes")):
+            if found > most:
+                raise ModelError(f"The graph in {self._folder} has more than {most:,} {what}. Bring it as ONNX.")
 
     def _damaged(self, what: str) -> ModelError:
         return ModelError(f"{self._folder} is damaged: {what}. Export the network again.")

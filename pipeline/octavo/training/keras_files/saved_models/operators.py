@@ -8,11 +8,8 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from octavo.project.errors import ModelError
 
-LARGEST = 2**31 - 1
-"""Bytes of one constant. Its content can be one value that stands for all."""
 VARIABLES = ("VarHandleOp", "VariableV2")
-COMPUTING = frozenset(
-    """
+_COMPUTING = """
     Abs Acos Acosh Add AddN AddV2 All Any ArgMax ArgMin Asin Asinh Atan Atan2 Atanh AvgPool AvgPool3D BatchMatMul
     BatchMatMulV2 BatchMatMulV3 BatchToSpaceND BiasAdd BroadcastArgs BroadcastTo Cast Ceil ClipByValue Concat ConcatV2
     Const Conv2D Conv2DBackpropInput Conv3D Conv3DBackpropInputV2 Cos Cosh Cumprod Cumsum DepthToSpace
@@ -26,11 +23,13 @@ COMPUTING = frozenset(
     Round Rsqrt Select SelectV2 Selu Shape ShapeN Sigmoid Sign Sin Sinh Size Slice Softmax Softplus Softsign
     SpaceToBatchND SpaceToDepth Split SplitV Sqrt Square SquaredDifference Squeeze StopGradient StridedSlice Sub Sum Tan
     Tanh Tile TopKV2 Transpose TruncateDiv Unpack ZerosLike
-    """.split()
-).union(VARIABLES)  # fmt: skip
-CONTROL = frozenset(
-    "Case Enter Exit If LoopCond Merge NextIteration StatelessCase StatelessIf StatelessWhile Switch While".split()
-)
+"""
+COMPUTING = frozenset((*VARIABLES, *_COMPUTING.split()))
+"""Operators without effect and without chance, which compute with numbers."""
+CONTROL = (
+    "Case", "Enter", "Exit", "If", "LoopCond", "Merge", "NextIteration", "StatelessCase", "StatelessIf",
+    "StatelessWhile", "Switch", "While",
+)  # fmt: skip
 RANDOM = ("Random", "Multinomial", "ParameterizedTruncatedNormal", "StatelessRandom", "StatelessMultinomial")
 """Beginnings of the names of operators that give other values each time."""
 HALVES = (types_pb2.DT_HALF, types_pb2.DT_BFLOAT16)
@@ -43,11 +42,14 @@ TYPES = {
 NEXT = "Bring the network as .keras or ONNX."
 
 
-def admit(node: NodeDef, folder: Path) -> None:
-    """Check that the operator only computes, in float32 or with integers, and as in inference.
+def admit(node: NodeDef, folder: Path) -> int:
+    """Check that the operator only computes, in float32 or with integers.
+
+    Returns:
+        The bytes that it takes, with the values of a constant.
 
     Raises:
-        ModelError: it is not one of those, or a constant is too large. The message names the operator.
+        ModelError: it is not one of those, or is damaged. The message names the operator.
     """
     named = f"{folder} has an operator {node.op} ({node.name[:120]})"
     if node.op in CONTROL:
@@ -61,10 +63,7 @@ def admit(node: NodeDef, folder: Path) -> None:
             wrong = types_pb2.DataType.Name(kind) if kind in types_pb2.DataType.values() else str(kind)
             advice = "Export the network in float32." if kind in HALVES else NEXT
             raise ModelError(f"{named} on values of type {wrong.removeprefix('DT_').lower()}. {advice}")
-    if node.op.startswith("FusedBatchNorm") and ("is_training" not in node.attr or node.attr["is_training"].b):
-        raise ModelError(f"{named} in training mode. Export the network for inference.")
-    if node.op == "Const":
-        _check_constant(node, named)
+    return node.ByteSize() + (_size(node, named) if node.op == "Const" else 0)
 
 
 def _types(node: NodeDef) -> list[int]:
@@ -73,11 +72,10 @@ def _types(node: NodeDef) -> list[int]:
     return single + [kind for value in attributes if value.WhichOneof("value") == "list" for kind in value.list.type]
 
 
-def _check_constant(node: NodeDef, named: str) -> None:
+def _size(node: NodeDef, named: str) -> int:
+    """Bytes of a constant's values. One value can stand for all, so that the file is small."""
     tensor = node.attr["value"].tensor
     sizes = [dim.size for dim in tensor.tensor_shape.dim]
-    count = math.prod(sizes)
     if tensor.dtype not in TYPES or tensor.dtype != node.attr["dtype"].type or min(sizes, default=0) < 0:
         raise ModelError(f"{named}, which is damaged. Export the network again.")
-    if count * TYPES[tensor.dtype] > LARGEST:
-        raise ModelError(f"{named} of shape {tuple(sizes)}; at most {LARGEST:,} bytes are read. {NEXT}")
+    return math.prod(sizes) * TYPES[tensor.dtype]

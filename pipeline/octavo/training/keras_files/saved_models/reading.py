@@ -1,5 +1,6 @@
 """The network in a SavedModel, as a graph of constants that may be run: every operator of it is known."""
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,13 +15,14 @@ from octavo.project.errors import ModelError
 from octavo.training.frozen_graph import Frozen
 from octavo.training.keras_files.saved_models import constants, container, operators, variables
 from octavo.training.keras_files.saved_models.container import Contents
-from octavo.training.keras_files.saved_models.flattening import Flat, flatten
+from octavo.training.keras_files.saved_models.flattening import LARGEST, Flat, flatten
 
 
 @dataclass(frozen=True)
 class Served:
     """What the signature of a SavedModel computes."""
 
+    folder: Path
     frozen: Frozen
     graph: tf.Graph
     signature: str
@@ -34,9 +36,17 @@ class Served:
         return tuple(None if size < 0 else size for size in sizes)
 
     def run(self, examples: np.ndarray) -> np.ndarray:
-        """TensorFlow's outputs, float32 (N, …), of examples, float32 (N, …)."""
+        """TensorFlow's outputs, float32 (N, …), of examples, float32 (N, …).
+
+        Raises:
+            ModelError: TensorFlow cannot run the graph on them.
+        """
         kernels = {f"{name}:0": value for name, value in self.frozen.kernels.items()}
-        with tf.compat.v1.Session(graph=self.graph) as session:
+        what = f"TensorFlow cannot run the graph in {self.folder}"
+        with (
+            foreign_code.code(what, ModelError, advice=operators.NEXT),
+            tf.compat.v1.Session(graph=self.graph) as session,
+        ):
             return np.asarray(session.run(self.frozen.target.name, {self.frozen.source.name: examples, **kernels}))
 
 
@@ -55,14 +65,15 @@ def read(folder: Path) -> Served:
     kept = [node for node in flat.nodes.values() if node.op in operators.VARIABLES]
     graph = GraphDef(node=flat.nodes.values(), versions=meta.graph_def.versions)
     kernels = constants.with_values(graph, variables.values(meta, kept, folder), folder)
-    ends = [_renamed(end.info, flat.tensor(end.info.name)) for end in (contents.source, contents.target)]
-    frozen = Frozen(graph, *ends, kernels, (contents.source.name, contents.target.name))
+    inputs, outputs = (_renamed(end.info, flat.tensor(end.info.name)) for end in (contents.source, contents.target))
+    frozen = Frozen(graph, inputs, outputs, kernels, (contents.source.name, contents.target.name))
     imported = tf.Graph()
     with foreign_code.code(f"TensorFlow cannot build the graph in {folder}", ModelError, advice=operators.NEXT):
         with imported.as_default():
             tf.import_graph_def(graph, name="")
         imported.get_tensor_by_name(frozen.target.name)
-    return Served(frozen, imported, contents.signature, contents.others)
+    _check_sizes(imported, folder)
+    return Served(folder, frozen, imported, contents.signature, contents.others)
 
 
 def _check_ends(flat: Flat, contents: Contents, folder: Path) -> None:
@@ -81,6 +92,18 @@ def _check_ends(flat: Flat, contents: Contents, folder: Path) -> None:
             f"{folder} needs an input {_node(others[0])} that signature {contents.signature} does not have. Export the "
             "network with a constant in its place."
         )
+
+
+def _check_sizes(graph: tf.Graph, folder: Path) -> None:
+    """Check that no operator gives more than a graph may hold, for one example, as far as shapes say before it runs."""
+    for operator in graph.get_operations():
+        for tensor in operator.outputs:
+            sides = tensor.shape.as_list() if tensor.shape.rank is not None else []
+            if math.prod(side or 1 for side in sides) * tensor.dtype.size > LARGEST:
+                raise ModelError(
+                    f"Operator {operator.type} ({operator.name[:120]}) in {folder} gives values of shape "
+                    f"{tensor.shape}, and at most {LARGEST:,} bytes are computed for one example."
+                )
 
 
 def _node(tensor: str) -> str:
