@@ -58,9 +58,9 @@ def _check_batches(served: Served, samples: np.ndarray, folder: Path) -> None:
             f"{folder} gives outputs that are NaN or infinite. Check its weights, and whether examples are encoded as "
             "for its training."
         )
-    difference, spread = float(np.abs(outputs[:ODD] - few).max()), float(outputs.max() - outputs.min())
-    if difference > TOLERANCE * spread:
+    difference, size = float(np.abs(outputs[:ODD] - few).max()), float(np.abs(outputs).max())
+    if difference > TOLERANCE * size:
         raise ModelError(
-            f"{folder} does not treat each example by itself: outputs differ by {difference:.2g} in smaller batches, "
-            f"at a range of {spread:.2g}. Export it for inference."
+            f"{folder} does not treat each example by itself: outputs of up to {size:.2g} differ by {difference:.2g} "
+            "in smaller batches. Export it for inference."
         )

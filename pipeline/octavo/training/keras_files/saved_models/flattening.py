@@ -44,6 +44,17 @@ class Flat:
             name = self.aliases[name]
         return name
 
+    def needed(self, tensor: str) -> "Flat":
+        """The part of the graph from which a tensor is computed."""
+        nodes: dict[str, NodeDef] = {}
+        waiting = [_maker(self.tensor(tensor))]
+        while waiting:
+            name = waiting.pop()
+            if name in self.nodes and name not in nodes:
+                nodes[name] = self.nodes[name]
+                waiting += [_maker(each) for each in nodes[name].input]
+        return Flat(nodes, self.aliases)
+
 
 @dataclass(frozen=True)
 class _Scope:

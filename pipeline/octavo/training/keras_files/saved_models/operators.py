@@ -39,7 +39,7 @@ TYPES = {
     types_pb2.DT_UINT8: 1, types_pb2.DT_UINT16: 2, types_pb2.DT_UINT32: 4, types_pb2.DT_UINT64: 8,
 }  # fmt: skip
 """Types of the values that are computed with -> bytes of one. A resource is a variable that is read."""
-NEXT = "Bring the network as .keras or ONNX."
+NEXT = "Export the network without it, or bring it as .keras or ONNX."
 
 
 def admit(node: NodeDef, folder: Path) -> int:

@@ -59,9 +59,10 @@ def read(folder: Path) -> Served:
     """
     contents = container.look_into(folder)
     meta, (source, target) = contents.meta, (end.info.name for end in (contents.source, contents.target))
-    flat = flatten(meta.graph_def, [target.partition(":")[0]], folder, partial(operators.admit, folder=folder))
+    whole = flatten(meta.graph_def, [target.partition(":")[0]], folder, partial(operators.admit, folder=folder))
+    flat = whole.needed(target)
     _check_ends(flat, contents, folder)
-    flat.nodes[_node(flat.tensor(source))].attr["shape"].shape.CopyFrom(contents.source.info.tensor_shape)
+    flat.nodes[flat.tensor(source).partition(":")[0]].attr["shape"].shape.CopyFrom(contents.source.info.tensor_shape)
     kept = [node for node in flat.nodes.values() if node.op in operators.VARIABLES]
     graph = GraphDef(node=flat.nodes.values(), versions=meta.graph_def.versions)
     kernels = constants.with_values(graph, variables.values(meta, kept, folder), folder)
@@ -87,10 +88,10 @@ def _check_ends(flat: Flat, contents: Contents, folder: Path) -> None:
             f"The output {contents.target.name} of {folder} is not computed from the input {contents.source.name}. "
             "Export the network with the signature of its inference."
         )
-    if others := sorted(inputs - {source}):
+    if others := sorted(name.removesuffix(":0") for name in inputs - {source}):
         raise ModelError(
-            f"{folder} needs an input {_node(others[0])} that signature {contents.signature} does not have. Export the "
-            "network with a constant in its place."
+            f"{folder} needs an input {others[0]} that signature {contents.signature} does not have. Export the network "
+            "with a constant in its place."
         )
 
 
@@ -104,10 +105,6 @@ def _check_sizes(graph: tf.Graph, folder: Path) -> None:
                     f"Operator {operator.type} ({operator.name[:120]}) in {folder} gives values of shape "
                     f"{tensor.shape}, and at most {LARGEST:,} bytes are computed for one example."
                 )
-
-
-def _node(tensor: str) -> str:
-    return tensor.partition(":")[0]
 
 
 def _renamed(info: TensorInfo, name: str) -> TensorInfo:
