@@ -5,7 +5,7 @@ optimizer, which evaluates what it can.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,10 +19,10 @@ CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 THROUGH = ("Identity", "ReadVariableOp", "StopGradient", "PreventGradient", "PlaceholderWithDefault")
 """Operators that give their first input back, once variables are constants."""
 LARGEST = 2**31 - 1
-"""Bytes of all operators, with the values of constants; protobuf has no larger messages."""
+"""Bytes of all operators; protobuf has no larger messages."""
 LONGEST = 9
 """Digits of the index of an output."""
-MOST = 2**20
+MOST = 2**18
 """Operators and their inputs, with those of a function again for each of its calls."""
 DEEPEST = 50
 """Functions that call each other."""
@@ -69,65 +69,63 @@ class _Scope:
     seen: set[str] = field(default_factory=set)
 
 
-def flatten(
-    graph: GraphDef, ends: Iterable[str], folder: Path, admit: Callable[[NodeDef], int] = NodeDef.ByteSize
-) -> Flat:
-    """What nodes of a graph need, directly or not, by their data or by order of execution, with functions in place.
+def flatten(graph: GraphDef, end: str, folder: Path) -> Flat:
+    """What a node of a graph needs, directly or not, by their data or by order of execution, with functions in place.
 
     Args:
         graph: nodes, and the functions that they call.
-        ends: names of nodes that are needed. Nodes of the graph keep their names.
+        end: name of the node that is needed. Nodes of the graph keep their names.
         folder: that it was read from, for messages.
-        admit: bytes that an operator and its constants take; raises an error if it may not be there.
 
     Raises:
         ModelError: the graph refers to nodes or functions that it does not have, a function calls itself, or the whole
-            is too large; or an error of `admit`.
+            is too large.
     """
-    return _Flattening(graph, folder, admit).all_of(ends)
+    return _Flattening(graph, folder).all_of(end)
 
 
 class _Flattening:
-    def __init__(self, graph: GraphDef, folder: Path, admit: Callable[[NodeDef], int]) -> None:
+    def __init__(self, graph: GraphDef, folder: Path) -> None:
         self._functions = {each.signature.name: each for each in graph.library.function}
         self._bodies: dict[str, dict[str, NodeDef]] = {}
-        self._folder, self._admit = folder, admit
+        self._folder = folder
         self._top = _Scope({node.name: node for node in graph.node}, {})
         self._top.named.update({name: name for name in self._top.nodes})
         self._taken = Counter(dict.fromkeys(self._top.nodes, 1))
-        self._flat = Flat({}, {})
+        self._nodes: dict[str, NodeDef] = {}
         self._aliases: dict[str, str] = {}
         self._size = self._bytes = 0
 
-    def all_of(self, ends: Iterable[str]) -> Flat:
-        waiting = [(self._top, name) for name in ends]
+    def all_of(self, end: str) -> Flat:
+        waiting = [(self._top, end)]
         while waiting:
             scope, name = waiting.pop()
             if name in scope.arguments or name in scope.seen:
                 continue
             scope.seen.add(name)
             node = self._node(scope, name)
-            self._count(1 + len(node.input), 0)
+            self._count(1 + len(node.input), node.ByteSize())
             waiting += [(scope, _maker(each)) for each in node.input]
-            waiting += self._called(scope, node) if node.op in CALLS else self._kept(scope, node)
-        flat = Flat(self._flat.nodes, self._aliases)
+            if node.op in CALLS:
+                waiting += self._called(scope, node)
+            else:
+                self._keep(scope, node)
+        flat = Flat(self._nodes, self._aliases)
         for node in flat.nodes.values():
             node.input[:] = [flat.tensor(each) for each in node.input]
         return flat
 
-    def _kept(self, scope: _Scope, node: NodeDef) -> list[tuple[_Scope, str]]:
-        self._count(0, self._admit(node))
+    def _keep(self, scope: _Scope, node: NodeDef) -> None:
         inputs, name = self._inputs(scope, node), self._name(scope, node.name)
         if node.op in THROUGH and inputs:
             self._aliases[f"{name}:0"] = inputs[0]
-            return []
+            return
         kept = NodeDef(name=name, op=node.op, input=inputs)
         for key in sorted(key for key in node.attr if not key.startswith("_")):
             if node.attr[key].WhichOneof("value") == "placeholder":
                 raise self._damaged(f"operator {node.name} has no {key}")
             kept.attr[key].CopyFrom(node.attr[key])
-        self._flat.nodes[name] = kept
-        return []
+        self._nodes[name] = kept
 
     def _called(self, scope: _Scope, node: NodeDef) -> list[tuple[_Scope, str]]:
         """Enter a call, and return the nodes in the function that must be there."""
@@ -135,7 +133,10 @@ class _Flattening:
         if called not in self._functions:
             raise self._damaged(f"it calls a function {called[:120]} that it does not have")
         if called in scope.callers or len(scope.callers) >= DEEPEST:
-            raise ModelError(f"In {self._folder}, function {called[:120]} calls itself, or calls are nested too deep.")
+            raise ModelError(
+                f"In {self._folder}, function {called[:120]} calls itself, or is called more than {DEEPEST} deep. Export "
+                "the network without it, or bring it as ONNX."
+            )
         function = self._functions[called]
         given, wanted = self._inputs(scope, node), [each.name for each in function.signature.input_arg]
         if len(given) != len(wanted):
@@ -168,8 +169,10 @@ class _Flattening:
         """The index of an output that is named; some outputs are several tensors."""
         definition, place = op_def_registry.get(node.op), 0
         if definition is None:
-            self._admit(node)
-            raise self._damaged(f"it has an unknown operator {node.op[:120]}")
+            raise ModelError(
+                f"{self._folder} has an operator {node.op[:120]} ({node.name[:120]}), which TensorFlow does not have. "
+                "Export the network without it, or bring it as ONNX."
+            )
         for each in definition.output_arg:
             if each.name == output:
                 return place

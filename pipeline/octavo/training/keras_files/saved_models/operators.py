@@ -1,6 +1,7 @@
 """Which operators a brought graph may have: those that compute outputs from inputs and weights, and nothing else."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 from tensorflow.core.framework import types_pb2
@@ -8,6 +9,10 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from octavo.project.errors import ModelError
 
+LARGEST = 2**31 - 1
+"""Bytes of all constants; protobuf has no larger messages."""
+LONGEST = 120
+"""Characters of a name that a message shows."""
 VARIABLES = ("VarHandleOp", "VariableV2")
 _COMPUTING = """
     Abs Acos Acosh Add AddN AddV2 All Any ArgMax ArgMin Asin Asinh Atan Atan2 Atanh AvgPool AvgPool3D BatchMatMul
@@ -40,42 +45,62 @@ TYPES = {
 }  # fmt: skip
 """Types of the values that are computed with -> bytes of one. A resource is a variable that is read."""
 NEXT = "Export the network without it, or bring it as .keras or ONNX."
+SHOWN = 4
+"""Operators that a message lists."""
 
 
-def admit(node: NodeDef, folder: Path) -> int:
-    """Check that the operator only computes, in float32 or with integers.
-
-    Returns:
-        The bytes that it takes, with the values of a constant.
+def check(nodes: Iterable[NodeDef], folder: Path) -> None:
+    """Check that operators only compute, in float32 or with integers.
 
     Raises:
-        ModelError: it is not one of those, or is damaged. The message names the operator.
+        ModelError: some are not among those, or constants are damaged or too large. The message names the operators.
     """
-    named = f"{folder} has an operator {node.op} ({node.name[:120]})"
-    if node.op in CONTROL:
-        raise ModelError(f"{named}, which is control flow. {NEXT}")
-    if node.op.startswith(RANDOM):
-        raise ModelError(f"{named}, which gives other values each time. Export the network for inference.")
-    if node.op not in COMPUTING:
-        raise ModelError(f"{named}, and only those that compute outputs from inputs are accepted. {NEXT}")
-    for kind in _types(node):
+    nodes = list(nodes)
+    for wrong, reason in (
+        (_does_more, f"and only those that compute outputs from inputs are accepted. {NEXT}"),
+        (_is_random, "which gives other values each time. Export the network for inference."),
+        (_is_control, f"which is control flow. {NEXT}"),
+    ):
+        if found := {node.op: f"{node.op} ({node.name[:LONGEST]})" for node in nodes if wrong(node)}:
+            raise ModelError(f"{folder} has an operator {', '.join([*found.values()][:SHOWN])}, {reason}")
+    for node in nodes:
+        _check_types(node, folder)
+    size = sum(_size(node, folder) for node in nodes if node.op == "Const")
+    if size > LARGEST:
+        raise ModelError(
+            f"The constants in {folder} have {size:,} bytes, and at most {LARGEST:,} are read. Bring it as ONNX."
+        )
+
+
+def _does_more(node: NodeDef) -> bool:
+    return not (node.op in COMPUTING or _is_random(node) or _is_control(node))
+
+
+def _is_random(node: NodeDef) -> bool:
+    return node.op.startswith(RANDOM)
+
+
+def _is_control(node: NodeDef) -> bool:
+    return node.op in CONTROL
+
+
+def _check_types(node: NodeDef, folder: Path) -> None:
+    attributes = [value for name, value in node.attr.items() if not name.startswith("_")]
+    kinds = [value.type for value in attributes if value.WhichOneof("value") == "type"]
+    kinds += [kind for value in attributes if value.WhichOneof("value") == "list" for kind in value.list.type]
+    for kind in kinds:
         if kind not in TYPES:
             wrong = types_pb2.DataType.Name(kind) if kind in types_pb2.DataType.values() else str(kind)
-            advice = "Export the network in float32." if kind in HALVES else NEXT
-            raise ModelError(f"{named} on values of type {wrong.removeprefix('DT_').lower()}. {advice}")
-    return node.ByteSize() + (_size(node, named) if node.op == "Const" else 0)
+            raise ModelError(
+                f"{folder} has an operator {node.op} ({node.name[:LONGEST]}) on values of type "
+                f"{wrong.removeprefix('DT_').lower()}. {'Export the network in float32.' if kind in HALVES else NEXT}"
+            )
 
 
-def _types(node: NodeDef) -> list[int]:
-    attributes = [value for name, value in node.attr.items() if not name.startswith("_")]
-    single = [value.type for value in attributes if value.WhichOneof("value") == "type"]
-    return single + [kind for value in attributes if value.WhichOneof("value") == "list" for kind in value.list.type]
-
-
-def _size(node: NodeDef, named: str) -> int:
+def _size(node: NodeDef, folder: Path) -> int:
     """Bytes of a constant's values. One value can stand for all, so that the file is small."""
     tensor = node.attr["value"].tensor
     sizes = [dim.size for dim in tensor.tensor_shape.dim]
     if tensor.dtype not in TYPES or tensor.dtype != node.attr["dtype"].type or min(sizes, default=0) < 0:
-        raise ModelError(f"{named}, which is damaged. Export the network again.")
+        raise ModelError(f"Constant {node.name[:LONGEST]} in {folder} is damaged. Export the network again.")
     return math.prod(sizes) * TYPES[tensor.dtype]

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +58,8 @@ def read(folder: Path) -> Served:
     """
     contents = container.look_into(folder)
     meta, (source, target) = contents.meta, (end.info.name for end in (contents.source, contents.target))
-    whole = flatten(meta.graph_def, [target.partition(":")[0]], folder, partial(operators.admit, folder=folder))
+    whole = flatten(meta.graph_def, target.partition(":")[0], folder)
+    operators.check(whole.nodes.values(), folder)
     flat = whole.needed(target)
     _check_ends(flat, contents, folder)
     flat.nodes[flat.tensor(source).partition(":")[0]].attr["shape"].shape.CopyFrom(contents.source.info.tensor_shape)
@@ -90,8 +90,8 @@ def _check_ends(flat: Flat, contents: Contents, folder: Path) -> None:
         )
     if others := sorted(name.removesuffix(":0") for name in inputs - {source}):
         raise ModelError(
-            f"{folder} needs an input {others[0]} that signature {contents.signature} does not have. Export the network "
-            "with a constant in its place."
+            f"{folder} needs an input {others[0]} that signature {contents.signature} does not have. Export the "
+            "network with a constant in its place."
         )
 
 

@@ -64,7 +64,7 @@ def _keys(meta: MetaGraphDef, folder: Path) -> dict[str, str]:
     operator = meta.saver_def.restore_op_name
     if not operator:
         return {}
-    flat = flatten(meta.graph_def, [operator.partition(":")[0]], folder)
+    flat = flatten(meta.graph_def, operator.partition(":")[0], folder)
     found = {}
     for node in flat.nodes.values():
         if node.op in ASSIGNING and len(node.input) > 1:
