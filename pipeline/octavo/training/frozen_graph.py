@@ -181,7 +181,13 @@ def _layers(model: Any) -> list[Any]:
 
 
 def goes_around(graph: GraphDef, name: str, value: np.ndarray) -> bool:
-    """Whether the node of that name holds a kernel that is too large to convert, and can be a placeholder."""
+    """Whether a node holds a kernel that is too large to convert, and can be a placeholder.
+
+    Args:
+        graph: with the node.
+        name: of the node.
+        value: that it holds.
+    """
     return value.ndim == 2 and value.nbytes >= LARGE and _is_only_multiplied(graph, name)
 
 

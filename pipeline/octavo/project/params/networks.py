@@ -18,6 +18,8 @@ KERAS_DOOR = "octavo.training.keras_files.door"
 SAVED_MODEL_DOOR = "octavo.training.keras_files.saved_models.door"
 DOORS = {".onnx": "octavo.brought.onnx_file", ".keras": KERAS_DOOR, ".h5": KERAS_DOOR}
 """Suffix of a file -> the module that brings it in. A path without suffix is the folder of a SavedModel."""
+WITH_TENSORFLOW = (KERAS_DOOR, SAVED_MODEL_DOOR)
+"""Modules that read networks with TensorFlow. All formats can be made of these networks."""
 TRAINABLE = (".keras", ".h5")
 """Suffixes of files whose networks can be trained on."""
 NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -32,6 +34,11 @@ def _file(path: Path) -> Path:
             f"name, got '{path}'. {advice}"
         )
     return path
+
+
+def door(path: Path) -> str:
+    """The dotted name of the module that brings in a network at this path."""
+    return DOORS.get(path.suffix, SAVED_MODEL_DOOR)
 
 
 def builder(name: str) -> str:
@@ -116,7 +123,7 @@ class Brought(Model):
     @property
     def module(self) -> str:
         """The dotted name of the module that brings it in."""
-        return DOORS.get(self.file.suffix, SAVED_MODEL_DOOR)
+        return door(self.file)
 
     @property
     def origin(self) -> str:

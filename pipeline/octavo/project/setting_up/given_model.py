@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError
 
 from octavo.project.errors import ParamsError
 from octavo.project.files import atomic_write
-from octavo.project.params.networks import BUILT_IN_NAMES, DOORS, builder
+from octavo.project.params.networks import BUILT_IN_NAMES, DOORS, WITH_TENSORFLOW, builder, door
 from octavo.project.setting_up.given_data import written
 
 LARGEST = 2**31
@@ -40,7 +40,7 @@ def section(given: str, project: Path, root: Path) -> dict[str, Any]:
         if not path.exists():
             raise ParamsError(f"Model '{given}': there is no such file here. Name another, or a network: {_known()}.")
         found: dict[str, Any] = {"file": written(path.resolve(), project, root)}
-        found["trained_with_keras"] = path.suffix != ".onnx"
+        found["trained_with_keras"] = door(path) in WITH_TENSORFLOW
         if not found["trained_with_keras"]:
             found["encoding"], found["image_size"] = _input(path)
         return found

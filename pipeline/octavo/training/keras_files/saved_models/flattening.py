@@ -14,46 +14,17 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.python.framework import op_def_registry
 
 from octavo.project.errors import ModelError
+from octavo.training.keras_files.saved_models.flat_graph import LARGEST, FlatGraph, maker
 
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 THROUGH = ("Identity", "ReadVariableOp", "StopGradient", "PreventGradient", "PlaceholderWithDefault")
 """Operators that give their first input back, once variables are constants."""
-LARGEST = 2**31 - 1
-"""Bytes of all operators; protobuf has no larger messages."""
 LONGEST = 9
 """Digits of the index of an output."""
 MOST = 2**18
 """Operators and their inputs, with those of a function again for each of its calls."""
 DEEPEST = 50
 """Functions that call each other."""
-
-
-@dataclass(frozen=True)
-class Flat:
-    """A graph without functions."""
-
-    nodes: dict[str, NodeDef]
-    """By name. Their inputs are `tensor` of what the graph says."""
-    aliases: Mapping[str, str]
-
-    def tensor(self, name: str) -> str:
-        """The tensor, `node:index`, that `name` stands for: outputs of calls and identities are other tensors."""
-        name, seen = name if ":" in name else f"{name}:0", set[str]()
-        while name in self.aliases and name not in seen:
-            seen.add(name)
-            name = self.aliases[name]
-        return name
-
-    def needed(self, tensor: str) -> "Flat":
-        """The part of the graph from which a tensor is computed."""
-        nodes: dict[str, NodeDef] = {}
-        waiting = [_maker(self.tensor(tensor))]
-        while waiting:
-            name = waiting.pop()
-            if name in self.nodes and name not in nodes:
-                nodes[name] = self.nodes[name]
-                waiting += [_maker(each) for each in nodes[name].input]
-        return Flat(nodes, self.aliases)
 
 
 @dataclass(frozen=True)
@@ -69,8 +40,8 @@ class _Scope:
     seen: set[str] = field(default_factory=set)
 
 
-def flatten(graph: GraphDef, end: str, folder: Path) -> Flat:
-    """What a node of a graph needs, directly or not, by their data or by order of execution, with functions in place.
+def flatten(graph: GraphDef, end: str, folder: Path) -> FlatGraph:
+    """What a node of a graph needs, directly or not, by its data or by what runs before it, with functions in place.
 
     Args:
         graph: nodes, and the functions that they call.
@@ -96,7 +67,7 @@ class _Flattening:
         self._aliases: dict[str, str] = {}
         self._size = self._bytes = 0
 
-    def all_of(self, end: str) -> Flat:
+    def all_of(self, end: str) -> FlatGraph:
         waiting = [(self._top, end)]
         while waiting:
             scope, name = waiting.pop()
@@ -105,12 +76,12 @@ class _Flattening:
             scope.seen.add(name)
             node = self._node(scope, name)
             self._count(1 + len(node.input), node.ByteSize())
-            waiting += [(scope, _maker(each)) for each in node.input]
+            waiting += [(scope, maker(each)) for each in node.input]
             if node.op in CALLS:
                 waiting += self._called(scope, node)
             else:
                 self._keep(scope, node)
-        flat = Flat(self._nodes, self._aliases)
+        flat = FlatGraph(self._nodes, self._aliases)
         for node in flat.nodes.values():
             node.input[:] = [flat.tensor(each) for each in node.input]
         return flat
@@ -134,7 +105,7 @@ class _Flattening:
             raise self._damaged(f"it calls a function {called[:120]} that it does not have")
         if called in scope.callers or len(scope.callers) >= DEEPEST:
             raise ModelError(
-                f"In {self._folder}, function {called[:120]} calls itself, or is called more than {DEEPEST} deep. Export "
+                f"In {self._folder}, function {called[:120]} calls itself, or calls are over {DEEPEST} deep. Export "
                 "the network without it, or bring it as ONNX."
             )
         function = self._functions[called]
@@ -145,9 +116,10 @@ class _Flattening:
             self._bodies[called] = {each.name: each for each in function.node_def}
         inner = _Scope(self._bodies[called], dict(zip(wanted, given, strict=True)), (*scope.callers, called))
         results = [function.ret[each.name] for each in function.signature.output_arg]
+        self._count(len(results) + len(function.control_ret), 0)
         for place, result in enumerate(results):
             self._aliases[f"{self._name(scope, node.name)}:{place}"] = self._tensor(inner, result)
-        return [(inner, _maker(each)) for each in (*results, *function.control_ret.values())]
+        return [(inner, maker(each)) for each in (*results, *function.control_ret.values())]
 
     def _inputs(self, scope: _Scope, node: NodeDef) -> list[str]:
         """Without those that only say what runs first: nothing here has an effect."""
@@ -205,7 +177,3 @@ class _Flattening:
 
     def _damaged(self, what: str) -> ModelError:
         return ModelError(f"{self._folder} is damaged: {what}. Export the network again.")
-
-
-def _maker(reference: str) -> str:
-    return reference.removeprefix("^").partition(":")[0]

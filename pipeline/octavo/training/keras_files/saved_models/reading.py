@@ -14,7 +14,8 @@ from octavo.project.errors import ModelError
 from octavo.training.frozen_graph import Frozen
 from octavo.training.keras_files.saved_models import constants, container, operators, variables
 from octavo.training.keras_files.saved_models.container import Contents
-from octavo.training.keras_files.saved_models.flattening import LARGEST, Flat, flatten
+from octavo.training.keras_files.saved_models.flat_graph import LARGEST, FlatGraph
+from octavo.training.keras_files.saved_models.flattening import flatten
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def read(folder: Path) -> Served:
     return Served(folder, frozen, imported, contents.signature, contents.others)
 
 
-def _check_ends(flat: Flat, contents: Contents, folder: Path) -> None:
+def _check_ends(flat: FlatGraph, contents: Contents, folder: Path) -> None:
     """Check that the graph computes its output from its input, and needs no other one."""
     source, target = (flat.tensor(end.info.name) for end in (contents.source, contents.target))
     if source == target:
