@@ -58,11 +58,12 @@ def check(nodes: Iterable[NodeDef], folder: Path) -> None:
     nodes = list(nodes)
     for wrong, reason in (
         (_does_more, f"and only those that compute outputs from inputs are accepted. {NEXT}"),
-        (_is_random, "which gives other values each time. Export the network for inference."),
-        (_is_control, f"which is control flow. {NEXT}"),
+        (_is_random, "and a network gives the same values each time. Export the network for inference."),
+        (_is_control, f"and control flow is not accepted. {NEXT}"),
     ):
         if found := {node.op: f"{node.op} ({node.name[:LONGEST]})" for node in nodes if wrong(node)}:
-            raise ModelError(f"{folder} has an operator {', '.join([*found.values()][:SHOWN])}, {reason}")
+            what = "an operator" if len(found) == 1 else "operators"
+            raise ModelError(f"{folder} has {what} {', '.join([*found.values()][:SHOWN])}, {reason}")
     for node in nodes:
         _check_types(node, folder)
     size = sum(_size(node, folder) for node in nodes if node.op == "Const")

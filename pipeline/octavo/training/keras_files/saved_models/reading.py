@@ -104,7 +104,7 @@ def _check_sizes(graph: tf.Graph, folder: Path) -> None:
             if math.prod(side or 1 for side in sides) * tensor.dtype.size > LARGEST:
                 raise ModelError(
                     f"Operator {operator.type} ({operator.name[:120]}) in {folder} gives values of shape "
-                    f"{tensor.shape}, and at most {LARGEST:,} bytes are computed for one example."
+                    f"{tensor.shape}, and at most {LARGEST:,} bytes are computed for one example. {operators.NEXT}"
                 )
 
 

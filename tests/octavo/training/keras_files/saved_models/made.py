@@ -46,7 +46,8 @@ class OwnCode(tf.Module):
     @tf.function
     def scaled(self, values: tf.Tensor) -> tf.Tensor:
         first, second = tf.split(values, 2, axis=1)
-        return tf.concat([tf.nn.relu(second), first], 1)
+        places = tf.math.top_k(values[:, 0], 1).indices
+        return tf.concat([tf.nn.relu(second), first + tf.cast(places, tf.float32)[:, tf.newaxis] / 8.0], 1)
 
     @tf.function(input_signature=[tf.TensorSpec((None, 8, 8, 1), tf.float32, name="image")])
     def serve(self, image: tf.Tensor) -> dict[str, tf.Tensor]:

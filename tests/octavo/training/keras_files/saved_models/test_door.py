@@ -18,7 +18,7 @@ from octavo.project.errors import DataError, ModelError
 from octavo.project.params.params import Params
 from octavo.project.setting_up import needed_extras
 from octavo.quantization.recipes.litert import _conversion
-from octavo.training import fit
+from octavo.training.fitting import fit
 from octavo.training.keras_files.saved_models import door
 from tests.octavo.training.keras_files.saved_models import made
 

@@ -36,14 +36,14 @@ def after(effect: object, values: tf.Tensor) -> tf.Tensor:
 COUNT, NAN = tf.Variable(0.0), tf.Variable(np.full((4, 3), np.nan, np.float32), name="kernel")
 NETWORKS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "reads a file": (lambda x: x + tf.strings.to_number(tf.io.read_file("secret.txt")),
-                     "operator StringToNumber .*ReadFile"),
+                     "operators StringToNumber .*ReadFile"),
     "reads bytes": (lambda x: x + tf.cast(tf.io.decode_raw(tf.io.read_file("secret.txt"), tf.uint8)[0], tf.float32),
-                    "operator DecodeRaw .*ReadFile"),
+                    "operators DecodeRaw .*ReadFile"),
     "lists files": (lambda x: x + tf.strings.to_number(tf.io.matching_files("*")[0]), "MatchingFiles"),
     "writes a file": (lambda x: after(tf.io.write_file("written.txt", "here") or 0, x), "operator WriteFile"),
-    "prints": (lambda x: after(tf.print(x) or 0, x), "operator PrintV2"),
+    "prints": (lambda x: after(tf.print(x) or 0, x), "operators PrintV2"),
     "runs Python": (python, "operator PyFunc"),
-    "throws dice": (lambda x: x + tf.random.uniform((4,)), "RandomUniform .*other values each time"),
+    "throws dice": (lambda x: x + tf.random.uniform((4,)), "RandomUniform .*the same values each time"),
     "counts its calls": (lambda x: after(COUNT.assign_add(1.0), x), "operator AssignAddVariableOp"),
     "repeats": (lambda x: tf.while_loop(lambda each: tf.reduce_sum(each) < 9.0, lambda each: (each * 2.0,), [x],
                                         shape_invariants=[tf.TensorShape((None, 4))])[0], "While .*control flow"),
