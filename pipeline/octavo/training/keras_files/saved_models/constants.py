@@ -27,7 +27,7 @@ def with_values(graph: GraphDef, values: Mapping[str, np.ndarray], folder: Path)
     Raises:
         ModelError: the graph is too large.
     """
-    nodes = [made for node in graph.node for made in _without_effect(node)]
+    nodes = [made for node in graph.node for made in _of_constants(node)]
     del graph.node[:]
     graph.node.extend(nodes)
     kernels = {name: value for name, value in values.items() if frozen_graph.goes_around(graph, name, value)}
@@ -42,7 +42,7 @@ def with_values(graph: GraphDef, values: Mapping[str, np.ndarray], folder: Path)
     return kernels
 
 
-def _without_effect(node: NodeDef) -> Iterator[NodeDef]:
+def _of_constants(node: NodeDef) -> Iterator[NodeDef]:
     """The operator as it is on constants: a gather from a variable is one from a tensor."""
     if node.op == "ResourceGather":
         axis = NodeDef(name=f"{node.name}/of_axis", op="Const")
