@@ -8,6 +8,7 @@ from pathlib import Path
 from octavo.backends import network_notes
 from octavo.project import paths
 from octavo.project.files import atomic_write
+from octavo.project.git.revision import digest
 from octavo.project.schema import Record
 
 
@@ -17,6 +18,7 @@ class BroughtRecord(Record):
     file: str
     """As `params.yaml` names it."""
     sha256: str
+    """Of the file; of a folder, that of the names and digests of all files in it."""
     exact: bool
     """Whether the exported network gives the outputs of the file bit for bit."""
     difference: float
@@ -37,13 +39,21 @@ def write(name: str, file: Path, exact: bool, difference: float, spread: float) 
     """
     found = BroughtRecord(
         file=str(file),
-        sha256=atomic_write.digest(file, "sha256"),
+        sha256=_digest(file),
         exact=exact,
         difference=difference,
         spread=spread,
     )
     (paths.network(name) / network_notes.REFUSED).unlink(missing_ok=True)
     atomic_write.write_text(paths.brought(name), found.model_dump_json(indent=1) + "\n")
+
+
+def _digest(file: Path) -> str:
+    """SHA-256 of a file; of a folder, that of the names and digests of its files."""
+    if file.is_file():
+        return atomic_write.digest(file, "sha256")
+    inside = {str(path.relative_to(file)): path for path in file.rglob("*") if path.is_file()}
+    return digest({name: atomic_write.digest(path, "sha256") for name, path in inside.items()})
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from tf2onnx.graph import Graph, Node
 from octavo.onnx_graph import canonicalize, external_tensors, qdq
 from octavo.project import foreign_code
 from octavo.project.errors import ModelError
-from octavo.training.frozen_graph import INPUT, OUTPUT, Frozen
+from octavo.training.frozen_graph import Frozen
 
 OPSET = 17
 RECURRENT = ("GRU", "If", "Loop", "LSTM", "RNN", "Scan")
@@ -21,7 +21,7 @@ NEXT = "Replace that layer, or bring the network as ONNX."
 
 
 def to_onnx(frozen: Frozen, name: str) -> onnx.ModelProto:
-    """The ONNX graph of the network called `name`, from `images` to `logits`. Operators have their layer as doc string.
+    """The ONNX graph of the network called `name`. Operators have their layer as doc string.
 
     Raises:
         ModelError: tf2onnx fails, or leaves operators that ONNX does not have.
@@ -42,7 +42,7 @@ def to_onnx(frozen: Frozen, name: str) -> onnx.ModelProto:
         _order(model.graph)
     _refuse_unknown(model.graph, name)
     _declare(model.graph, kernels)
-    return canonicalize.rename_ends(model, {source: INPUT, target: OUTPUT})
+    return canonicalize.rename_ends(model, dict(zip((source, target), frozen.names, strict=True)))
 
 
 @contextmanager

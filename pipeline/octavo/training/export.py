@@ -6,6 +6,7 @@ quantization-aware network: ONNX as QuantizeLinear/DequantizeLinear on activatio
 """
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,8 @@ from octavo.project.params.encoding import InputEncoding
 from octavo.training.conversion import to_onnx
 from octavo.training.frozen_graph import Frozen, freeze, has_loops, saved_model, unrolled
 
+Run = Callable[[np.ndarray], np.ndarray]
+"""From encoded examples, float32 (N, …), to the outputs of a network, float32 (N, …)."""
 TOLERANCE = {"float": 1e-4, "fake-quantized": 0.05}
 """Largest error of the ONNX logits, relative to the Keras logits (both as root mean square), that counts as rounding.
 
@@ -52,18 +55,42 @@ def export(model: keras.Model, samples: np.ndarray, folder: Path, encoding: Inpu
         frozen = freeze(model, shape)
         with unrolled(model):
             steps = freeze(model, shape) if has_loops(frozen) else frozen
-    onnx_model = to_onnx(frozen, model.name)
+    _write(frozen, model.name, lambda images: np.asarray(model(images, training=False)), samples, folder, encoding)
+    _save_for_litert(steps, folder / "saved_model")
+
+
+def export_frozen(
+    frozen: Frozen, name: str, run: Run, samples: np.ndarray, folder: Path, encoding: InputEncoding = IMAGES
+) -> None:
+    """As `export`, for a network that is a graph of constants already.
+
+    Args:
+        frozen: the graph.
+        name: of the network, for messages.
+        run: what the network computes.
+        samples: as for `export`.
+        folder: as for `export`.
+        encoding: as for `export`.
+
+    Raises:
+        ModelError: as `export`.
+    """
+    _write(frozen, name, run, samples, folder, encoding)
+    _save_for_litert(frozen, folder / "saved_model")
+
+
+def _write(frozen: Frozen, name: str, run: Run, samples: np.ndarray, folder: Path, encoding: InputEncoding) -> None:
+    onnx_model = to_onnx(frozen, name)
     kind = "fake-quantized" if any(node.op_type == "QuantizeLinear" for node in onnx_model.graph.node) else "float"
     if kind == "fake-quantized":
         session_options.ask(onnx_model, session_options.RUN_IN_FLOAT)  # else the float weights would be rounded again
         session_options.ask(onnx_model, session_options.AS_WRITTEN)
     network_input.declare(onnx_model, encoding)
     path = folder / "model.onnx"
-    kernels = {f"{name}:0": Content.of_array(kernel) for name, kernel in frozen.kernels.items()}
-    with foreign_code.code(f"The ONNX graph of network '{model.name}' is not valid", ModelError):
+    kernels = {f"{kernel}:0": Content.of_array(value) for kernel, value in frozen.kernels.items()}
+    with foreign_code.code(f"The ONNX graph of network '{name}' is not valid", ModelError):
         canonicalize.save(onnx_model, path, kernels)
-    _check(path, model, samples, kind)
-    _save_for_litert(steps, folder / "saved_model")
+    _check(path, name, run, samples, kind)
 
 
 def _save_for_litert(frozen: Frozen, folder: Path) -> None:
@@ -75,22 +102,22 @@ def _save_for_litert(frozen: Frozen, folder: Path) -> None:
     atomic_write.write_bytes(folder / "saved_model.pb", saved.SerializeToString(deterministic=True))
 
 
-def _check(path: Path, model: keras.Model, samples: np.ndarray, kind: str) -> None:
-    wanted = np.asarray(model(samples, training=False))
+def _check(path: Path, name: str, run: Run, samples: np.ndarray, kind: str) -> None:
+    wanted = run(samples)
     got = onnx_runtime.open_model(path).run(samples)
     if not np.isfinite(wanted).all():
         raise ModelError(
-            f"Network '{model.name}' gives logits that are not finite on calibration images. Train it with a lower "
+            f"Network '{name}' gives logits that are not finite on calibration images. Train it with a lower "
             "learning_rate, or look for a division by zero in it."
         )
     error, size = _size(got - wanted), _size(wanted)
     allowed = TOLERANCE[kind]
     if kind == "fake-quantized" and error > allowed * size > 0:
-        own = _size(np.asarray(model(samples * NUDGE, training=False)) - wanted)
+        own = _size(run(samples * NUDGE) - wanted)
         allowed = max(allowed, min(OWN * own / size, MOST))
     if not error <= allowed * size:
         raise ModelError(
-            f"{path} does not compute what network '{model.name}' does: its logits are off by {error:.2g}, where they "
+            f"{path} does not compute what network '{name}' does: its logits are off by {error:.2g}, where they "
             f"are {size:.2g} (root mean square); allowed is {allowed:.2g} of that on {kind} networks. "
             "Replace the layer that tf2onnx converts wrongly."
         )

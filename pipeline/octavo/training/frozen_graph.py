@@ -39,6 +39,8 @@ class Frozen:
     target: TensorInfo
     kernels: dict[str, np.ndarray]
     """Name of a placeholder -> its values."""
+    names: tuple[str, str] = (INPUT, OUTPUT)
+    """Of the input and the output in the exported files."""
 
 
 def freeze(model: keras.Model, image_shape: tuple[int, ...]) -> Frozen:
@@ -75,13 +77,13 @@ def saved_model(frozen: Frozen) -> SavedModel | None:
     meta.graph_def.CopyFrom(frozen.graph)
     signature = meta.signature_def["serving_default"]
     signature.method_name = "tensorflow/serving/predict"
-    signature.inputs[INPUT].CopyFrom(frozen.source)
-    signature.outputs[OUTPUT].CopyFrom(frozen.target)
+    signature.inputs[frozen.names[0]].CopyFrom(frozen.source)
+    signature.outputs[frozen.names[1]].CopyFrom(frozen.target)
     if saved.ByteSize() + sum(value.nbytes for value in frozen.kernels.values()) > LIMIT:
         return None
     for node in meta.graph_def.node:
         if node.name in frozen.kernels:
-            _make_constant(node, frozen.kernels[node.name])
+            make_constant(node, frozen.kernels[node.name])
     return saved
 
 
@@ -178,13 +180,25 @@ def _layers(model: Any) -> list[Any]:
     return list(model._flatten_layers()) if hasattr(model, "_flatten_layers") else []  # noqa: SLF001 - of Keras 3
 
 
+def goes_around(graph: GraphDef, name: str, value: np.ndarray) -> bool:
+    """Whether a node holds a kernel that is too large to convert, and can be a placeholder.
+
+    Args:
+        graph: with the node.
+        name: of the node.
+        value: that it holds.
+    """
+    return value.ndim == 2 and value.nbytes >= LARGE and _is_only_multiplied(graph, name)
+
+
 def _is_only_multiplied(graph: GraphDef, name: str) -> bool:
     """Whether only matrix products read the placeholder. Fake quantization needs a constant: converters fold it."""
     readers = [node.op for node in graph.node if name in (source.partition(":")[0] for source in node.input)]
     return set(readers) == {"MatMul"}
 
 
-def _make_constant(node: NodeDef, value: np.ndarray) -> None:
+def make_constant(node: NodeDef, value: np.ndarray) -> None:
+    """Make an operator with an attribute `dtype` a constant, in place."""
     kind = node.attr["dtype"].type
     node.op = "Const"
     node.ClearField("attr")

@@ -195,7 +195,7 @@ def test_external_data_are_watched_under_names_that_begin_with_that_of_the_file(
     [
         (
             {"brought": {"theirs": {"file": "net.pt"}}},
-            r"Input should be a file in one of \.onnx, \.keras, \.h5, got 'net.pt'",
+            r"Input should be a file in one of \.onnx, \.keras, \.h5, or the folder of a SavedModel.*got 'net.pt'",
         ),
         ({"brought": {"Theirs": {"file": "net.onnx"}}}, "the name of network 'Theirs' must be lowercase"),
         ({"brought": {"theirs": {}}}, "Field required"),

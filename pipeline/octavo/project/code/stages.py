@@ -84,7 +84,12 @@ def _origin(root: Network | Brought) -> str:
 
 
 def _beside(file: Path) -> str:
-    """A digest over names and contents of the files beside a network's file that belong to it; `none` if none do."""
+    """A digest over names and contents of the files beside a network's file that belong to it; `none` if none do.
+
+    A folder has all of its files inside, and DVC watches it.
+    """
+    if file.is_dir():
+        return "none"
     found = sorted(path for path in file.parent.glob(f"{glob.escape(file.name)}?*") if path.is_file())
     return digest({path.name: atomic_write.digest(path, "sha256") for path in found}) if found else "none"
 

@@ -15,8 +15,11 @@ BUILT_IN = "octavo.training.networks"
 BUILT_IN_NAMES = ("small_cnn", "cnn4", "depthwise_cnn", "resnet8")
 """Octavo's own networks. Their module imports TensorFlow, so the names are here."""
 KERAS_DOOR = "octavo.training.keras_files.door"
+SAVED_MODEL_DOOR = "octavo.training.keras_files.saved_models.door"
 DOORS = {".onnx": "octavo.brought.onnx_file", ".keras": KERAS_DOOR, ".h5": KERAS_DOOR}
-"""Suffix of a file -> the module that brings it in."""
+"""Suffix of a file -> the module that brings it in. A path without suffix is the folder of a SavedModel."""
+WITH_TENSORFLOW = (KERAS_DOOR, SAVED_MODEL_DOOR)
+"""Modules that read networks with TensorFlow. All formats can be made of these networks."""
 TRAINABLE = (".keras", ".h5")
 """Suffixes of files whose networks can be trained on."""
 NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -24,11 +27,18 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def _file(path: Path) -> Path:
-    if path.suffix not in DOORS:
+    if path.suffix not in (*DOORS, ""):
+        advice = f"Give '{path.parent}'" if path.name == "saved_model.pb" else "Export the network to ONNX"
         raise ValueError(
-            f"Input should be a file in one of {', '.join(DOORS)}, got '{path}'. Export the network to ONNX"
+            f"Input should be a file in one of {', '.join(DOORS)}, or the folder of a SavedModel, without '.' in its "
+            f"name, got '{path}'. {advice}"
         )
     return path
+
+
+def door(path: Path) -> str:
+    """The dotted name of the module that brings in a network at this path."""
+    return DOORS.get(path.suffix, SAVED_MODEL_DOOR)
 
 
 def builder(name: str) -> str:
@@ -85,7 +95,7 @@ class Brought(Model):
     """A network that was trained elsewhere, and is used as it is."""
 
     file: Annotated[Path, AfterValidator(_file)]
-    """A float network: ONNX or a Keras file. External data of ONNX, if there are any, have
+    """A float network: ONNX, a Keras file or the folder of a SavedModel. External data of ONNX, if there are any, have
     names that begin with the file's name."""
     build: Annotated[str, AfterValidator(_optional_builder)] = ""
     """If the `.h5` file holds weights alone: the function that builds the network, as in `networks`."""
@@ -113,7 +123,7 @@ class Brought(Model):
     @property
     def module(self) -> str:
         """The dotted name of the module that brings it in."""
-        return DOORS[self.file.suffix]
+        return door(self.file)
 
     @property
     def origin(self) -> str:

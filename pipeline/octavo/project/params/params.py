@@ -56,7 +56,8 @@ class Params(Model):
             if network.parent in self.brought and not self.brought[network.parent].can_be_trained:
                 raise ValueError(
                     f"finetuned.{name}.from is '{network.parent}', which is {self.brought[network.parent].origin}. "
-                    "Only a network brought as a Keras file can be trained. Remove the entry, or start from another"
+                    "Only a network brought as a Keras file can be trained: others have no Keras configuration. Remove "
+                    "the entry, or start from another"
                 )
             if self.is_quantization_aware(network.parent):
                 raise ValueError(f"finetuned.{name}.from is '{network.parent}', which already has fake quantization")

@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from octavo.project.errors import ParamsError
-from octavo.project.params.networks import BUILT_IN_NAMES, DOORS, KERAS_DOOR, builder
+from octavo.project.params.networks import BUILT_IN_NAMES, DOORS, WITH_TENSORFLOW, builder, door
 from octavo.project.setting_up import trial
 from octavo.project.setting_up.given_data import written
 
 SUFFIXES = tuple(DOORS)
+SAVED_MODEL = "saved_model.pb"
+"""The file in a folder that makes it a SavedModel."""
 SIDES = 4096
 """A fixed height or width above this is no image's."""
 
@@ -30,11 +32,11 @@ def section(given: str, project: Path, root: Path) -> dict[str, Any]:
         ModelError: the file is refused.
     """
     path = Path(given).expanduser()
-    if path.suffix in SUFFIXES:
+    if path.suffix in SUFFIXES or (path / SAVED_MODEL).is_file():
         if not path.exists():
             raise ParamsError(f"Model '{given}': there is no such file here. Name another, or a network: {_known()}.")
         found: dict[str, Any] = {"file": written(path.resolve(), project, root)}
-        found["trained_with_keras"] = DOORS[path.suffix] == KERAS_DOOR
+        found["trained_with_keras"] = door(path) in WITH_TENSORFLOW
         found["seen"] = seen = trial.network(path)
         if seen and seen.shape and not found["trained_with_keras"]:
             found["layout"], size = _layout([0, *(side or 0 for side in seen.shape)])
@@ -43,7 +45,7 @@ def section(given: str, project: Path, root: Path) -> dict[str, Any]:
     try:
         builder(given)
     except ValueError as error:
-        raise ParamsError(f"{error}, or a file in {', '.join(SUFFIXES)}.") from None
+        raise ParamsError(f"{error}, or a file in {', '.join(SUFFIXES)}, or the folder of a SavedModel.") from None
     if given not in BUILT_IN_NAMES:
         trial.function(given, f"Network '{given}'", project, root)
     return {"build": given}

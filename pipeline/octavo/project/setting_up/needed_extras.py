@@ -1,7 +1,7 @@
 """Which extras a project needs, from its params."""
 
 from octavo.project import extras
-from octavo.project.params.networks import KERAS_DOOR
+from octavo.project.params.networks import WITH_TENSORFLOW
 from octavo.project.params.params import Params
 from octavo.project.params.variants import VARIANT_NAME
 
@@ -11,7 +11,7 @@ def of(params: Params) -> list[str]:
     formats = {found["format"] for name in params.variants if (found := VARIANT_NAME.fullmatch(name))}
     runtimes = formats & extras.EXTRAS.keys()
     needed = {"dvc", "mlflow", params.data.source, *runtimes}
-    keras = any(each.module == KERAS_DOOR for each in params.brought.values())
+    keras = any(each.module in WITH_TENSORFLOW for each in params.brought.values())
     if params.networks or keras or runtimes:  # a runtime that is an extra has files that TensorFlow writes
         needed.add("train")
     return [name for name in extras.EXTRAS if name in needed]

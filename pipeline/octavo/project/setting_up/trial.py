@@ -19,7 +19,7 @@ from octavo.project.cli import act
 from octavo.project.errors import ParamsError, known_are
 from octavo.project.params.data import Data
 from octavo.project.params.encoding import InputEncoding
-from octavo.project.params.networks import DOORS, KERAS_DOOR
+from octavo.project.params.networks import KERAS_DOOR, door
 
 READERS = {"octavo.brought.onnx_file": "try_onnx", KERAS_DOOR: "try_keras"}
 """Door of a brought file -> the action that tries it."""
@@ -64,7 +64,7 @@ def network(file: Path) -> SeenNetwork | None:
     Raises:
         OctavoError: as the file's reader.
     """
-    action = READERS.get(DOORS[file.suffix])
+    action = READERS.get(door(file))
     found: SeenNetwork | None = _tried(action, file) if action else None
     return found
 

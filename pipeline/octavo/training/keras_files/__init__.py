@@ -1,1 +1,1 @@
-"""Networks in Keras files of others: checked before anything of them is loaded, used as they are."""
+"""Networks that others saved with Keras or TensorFlow: checked before anything of them is loaded, used as they are."""

@@ -138,6 +138,17 @@ def test_a_keras_file_has_all_formats(with_dvc: Path, run: Run) -> None:
     assert {"train", "litert"} <= set(needed_extras.of(params))
 
 
+def test_a_saved_model_is_known_by_the_file_in_its_folder(with_dvc: Path, run: Run) -> None:
+    (with_dvc / "served").mkdir()
+    assert run("init", "--yes", "--model", "served").exit_code == 1
+    (with_dvc / "served/saved_model.pb").touch()
+    assert run("init", "--yes", "--model", "served").exit_code == 0
+    params = load_params()
+    assert params.brought["theirs"].file == Path("served")
+    assert {name.partition("_")[0] for name in params.variants} == {"onnx", "litert"}
+    assert {"train", "litert"} <= set(needed_extras.of(params))
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -96,7 +96,7 @@ def saved_model(exported: Path) -> Path:
         if not (exported / "model.onnx.data").is_file():
             raise ModelError(
                 f"{exported} has no SavedModel, because its network was brought as ONNX. LiteRT files are made of "
-                "networks that are built here, or brought as a Keras file."
+                "networks that are built here, or brought as a Keras file or a SavedModel."
             )
         raise ModelError(f"{exported} has no SavedModel: networks past 2 GB are too large for LiteRT.")
     return folder
