@@ -42,7 +42,7 @@ def fetched(**save: Any) -> dict[str, Any]:
     ("changed", "said"),
     [
         ({"version": None, "sha256": None, "file": None}, "not pinned to a version. Run octavo pin shared."),
-        ({"version": None, "sha256": None}, "is models:/door@champion, not pinned to a version. Run octavo pin shared."),
+        ({"version": None, "sha256": None}, "models:/door@champion, not pinned to a version. Run octavo pin shared."),
         ({"uri": "models:/door/4"}, "names version 4, and version is 3. Run octavo pin --update shared."),
         ({"file": "models/moved.onnx"}, "file is models/moved.onnx, which is no file. Run octavo pin shared."),
         ({"file": "models/folder.onnx"}, "file is models/folder.onnx, which is no file. Run octavo pin shared."),

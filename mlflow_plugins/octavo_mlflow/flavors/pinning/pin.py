@@ -64,6 +64,7 @@ def pin(names: Sequence[str], update: bool) -> None:
         found = [each for name, given in entries.items() if not update and (each := _at_rest(name, given))]
         asked = {name: given for name, given in entries.items() if name not in {each.name for each in found}}
         if asked:
+            resolution.require_store()
             with connection.connected(existing=True) as client:
                 found += [_fetched(client, name, given, update, stack) for name, given in asked.items()]
         text = _params(found)

@@ -1,5 +1,7 @@
 """From an address in the registry to one version."""
 
+from pathlib import Path
+
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
@@ -7,6 +9,20 @@ from mlflow.exceptions import MlflowException
 from octavo.project.errors import ModelError, known_are
 from octavo.project.params.registry_uri import RegistryUri
 from octavo_mlflow.tracking import connection
+
+
+def require_store() -> None:
+    """Check that there is an MLflow to ask. A local database that does not exist has no models.
+
+    Raises:
+        ModelError: there is none.
+    """
+    connection.take_night_settings()
+    store = connection.uri()
+    if store.startswith(connection.SQLITE) and not Path(store.removeprefix(connection.SQLITE)).exists():
+        raise ModelError(
+            f"There is no MLflow at {connection.public()} yet. Set MLFLOW_TRACKING_URI to the server with the model."
+        )
 
 
 def resolved(client: MlflowClient, uri: RegistryUri) -> int:

@@ -20,9 +20,8 @@ KEYS = {"version": 3, "file": "a b.onnx"}
          'a:\n  b: {u: x,\n      v: y, version: 3, file: "a b.onnx"} # kept\n'),
         ("a: {b: {file: old, u: x, version: 1}}\n", 'a: {b: {file: "a b.onnx", u: x, version: 3}}\n'),
         (
-            "a:\n    b: # one\n        u: x   # two\n        # three\n\nc: 1\n",
-            "a:\n    b: # one\n        u: x   # two\n        version: 3\n"
-            '        file: "a b.onnx"\n        # three\n\nc: 1\n',
+            "a:\n    b: # one\n        u: x   # two\n        #\n\nc: 1\n",
+            'a:\n    b: # one\n        u: x   # two\n        version: 3\n        file: "a b.onnx"\n        #\n\nc: 1\n',
         ),
         ("a:\n  b:\n    u: 'x'", "a:\n  b:\n    u: 'x'\n    version: 3\n    file: \"a b.onnx\""),
         ("a:\r\n  b:\r\n    u: x # é\r\n",

@@ -104,6 +104,11 @@ def test_a_version_of_ours_is_checked_as_ever(registered: Project, octavo: Octav
     assert "Files beside the model of version 1 of octavo are not those that were judged" in said
 
 
+def test_a_quantized_file_of_ours_is_no_network_to_start_from(registered: Project, octavo: Octavo) -> None:
+    write("brought:\n  shared: {uri: models:/octavo/2}")
+    assert "has the flavor 'litert', which is never opened" in refused(octavo)
+
+
 def delete_version(client: MlflowClient, _: Path) -> None:
     client.delete_model_version("door", "1")
 
@@ -282,6 +287,12 @@ def test_names_are_checked(client: MlflowClient, octavo: Octavo, arguments: tupl
 def test_nothing_to_pin(client: MlflowClient, octavo: Octavo) -> None:
     write("brought: {}")
     assert "No entry of brought in params.yaml has a uri" in refused(octavo)
+
+
+def test_without_a_database_none_is_made(client: MlflowClient, octavo: Octavo) -> None:
+    Path("mlflow.db").unlink()
+    assert "There is no MLflow at sqlite:" in refused(octavo)
+    assert not Path("mlflow.db").exists()
 
 
 def test_all_or_nothing(client: MlflowClient, octavo: Octavo) -> None:
