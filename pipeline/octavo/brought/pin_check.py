@@ -19,7 +19,7 @@ def check() -> Iterator[CheckResult]:
             continue
         try:
             pinned.require(name, given)
-            yield CheckResult(name, f"{given.file} is version {given.version} of {given.uri}")
+            yield CheckResult(name, f"{given.file} is the pinned version {given.version}")
         except OctavoError as error:
             said, _, todo = str(error).rpartition(". ")
             yield CheckResult(name, said, todo)

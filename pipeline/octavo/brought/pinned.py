@@ -45,7 +45,7 @@ def require(name: str, given: Brought) -> None:
         raise ModelError(f"{PARAMS}: brought.{name}.file is {given.file}, which is no file. Run octavo pin {name}.")
     if (found := digest(given.file)) != given.sha256:
         raise ModelError(
-            f"{given.file} is not version {given.version} of {given.uri}: its sha256 is {found}, and "
+            f"{given.file} is not the pinned version {given.version}: its sha256 is {found}, and "
             f"brought.{name}.sha256 is {given.sha256}. Move it away, then run octavo pin {name}."
         )
 

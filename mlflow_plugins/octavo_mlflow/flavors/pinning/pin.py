@@ -117,29 +117,28 @@ def _fetched(client: MlflowClient, name: str, given: Brought, update: bool, stac
         stack: keeps the fetched file until it is closed.
     """
     uri = registry_uri.parsed(str(given.uri))
-    moves = update or given.version is None
-    number = resolution.resolved(client, uri) if moves else int(given.version or 0)
-    if number == given.version:
-        moves = False
-        if resting := _at_rest(name, given):
-            return resting
+    asks = update or given.version is None
+    number = resolution.resolved(client, uri) if asks else int(given.version or 0)
+    moves = number != given.version
     version = resolution.version_of(client, uri.model, number, None if moves else name)
-    with stored_file.found(client, version, uri.alias if moves else None) as stored:
+    with stored_file.found(client, version, uri.alias if asks else None) as stored:
         file = _target(name, given, stored)
         made = _made(stored, file, stack)
     sha256 = pinned.digest(made)
     if not moves and sha256 != given.sha256:
         raise ModelError(
-            f"The file of {stored.what} in MLflow has sha256 {sha256}, and brought.{name}.sha256 is {given.sha256}: "
-            "somebody changed it. Nothing was changed here. Register the model again, and pin that version."
+            f"The file of {stored.what} in MLflow has sha256 {sha256}, and brought.{name}.sha256 is {given.sha256}. "
+            "Either somebody changed it there, or you changed the name in uri: then remove version and sha256, and run "
+            f"octavo pin {name}."
         )
     _check(stored, made)
-    if file.exists() and not (file.is_file() and pinned.digest(file) in (sha256, given.sha256)):
+    here = pinned.digest(file) if file.is_file() else None
+    if file.exists() and here not in (sha256, given.sha256):
         raise ModelError(
             f"{file} is there, and is not {stored.what}. Nothing was changed. Move it away, or name another file in "
             f"brought.{name}.file."
         )
-    return Pin(name, given, number, sha256, file, made)
+    return Pin(name, given, number, sha256, file, None if here == sha256 else made)
 
 
 def _target(name: str, given: Brought, stored: StoredFile) -> Path:
@@ -197,7 +196,8 @@ def _said(each: Pin) -> str:
     """The result for one network, as a line."""
     was, uri = each.given.version, each.given.uri
     if was == each.version:
-        return f"{each.name}: {uri}, version {was}, {'fetched again' if each.made else 'unchanged'} ({each.file})"
+        done = "fetched again" if each.made else "unchanged"
+        return f"{each.name}: pinned to version {was}, {done} ({each.file})"
     versions = f"{was} -> {each.version}" if was else str(each.version)
     sums = f"{str(each.given.sha256)[:12]} -> {each.sha256[:12]}" if was else each.sha256[:12]
     return f"{each.name}: {uri}, version {versions}, sha256 {sums} ({each.file})"

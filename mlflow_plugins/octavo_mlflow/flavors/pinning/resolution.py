@@ -6,9 +6,12 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
-from octavo.project.errors import ModelError, known_are
+from octavo.project.errors import ModelError, did_you_mean, known_are
 from octavo.project.params.registry_uri import RegistryUri
 from octavo_mlflow.tracking import connection
+
+MOST, LISTED = 1000, 20
+"""Number of models among which a similar name is looked for, and up to which all are listed."""
 
 
 def require_store() -> None:
@@ -70,8 +73,9 @@ def _model(client: MlflowClient, name: str) -> RegisteredModel:
     except MlflowException as error:
         if error.error_code != connection.MISSING:
             raise
-    known = sorted(each.name for each in client.search_registered_models(max_results=20))
+    known = sorted(each.name for each in client.search_registered_models(max_results=MOST))
+    listed = f"{known_are(name, known)}." if len(known) <= LISTED else did_you_mean(name, known)
     raise ModelError(
-        f"MLflow at {connection.public()} has no registered model '{name}'.{known_are(name, known)}. Correct the uri, "
-        "or set MLFLOW_TRACKING_URI to another server."
+        f"MLflow at {connection.public()} has no registered model '{name}'.{listed} Correct the uri, or set "
+        "MLFLOW_TRACKING_URI to another server."
     )

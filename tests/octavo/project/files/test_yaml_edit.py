@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from octavo.project.errors import ParamsError
 from octavo.project.files.yaml_edit import with_keys
 
-KEYS = {"version": 3, "file": "a b.onnx"}
+KEYS: dict[str, str | int] = {"version": 3, "file": "a b.onnx"}
 
 
 @pytest.mark.parametrize(

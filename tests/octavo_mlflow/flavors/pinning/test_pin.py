@@ -26,6 +26,7 @@ from tests.octavo_mlflow.flavors.pinning.registry import champion, entry, log, r
 from tests.octavo_mlflow.measured_project import Project
 
 FILE = Path("models/shared.onnx")
+Change = Callable[[MlflowClient, Path], None]
 
 
 def other() -> onnx.ModelProto:
@@ -46,7 +47,7 @@ def test_it_stays_at_the_version_until_it_is_updated(client: MlflowClient, octav
 
     before, digests = state(), stages.digests(load_params())
     log(other())
-    assert octavo("pin")[1] == f"shared: models:/door@champion, version 1, unchanged ({FILE})\n"
+    assert octavo("pin")[1] == f"shared: pinned to version 1, unchanged ({FILE})\n"
     assert state() == before
     assert stages.digests(load_params()) == digests
 
@@ -55,7 +56,7 @@ def test_it_stays_at_the_version_until_it_is_updated(client: MlflowClient, octav
     assert said == f"shared: models:/door@champion, version 1 -> 2, sha256 {old} -> {entry_sum()} ({FILE})\n"
     assert (entry()["version"], entry()["sha256"]) == (2, pinned.digest(FILE))
     assert old != entry_sum()
-    assert octavo("pin", "--update")[1] == f"shared: models:/door@champion, version 2, unchanged ({FILE})\n"
+    assert octavo("pin", "--update")[1] == f"shared: pinned to version 2, unchanged ({FILE})\n"
 
 
 def entry_sum() -> str:
@@ -68,7 +69,7 @@ def test_a_fresh_clone_gets_the_same_bytes(client: MlflowClient, octavo: Octavo)
     before = state()
     log(other())
     shutil.rmtree("models")
-    assert octavo("pin")[1] == f"shared: models:/door@champion, version 1, fetched again ({FILE})\n"
+    assert octavo("pin")[1] == f"shared: pinned to version 1, fetched again ({FILE})\n"
     assert state() == before
 
 
@@ -84,7 +85,7 @@ def test_a_file_that_was_changed_in_the_store(
     content = bytearray(path.read_bytes())
     content[-1 if external else content.index(b"main_graph")] ^= 1
     path.write_bytes(content)
-    assert "somebody changed it" in refused(octavo, *arguments)
+    assert "Either somebody changed it there, or you changed the name" in refused(octavo, *arguments)
 
 
 def test_a_version_of_ours_is_checked_as_ever(registered: Project, octavo: Octavo) -> None:
@@ -121,7 +122,7 @@ def delete_model(client: MlflowClient, _: Path) -> None:
     client.delete_registered_model("door")
 
 
-def described(key: str, value: object) -> Callable[[MlflowClient, Path], None]:
+def described(key: str, value: object) -> Change:
     def change(_: MlflowClient, place: Path) -> None:
         path = place / "MLmodel"
         found = yaml.safe_load(path.read_text())
@@ -131,19 +132,22 @@ def described(key: str, value: object) -> Callable[[MlflowClient, Path], None]:
     return change
 
 
-def written(name: str, content: bytes) -> Callable[[MlflowClient, Path], None]:
-    return lambda _, place: (place / name).write_bytes(content) and None
+def written(name: str, content: bytes) -> Change:
+    def change(_: MlflowClient, place: Path) -> None:
+        (place / name).write_bytes(content)
+
+    return change
 
 
-def removed(name: str) -> Callable[[MlflowClient, Path], None]:
+def removed(name: str) -> Change:
     return lambda _, place: (place / name).unlink()
 
 
-def huge(name: str) -> Callable[[MlflowClient, Path], None]:
+def huge(name: str) -> Change:
     return lambda _, place: os.truncate(place / name, stored_file.LARGEST + 1)
 
 
-def outside(location: str) -> Callable[[MlflowClient, Path], None]:
+def outside(location: str) -> Change:
     """Let the network take its weights from there."""
 
     def change(_: MlflowClient, place: Path) -> None:
@@ -182,9 +186,7 @@ def outside(location: str) -> Callable[[MlflowClient, Path], None]:
         (outside("missing.data"), "MLflow has no file missing.data of version 1 of 'door'"),
     ],
 )
-def test_what_cannot_be_trusted(
-    client: MlflowClient, octavo: Octavo, change: Callable[[MlflowClient, Path], None], said: str
-) -> None:
+def test_what_cannot_be_trusted(client: MlflowClient, octavo: Octavo, change: Change, said: str) -> None:
     change(client, log(classifier()))
     assert said in refused(octavo)
 
@@ -259,6 +261,25 @@ def test_the_entry_names_the_file(client: MlflowClient, octavo: Octavo) -> None:
     )
     write("brought: {shared: {uri: models:/door/1, file: net.keras}}")
     assert "brought.shared.file is net.keras, and the model in version 1 of 'door' is a file .onnx" in refused(octavo)
+
+
+def test_another_model_by_hand_is_noticed_by_the_update(client: MlflowClient, octavo: Octavo) -> None:
+    log(classifier())
+    assert octavo("pin")[0] == 0
+    client.create_registered_model("window")
+    place = log(other())
+    client.create_model_version("window", str(place))
+    client.set_registered_model_alias("window", "champion", "1")
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("models:/door@", "models:/window@"))
+    assert "or you changed the name in uri: then remove version and sha256" in refused(octavo, "--update")
+    Path("params.yaml").write_text(
+        text[: text.index(", version")].replace("door", "window") + text[text.index(", file") :]
+    )
+    assert "models/shared.onnx is there, and is not version 1 of 'window'" in refused(octavo)
+    FILE.unlink()
+    assert octavo("pin")[0] == 0
+    assert file_io.load(FILE) == file_io.load(place / "model.onnx")
 
 
 def test_another_version_by_hand_is_told(client: MlflowClient, octavo: Octavo) -> None:
