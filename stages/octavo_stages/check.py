@@ -1,4 +1,4 @@
-"""DVC stage `check`: check pins, and the recipe and the options of every variant, before anything is trained."""
+"""DVC stage `check`: check the recipe and the options of every variant before anything is trained."""
 
 from octavo.brought import pinned
 from octavo.project import paths, story

@@ -24,16 +24,16 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 """A network's name is also the name of a folder and a part of a stage's name."""
 
 
-def _optional_file(path: Path | None) -> Path | None:
-    if path is not None and path.suffix not in DOORS:
+def _file(path: Path) -> Path:
+    if path.suffix not in DOORS:
         raise ValueError(
             f"Input should be a file in one of {', '.join(DOORS)}, got '{path}'. Export the network to ONNX"
         )
     return path
 
 
-def _uri(text: str | None) -> str | None:
-    return text if text is None else str(registry_uri.parsed(text))
+def _uri(text: str) -> str:
+    return str(registry_uri.parsed(text))
 
 
 def builder(name: str) -> str:
@@ -89,15 +89,16 @@ class Network(Fit):
 class Brought(Model):
     """A network that was trained elsewhere, and is used as it is."""
 
-    path: Annotated[Path | None, AfterValidator(_optional_file)] = Field(default=None, alias="file")
+    path: Annotated[Path, AfterValidator(_file)] | None = Field(default=None, alias="file")
     """A float network: ONNX or a Keras file. External data of ONNX, if there are any, have
-    names that begin with the file's name. `octavo pin` writes it for an entry with a `uri`."""
-    uri: Annotated[str | None, AfterValidator(_uri)] = None
-    """Of a model in MLflow's registry: `models:/NAME@ALIAS` or `models:/NAME/VERSION`."""
+    names that begin with the file's name."""
+    uri: Annotated[str, AfterValidator(_uri)] | None = None
+    """Of a model in MLflow's registry, instead: `models:/NAME@ALIAS` or `models:/NAME/VERSION`. `octavo pin` then
+    writes `file` and the two that follow."""
     version: PositiveInt | None = None
-    """The version that the file is of. `octavo pin` writes it."""
+    """The version that the file is of."""
     sha256: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$")] = None
-    """Of the file, as `octavo.brought.pinned.digest`. `octavo pin` writes it."""
+    """Of the file, as `octavo.brought.pinned.digest`."""
     build: Annotated[str, AfterValidator(_optional_builder)] = ""
     """If the `.h5` file holds weights alone: the function that builds the network, as in `networks`."""
     seed: Seed = 0
