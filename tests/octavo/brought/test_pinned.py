@@ -125,7 +125,7 @@ def test_where_a_network_comes_from_is_said() -> None:
         ({"uri": URI, "version": 0, "sha256": "0" * 64, "file": "net.onnx"}, "brought.shared.version: Input"),
         ({"uri": URI, "version": 1, "sha256": "abc", "file": "net.onnx"}, "brought.shared.sha256: "),
         ({"version": 1, "file": "net.onnx"}, "version is for an entry with a uri. Remove it, or add uri: models:/"),
-        ({"uri": URI, "build": "small_cnn"}, "build is for weights in an .h5 file, got 'models:/door@champion'"),
+        ({"uri": URI, "build": "small_cnn", "file": "net.h5"}, "build is for weights in an .h5 file, got 'models:/"),
     ],
 )  # fmt: skip
 def test_entries_are_checked(entry: dict[str, Any], said: str) -> None:

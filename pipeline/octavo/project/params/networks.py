@@ -108,8 +108,8 @@ class Brought(Model):
 
     @model_validator(mode="after")
     def _weights_are_built(self) -> "Brought":
-        if self.build and (self.path is None or self.path.suffix != ".h5"):
-            raise ValueError(f"build is for weights in an .h5 file, got '{self.path or self.uri}'. Remove build")
+        if self.build and (self.uri or self.path is None or self.path.suffix != ".h5"):
+            raise ValueError(f"build is for weights in an .h5 file, got '{self.uri or self.path}'. Remove build")
         return self
 
     @model_validator(mode="after")

@@ -1,6 +1,7 @@
 """`octavo pin` takes one version's file from MLflow's registry, and refuses everything that is not what it says."""
 
 import os
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -191,9 +192,12 @@ def test_what_cannot_be_trusted(client: MlflowClient, octavo: Octavo, change: Ch
     assert said in refused(octavo)
 
 
-def test_weights_that_are_huge(client: MlflowClient, octavo: Octavo) -> None:
+def test_weights_that_are_huge(client: MlflowClient, octavo: Octavo, request: pytest.FixtureRequest) -> None:
     (data,) = log(classifier()).glob("*.data")
     os.truncate(data, stored_file.LARGEST)
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**24, most))  # nothing large is copied before it is refused
+    request.addfinalizer(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)))
     assert f"The file {data.name} of version 1 of 'door' has 8,589,934,592 bytes, allowed are 8,589," in refused(octavo)
 
 
