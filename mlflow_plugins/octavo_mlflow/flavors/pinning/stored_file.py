@@ -4,7 +4,6 @@ Of a model's folder, the description `MLmodel` and that file are read, nothing e
 """
 
 import importlib
-import posixpath
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from octavo.onnx_graph import file_io
 from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write, yaml_file
+from octavo_mlflow.flavors.pinning import artifact_copy
 from octavo_mlflow.registry import copies, tags, vouched
 from octavo_mlflow.tracking import artifact_place
 
@@ -82,11 +82,11 @@ class StoredFile:
         """
         folder.mkdir()
         with artifact_place.readable(self.what):
-            copied = _copy(self.repository, self.path, folder, LARGEST, self.what)
+            copied = artifact_copy.copied(self.repository, self.path, folder, LARGEST, self.what)
             left = LARGEST - copied.stat().st_size
             for data in self.flavor.data(copied):
-                path = _inside(data.relative_to(folder).as_posix(), self.what)
-                left -= _copy(self.repository, path, folder, left, self.what).stat().st_size
+                path = artifact_copy.inside(data.relative_to(folder).as_posix(), self.what)
+                left -= artifact_copy.copied(self.repository, path, folder, left, self.what).stat().st_size
         return copied
 
 
@@ -135,7 +135,7 @@ def _repository(client: MlflowClient, version: ModelVersion, alias: str | None) 
 def _flavors(repository: ArtifactRepository, what: str) -> dict[str, Any]:
     """The flavors that the description of a model names."""
     with TemporaryDirectory() as folder:
-        path = _copy(repository, MLMODEL_FILE_NAME, Path(folder), LARGEST_DESCRIPTION, what)
+        path = artifact_copy.copied(repository, MLMODEL_FILE_NAME, Path(folder), LARGEST_DESCRIPTION, what)
         try:
             described = yaml_file.parse(atomic_write.content(path))
         except (OSError, yaml.YAMLError):
@@ -154,9 +154,9 @@ def _named(flavors: dict[str, Any]) -> str:
 
 def _path(repository: ArtifactRepository, flavor: FileFlavor, entry: dict[str, Any], what: str) -> str:
     """Where in the model's folder the flavor keeps the file."""
-    data = _inside(entry.get("data"), what)
+    data = artifact_copy.inside(entry.get("data"), what)
     if flavor.within:
-        there = _sizes(repository, data)
+        there = artifact_copy.sizes(repository, data)
         data = next((path for name in flavor.within if (path := f"{data}/{name}") in there), data)
     if PurePosixPath(data).suffix not in flavor.suffixes:
         raise ModelError(
@@ -164,40 +164,3 @@ def _path(repository: ArtifactRepository, flavor: FileFlavor, entry: dict[str, A
             "ONNX, and register that."
         )
     return data
-
-
-def _inside(path: object, what: str) -> str:
-    """The path of a file inside the model's folder, as the model's description or its ONNX file gives it."""
-    parts = PurePosixPath(path).parts if isinstance(path, str) and path.isprintable() else ()
-    if not parts or parts[0] == "/" or ".." in parts or set("\\%:") & set(str(path)):
-        raise ModelError(
-            f"The model in {what} names the file {str(path)[:80]!a}; allowed are files inside its folder. Do not trust "
-            "such a model from others; register one of your own again."
-        )
-    return "/".join(parts)
-
-
-def _copy(repository: ArtifactRepository, path: str, folder: Path, largest: int, what: str) -> Path:
-    """Copy one file of a model into `folder`, at the same relative path, if it has at most `largest` bytes."""
-    sizes = _sizes(repository, posixpath.dirname(path))
-    if path not in sizes:
-        raise ModelError(
-            f"MLflow has no file {path} of {what}: it was deleted, or is on another machine. Register the model again."
-        )
-    _require(sizes[path] or 0, largest, path, what)
-    repository.download_artifacts(path, dst_path=str(folder))
-    copied = folder / path
-    _require(copied.stat().st_size, largest, path, what)
-    return copied
-
-
-def _sizes(repository: ArtifactRepository, folder: str) -> dict[str, int | None]:
-    """The files in a folder of a model, and their bytes, where MLflow tells them."""
-    return {each.path: each.file_size for each in repository.list_artifacts(folder or None) if not each.is_dir}
-
-
-def _require(size: int, largest: int, path: str, what: str) -> None:
-    if size > largest:
-        raise ModelError(
-            f"The file {path} of {what} has {size:,} bytes, allowed are {largest:,}. Check that it is the network's."
-        )
