@@ -3,6 +3,7 @@
 import importlib
 import sys
 
+from octavo.brought import pinned
 from octavo.project import story
 from octavo.project.params.params import load_params
 
@@ -10,7 +11,10 @@ from octavo.project.params.params import load_params
 @story.stage
 def main(name: str) -> str:
     params = load_params()
-    return str(importlib.import_module(params.brought[name].module).bring(name, params))
+    given = params.brought[name]
+    if params.why_not_needed(name) is None:
+        pinned.require(name, given)
+    return str(importlib.import_module(given.module).bring(name, params))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """DVC stage `check`: before anything is trained, check each variant's recipe and options, and that all inputs exist."""
 
+from octavo.brought import pinned
 from octavo.project import paths, story
 from octavo.project.files import atomic_write
 from octavo.project.params import inputs
@@ -10,6 +11,7 @@ from octavo.quantization import recipes
 @story.stage
 def main() -> str:
     params = load_params()
+    pinned.require_all(params)
     recipes.check(params)
     inputs.require(params)
     atomic_write.write_text(paths.OPTIONS_CHECKED, "Each variant's recipe takes its network and its options.\n")

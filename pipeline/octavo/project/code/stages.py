@@ -53,7 +53,9 @@ def digests(params: Params) -> dict[str, Any]:
     built = {name: params.root(name) for name in (*params.networks, *params.finetuned)}
     recipes = {name: _recipe(name, params) for name in params.variants}
     builders = {name: _builders(name, params) for name in known}
-    brought = {name: each.model_dump(mode="json") for name, each in params.brought.items()}
+    brought = {
+        name: each.model_dump(mode="json", by_alias=True, exclude_none=True) for name, each in params.brought.items()
+    }
     return {
         **{stage: code_of(f"{STAGES}.{stage}").digest() for stage in WHOLE},
         "prepare": code_of(f"{STAGES}.prepare", *_generator(params)).digest(),

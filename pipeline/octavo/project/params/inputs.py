@@ -14,7 +14,7 @@ from octavo.project.params.params import PARAMS, Params
 
 def missing(params: Params) -> dict[str, Path]:
     """Key of `params.yaml` -> the path that it names and that does not exist."""
-    named = {f"brought.{name}.file": each.file for name, each in params.brought.items()}
+    named = {f"brought.{name}.file": each.path for name, each in params.brought.items() if each.path}
     if params.data.path is not None:
         named["data.path"] = params.data.path
     return {key: path for key, path in named.items() if not path.exists()}

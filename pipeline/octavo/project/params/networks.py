@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
-from octavo.project.errors import did_you_mean
+from octavo.project.errors import ParamsError, did_you_mean
+from octavo.project.params import registry_uri
 from octavo.project.params.section import FUNCTION, Model, Seed, Threads
 from octavo.project.params.training import Fit
 
@@ -39,6 +40,10 @@ def _file(path: Path) -> Path:
 def door(path: Path) -> str:
     """The dotted name of the module that brings in a network at this path."""
     return DOORS.get(path.suffix, SAVED_MODEL_DOOR)
+
+
+def _uri(text: str) -> str:
+    return str(registry_uri.parsed(text))
 
 
 def builder(name: str) -> str:
@@ -94,9 +99,16 @@ class Network(Fit):
 class Brought(Model):
     """A network that was trained elsewhere, and is used as it is."""
 
-    file: Annotated[Path, AfterValidator(_file)]
+    path: Annotated[Path, AfterValidator(_file)] | None = Field(default=None, alias="file")
     """A float network: ONNX, a Keras file or the folder of a SavedModel. External data of ONNX, if there are any, have
     names that begin with the file's name."""
+    uri: Annotated[str, AfterValidator(_uri)] | None = None
+    """Of a model in MLflow's registry, instead: `models:/NAME@ALIAS` or `models:/NAME/VERSION`. `octavo pin` then
+    writes `file` and the two that follow."""
+    version: PositiveInt | None = None
+    """The version that the file is of."""
+    sha256: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$")] = None
+    """Of the file, as `octavo.brought.pinned.digest`."""
     build: Annotated[str, AfterValidator(_optional_builder)] = ""
     """If the `.h5` file holds weights alone: the function that builds the network, as in `networks`."""
     seed: Seed = 0
@@ -106,9 +118,32 @@ class Brought(Model):
 
     @model_validator(mode="after")
     def _weights_are_built(self) -> "Brought":
-        if self.build and self.file.suffix != ".h5":
-            raise ValueError(f"build is for weights in an .h5 file, got '{self.file}'. Remove build")
+        if self.build and (self.uri or self.path is None or self.path.suffix != ".h5"):
+            raise ValueError(f"build is for weights in an .h5 file, got '{self.uri or self.path}'. Remove build")
         return self
+
+    @model_validator(mode="after")
+    def _has_a_file_or_a_uri(self) -> "Brought":
+        if self.uri is None and self.path is None:
+            raise ValueError("Field required: file, or uri")
+        pin = {"version": self.version, "sha256": self.sha256}
+        given = [name for name, value in pin.items() if value is not None]
+        if given and self.uri is None:
+            raise ValueError(f"{given[0]} is for an entry with a uri. Remove it, or add uri: {registry_uri.FORMS}")
+        if given and (len(given) < len(pin) or self.path is None):
+            raise ValueError("version, sha256 and file go together. Remove version and sha256, then run octavo pin")
+        return self
+
+    @property
+    def file(self) -> Path:
+        """The network's file.
+
+        Raises:
+            ParamsError: it is in a registry, and `octavo pin` has not fetched it yet.
+        """
+        if self.path is None:
+            raise ParamsError(f"{self.uri} is not pinned to a version yet. Run octavo pin.")
+        return self.path
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -117,8 +152,8 @@ class Brought(Model):
 
     @property
     def can_be_trained(self) -> bool:
-        """Whether networks can be fine-tuned from it."""
-        return self.file.suffix in TRAINABLE
+        """Whether networks can be fine-tuned from it, as far as is known: a model that is not fetched yet may be."""
+        return self.path is None or self.path.suffix in TRAINABLE
 
     @property
     def module(self) -> str:
@@ -128,7 +163,8 @@ class Brought(Model):
     @property
     def origin(self) -> str:
         """Where the network comes from, for people."""
-        return f"brought as {self.file}"
+        version = f", version {self.version}" if self.version else ""
+        return f"brought as {self.uri or self.path}{version}"
 
 
 class Finetuned(Fit):

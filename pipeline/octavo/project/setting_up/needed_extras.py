@@ -11,7 +11,7 @@ def of(params: Params) -> list[str]:
     formats = {found["format"] for name in params.variants if (found := VARIANT_NAME.fullmatch(name))}
     runtimes = formats & extras.EXTRAS.keys()
     needed = {"dvc", "mlflow", params.data.source, *runtimes}
-    keras = any(each.module in WITH_TENSORFLOW for each in params.brought.values())
+    keras = any(each.path and each.module in WITH_TENSORFLOW for each in params.brought.values())
     if params.networks or keras or runtimes:  # a runtime that is an extra has files that TensorFlow writes
         needed.add("train")
     return [name for name in extras.EXTRAS if name in needed]
