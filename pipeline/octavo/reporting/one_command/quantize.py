@@ -6,6 +6,7 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+from octavo.backends.registry import open_model
 from octavo.data.input_encoding import encode
 from octavo.data.splits import Samples
 from octavo.evaluation.scorecard import Lineage, Scorecards
@@ -56,8 +57,12 @@ def quantize(model: Path, data: Path, options: Mapping[str, Any]) -> None:
     with output_folder.written(out) as folder:
         source = folder.with_name("network")
         telling.tell_network(_bring(net, prepared, source))
+        division = labelling.label(source, prepared)
+        plan = _plan(net, source, prepared, division, options)
+        output_folder.require_kept(out, plan.options)
+        telling.tell_plan(plan)
         with chdir(folder):
-            result = _make(net, source, prepared, given, options)
+            result = _make(plan, source, prepared, division, given)
             shutil.rmtree(paths.ARTIFACTS, ignore_errors=True)
     telling.tell(result, out, options["as_json"])
 
@@ -68,20 +73,30 @@ def _bring(net: FloatNetwork, prepared: Prepared, source: Path) -> Agreement:
     return bringing.write(net.foreign, net.path, source / "model.onnx", some, prepared.encoding)
 
 
-def _make(net: FloatNetwork, source: Path, prepared: Prepared, given: GivenData, options: Mapping[str, Any]) -> Result:
-    """Make everything in the working directory.
+def _plan(net: FloatNetwork, source: Path, prepared: Prepared, division: Division, options: Mapping[str, Any]) -> Plan:
+    """What to make.
 
     Args:
         net: the network.
         source: the folder that it was brought to.
         prepared: the examples.
-        given: where they come from.
+        division: the same with labels for all.
         options: of the command, by name.
     """
-    division = labelling.label(source, prepared)
     images = encode(division.calibration, prepared.encoding), len(division.selection.labels)
-    plan = planning.plan(net, source / "model.onnx", options["recipes"], options["seconds"], images)
-    telling.tell_plan(plan)
+    return planning.plan(net, source / "model.onnx", options["recipes"], options["seconds"], images)
+
+
+def _make(plan: Plan, source: Path, prepared: Prepared, division: Division, given: GivenData) -> Result:
+    """Make everything in the working directory.
+
+    Args:
+        plan: what to make.
+        source: the folder that the network was brought to.
+        prepared: the examples.
+        division: the same with labels for all.
+        given: where they come from.
+    """
     made = measuring.make(plan, source, Path(), Samples(division.calibration, division.selection))
     data = labelling.record(prepared, division, given)
     scorecards = _scorecards(made, source, division, data, plan)
@@ -90,8 +105,10 @@ def _make(net: FloatNetwork, source: Path, prepared: Prepared, given: GivenData,
     shipped = shipping.choose(scorecards, decision, agreements, given.test is None)
     _write(scorecards, decision, shipped, made)
     for card in scorecards.scorecards:
-        run_files.write(card, made.files[card.variant], prepared.encoding, division.test.images[0], division.classes)
-    return Result(scorecards, decision, shipped, plan.left_out)
+        file = made.files[card.variant]
+        at_once = measuring.at_once(open_model(file))
+        run_files.write(card, file, prepared.encoding, division.test.images[0], division.classes, at_once)
+    return Result(scorecards, decision, shipped, plan.left_out, prepared.remarks)
 
 
 def _scorecards(made: Made, source: Path, division: Division, data: dict[str, Any], plan: Plan) -> Scorecards:
