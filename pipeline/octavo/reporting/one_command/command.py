@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from octavo.project import extras
 from octavo.project.cli import act
 from octavo.project.errors import DataError, ModelError, ParamsError, known_are
 
@@ -47,6 +48,7 @@ def _numbers(_: click.Context, option: click.Parameter, text: str | None) -> tup
 @click.option(
     "--layout", type=click.Choice(["nchw", "nhwc"]), help="Of the model's input, where its shape is not clear."
 )
+@click.option("--register", is_flag=True, help="Also log and register the results in MLflow, named like the folder.")
 @click.option("--unlabelled", is_flag=True, help="Ignore labels: measure the agreement with the float model.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def quantize(model: Path, data: Path, **options: Any) -> None:
@@ -66,6 +68,7 @@ def _check(model: Path, data: Path, options: dict[str, Any]) -> None:
 
     Raises:
         OctavoError: a path does not exist, a recipe is unknown, or a number is out of range.
+        ModuleNotFoundError: MLflow is asked for, and not installed.
     """
     if not model.is_file():
         raise ModelError(f"{model} is {'a folder' if model.is_dir() else 'not there'}. MODEL is an ONNX file.")
@@ -81,6 +84,8 @@ def _check(model: Path, data: Path, options: dict[str, Any]) -> None:
             f"--seconds is {options['seconds']:g}, allowed are 0 to {LONGEST:g}. 0 switches the search off."
         )
     _check_encoding(options)
+    if options["register"]:
+        extras.require("mlflow")
 
 
 def _check_recipe(name: str) -> None:

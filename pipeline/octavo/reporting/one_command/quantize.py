@@ -13,6 +13,7 @@ from octavo.evaluation.scorecard import Lineage, Scorecards
 from octavo.onnx_graph.foreign import bringing
 from octavo.onnx_graph.foreign.comparison import EXAMPLES, Agreement
 from octavo.project import paths
+from octavo.project.cli import act
 from octavo.project.files import atomic_write
 from octavo.project.git.revision import digest
 from octavo.project.params.policy import AgreementPolicy, Policy
@@ -49,6 +50,8 @@ def quantize(model: Path, data: Path, options: Mapping[str, Any]) -> None:
     """
     out: Path = options["out"] or Path(f"{model.stem}-octavo")
     output_folder.check(out, [path for path in (model, data, options["calibration"], options["test"]) if path])
+    if options["register"]:
+        act("check_registration", out.absolute().name)
     encoding = Encoding(options["scale"], options["mean"], options["std"])
     given = GivenData(data, options["calibration"], options["test"], encoding, options["unlabelled"])
     net = network.read(model, options["layout"])
@@ -65,6 +68,8 @@ def quantize(model: Path, data: Path, options: Mapping[str, Any]) -> None:
             result = _make(plan, source, prepared, division, given)
             shutil.rmtree(paths.ARTIFACTS, ignore_errors=True)
     telling.tell(result, out, options["as_json"])
+    if options["register"]:
+        act("register_quantized", out, result.shipping.ship, result.shipping.why)
 
 
 def _bring(net: FloatNetwork, prepared: Prepared, source: Path) -> Agreement:

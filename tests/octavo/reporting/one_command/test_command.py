@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from octavo.project.errors import OctavoError
+from octavo.project import extras
+from octavo.project.errors import OctavoError, boundary
 from octavo.reporting.one_command.command import quantize
 
 
@@ -78,6 +80,17 @@ def test_wrong_arguments_do_not_wait_for_libraries(model: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[0].startswith("Unknown recipe 'no'")
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_register_without_mlflow_is_refused_before_anything_is_made(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "mlflow" else find_spec(name))
+    with pytest.raises(SystemExit) as ended, boundary():
+        quantize.main([str(model), "--data", str(tmp_path), "--register"], standalone_mode=False)
+    assert ended.value.code == 1
+    assert "pip install 'octavo[mlflow]'" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
 
 
 def test_every_option_is_explained() -> None:
