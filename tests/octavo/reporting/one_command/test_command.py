@@ -62,7 +62,9 @@ def test_missing_files(model: Path, tmp_path: Path) -> None:
 )
 def test_files_of_other_programs_are_told_the_way(tmp_path: Path, name: str, by: str) -> None:
     (tmp_path / name).touch()
-    assert by in refusal(tmp_path / name, "--data", tmp_path)
+    said = refusal(tmp_path / name, "--data", tmp_path)
+    assert by in said
+    assert ("octavo init --model" in said) == name.endswith(".keras")
 
 
 def test_data_are_asked_for(model: Path) -> None:

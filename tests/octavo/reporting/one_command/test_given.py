@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pyarrow
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+from pyarrow import parquet
 
 from octavo.data.input_encoding import encode
 from octavo.project.errors import DataError, ModelError
@@ -292,6 +294,43 @@ class TestDivision:
     def test_rare_classes_do_not_stop_it(self) -> None:
         parts = division.divide(self.pool(list(range(1, 63)), [0] * 30 + [1] * 30 + [2, 3]), None, None)
         assert sum(len(part.places) for part in parts.values()) == 62
+
+
+class TestTables:
+    @pytest.mark.parametrize("kind", ["csv", "parquet"])
+    def test_its_rows_are_the_examples(self, tmp_path: Path, kind: str) -> None:
+        root = patterns.folder(tmp_path, 60)
+        rows = [(path.relative_to(root).as_posix(), path.parent.name) for path in sorted(root.rglob("*.png"))]
+        rows.append(("nothing.png", "rows"))
+        table = tmp_path / f"list.{kind}"
+        if kind == "csv":
+            table.write_text("\n".join(["path,label", *map(",".join, rows)]))
+        else:
+            parquet.write_table(
+                pyarrow.table(dict(zip(("path", "label"), zip(*rows, strict=True), strict=True))), table
+            )
+        given = preparing.GivenData(table, None, None, Encoding(), unlabelled=False)
+        found = preparing.prepare(given, network.read(patterns.network(tmp_path / "net.onnx"), None))
+        assert sum(len(each) for each in found.images.values()) == 60
+        assert found.classes == patterns.KINDS
+        assert any("nothing.png" in said for said in found.remarks)
+        pixels, labels = patterns.images(60)
+        known = {image.tobytes(): label for image, label in zip(pixels, labels, strict=True)}
+        for split, images in found.images.items():
+            own = found.labels[split]
+            assert own is not None
+            assert [known[image.tobytes()] for image in images] == list(own)
+
+    def test_images_are_resized_and_rows_for_the_test_are_the_test(self, tmp_path: Path) -> None:
+        root, lines = patterns.folder(tmp_path / "photos", 40), ["path,label,split"]
+        for place, path in enumerate(sorted(root.rglob("*.png"))):
+            Image.open(path).resize((20, 24)).save(path)
+            lines.append(f"{path.relative_to(root)},{path.parent.name},{'test' if place % 4 == 0 else 'train'}")
+        (root / "list.csv").write_text("\n".join(lines))
+        given = preparing.GivenData(root / "list.csv", None, None, Encoding(), unlabelled=False)
+        found = preparing.prepare(given, network.read(patterns.network(tmp_path / "net.onnx"), None))
+        assert found.images["test"].shape == (10, 16, 16, 3)
+        assert len(found.images["calibration"]) + len(found.images["selection"]) == 30
 
 
 class TestCopies:

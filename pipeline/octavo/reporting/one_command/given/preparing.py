@@ -12,7 +12,7 @@ from octavo.reporting.one_command.given import copies, division, examples, fitti
 from octavo.reporting.one_command.given.division import Part
 from octavo.reporting.one_command.given.fitting import Encoding
 from octavo.reporting.one_command.given.network import FloatNetwork
-from octavo.reporting.one_command.given.pool import Labels, Pool
+from octavo.reporting.one_command.given.pool import Labels, Pool, Size
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ def prepare(given: GivenData, network: FloatNetwork) -> Prepared:
     Raises:
         DataError: they cannot be read, are too few, or do not fit the network.
     """
-    data, own_test = examples.read(given.data)
-    calibration, test = (_apart(path) for path in (given.calibration, given.test))
+    data, own_test = examples.read(given.data, network.size)
+    calibration, test = (_apart(path, network.size) for path in (given.calibration, given.test))
     pools = [pool for pool in (data, calibration, test or own_test) if pool]
     remarks = [remark for pool in pools for remark in pool.remarks]
     if test and own_test:
@@ -98,7 +98,7 @@ def _loaded(
     return images, labels, [f"{n:,} examples: {change}." for change, n in changed.items()]
 
 
-def _apart(path: Path | None) -> Pool | None:
+def _apart(path: Path | None, size: Size | None) -> Pool | None:
     """The examples of `--calibration` or `--test`, if it is given.
 
     Raises:
@@ -106,7 +106,7 @@ def _apart(path: Path | None) -> Pool | None:
     """
     if path is None:
         return None
-    found, own_test = examples.read(path)
+    found, own_test = examples.read(path, size)
     if own_test:
         raise DataError(f"{path} has a train and a test split. Give one of the two.")
     return found
