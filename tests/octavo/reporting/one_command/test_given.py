@@ -321,6 +321,14 @@ class TestTables:
             assert own is not None
             assert [known[image.tobytes()] for image in images] == list(own)
 
+    def test_one_label_in_all_rows_is_none(self, tmp_path: Path) -> None:
+        root = patterns.folder(tmp_path, 60)
+        lines = ["path,label", *(f"{path.relative_to(root)},thing" for path in sorted(root.rglob("*.png")))]
+        (root / "list.csv").write_text("\n".join(lines))
+        found, test = examples.read(root / "list.csv")
+        assert (len(found), found.labels, found.classes, test) == (60, None, None, None)
+        assert "labels are ignored" in found.remarks[-1]
+
     def test_images_are_resized_and_rows_for_the_test_are_the_test(self, tmp_path: Path) -> None:
         root, lines = patterns.folder(tmp_path / "photos", 40), ["path,label,split"]
         for place, path in enumerate(sorted(root.rglob("*.png"))):

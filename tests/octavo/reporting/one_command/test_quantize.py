@@ -273,8 +273,9 @@ def test_the_dynamic_file_is_measured_as_its_program_runs_it(
     made: tuple[Path, dict[str, Any], set[str]], tmp_path: Path
 ) -> None:
     """One image at a time: then the answers do not depend on the other images, and the program says so."""
-    out, _, _ = made
+    out, printed, _ = made
     card = load_scorecards(out / "scorecards.json").card("onnx_int8_dynamic")
+    assert printed["notes"] == {card.variant: card.notes}
     assert any("were measured one image at a time" in note for note in card.notes)
     assert not load_scorecards(out / "scorecards.json").card("onnx_int8_static").notes
     for program in ("run.py", "run.cpp"):

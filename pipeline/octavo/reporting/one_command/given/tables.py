@@ -8,7 +8,6 @@ from octavo.data import sources, split_assignment
 from octavo.data.sources.image_files import some
 from octavo.data.sources.raw import Array, Raw
 from octavo.data.split_assignment import Digests
-from octavo.project.errors import DataError
 from octavo.reporting.one_command.given.pool import Labels, Loaded, Places, Pool, Size
 
 READERS = {".csv": sources.csv_table, ".parquet": sources.parquet_table}
@@ -23,20 +22,21 @@ def read(path: Path, size: Size | None) -> tuple[Pool, Pool | None]:
         size: (height, width) to resize images to; None to keep the size.
 
     Raises:
-        DataError: the table or an image cannot be read, or the rows have one class only.
+        DataError: the table or an image cannot be read.
         ModuleNotFoundError: Parquet needs pyarrow, which is in an extra.
     """
     raw: Raw = READERS[path.suffix.lower()].read(path, size)
     files, classes = raw.files, tuple(raw.classes or ())
     assert files
-    if len(classes) == 1:
-        raise DataError(f"All rows of {path} have the label {classes[0]}. Give rows of other classes too.")
     left_out = [f"{len(each)} {kind} are left out: {some(each)}." for kind, each in files.left_out.items()]
     changed = [f"{n:,} images: {change}." for change, n in files.changed.items()]
-    train = _pool(*raw.train, files.digests, files.train, (classes, (*left_out, *changed)))
-    if raw.test is None:
-        return train, None
-    return train, _pool(*raw.test, split_assignment.image_digests(raw.test[0]), files.test, (classes, ()))
+    if len(classes) == 1:
+        changed.append(f"All rows have the label {classes[0]}. One class is no label, so labels are ignored.")
+    pools = [_pool(*raw.train, files.digests, files.train, (classes, (*left_out, *changed)))]
+    if raw.test:
+        pools.append(_pool(*raw.test, split_assignment.image_digests(raw.test[0]), files.test, (classes, ())))
+    train, *test = pools if len(classes) > 1 else [pool.unlabelled() for pool in pools]
+    return train, test[0] if test else None
 
 
 def _pool(

@@ -71,6 +71,7 @@ def tell(result: Result, out: Path, as_json: bool) -> None:
         found = {"out": str(out), "file": str(file), **result.shipping.model_dump(mode="json")}
         found |= {"labels": result.decision.labelled, "left_out": dict(result.left_out)}
         found["remarks"] = list(result.remarks)
+        found["notes"] = {card.variant: card.notes for card in result.scorecards.scorecards if card.notes}
         click.echo(json.dumps(found | json.loads(compare.as_json(rows, result.decision)), indent=2))
         return
     compare.show(rows, result.decision)
