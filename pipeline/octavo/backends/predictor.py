@@ -44,6 +44,8 @@ class Predictor:
     """Of the model's input, as the file declares it."""
     quantization: Quantization | None = None
     """Of a model whose input is integers that represent float32 values; None for other models."""
+    mixes: bool = False
+    """Whether the answer to one example depends on the others of its batch."""
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Logits, float32 (N, classes), of examples as a split stores them."""
@@ -59,13 +61,14 @@ BATCH = 256
 """Images per call in `logits`."""
 
 
-def logits(predict: Predictor, images: np.ndarray, whose: str = "The model") -> np.ndarray:
+def logits(predict: Predictor, images: np.ndarray, whose: str = "The model", batch: int = BATCH) -> np.ndarray:
     """Logits of all images, computed in batches.
 
     Args:
         predict: the model.
         images: uint8 or float32 (N, H, W[, C]), as stored in a split.
         whose: name of the model in the error message.
+        batch: images per call.
 
     Returns:
         float32 (N, classes).
@@ -73,6 +76,29 @@ def logits(predict: Predictor, images: np.ndarray, whose: str = "The model") -> 
     Raises:
         NotFinite: a logit is NaN or infinite.
     """
-    found = np.concatenate([predict(images[start : start + BATCH]) for start in range(0, len(images), BATCH)])
+    found = outputs(predict, images, batch)
     check(found, whose)
     return found
+
+
+def outputs(predict: Predictor, images: np.ndarray, batch: int = BATCH) -> np.ndarray:
+    """As `logits`, but values that are NaN or infinite are allowed.
+
+    Args:
+        predict: the model.
+        images: as for `logits`.
+        batch: images per call.
+    """
+    return np.concatenate([predict(images[start : start + batch]) for start in range(0, len(images), batch)])
+
+
+def notes(predict: Predictor, batch: int = BATCH) -> list[str]:
+    """What a scorecard says of figures that were measured in batches of `batch`; empty if the batch has no effect."""
+    if not predict.mixes:
+        return []
+    how = f"in batches of {batch}" if batch > 1 else "one image at a time"
+    said = (
+        "Ranges of activations come from all images of a call together, so an answer can change with the other images. "
+        f"The figures were measured {how}. For answers that can be repeated, run one image at a time."
+    )
+    return [said]

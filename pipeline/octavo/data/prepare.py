@@ -120,11 +120,7 @@ def _two_labels(prints: Mapping[str, Digests], splits: Mapping[str, Split]) -> i
     """The number of images whose pixels also occur with another label."""
     digests = np.concatenate([prints[name] for name in DISJOINT])
     labels = np.concatenate([splits[name].labels for name in DISJOINT])
-    which = np.unique(digests, return_inverse=True)[1]
-    lowest, highest = np.full(len(labels), labels.max()), np.full(len(labels), -1)
-    np.minimum.at(lowest, which, labels)
-    np.maximum.at(highest, which, labels)
-    return int((lowest[which] != highest[which]).sum())
+    return int(split_assignment.contradicted(digests, labels).sum())
 
 
 def check_form(part: str, images: npt.NDArray[Any], labels: npt.NDArray[Any]) -> None:

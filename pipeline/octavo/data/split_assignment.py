@@ -120,6 +120,33 @@ def twins(digests: Digests, labels: Labels, label: int) -> list[tuple[int, int]]
     return [(int(place), int(first[digests[place]])) for place in own if digests[place] in first]
 
 
+def first_of_each(digests: Digests) -> npt.NDArray[np.bool_]:
+    """(N,) bool: whether an image is the first of those with its digest.
+
+    Args:
+        digests: (N,), such as from `image_digests`.
+    """
+    kept = np.zeros(len(digests), np.bool_)
+    kept[np.unique(digests, return_index=True)[1]] = True
+    return kept
+
+
+def contradicted(digests: Digests, labels: Labels) -> npt.NDArray[np.bool_]:
+    """(N,) bool: whether an image with an equal digest has another label. One of the two labels is wrong.
+
+    Args:
+        digests: (N,), such as from `image_digests`.
+        labels: (N,) integers, 0 or more.
+    """
+    if not len(labels):
+        return np.zeros(0, np.bool_)
+    which = np.unique(digests, return_inverse=True)[1]
+    lowest, highest = np.full(len(labels), labels.max()), np.full(len(labels), -1)
+    np.minimum.at(lowest, which, labels)
+    np.maximum.at(highest, which, labels)
+    return np.asarray(lowest[which] != highest[which])
+
+
 def _different(digests: Digests, labels: Labels) -> tuple[Digests, npt.NDArray[np.int64], npt.NDArray[np.intp]]:
     """The different images, the lowest class that each is in, and the index of each image among them."""
     unique, copy_of = np.unique(digests, return_inverse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from octavo.backends import acceptance_record, layer_sqnr, model_files, network_notes
+from octavo.backends import acceptance_record, layer_sqnr, model_files, network_notes, predictor
 from octavo.backends.predictor import Predictor, logits
 from octavo.backends.records import Refusal
 from octavo.backends.registry import open_model
@@ -87,7 +87,7 @@ def _measure(name: str, params: Params, test: Split) -> Evaluation:
     card = card.model_copy(
         update={
             "acceptance": acceptance_record.acceptance(name),
-            "notes": [*network_notes.read(exported.parent), *notes],
+            "notes": [*network_notes.read(exported.parent), *predictor.notes(variant), *notes],
         }
     )
     save(name, test, found, card)

@@ -5,7 +5,7 @@ Protobuf holds at most 2 GB. A larger model's weights go into a second file besi
 onnx-ir is not used for it, since it reads external data from outside the model's folder.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import onnx
@@ -25,8 +25,15 @@ CHUNK = 2**24
 
 
 @damage.told
-def load(path: Path, external: bool = True) -> onnx.ModelProto:
+def load(
+    path: Path, external: bool = True, accept: Callable[[onnx.ModelProto], None] = lambda _: None
+) -> onnx.ModelProto:
     """The model with all of its weights, or without its external data.
+
+    Args:
+        path: the file.
+        external: whether to load external data.
+        accept: a further check. It comes before that of the structure, and raises an error.
 
     Raises:
         ModelError: the file is missing, not ONNX or inconsistent, or its external data are missing, outside its folder
@@ -34,6 +41,7 @@ def load(path: Path, external: bool = True) -> onnx.ModelProto:
     """
     others = external_data(path)
     model = _parsed(path)
+    accept(model)
     structure.check(model, path)
     if external and others:
         try:
@@ -49,7 +57,8 @@ def _parsed(path: Path) -> onnx.ModelProto:
     except OSError as error:
         raise ModelError(f"Cannot load {path}: {error.strerror}. Give the path of an ONNX file.") from None
     except DecodeError as error:
-        raise ModelError(f"Cannot load {path}: it is not ONNX, or cut short ({error}). Export it again.") from None
+        said = " ".join(str(error).split()).removesuffix(".")
+        raise ModelError(f"{path} is not ONNX, or it is damaged ({said}). Export it again, or copy it again.") from None
 
 
 @damage.told
@@ -138,6 +147,11 @@ def _place(model: onnx.ModelProto, contents: Mapping[str, Content], location: st
         for key, value in {"location": location, "offset": offset, "length": content.size}.items():
             tensor.external_data.add(key=key, value=str(value))
     return pieces
+
+
+def has_operator(path: Path, kind: str) -> bool:
+    """Whether an operator of this kind is in the main graph of the file."""
+    return _holds(path, kind.encode()) and any(node.op_type == kind for node in _parsed(path).graph.node)
 
 
 def _holds(path: Path, word: bytes) -> bool:

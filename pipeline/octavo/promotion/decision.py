@@ -150,6 +150,11 @@ class Reason(Record):
             return f"not compared with the {self.against}, {NOT_COMPARED[self.rule]}"
         limit = _points(self.limit) if self.rule in IN_POINTS else f"{self.limit:g}"
         text = f"{self._finding('' if self.against is None else f'{BESIDE}{self.against}')}, limit {limit}"
+        if self.rule is Rule.BASELINE and self.limit > 1:
+            return (
+                "no accuracy on these test images could be shown to beat the majority class: they are too few, or all "
+                "of one class"
+            )
         if self.rule is Rule.BASELINE:
             return f"{text} to beat the majority class"
         if self.found is Judgement.INCOMPARABLE:

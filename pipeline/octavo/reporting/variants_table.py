@@ -122,6 +122,12 @@ def warnings(decision: Decision) -> list[str]:
     majority = decision.majority
     if majority is None or majority.beaten:
         return []
+    if majority.images == majority.n:
+        said = (
+            f"All {majority.n:,} test images are of class {majority.of}, so the same answer to every image is right on "
+            "all of them, and accuracy proves nothing. Give images of other classes too."
+        )
+        return [said]
     needed = f"{majority.needed:,} right are needed to show it" if majority.needed <= majority.n else "more are needed"
     said = (
         f"Baseline {decision.baseline} does not beat the majority class: it is right on {majority.right:,} of "

@@ -104,6 +104,8 @@ def test_from_the_file_to_the_report() -> None:
     assert paths.CURVES.read_text(encoding="utf-8").count("\n") == 1
     card = scorecards.card("onnx_int8_static")
     assert card.notes[0].startswith("Brought from models/net.onnx: bit for bit")
+    assert any("in batches of 256" in note for note in scorecards.card("onnx_int8_dynamic").notes)
+    assert not any("in batches" in note for note in card.notes)
     texts = bundle.cards(card, scorecards, decision, asked)
     assert "brought as models/net.onnx, as theirs" in texts[bundle.MODEL_CARD]
     assert "it is unknown whether it used test images" in texts[bundle.MODEL_CARD]

@@ -23,6 +23,8 @@ FAILURES = (
     failures.NotImplemented,
     failures.RuntimeException,
 )
+DYNAMIC = "DynamicQuantizeLinear"
+"""The operator that takes one range from all values of a call."""
 EXTERNAL_DATA = "session.optimized_model_external_initializers_file_name"
 
 
@@ -89,4 +91,5 @@ def open_model(path: Path, threads: int = 1) -> Predictor:
         return rows(np.asarray(session.run([target.name], {source.name: images})[0]))
 
     metadata = session.get_modelmeta().custom_metadata_map
-    return Predictor(run, input_encoding.declared(metadata, source.type == "tensor(uint8)", str(path)))
+    encoding = input_encoding.declared(metadata, source.type == "tensor(uint8)", str(path))
+    return Predictor(run, encoding, mixes=file_io.has_operator(path, DYNAMIC))

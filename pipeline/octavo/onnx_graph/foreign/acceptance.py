@@ -28,6 +28,7 @@ HALVES = {
 """Floating-point types of fewer bits than float32."""
 MODE = 14
 """From this opset on, an attribute says whether batch normalization is in training mode; before, the outputs do."""
+IN_FLOAT32 = "Give the float32 file that it was made from, or export the network in float32."
 SHOWN = 4
 """Names that a message lists."""
 
@@ -53,9 +54,18 @@ def check_file(model: onnx.ModelProto, path: Path) -> None:
     opsets.check(model, path)
     if model.graph.sparse_initializer:
         raise _refused(path, "sparse weights", [model.graph.sparse_initializer[0].values.name], "Store them as dense.")
+
+
+def check_floats(model: onnx.ModelProto, path: Path) -> None:
+    """Check that nothing is stored in less than float32. Converters to float16 often leave operators in a wrong order,
+    so this check comes before that of the order.
+
+    Raises:
+        ModelError: something is.
+    """
     halves = {HALVES[tensor.data_type] for tensor in structure.tensors(model) if tensor.data_type in HALVES}
     if halves:
-        raise _refused(path, "values in", sorted(halves), "Export the network in float32.")
+        raise _refused(path, "values in", sorted(halves), IN_FLOAT32)
 
 
 def check_modes(model: onnx.ModelProto, path: Path) -> None:
@@ -157,7 +167,7 @@ def _check_operator(node: onnx.NodeProto, path: Path) -> None:
         raise _refused(path, "an operator on sequences, optional values or strings,", named, "Export without it.")
     target = qdq.attribute(node, "to", 0) if node.op_type in ("Cast", "CastLike") else 0
     if target in HALVES:
-        raise _refused(path, "values in", [HALVES[target]], "Export the network in float32.")
+        raise _refused(path, "values in", [HALVES[target]], IN_FLOAT32)
 
 
 def _refused(path: Path, what: str, names: Iterable[str], remedy: str) -> ModelError:

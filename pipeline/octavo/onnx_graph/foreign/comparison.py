@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from octavo.onnx_graph import file_io
 from octavo.project.errors import ModelError
 
 TOLERANCE = 1e-5
@@ -58,7 +59,7 @@ def compare(given: Path, made: Path, examples: np.ndarray, batch: int | None) ->
     examples = examples[:EXAMPLES]
     size = batch or min(BATCH, len(examples))
     whole = np.resize(examples, (-(-len(examples) // size) * size, *examples.shape[1:]))
-    wanted, got = (_run(path, whole, size)[: len(examples)] for path in (given, made))
+    wanted, got = (run(path, whole, size)[: len(examples)] for run, path in ((_run_given, given), (_run, made)))
     if not np.isfinite(wanted).all():
         lost = int((~np.isfinite(wanted.reshape(len(wanted), -1)).all(1)).sum())
         raise ModelError(
@@ -101,6 +102,20 @@ def _largest(wanted: np.ndarray, got: np.ndarray) -> float:
     if wanted.shape != got.shape:
         return float("inf")
     return float(np.abs(wanted.astype(np.float64) - got).max(initial=0))
+
+
+def _run_given(path: Path, examples: np.ndarray, size: int) -> np.ndarray:
+    """As `_run`, for a file as it was given. onnxruntime does not load every file with external data."""
+    try:
+        return _run(path, examples, size)
+    except ModelError as error:
+        beside = file_io.named_beside(path)
+        if not beside or "external" not in str(error):
+            raise
+        raise ModelError(
+            f"onnxruntime does not load {path}, because even its shapes are in {beside[0].name}. Keep small values in "
+            f"the file itself: onnx.save(onnx.load({path.name!r}), 'new.onnx')."
+        ) from None
 
 
 def _run(path: Path, examples: np.ndarray, size: int) -> np.ndarray:

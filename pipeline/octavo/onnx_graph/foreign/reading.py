@@ -6,6 +6,7 @@ batch becomes free.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import onnx
@@ -48,7 +49,7 @@ def read(path: Path) -> Foreign:
         ModelError: the file is missing, damaged or takes weights from outside its folder; or the network is not one
             that recipes can start from. The message names the operator, input or output, and the next step.
     """
-    model = file_io.load(path)
+    model = file_io.load(path, accept=partial(acceptance.check_floats, path=path))
     acceptance.check_file(model, path)
     model = _without_functions(model, path)
     bare, contents = external_tensors.detach(simplification.in_raw_bytes(model))

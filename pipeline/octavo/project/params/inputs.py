@@ -46,7 +46,8 @@ def _is_read(key: str, params: Params) -> bool:
 
 def _remedy(key: str, params: Params) -> str:
     if key != "data.path":
-        return f"Give the path of a network in {', '.join(DOORS)}, or the folder of a SavedModel, or restore it: dvc pull, git checkout."
+        kinds = f"in {', '.join(DOORS)}, or the folder of a SavedModel"
+        return f"Give the path of a network {kinds}; or restore it: dvc pull, git checkout."
     if _is_read(key, params):
         return "Give the path of your data, or restore them: dvc pull, git checkout."
     return f"Source '{params.data.source}' reads no path, but DVC needs the folder: mkdir {params.data.path}."

@@ -6,16 +6,19 @@ from typing import Any
 
 import click
 
+from octavo.project import extras
 from octavo.project.cli import act
 from octavo.project.errors import DataError, ModelError, ParamsError, known_are
 
 RECIPES = "octavo.quantization.recipes"
 ELSEWHERE = {
     **dict.fromkeys((".pt", ".pth", ".pt2", ".ckpt", ".safetensors"), "torch.onnx.export"),
-    **dict.fromkeys((".keras", ".h5", ".hdf5", ".pb"), "tf2onnx, or model.export of Keras 3 with format onnx"),
+    **dict.fromkeys((".keras", ".h5", ".hdf5", ".pb"), "tf2onnx, or with model.export of Keras 3 and format onnx"),
     **dict.fromkeys((".pkl", ".joblib"), "skl2onnx"),
 }
 """Suffix of a file that other programs write -> what makes ONNX of it."""
+KERAS = (".keras", ".h5")
+"""Suffixes that `octavo init` takes."""
 LONGEST = 3600.0
 """Seconds. A search has no more trials than an hour holds."""
 
@@ -33,7 +36,7 @@ def _numbers(_: click.Context, option: click.Parameter, text: str | None) -> tup
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Images, .npz, .npy or a folder of them.")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Images, .npz, .npy, .csv, .parquet.")
 @click.option(
     "--calibration", type=click.Path(path_type=Path), help="Data for calibration alone, not taken from --data."
 )
@@ -47,13 +50,15 @@ def _numbers(_: click.Context, option: click.Parameter, text: str | None) -> tup
 @click.option(
     "--layout", type=click.Choice(["nchw", "nhwc"]), help="Of the model's input, where its shape is not clear."
 )
+@click.option("--register", is_flag=True, help="Also log and register the results in MLflow, named like the folder.")
 @click.option("--unlabelled", is_flag=True, help="Ignore labels: measure the agreement with the float model.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def quantize(model: Path, data: Path, **options: Any) -> None:
     """Quantize MODEL, a float ONNX file, measure each variant on your data, and say which one to ship.
 
     DATA is a folder with one folder of images for each class, a folder of images without classes, an .npz or .npy
-    file, or a folder of .npy files. It is divided by content into calibration, selection and test.
+    file, a folder of .npy files, or a .csv or .parquet table of paths and labels. It is
+    divided by content into calibration, selection and test.
 
     Example: octavo quantize net.onnx --data photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
     """
@@ -66,14 +71,19 @@ def _check(model: Path, data: Path, options: dict[str, Any]) -> None:
 
     Raises:
         OctavoError: a path does not exist, a recipe is unknown, or a number is out of range.
+        ModuleNotFoundError: MLflow is asked for, and not installed.
     """
     if not model.is_file():
         raise ModelError(f"{model} is {'a folder' if model.is_dir() else 'not there'}. MODEL is an ONNX file.")
     if model.suffix.lower() in ELSEWHERE:
-        raise ModelError(f"{model} is no ONNX file. Export it to ONNX, with {ELSEWHERE[model.suffix.lower()]}.")
+        project = f". Or make a project, which takes it as it is: octavo init --model {model} --data {data}"
+        raise ModelError(
+            f"{model} is no ONNX file. Export it to ONNX, with {ELSEWHERE[model.suffix.lower()]}"
+            f"{project if model.suffix in KERAS else ''}."
+        )
     for name, path in (("--data", data), ("--calibration", options["calibration"]), ("--test", options["test"])):
         if path is not None and not path.exists():
-            raise DataError(f"{name} {path} is not there. Give a folder of images, or an .npz or .npy file.")
+            raise DataError(f"{name} {path} is not there. Give a folder of images, an array or a table.")
     for recipe in options["recipes"]:
         _check_recipe(recipe)
     if not 0 <= options["seconds"] <= LONGEST:
@@ -81,6 +91,8 @@ def _check(model: Path, data: Path, options: dict[str, Any]) -> None:
             f"--seconds is {options['seconds']:g}, allowed are 0 to {LONGEST:g}. 0 switches the search off."
         )
     _check_encoding(options)
+    if options["register"]:
+        extras.require("mlflow")
 
 
 def _check_recipe(name: str) -> None:

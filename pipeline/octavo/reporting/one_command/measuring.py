@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from octavo.backends import latency, layer_sqnr, model_files
-from octavo.backends.predictor import Predictor, logits
+from octavo.backends.predictor import BATCH, Predictor, logits, notes, outputs
 from octavo.backends.records import Acceptance, Latency, Refusal
 from octavo.backends.registry import open_model
 from octavo.data.splits import Samples, Split
@@ -89,11 +89,12 @@ def measure(made: Made, network: Path, division: Division, lineage: Lineage) -> 
         for name, predict in opened.items():
             paths = ModelPaths(made.files[name], made.files[BASELINE], network / "model.onnx")
             try:
-                answers = logits(predict, test, name)
+                answers = logits(predict, test, name, at_once(predict))
                 compared = Compared(answers, beside, source)
                 card = evaluate.measured(
                     predict, paths, division.test, compared, test[: layer_sqnr.IMAGES], division.classes
                 )
+                card = card.model_copy(update={"notes": notes(predict, at_once(predict))})
                 found[name] = card, answers
             except NotFinite as error:
                 made.refused[name] = Refusal(cause="not finite", reason=str(error), remedy=REMEDY)
@@ -113,6 +114,11 @@ def measure(made: Made, network: Path, division: Division, lineage: Lineage) -> 
     return cards, machine
 
 
+def at_once(predict: Predictor) -> int:
+    """How many images a call takes where answers are counted, and in `run.py`: as many as do not change an answer."""
+    return 1 if predict.mixes else BATCH
+
+
 def agreements(made: Made, network: Path, selection: Split) -> dict[str, float]:
     """Variant -> share of selection examples with the network's answer.
 
@@ -123,7 +129,8 @@ def agreements(made: Made, network: Path, selection: Split) -> dict[str, float]:
     """
     source = logits(open_model(network / "model.onnx"), selection.images, "The model")
     names = [name for name in made.files if name not in made.refused]
-    found = {name: open_model(made.files[name])(selection.images) for name in names}
+    opened = {name: open_model(made.files[name]) for name in names}
+    found = {name: outputs(predict, selection.images, at_once(predict)) for name, predict in opened.items()}
     return {name: float(CLASSIFICATION.same(answers, source).mean()) for name, answers in found.items()}
 
 
@@ -159,7 +166,7 @@ def _scorecard(
         **grammar.groupdict(),
         **{
             field: getattr(evaluation, field)
-            for field in ("model", "quality", "size", "proof", "parity", "interface", "layer_sqnr_db")
+            for field in ("model", "quality", "size", "proof", "parity", "interface", "layer_sqnr_db", "notes")
         },
         latency=timed,
         acceptance=accepted,

@@ -6,12 +6,14 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+from octavo.backends.registry import open_model
 from octavo.data.input_encoding import encode
 from octavo.data.splits import Samples
 from octavo.evaluation.scorecard import Lineage, Scorecards
 from octavo.onnx_graph.foreign import bringing
 from octavo.onnx_graph.foreign.comparison import EXAMPLES, Agreement
 from octavo.project import paths
+from octavo.project.cli import act
 from octavo.project.files import atomic_write
 from octavo.project.git.revision import digest
 from octavo.project.params.policy import AgreementPolicy, Policy
@@ -48,6 +50,8 @@ def quantize(model: Path, data: Path, options: Mapping[str, Any]) -> None:
     """
     out: Path = options["out"] or Path(f"{model.stem}-octavo")
     output_folder.check(out, [path for path in (model, data, options["calibration"], options["test"]) if path])
+    if options["register"]:
+        act("check_registration", out.absolute().name)
     encoding = Encoding(options["scale"], options["mean"], options["std"])
     given = GivenData(data, options["calibration"], options["test"], encoding, options["unlabelled"])
     net = network.read(model, options["layout"])
@@ -56,10 +60,16 @@ def quantize(model: Path, data: Path, options: Mapping[str, Any]) -> None:
     with output_folder.written(out) as folder:
         source = folder.with_name("network")
         telling.tell_network(_bring(net, prepared, source))
+        division = labelling.label(source, prepared)
+        plan = _plan(net, source, prepared, division, options)
+        output_folder.require_kept(out, plan.options)
+        telling.tell_plan(plan)
         with chdir(folder):
-            result = _make(net, source, prepared, given, options)
+            result = _make(plan, source, prepared, division, given)
             shutil.rmtree(paths.ARTIFACTS, ignore_errors=True)
     telling.tell(result, out, options["as_json"])
+    if options["register"]:
+        act("register_quantized", out, result.shipping.ship, result.shipping.why)
 
 
 def _bring(net: FloatNetwork, prepared: Prepared, source: Path) -> Agreement:
@@ -68,20 +78,30 @@ def _bring(net: FloatNetwork, prepared: Prepared, source: Path) -> Agreement:
     return bringing.write(net.foreign, net.path, source / "model.onnx", some, prepared.encoding)
 
 
-def _make(net: FloatNetwork, source: Path, prepared: Prepared, given: GivenData, options: Mapping[str, Any]) -> Result:
-    """Make everything in the working directory.
+def _plan(net: FloatNetwork, source: Path, prepared: Prepared, division: Division, options: Mapping[str, Any]) -> Plan:
+    """What to make.
 
     Args:
         net: the network.
         source: the folder that it was brought to.
         prepared: the examples.
-        given: where they come from.
+        division: the same with labels for all.
         options: of the command, by name.
     """
-    division = labelling.label(source, prepared)
     images = encode(division.calibration, prepared.encoding), len(division.selection.labels)
-    plan = planning.plan(net, source / "model.onnx", options["recipes"], options["seconds"], images)
-    telling.tell_plan(plan)
+    return planning.plan(net, source / "model.onnx", options["recipes"], options["seconds"], images)
+
+
+def _make(plan: Plan, source: Path, prepared: Prepared, division: Division, given: GivenData) -> Result:
+    """Make everything in the working directory.
+
+    Args:
+        plan: what to make.
+        source: the folder that the network was brought to.
+        prepared: the examples.
+        division: the same with labels for all.
+        given: where they come from.
+    """
     made = measuring.make(plan, source, Path(), Samples(division.calibration, division.selection))
     data = labelling.record(prepared, division, given)
     scorecards = _scorecards(made, source, division, data, plan)
@@ -90,8 +110,10 @@ def _make(net: FloatNetwork, source: Path, prepared: Prepared, given: GivenData,
     shipped = shipping.choose(scorecards, decision, agreements, given.test is None)
     _write(scorecards, decision, shipped, made)
     for card in scorecards.scorecards:
-        run_files.write(card, made.files[card.variant], prepared.encoding, division.test.images[0], division.classes)
-    return Result(scorecards, decision, shipped, plan.left_out)
+        file = made.files[card.variant]
+        at_once = measuring.at_once(open_model(file))
+        run_files.write(card, file, prepared.encoding, division.test.images[0], division.classes, at_once)
+    return Result(scorecards, decision, shipped, plan.left_out, prepared.remarks)
 
 
 def _scorecards(made: Made, source: Path, division: Division, data: dict[str, Any], plan: Plan) -> Scorecards:

@@ -63,7 +63,7 @@ CASES: dict[str, tuple[onnx.ModelProto, str]] = {
     "no shape": (changed(lambda made: input_type(made).ClearField("shape")), "has no declared shape, and"),
     "float16 inside": (
         dense(node("Cast", ["input"], ["h"], to=HALF), node("Cast", ["h"], ["x"], to=FLOAT)),
-        "has values in float16. Export the network in float32.",
+        "has values in float16. Give the float32 file that it was made from, or export the network in float32.",
     ),
     "float64 weights": (
         model([node("Flatten", ["input"], ["f"]), node("Cast", ["f"], ["d"], to=TensorProto.DOUBLE),
@@ -150,11 +150,37 @@ def test_weights_elsewhere(location: str, tmp_path: Path) -> None:
         bringing.bring(given, tmp_path / "made/model.onnx", examples())
 
 
+def test_float16_between_casts_is_no_damage(tmp_path: Path) -> None:
+    """Converters that keep the type of input and output add their casts at the end, which is a wrong order."""
+    made = classifier()
+    for tensor in made.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), tensor.name))
+    for operator in made.graph.node:
+        operator.input[:] = ["small" if name == "input" else name for name in operator.input]
+    made.graph.node.append(helper.make_node("Cast", ["input"], ["small"], to=TensorProto.FLOAT16))
+    (tmp_path / "given.onnx").write_bytes(made.SerializeToString())
+    with pytest.raises(ModelError, match=r"has values in float16\. Give the float32 file"):
+        bringing.bring(tmp_path / "given.onnx", tmp_path / "made/model.onnx", examples())
+
+
+def test_shapes_in_another_file(tmp_path: Path) -> None:
+    """Such a file is one that onnxruntime does not load. The message says what to do, and that works."""
+    graph = dense(node("Reshape", ["input", "target"], ["x"]), target=np.array([-1, 192], np.int64))
+    given, new = tmp_path / "given.onnx", tmp_path / "new.onnx"
+    onnx.save(graph, given, save_as_external_data=True, location="given.data", size_threshold=0)
+    with pytest.raises(ModelError, match=r"even its shapes are in given\.data.*onnx\.save\(onnx\.load") as told:
+        bringing.bring(given, tmp_path / "made/model.onnx", examples())
+    assert "ONNXRuntimeError" not in str(told.value)
+    onnx.save(onnx.load(given), new)
+    bringing.bring(new, tmp_path / "made/model.onnx", examples())
+
+
 def test_files_that_are_damaged(tmp_path: Path) -> None:
     whole = classifier().SerializeToString()
     for content in (b"", b"no model", whole[: len(whole) // 2], whole[:-1], whole[:100] + b"\xff" * 50 + whole[150:]):
         (tmp_path / "given.onnx").write_bytes(content)
-        with pytest.raises(ModelError, match=r"given\.onnx"):
+        with pytest.raises(ModelError, match=r"given\.onnx.*[Ee]xport it again"):
             bringing.bring(tmp_path / "given.onnx", tmp_path / "made/model.onnx", examples())
     with pytest.raises(ModelError, match="No such file"):
         bringing.bring(tmp_path / "absent.onnx", tmp_path / "made/model.onnx", examples())

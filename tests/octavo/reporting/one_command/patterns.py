@@ -21,6 +21,7 @@ OPTIONS: dict[str, Any] = {
     "mean": MEAN,
     "std": STD,
     "layout": None,
+    "register": False,
     "unlabelled": False,
     "as_json": True,
 }

@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from octavo.project.errors import OctavoError
+from octavo.project import extras
+from octavo.project.errors import OctavoError, boundary
 from octavo.reporting.one_command.command import quantize
 
 
@@ -60,7 +62,9 @@ def test_missing_files(model: Path, tmp_path: Path) -> None:
 )
 def test_files_of_other_programs_are_told_the_way(tmp_path: Path, name: str, by: str) -> None:
     (tmp_path / name).touch()
-    assert by in refusal(tmp_path / name, "--data", tmp_path)
+    said = refusal(tmp_path / name, "--data", tmp_path)
+    assert by in said
+    assert ("octavo init --model" in said) == name.endswith(".keras")
 
 
 def test_data_are_asked_for(model: Path) -> None:
@@ -78,6 +82,17 @@ def test_wrong_arguments_do_not_wait_for_libraries(model: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[0].startswith("Unknown recipe 'no'")
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_register_without_mlflow_is_refused_before_anything_is_made(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "mlflow" else find_spec(name))
+    with pytest.raises(SystemExit) as ended, boundary():
+        quantize.main([str(model), "--data", str(tmp_path), "--register"], standalone_mode=False)
+    assert ended.value.code == 1
+    assert "pip install 'octavo[mlflow]'" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
 
 
 def test_every_option_is_explained() -> None:

@@ -6,16 +6,19 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pyarrow
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+from pyarrow import parquet
 
 from octavo.data.input_encoding import encode
 from octavo.project.errors import DataError, ModelError
-from octavo.reporting.one_command.given import division, examples, fitting, network
+from octavo.reporting.one_command.given import division, examples, fitting, network, preparing
 from octavo.reporting.one_command.given.fitting import Encoding
 from octavo.reporting.one_command.given.network import FloatNetwork
 from octavo.reporting.one_command.given.pool import Loaded, Pool
+from octavo.reporting.one_command.given.preparing import Prepared
 from tests.octavo.reporting.one_command import patterns
 
 Shape = tuple[int | None, ...]
@@ -248,6 +251,7 @@ class TestDivision:
         return Pool(
             digests,
             lambda places, _: Loaded(kept[places], {}),
+            str,
             None if labels is None else np.array(labels, np.int64),
         )
 
@@ -290,3 +294,106 @@ class TestDivision:
     def test_rare_classes_do_not_stop_it(self) -> None:
         parts = division.divide(self.pool(list(range(1, 63)), [0] * 30 + [1] * 30 + [2, 3]), None, None)
         assert sum(len(part.places) for part in parts.values()) == 62
+
+
+class TestTables:
+    @pytest.mark.parametrize("kind", ["csv", "parquet"])
+    def test_its_rows_are_the_examples(self, tmp_path: Path, kind: str) -> None:
+        root = patterns.folder(tmp_path, 60)
+        rows = [(path.relative_to(root).as_posix(), path.parent.name) for path in sorted(root.rglob("*.png"))]
+        rows.append(("nothing.png", "rows"))
+        table = tmp_path / f"list.{kind}"
+        if kind == "csv":
+            table.write_text("\n".join(["path,label", *map(",".join, rows)]))
+        else:
+            parquet.write_table(
+                pyarrow.table(dict(zip(("path", "label"), zip(*rows, strict=True), strict=True))), table
+            )
+        given = preparing.GivenData(table, None, None, Encoding(), unlabelled=False)
+        found = preparing.prepare(given, network.read(patterns.network(tmp_path / "net.onnx"), None))
+        assert sum(len(each) for each in found.images.values()) == 60
+        assert found.classes == patterns.KINDS
+        assert any("nothing.png" in said for said in found.remarks)
+        pixels, labels = patterns.images(60)
+        known = {image.tobytes(): label for image, label in zip(pixels, labels, strict=True)}
+        for split, images in found.images.items():
+            own = found.labels[split]
+            assert own is not None
+            assert [known[image.tobytes()] for image in images] == list(own)
+
+    def test_one_label_in_all_rows_is_none(self, tmp_path: Path) -> None:
+        root = patterns.folder(tmp_path, 60)
+        lines = ["path,label", *(f"{path.relative_to(root)},thing" for path in sorted(root.rglob("*.png")))]
+        (root / "list.csv").write_text("\n".join(lines))
+        found, test = examples.read(root / "list.csv")
+        assert (len(found), found.labels, found.classes, test) == (60, None, None, None)
+        assert "labels are ignored" in found.remarks[-1]
+
+    def test_images_are_resized_and_rows_for_the_test_are_the_test(self, tmp_path: Path) -> None:
+        root, lines = patterns.folder(tmp_path / "photos", 40), ["path,label,split"]
+        for place, path in enumerate(sorted(root.rglob("*.png"))):
+            Image.open(path).resize((20, 24)).save(path)
+            lines.append(f"{path.relative_to(root)},{path.parent.name},{'test' if place % 4 == 0 else 'train'}")
+        (root / "list.csv").write_text("\n".join(lines))
+        given = preparing.GivenData(root / "list.csv", None, None, Encoding(), unlabelled=False)
+        found = preparing.prepare(given, network.read(patterns.network(tmp_path / "net.onnx"), None))
+        assert found.images["test"].shape == (10, 16, 16, 3)
+        assert len(found.images["calibration"]) + len(found.images["selection"]) == 30
+
+
+class TestCopies:
+    def given(self, tmp_path: Path, *, twice: bool) -> tuple[Path, Path]:
+        """Images of four kinds; some of them saved twice as another file, or once more in another class."""
+        root = patterns.folder(tmp_path / "photos", 80)
+        for place, path in enumerate(sorted(root.rglob("*.png"))[::4]):
+            other = patterns.KINDS[(patterns.KINDS.index(path.parent.name) + 1) % 4]
+            kind = path.parent.name if twice else other
+            Image.open(path).save(root / kind / f"again{place}.bmp")
+        return patterns.network(tmp_path / "net.onnx"), root
+
+    def prepared(self, model: Path, root: Path, test: Path | None = None) -> Prepared:
+        given = preparing.GivenData(root, None, test, Encoding(), unlabelled=False)
+        return preparing.prepare(given, network.read(model, None))
+
+    def test_a_photo_that_was_saved_twice_counts_once(self, tmp_path: Path) -> None:
+        found = self.prepared(*self.given(tmp_path, twice=True))
+        assert sum(len(each) for each in found.images.values()) == 80
+        pixels = np.concatenate([*found.images.values()])
+        assert len(np.unique(pixels.reshape(80, -1), axis=0)) == 80
+        assert sum(int(said.split()[0]) for said in found.remarks if "the same pixels" in said) == 20
+
+    def test_equal_photos_in_two_classes_are_said_and_left_out(self, tmp_path: Path) -> None:
+        model, root = self.given(tmp_path, twice=False)
+        found = self.prepared(model, root)
+        assert sum(len(each) for each in found.images.values()) == 60
+        assert sum(int(said.split()[0]) for said in found.remarks if "one of the labels is wrong" in said) == 40
+        (named,) = [said for said in found.remarks if "are equal" in said]
+        one, other = named.removesuffix(" are equal and have different labels: correct one of them.").split(" and ")
+        assert np.array_equal(np.asarray(Image.open(one)), np.asarray(Image.open(other)))
+        assert Path(one).parent != Path(other).parent
+
+    def test_equal_arrays_with_two_labels_are_said_before_the_division(self, tmp_path: Path) -> None:
+        pixels, labels = patterns.images(40)
+        path = tmp_path / "data.npz"
+        np.savez(path, x=np.concatenate([pixels, pixels[:5]]), y=np.concatenate([labels, (labels[:5] + 1) % 4]))
+        found = self.prepared(patterns.network(tmp_path / "net.onnx"), path)
+        assert sum(len(each) for each in found.images.values()) == 35
+        assert found.remarks[0].startswith("10 examples of --data are left out: their copies have other labels")
+        assert f"example 0 of {path} and example 40 of {path} are equal" in found.remarks[1]
+
+    def test_copies_in_a_test_given_apart_count_once(self, tmp_path: Path) -> None:
+        model = patterns.network(tmp_path / "net.onnx")
+        pixels, labels = patterns.images(12, seed=4)
+        for part, stored in (("x", np.repeat(pixels, 9, axis=0)), ("y", np.repeat(labels, 9))):
+            (tmp_path / "test").mkdir(exist_ok=True)
+            np.save(tmp_path / "test" / f"{part}.npy", stored)
+        data = tmp_path / "data.npz"
+        np.savez(data, x=patterns.images(40)[0], y=patterns.images(40)[1])
+        found = self.prepared(model, data, tmp_path / "test")
+        assert len(found.images["test"]) == 12
+
+    def test_data_of_copies_with_other_labels_alone_are_refused(self, tmp_path: Path) -> None:
+        pixels = np.repeat(patterns.images(1)[0], 8, axis=0)
+        np.savez(tmp_path / "data.npz", x=pixels, y=np.arange(8) % 4)
+        with pytest.raises(DataError, match="No example of --data can be used"):
+            self.prepared(patterns.network(tmp_path / "net.onnx"), tmp_path / "data.npz")

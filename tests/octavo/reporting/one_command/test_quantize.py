@@ -197,6 +197,33 @@ def test_a_wrong_encoding_is_suspected_when_the_model_is_no_better_than_a_guess(
     assert "--scale" in printed["why"]
 
 
+def test_one_class_is_said_plainly(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pixels, _ = patterns.images(60)
+    np.savez(tmp_path / "data.npz", x=pixels, y=np.zeros(60, np.int64))
+    printed = run(model, tmp_path / "data.npz", capsys, out=tmp_path / "out", recipes=("onnx_fp16",))
+    assert "All test images are of class 0" in printed["why"]
+    assert "--unlabelled" in printed["why"]
+    said = " ".join(reason for line in printed["variants"] for reason in line["reasons"])
+    assert "all of one class" in said
+    assert "limit 1.0" not in said
+
+
+def test_floats_that_look_like_pixels_are_asked_about(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels, labels = patterns.images(60)
+    hints = {}
+    for name, divisor, std in (("raw", 1, ()), ("divided", 255, ()), ("declared", 1, (255.0,))):
+        np.savez(tmp_path / f"{name}.npz", x=pixels.astype(np.float32) / divisor, y=labels)
+        printed = run(
+            model, tmp_path / f"{name}.npz", capsys, out=tmp_path / name, mean=(), std=std, recipes=("onnx_fp16",)
+        )
+        hints[name] = [said for said in printed["remarks"] if "divided by 255" in said]
+    assert len(hints["raw"]) == 1
+    assert not hints["divided"]
+    assert not hints["declared"]
+
+
 def test_data_given_apart_is_used_for_nothing_else(
     model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -221,7 +248,49 @@ def test_test_images_are_dropped_from_what_chooses(
     splits = load_scorecards(tmp_path / "out" / "scorecards.json").data["splits"]
     assert splits["calibration"]["n"] + splits["selection"]["n"] == 40
     assert splits["test"]["n"] == 40
-    assert "dropped from" in capsys.readouterr().err
+    assert "have the same pixels as others" in capsys.readouterr().err
+
+
+def test_copies_are_no_evidence(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Forty images, each of them 75 times, prove no more than forty."""
+    pixels, labels = patterns.images(40)
+    printed = {}
+    for name, times in (("once", 1), ("often", 75)):
+        np.savez(tmp_path / f"{name}.npz", x=np.repeat(pixels, times, axis=0), y=np.repeat(labels, times))
+        printed[name] = run(
+            model, tmp_path / f"{name}.npz", capsys, out=tmp_path / name, recipes=("onnx_int8_weight_only",)
+        )
+    decided = {name: load_decision(tmp_path / name / "decision.json").verdicts[0] for name in printed}
+    accuracy = {name: next(r for r in each.reasons if r.rule == "accuracy") for name, each in decided.items()}
+    assert accuracy["once"] == accuracy["often"]
+    assert accuracy["often"].found == "underpowered"
+    assert printed["often"]["remarks"] == [
+        "2,960 examples of --data are left out: they have the same content as others, and a copy proves nothing more."
+    ]
+
+
+def test_the_dynamic_file_is_measured_as_its_program_runs_it(
+    made: tuple[Path, dict[str, Any], set[str]], tmp_path: Path
+) -> None:
+    """One image at a time: then the answers do not depend on the other images, and the program says so."""
+    out, printed, _ = made
+    card = load_scorecards(out / "scorecards.json").card("onnx_int8_dynamic")
+    assert printed["notes"] == {card.variant: card.notes}
+    assert any("were measured one image at a time" in note for note in card.notes)
+    assert not load_scorecards(out / "scorecards.json").card("onnx_int8_static").notes
+    for program in ("run.py", "run.cpp"):
+        assert "an answer can change" in (out / card.variant / program).read_text()
+    pixels, _ = patterns.images(6)
+    few, many = tmp_path / "few.npy", tmp_path / "many.npy"
+    np.save(few, pixels)
+    np.save(many, np.concatenate([pixels, np.zeros_like(pixels[:1])]))  # its features are larger than all others
+    answers = [
+        subprocess.run(
+            [sys.executable, out / card.variant / "run.py", path], capture_output=True, text=True, check=True
+        ).stdout.splitlines()[:6]
+        for path in (few, many)
+    ]
+    assert answers[0] == answers[1]
 
 
 class TestRefusals:
@@ -269,6 +338,29 @@ class TestRefusals:
         with pytest.raises(OctavoError, match=named):
             quantize(model, photos, patterns.OPTIONS | {"out": tmp_path / "out"} | options)
         assert not any(tmp_path.iterdir())
+
+    def test_earlier_variants_are_not_lost(
+        self, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        data, out = patterns.folder(tmp_path / "photos", 40), tmp_path / "out"
+        run(model, data, capsys, out=out, recipes=("onnx_fp16",))
+        before = (out / "scorecards.json").read_bytes()
+        with pytest.raises(ParamsError, match="has onnx_fp16 of an earlier run"):
+            quantize(model, data, patterns.OPTIONS | {"out": out, "recipes": ("onnx_int8_weight_only",)})
+        assert (out / "scorecards.json").read_bytes() == before
+        run(model, data, capsys, out=out, recipes=("onnx_int8_weight_only", "onnx_fp16"))
+        assert (out / "onnx_int8_weight_only").is_dir()
+
+    def test_labels_beyond_the_outputs(self, model: Path, tmp_path: Path) -> None:
+        pixels, labels = patterns.images(40)
+        for add, said in (
+            (1, "They begin at 1: subtract 1 from all"),
+            (9, "subtract 9"),
+            (labels * 2, "Give the index"),
+        ):
+            np.savez(tmp_path / "data.npz", x=pixels, y=labels + add)
+            with pytest.raises(DataError, match=said):
+                quantize(model, tmp_path / "data.npz", patterns.OPTIONS | {"out": tmp_path / "out"})
 
     def test_labels_that_no_output_stands_for(self, model: Path, tmp_path: Path) -> None:
         data = patterns.folder(tmp_path / "photos", 40)

@@ -80,7 +80,9 @@ class TestPrograms:
         assert card.interface
         asked = {session_options.RUN_IN_FLOAT: "1", session_options.AS_WRITTEN: "1"}
         card = card.model_copy(update={"interface": card.interface.model_copy(update={"session_options": asked})})
-        run_files.write(card, tmp_path / "model.onnx", InputEncoding(), np.zeros((28, 28), np.uint8), ["no", "yes"])
+        run_files.write(
+            card, tmp_path / "model.onnx", InputEncoding(), np.zeros((28, 28), np.uint8), ["no", "yes"], 256
+        )
         python, cpp = ((tmp_path / name).read_text() for name in run_files.PROGRAMS)
         assert "add_session_config_entry('session.disable_quant_qdq', '1')" in python
         assert 'AddConfigEntry("session.disable_quant_qdq", "1")' in cpp
@@ -94,7 +96,7 @@ class TestPrograms:
         source = card.interface.input.model_copy(update={"name": name})
         card = card.model_copy(update={"interface": card.interface.model_copy(update={"input": source})})
         classes = ["'", '"""\nimport os', "??/"]
-        run_files.write(card, tmp_path / "model.onnx", InputEncoding(), np.zeros((28, 28), np.uint8), classes)
+        run_files.write(card, tmp_path / "model.onnx", InputEncoding(), np.zeros((28, 28), np.uint8), classes, 256)
         python, cpp = ((tmp_path / each).read_text() for each in run_files.PROGRAMS)
         compile(python, "run.py", "exec")
         assert "\nimport os\n" not in python

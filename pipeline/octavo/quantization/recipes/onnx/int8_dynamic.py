@@ -2,6 +2,9 @@
 
 Convolutions store int8 weights but compute in float: onnxruntime's dynamic integer convolution takes 1.3 to 13 times as
 long as FP32.
+
+A dense layer has one range for all images of a call. So an answer can change with the images beside it; with one image
+in a call it cannot.
 """
 
 from collections.abc import Iterator

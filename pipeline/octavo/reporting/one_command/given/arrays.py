@@ -82,6 +82,7 @@ def _pool(examples: Array, labels: Array | None, path: Path) -> Pool:
     return Pool(
         digests=split_assignment.image_digests(examples),
         load=partial(_load, examples),
+        name=lambda place: f"example {place} of {path}",
         labels=None if labels is None else _checked(labels, len(examples), path),
     )
 

@@ -28,6 +28,10 @@ class Part:
     pool: Pool
     places: Places
 
+    def name(self, place: int) -> str:
+        """The user's name of an example, from its index in the split."""
+        return self.pool.name(int(self.places[place]))
+
 
 def divide(data: Pool, calibration: Pool | None, test: Pool | None) -> dict[str, Part]:
     """The three splits, by name.

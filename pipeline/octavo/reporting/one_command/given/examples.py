@@ -3,26 +3,31 @@
 from pathlib import Path
 
 from octavo.project.errors import DataError
-from octavo.reporting.one_command.given import arrays, image_folders
-from octavo.reporting.one_command.given.pool import Pool
+from octavo.reporting.one_command.given import arrays, image_folders, tables
+from octavo.reporting.one_command.given.pool import Pool, Size
 
 FILES = (".npz", ".npy")
 """Suffixes of files that hold all examples."""
 
 
-def read(path: Path) -> tuple[Pool, Pool | None]:
+def read(path: Path, size: Size | None = None) -> tuple[Pool, Pool | None]:
     """The examples at `path`, and its own test split if it has one.
 
     Args:
         path: a folder of images, with or without a folder for each class, or with `train/` and `test/`; or NumPy's
-            files, as `arrays.read` lists them.
+            files, as `arrays.read` lists them; or a table of paths and labels.
+        size: (height, width) that the network takes; None if it takes any. Images of a table are resized to it now,
+            all others when they are loaded.
 
     Raises:
         DataError: there are no examples, or they cannot be read.
     """
+    if path.suffix.lower() in tables.READERS and not path.is_dir():
+        return tables.read(path, size)
     if not path.is_dir():
         if path.suffix.lower() not in FILES:
-            raise DataError(f"{path} is not one of {', '.join(FILES)}, nor a folder of images or .npy files. Give one.")
+            known = ", ".join((*FILES, *tables.READERS))
+            raise DataError(f"{path} is not one of {known}, nor a folder of images or .npy files. Give one.")
         return arrays.read(path)
     if own := image_folders.parts(path):
         train, test = map(image_folders.read, own)

@@ -13,6 +13,8 @@ from octavo.reporting.one_command.given.network import FloatNetwork
 
 GREY_TO_RGB = "grey converted to RGB, because the model takes three channels"
 RGB_TO_GREY = "one channel taken, because all three are equal and the model takes one"
+PIXELS = (64, 255)
+"""Where the largest of values lies that look like pixels."""
 UNFOLDED = "flattened, because the model takes vectors"
 
 
@@ -75,6 +77,26 @@ def encoding(examples: Array, network: FloatNetwork, asked: Encoding) -> InputEn
     if asked == Encoding():
         return network.encoding.model_copy(update={"layout": layout})
     return InputEncoding(scale=asked.scale or InputEncoding().scale, mean=asked.mean, std=asked.std, layout=layout)
+
+
+def doubts(examples: Array, declared: InputEncoding) -> list[str]:
+    """What may be missing in the encoding, as sentences: floats that look like pixels, and no number above 1 to make
+    them small.
+
+    Args:
+        examples: from `stored`.
+        declared: from `encoding`.
+    """
+    if examples.dtype == np.uint8 or max((*declared.mean, *declared.std), default=0) > 1:
+        return []
+    low, high = float(examples.min()), float(examples.max())
+    if low < 0 or not PIXELS[0] < high <= PIXELS[1]:
+        return []
+    said = (
+        f"Examples are {examples.dtype} from {low:g} to {high:g}, like pixels, and floats are not divided by 255. If "
+        "the model was trained on 0..1, give uint8, or divide them."
+    )
+    return [said]
 
 
 def _with_channels(examples: Array, network: FloatNetwork, changed: Counter[str]) -> Array:

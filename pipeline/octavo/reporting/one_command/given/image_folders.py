@@ -60,6 +60,7 @@ def read(root: Path) -> Pool:
     return Pool(
         digests=np.array(_in_threads(_digest, paths), "S16"),
         load=partial(_load, paths),
+        name=lambda place: str(paths[place]),
         labels=np.array([label for label, _ in listed], np.int64) if labelled else None,
         classes=tuple(printable(Path(folder.name)) for folder in classes) if labelled else None,
         remarks=tuple(remarks),

@@ -12,7 +12,8 @@ from octavo.backends.registry import open_model
 from octavo.data.sources.raw import Array, sha256
 from octavo.data.splits import Split, SplitRecord, digest_of
 from octavo.project.errors import DataError, ModelError
-from octavo.reporting.one_command.given.preparing import GivenData, Labels, Prepared
+from octavo.reporting.one_command.given.pool import Labels
+from octavo.reporting.one_command.given.preparing import GivenData, Prepared
 from octavo.tasks.logits import CLASSIFICATION
 
 CLASSIFIER = 2
@@ -83,7 +84,7 @@ def _by_output(prepared: Prepared, outputs: int) -> tuple[dict[str, Labels | Non
     if classes is None:
         highest = max((int(each.max()) for each in prepared.labels.values() if each is not None), default=0)
         if highest >= outputs:
-            raise DataError(f"Labels run up to {highest}, and the model has {outputs} outputs, 0 to {outputs - 1}.")
+            raise _too_high(prepared, highest, outputs)
         return prepared.labels, numbers
     if len(classes) == outputs:
         return prepared.labels, list(classes)
@@ -93,6 +94,16 @@ def _by_output(prepared: Prepared, outputs: int) -> tuple[dict[str, Labels | Non
     raise DataError(
         f"There are {len(classes)} class folders, and the model has {outputs} outputs. Give a folder for each output, "
         "empty where there are no images; or call the folders by the indices of their outputs; or add --unlabelled."
+    )
+
+
+def _too_high(prepared: Prepared, highest: int, outputs: int) -> DataError:
+    lowest = min(int(each.min()) for each in prepared.labels.values() if each is not None)
+    advice = "Give the index of an output for each example, or add --unlabelled."
+    if lowest > 0 and highest - lowest < outputs:
+        advice = f"They begin at {lowest}: subtract {lowest} from all, or add --unlabelled."
+    return DataError(
+        f"Labels run from {lowest} to {highest}, and the model has {outputs} outputs, 0 to {outputs - 1}. {advice}"
     )
 
 
@@ -113,11 +124,13 @@ def record(prepared: Prepared, used: Division, given: GivenData) -> dict[str, An
         "source": given.data.name or str(given.data),
         "image_shape": list(used.test.images.shape[1:]),
         "dtype": str(used.test.images.dtype),
+        "pixel_range": [float(used.test.images.min()), float(used.test.images.max())],
         "classes": used.classes,
         "labels": prepared.labelled,
         "compared_on": "test",
         "splits": {name: each.model_dump(mode="json", exclude={"pixels"}) for name, each in splits.items()},
         "encoding": prepared.encoding.model_dump(mode="json"),
+        "remarks": list(prepared.remarks),
         "digest": digest_of(splits),
     }
 

@@ -13,6 +13,7 @@ from octavo.data.split_assignment import Digests
 Size = tuple[int, int]
 """Height and width in pixels."""
 Places = npt.NDArray[np.intp]
+Labels = npt.NDArray[np.int64]
 
 
 class Loaded(NamedTuple):
@@ -32,7 +33,9 @@ class Pool:
     """(N,) of 16 bytes each, of the files, or of the arrays."""
     load: Callable[[Places, Size | None], Loaded]
     """Indices, and the size to resize images to -> the examples."""
-    labels: npt.NDArray[np.int64] | None = None
+    name: Callable[[int], str]
+    """Index -> the user's name of an example."""
+    labels: Labels | None = None
     """(N,); None without labels."""
     classes: tuple[str, ...] | None = None
     """Class names in label order; None without labels, or if classes only have numbers."""
@@ -45,3 +48,13 @@ class Pool:
     def unlabelled(self) -> "Pool":
         """The same examples without their labels."""
         return replace(self, labels=None, classes=None)
+
+    def only(self, places: Places) -> "Pool":
+        """The examples with these indices, in this order."""
+        return replace(
+            self,
+            digests=self.digests[places],
+            load=lambda some, size: self.load(places[some], size),
+            name=lambda place: self.name(int(places[place])),
+            labels=None if self.labels is None else self.labels[places],
+        )

@@ -5,21 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from octavo.data import duplicates
 from octavo.data.sources.raw import Array
 from octavo.project.errors import DataError
 from octavo.project.params.encoding import InputEncoding
-from octavo.reporting.one_command.given import division, examples, fitting
+from octavo.reporting.one_command.given import copies, division, examples, fitting
+from octavo.reporting.one_command.given.division import Part
 from octavo.reporting.one_command.given.fitting import Encoding
 from octavo.reporting.one_command.given.network import FloatNetwork
-from octavo.reporting.one_command.given.pool import Pool
-
-Labels = npt.NDArray[np.int64]
-JUDGED = {"calibration": "train", "selection": "selection", "test": "test"}
-"""Our split -> what `duplicates` calls it."""
+from octavo.reporting.one_command.given.pool import Labels, Pool, Size
 
 
 @dataclass(frozen=True)
@@ -58,8 +51,8 @@ def prepare(given: GivenData, network: FloatNetwork) -> Prepared:
     Raises:
         DataError: they cannot be read, are too few, or do not fit the network.
     """
-    data, own_test = examples.read(given.data)
-    calibration, test = (_apart(path) for path in (given.calibration, given.test))
+    data, own_test = examples.read(given.data, network.size)
+    calibration, test = (_apart(path, network.size) for path in (given.calibration, given.test))
     pools = [pool for pool in (data, calibration, test or own_test) if pool]
     remarks = [remark for pool in pools for remark in pool.remarks]
     if test and own_test:
@@ -70,24 +63,42 @@ def prepare(given: GivenData, network: FloatNetwork) -> Prepared:
     judged = test or data
     if data.labels is not None and judged.labels is not None and data.classes != judged.classes:
         raise DataError("--data and --test have different class folders. Give both the same ones, empty where needed.")
-    parts = division.divide(data, calibration, test)
+    apart = {"--calibration": calibration and calibration.unlabelled(), "the test": test}
+    once = {"--data": data} | {whose: pool for whose, pool in apart.items() if pool}
+    for whose, pool in once.items():
+        once[whose], said = copies.left_out(pool, whose)
+        remarks += said
+    data = once["--data"]
+    parts = division.divide(data, once.get("--calibration"), once.get("the test"))
+    images, labels, said = _loaded(parts, network)
+    unused = len(data) - sum(len(part.places) for part in parts.values() if part.pool is data)
+    remarks += said
+    remarks += [f"{unused:,} examples of --data are not used, because enough others are."] if unused else []
+    if judged.labels is None:
+        labels = dict.fromkeys(labels)
+    remarks += copies.drop(images, labels, {name: part.name for name, part in parts.items()})
+    encoding = fitting.encoding(images["test"], network, given.encoding)
+    remarks += fitting.doubts(images["calibration"], encoding)
+    return Prepared(images, labels, judged.classes, encoding, tuple(remarks))
+
+
+def _loaded(
+    parts: Mapping[str, Part], network: FloatNetwork
+) -> tuple[dict[str, Array], dict[str, Labels | None], list[str]]:
+    """Examples and labels by split, and how examples were changed, as sentences."""
     changed: Counter[str] = Counter()
-    images, labels = {}, {}
+    images: dict[str, Array] = {}
+    labels: dict[str, Labels | None] = {}
     for name, part in parts.items():
         loaded = part.pool.load(part.places, network.size)
         changed.update(loaded.changed)
         images[name] = fitting.stored(loaded.examples, network, changed)
-        labels[name] = None if judged.labels is None or part.pool.labels is None else part.pool.labels[part.places]
+        labels[name] = None if part.pool.labels is None else part.pool.labels[part.places]
     _require_alike(images)
-    unused = len(data) - sum(len(part.places) for part in parts.values() if part.pool is data)
-    remarks += [f"{n:,} examples: {change}." for change, n in changed.items()]
-    remarks += [f"{unused:,} examples of --data are not used, because enough others are."] if unused else []
-    remarks += _drop_copies(images, labels)
-    encoding = fitting.encoding(images["test"], network, given.encoding)
-    return Prepared(images, labels, judged.classes, encoding, tuple(remarks))
+    return images, labels, [f"{n:,} examples: {change}." for change, n in changed.items()]
 
 
-def _apart(path: Path | None) -> Pool | None:
+def _apart(path: Path | None, size: Size | None) -> Pool | None:
     """The examples of `--calibration` or `--test`, if it is given.
 
     Raises:
@@ -95,7 +106,7 @@ def _apart(path: Path | None) -> Pool | None:
     """
     if path is None:
         return None
-    found, own_test = examples.read(path)
+    found, own_test = examples.read(path, size)
     if own_test:
         raise DataError(f"{path} has a train and a test split. Give one of the two.")
     return found
@@ -106,18 +117,3 @@ def _require_alike(images: Mapping[str, Array]) -> None:
     if len(set(kinds.values())) > 1:
         said = "; ".join(f"{name} {dtype} {shape}" for name, (dtype, shape) in kinds.items())
         raise DataError(f"The examples differ ({said}). All must have one type and one shape.")
-
-
-def _drop_copies(images: dict[str, Array], labels: dict[str, Labels | None]) -> list[str]:
-    """Drop examples of calibration and selection whose values a later split has, in place. Returns what was dropped."""
-    found = duplicates.find({JUDGED[name]: each for name, each in images.items()})
-    said = []
-    for name in ("calibration", "selection"):
-        if copies := found.get(JUDGED[name]):
-            kept = ~copies.mask
-            if not kept.any():
-                raise DataError(f"All examples for {name} are also in the selection or the test. Give others.")
-            own = labels[name]
-            images[name], labels[name] = images[name][kept], None if own is None else own[kept]
-            said.append(f"{int(copies.mask.sum()):,} examples are dropped from {name}: others have the same pixels.")
-    return said

@@ -1,7 +1,7 @@
 """The folder of the results. It appears whole, or not at all; a folder with anything else in it is never replaced."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -43,6 +43,24 @@ def check(folder: Path, read: Sequence[Path] = ()) -> None:
         raise ParamsError(
             f"--out {folder} has {foreign.relative_to(folder)}, which octavo quantize does not write. Give an empty "
             "folder, a new one, or one with earlier results only."
+        )
+
+
+def require_kept(folder: Path, made: Collection[str]) -> None:
+    """Check that every variant of earlier results in `folder` is made again.
+
+    Args:
+        folder: for the results, as `check` accepts it.
+        made: the variants that are made now.
+
+    Raises:
+        ParamsError: one is not, and would be lost.
+    """
+    earlier = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
+    if lost := sorted(earlier - set(made)):
+        raise ParamsError(
+            f"--out {folder} has {', '.join(lost)} of an earlier run, which this one does not make and would delete. "
+            "Give another --out, or delete that folder first."
         )
 
 

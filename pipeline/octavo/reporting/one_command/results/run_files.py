@@ -19,7 +19,9 @@ UNSAFE = re.compile(rb"[^ !#-\[\]-~]")
 """Bytes that a string of C++ has as an escape."""
 
 
-def write(card: Scorecard, model: Path, encoding: InputEncoding, example: np.ndarray, classes: list[str]) -> None:
+def write(
+    card: Scorecard, model: Path, encoding: InputEncoding, example: np.ndarray, classes: list[str], at_once: int
+) -> None:
     """Write the programs beside `model`.
 
     Args:
@@ -28,6 +30,7 @@ def write(card: Scorecard, model: Path, encoding: InputEncoding, example: np.nda
         encoding: of its input.
         example: one example as stored, without the axis N.
         classes: names of its outputs.
+        at_once: how many examples `run.py` gives to the model in one call.
     """
     assert card.interface
     asked = dict(card.interface.session_options)
@@ -50,6 +53,8 @@ def write(card: Scorecard, model: Path, encoding: InputEncoding, example: np.nda
                 channels=example.shape[-1],
                 classes=classes if classes != [str(place) for place in range(len(classes))] else None,
                 outputs=len(classes),
+                at_once=at_once,
+                notes=card.notes,
             )
         )
         atomic_write.write_text(model.with_name(program), text.rstrip("\n") + "\n")

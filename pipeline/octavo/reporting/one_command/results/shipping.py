@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.project.schema import Record
@@ -37,7 +38,7 @@ def choose(scorecards: Scorecards, decision: Decision, agreements: Mapping[str, 
         return _winner(scorecards, decision, decision.winner)
     open_ = [verdict for verdict in decision.verdicts if verdict.verdict == "underpowered"]
     if not open_:
-        return _baseline(decision)
+        return _baseline(decision, scorecards.data)
 
     def rank(verdict: Verdict) -> tuple[float | str, ...]:
         card = scorecards.card(verdict.variant)
@@ -70,14 +71,28 @@ def _figures(card: Scorecard, decision: Decision) -> str:
     return f"{kept}; {ratio(card.size.ratio)} of the bytes, {ratio(times.ratio)} of the time"
 
 
-def _baseline(decision: Decision) -> Shipping:
+def _baseline(decision: Decision, data: Mapping[str, Any]) -> Shipping:
     if not decision.verdicts:
         return Shipping(ship=decision.baseline, proven=True, why="Nothing but the float model was asked for.")
     why = f"No variant meets the limits, so ship the float model, {decision.baseline}, as it is."
-    if decision.majority and not decision.majority.beaten:
+    majority = decision.majority
+    if majority and majority.images == majority.n:
+        why += (
+            f" All test images are of class {majority.of}. Add images of other classes, or add --unlabelled to judge "
+            "by the agreement with the float model."
+        )
+    elif majority and not majority.beaten:
         why += (
             " The float model itself is not shown to be better than one constant answer. Its input may need another "
-            "encoding (--scale, --mean, --std, --layout), or its outputs may be in another order than the class "
-            "folders. Or there are too few test images."
+            f"encoding{_now(data)}, or its outputs may be in another order than the labels. Or there are too few test "
+            "images."
         )
     return Shipping(ship=decision.baseline, proven=True, why=why)
+
+
+def _now(data: Mapping[str, Any]) -> str:
+    """The options of the encoding, and what they start from."""
+    if data.get("dtype") != "float32":
+        return " (--scale, --mean, --std, --layout)"
+    low, high = data["pixel_range"]
+    return f": examples are float32 from {low:g} to {high:g} (--mean, --std, --layout)"

@@ -1,7 +1,7 @@
 """What the user is told: how the data were taken on stderr, the result on stdout."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,8 @@ class Result:
     shipping: Shipping
     left_out: Mapping[str, str]
     """Recipe -> why it was not made, as a clause."""
+    remarks: Sequence[str]
+    """What became of the data, as sentences."""
 
 
 def tell_data(network: FloatNetwork, prepared: Prepared) -> None:
@@ -68,9 +70,14 @@ def tell(result: Result, out: Path, as_json: bool) -> None:
     if as_json:
         found = {"out": str(out), "file": str(file), **result.shipping.model_dump(mode="json")}
         found |= {"labels": result.decision.labelled, "left_out": dict(result.left_out)}
+        found["remarks"] = list(result.remarks)
+        found["notes"] = {card.variant: card.notes for card in result.scorecards.scorecards if card.notes}
         click.echo(json.dumps(found | json.loads(compare.as_json(rows, result.decision)), indent=2))
         return
     compare.show(rows, result.decision)
+    for card in result.scorecards.scorecards:
+        for note in card.notes:
+            click.echo(f"{card.variant}: {note}")
     reasons: dict[str, list[str]] = {}
     for name, reason in result.left_out.items():
         reasons.setdefault(reason, []).append(name)
