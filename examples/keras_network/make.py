@@ -29,7 +29,7 @@ def network() -> keras.Model:
             keras.layers.BatchNormalization(),
             keras.layers.ReLU(),
             keras.layers.MaxPooling2D(),
-            keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
+            keras.layers.Conv2D(64, 3, padding="same", activation="relu"),
             keras.layers.GlobalAveragePooling2D(),
             keras.layers.Dense(KINDS, activation="softmax"),
         ]
@@ -42,6 +42,6 @@ if __name__ == "__main__":
     np.savez(Path("images.npz"), x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
     model = network()
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(x_train[..., None] / 255, y_train, batch_size=32, epochs=5, verbose=0)
+    model.fit(x_train[..., None] / 255, y_train, batch_size=32, epochs=10, verbose=0)
     model.save("net.keras")
     print("made: net.keras and images.npz")
