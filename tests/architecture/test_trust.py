@@ -93,7 +93,8 @@ def broken(tree: ast.AST, breaks: Callable[[ast.AST], bool]) -> Iterator[int]:
 @pytest.fixture(scope="module")
 def sources() -> dict[Path, tuple[list[str], ast.Module]]:
     """Lines and syntax of every file that runs outside tests."""
-    files = [*source_files(), *(path.relative_to(ROOT) for path in (ROOT / "benchmarks").rglob("*.py"))]
+    others = (path.relative_to(ROOT) for top in ("benchmarks", "examples") for path in (ROOT / top).rglob("*.py"))
+    files = [*source_files(), *others]
     texts = {file: (ROOT / file).read_text(encoding="utf-8") for file in files}
     return {file: (text.splitlines(), ast.parse(text)) for file, text in texts.items()}
 

@@ -43,14 +43,20 @@ class Environment:
         return self.run(project, "python", "-m", f"octavo_stages.{name}", *arguments)
 
 
-def build_wheel(folder: Path) -> Path:
-    """The wheel of this checkout, built from a copy of the files that git has or `git add .` would take."""
-    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+def copy_files(part: str, folder: Path) -> Path:
+    """Copy the files of a part of this checkout that git has or `git add .` would take. Returns the copied part."""
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", part]
     names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
     for name in names:
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
+    return folder / part
+
+
+def build_wheel(folder: Path) -> Path:
+    """The wheel of this checkout, built from a copy."""
+    copy_files(".", folder)
     build = [UV, "build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable]
     subprocess.run(build, cwd=folder, check=True, capture_output=True)
     (wheel,) = folder.glob("dist/*.whl")

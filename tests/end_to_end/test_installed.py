@@ -14,6 +14,7 @@ import yaml
 
 from tests import keys
 from tests.end_to_end import installed
+from tests.end_to_end.conftest import Install
 from tests.end_to_end.installed import OWN, VARIANTS, Environment
 from tests.end_to_end.project import ROOT
 
@@ -30,22 +31,7 @@ for each in found:
     each.load()
 print(len(found))
 """
-Install = Callable[..., Environment]
 Copy = Callable[..., Path]
-
-
-@pytest.fixture(scope="module")
-def install(tmp_path_factory: pytest.TempPathFactory) -> Install:
-    """An environment for extras and a version of Python; the same one each time that they are asked for."""
-    wheel = installed.build_wheel(tmp_path_factory.mktemp("wheel"))
-    made: dict[tuple[str, str], Environment] = {}
-
-    def environment(extras: str = "", python: str = "") -> Environment:
-        if (extras, python) not in made:
-            made[extras, python] = installed.install(wheel, tmp_path_factory.mktemp("environment"), extras, python)
-        return made[extras, python]
-
-    return environment
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,8 @@ from octavo.project import extras, paths
 from octavo.project.errors import OctavoError, ParamsError
 from octavo.project.files import atomic_write
 from octavo.project.git import projects, roots
+from octavo.project.git.command import git
+from octavo.project.git.revision import git_commit
 from octavo.project.params.data import HOME, WITH_FILES
 from octavo.project.params.encoding import InputEncoding
 from octavo.project.params.networks import BUILT_IN_NAMES
@@ -58,7 +60,7 @@ def init(folder: Path, given: Mapping[str, str | None], yes: bool) -> None:
     _write(files)
     for path in files:
         click.echo(f"written: {_shown(path)}", err=True)
-    click.echo(_next(project, answers["name"]))
+    click.echo(_next(project, answers["name"], _commit(root, files)))
 
 
 def _root(project: Path) -> Path:
@@ -233,17 +235,31 @@ def _write(files: Mapping[Path, str]) -> None:
         raise
 
 
-def _next(project: Path, name: str) -> str:
-    """What the user types next."""
+def _commit(root: Path, files: Iterable[Path]) -> list[str]:
+    """How to make the first commit of a repository that has none: each promotion tags a commit."""
+    if git_commit(root) or not roots.git_root(root):
+        return []
+    places = dict.fromkeys(root / roots.DVC if path.is_relative_to(root / roots.DVC) else path for path in files)
+    return [f"git add {' '.join(shlex.quote(_shown(path)) for path in places)} && git commit -m 'Set up Octavo'"]
+
+
+def _next(project: Path, name: str, commit: list[str]) -> str:
+    """What the user types next.
+
+    Args:
+        project: folder of the project.
+        name: of the model.
+        commit: what makes a commit, if there is none yet.
+    """
     params = load_params(project / PARAMS)
     missing = extras.missing(needed_extras.of(params))
     install = [f"pip install 'octavo[{','.join(missing)}]'"] if missing else []
     go = [] if project == Path.cwd() else [f"cd {shlex.quote(_shown(project))}"]
-    build = ["dvc repro", "octavo compare"]
+    build = ["dvc repro", "octavo compare", "octavo promote"]
     return "\n".join(
         [
             f"{_shown(project)} is a project, its model in the registry is '{name}'. Next:",
-            *(f"  {line}" for line in [*install, *go, *build]),
+            *(f"  {line}" for line in [*install, *commit, *go, *build]),
         ]
     )
 

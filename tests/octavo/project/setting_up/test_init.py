@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -70,6 +71,22 @@ def test_an_empty_repository_gets_all_that_dvc_repro_needs(repository: Path, run
     )
     assert load_params().registry.model == "my cameras"
     assert (repository / ".dvc/config").read_text() == (ROOT / ".dvc/config").read_text()
+
+
+def test_the_first_commit_is_told_only_while_there_is_none(
+    repository: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / ".dvc").mkdir()
+    *_, commit, go, build, look, promote = run("init", "models/my door", "--yes").stdout.splitlines()
+    assert [each.split()[0:2] for each in (go, build, look, promote)] == [
+        ["cd", "'models/my"], ["dvc", "repro"], ["octavo", "compare"], ["octavo", "promote"],
+    ]  # fmt: skip
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "test")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "test@example.org")
+    subprocess.run(["bash", "-ec", commit], check=True, capture_output=True)
+    assert subprocess.run(["git", "status", "--short"], check=True, capture_output=True).stdout == b""
+    assert "git " not in run("init", "models/window", "--yes").stdout
 
 
 def test_the_users_own_lines_stay(with_dvc: Path, run: Run) -> None:
