@@ -1,9 +1,10 @@
 """Biases in the form that onnxruntime's integer kernels take: int32 at the scale of the layer's products, or float32.
 
-onnxruntime itself rounds a float bias in front of a QuantizeLinear. It reads an int32 bias without its scale, so that
-one with another scale would be wrong.
+onnxruntime itself rounds a float bias in front of a QuantizeLinear. A layer whose bias has integers at another scale
+would compute in float.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +50,7 @@ def settle(model: onnx.ModelProto) -> Biases:
     return found
 
 
-def real(source: onnx.NodeProto, arrays: dict[str, np.ndarray]) -> np.ndarray:
+def real(source: onnx.NodeProto, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """The float32 values that a DequantizeLinear makes of a constant."""
     integers, scale = (arrays[name] for name in source.input[:2])
     axis, rank = stored.axis_of(source), integers.ndim

@@ -23,8 +23,7 @@ def move(model: onnx.ModelProto) -> None:
     ends = {value.name for value in model.graph.output}
     for node in [node for node in model.graph.node if node.op_type == "QuantizeLinear"]:
         zero = arrays[node.input[2]]
-        limits = np.array([np.iinfo(zero.dtype).min, np.iinfo(zero.dtype).max])
-        kept = limits.copy()
+        kept = np.array([np.iinfo(zero.dtype).min, np.iinfo(zero.dtype).max])
         while not zero.ndim and (clip := _clip_before(node, model, makers, ends)) is not None:
             real = _real_bounds(clip, arrays)
             if real is None:
@@ -32,7 +31,7 @@ def move(model: onnx.ModelProto) -> None:
             kept = kept.clip(*stored.rounded(np.array(real, np.float32), arrays[node.input[1]], zero, 0).astype(int))
             node.input[0] = clip.input[0]
             model.graph.node.remove(clip)
-        _clip_behind(model, node, kept.astype(zero.dtype), arrays, (kept == limits).all())
+        _clip_behind(model, node, kept.astype(zero.dtype), arrays)
 
 
 def _clip_before(
@@ -64,7 +63,7 @@ def _real_bounds(clip: onnx.NodeProto, arrays: Mapping[str, np.ndarray]) -> tupl
 
 
 def _clip_behind(
-    model: onnx.ModelProto, node: onnx.NodeProto, kept: np.ndarray, arrays: Mapping[str, np.ndarray], whole: bool
+    model: onnx.ModelProto, node: onnx.NodeProto, kept: np.ndarray, arrays: Mapping[str, np.ndarray]
 ) -> None:
     """Clip the integers of a QuantizeLinear, together with the Clip that may be there, in place.
 
@@ -73,25 +72,20 @@ def _clip_behind(
         node: the QuantizeLinear.
         kept: the smallest and the largest integer.
         arrays: the constants.
-        whole: whether these are the ends of the type.
     """
-    readers = [other for other in model.graph.node if node.output[0] in qdq.reads(other)]
-    limits = np.iinfo(kept.dtype)
+    limits, result = np.iinfo(kept.dtype), node.output[0]
+    readers = [other for other in model.graph.node if result in qdq.reads(other)]
     following = readers[0] if len(readers) == 1 and readers[0].op_type == "Clip" else None
     if following is not None and not any(name and name not in arrays for name in following.input[1:]):
         low, high = stored.bounds(following, arrays)
-        kept = kept.clip(low, high)
-        whole = kept[0] == limits.min and kept[1] == limits.max
+        kept = kept.clip(limits.min if low is None else low, limits.max if high is None else high)
         model.graph.node.remove(following)
         result = following.output[0]
-    elif whole:
-        return
-    else:
-        result = node.output[0]
-    if whole:
+    if kept[0] == limits.min and kept[1] == limits.max:
         node.output[0] = result
         return
     node.output[0] = f"{result}/all"
-    names = [qdq.add_constant(model, f"{result}/{part}", value) for part, value in zip(("low", "high"), kept, strict=True)]
+    parts = zip(("low", "high"), kept, strict=True)
+    names = [qdq.add_constant(model, f"{result}/{part}", value) for part, value in parts]
     place = list(model.graph.node).index(node) + 1
     model.graph.node.insert(place, helper.make_node("Clip", [node.output[0], *names], [result]))

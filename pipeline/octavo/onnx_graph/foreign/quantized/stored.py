@@ -4,7 +4,7 @@ Exporters write weights in float before a QuantizeLinear, in integers, clipped t
 DequantizeLinear. The values stay the same, bit for bit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -92,9 +92,7 @@ def drop_unread(model: onnx.ModelProto) -> None:
 def _write_parameters(model: onnx.ModelProto) -> None:
     """Give each operator of a pair a scale and a zero point in the common form, in place."""
     arrays, makers = qdq.initializers(model), qdq.producers(model)
-    kinds = {
-        node.output[0]: _integer_type(node, arrays, makers) for node in model.graph.node if node.op_type in PAIR
-    }
+    kinds = {node.output[0]: _integer_type(node, arrays, makers) for node in model.graph.node if node.op_type in PAIR}
     for node in [node for node in model.graph.node if node.op_type in PAIR]:
         parts = {"scale": arrays[node.input[1]]}
         if kinds[node.output[0]] != np.int32:
@@ -147,7 +145,7 @@ def _fold_quantizers(model: onnx.ModelProto) -> None:
         qdq.add_constant(model, node.output[0], found)
 
 
-def bounds(clip: onnx.NodeProto, arrays: dict[str, np.ndarray]) -> Iterator[np.ndarray | None]:
+def bounds(clip: onnx.NodeProto, arrays: Mapping[str, np.ndarray]) -> Iterator[np.ndarray | None]:
     """The two bounds of a Clip; None for one that it does not have.
 
     Args:
@@ -175,8 +173,8 @@ def _fold_transpositions(model: onnx.ModelProto) -> None:
             result = node.output[0] if node.op_type == "Transpose" else f"{node.output[0]}/weights"
             name = qdq.add_constant(model, f"{result}/integers", integers.transpose(perm))
             arrays[name] = integers.transpose(perm)
-            made = helper.make_node("DequantizeLinear", [name, *source.input[1:]], [result], doc_string=source.doc_string)
-            made.attribute.append(helper.make_attribute("axis", perm.index(axis_of(source) % integers.ndim)))
+            axis = perm.index(axis_of(source) % integers.ndim)
+            made = helper.make_node("DequantizeLinear", [name, *source.input[1:]], [result], axis=axis)
             model.graph.node.insert(list(model.graph.node).index(source), made)
             if node.op_type == "Transpose":
                 model.graph.node.remove(node)

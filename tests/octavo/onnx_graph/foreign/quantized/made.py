@@ -1,6 +1,6 @@
 """Networks that were trained with quantization, as PyTorch, Brevitas and AIMET export them, made with onnx alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -19,21 +19,19 @@ class Style:
 
     weights: Weights = "float"
     """As float constants before a QuantizeLinear, the same with a Clip behind it, or as integers."""
-    weight_type: type[np.generic] = np.int8
+    weight_type: type[np.integer[Any]] = np.int8
     weight_zero: int = 0
     per_channel: bool = True
     weight_bits: int = 8
     narrow: bool = False
     """-127..127 instead of -128..127."""
     biases: Biases = "float"
-    activations: type[np.generic] = np.uint8
+    activations: type[np.integer[Any]] = np.uint8
     symmetric: bool = False
     """int8 with zero point 0, also behind a ReLU."""
     activation_bits: int = 8
     power_of_two: bool = False
     zeros_written: bool = True
-    shared: bool = True
-    """Readers of an activation share its DequantizeLinear."""
 
 
 PYTORCH = Style()
@@ -70,11 +68,8 @@ class Builder:
     def scale(self, value: float) -> np.float32:
         return np.float32(2.0 ** np.ceil(np.log2(value)) if self.style.power_of_two else value)
 
-    def pair(self, source: str, peak: float = 3.0, positive: bool = False, shared_with: str | None = None) -> str:
-        """Round an activation whose values reach to `peak`; if `positive`, they are not negative.
-
-        With `shared_with`, the grid is that of another activation.
-        """
+    def pair(self, source: str, peak: float = 3.0, positive: bool = False) -> str:
+        """Round an activation whose values reach to `peak`; if `positive`, they are not negative."""
         style = self.style
         bits = style.activation_bits
         limits = np.iinfo(style.activations)
@@ -83,9 +78,10 @@ class Builder:
         elif positive:
             zero, levels = int(limits.min), 2**bits - 1
         else:
-            zero, levels = int(limits.min) + 2 ** (bits - 1) + int(self.rng.integers(-9, 9)) * (bits == 8), 2 ** (bits - 1) - 1
+            levels = 2 ** (bits - 1) - 1
+            zero = int(limits.min) + levels + 1 + int(self.rng.integers(-9, 9)) * (bits == 8)
         name = self.name("range")
-        scale = self.scales[shared_with] if shared_with else self.scale(peak / levels)
+        scale = self.scale(peak / levels)
         parameters = [self.constant(f"{name}_s", np.array(scale, np.float32))]
         if style.zeros_written or zero or style.activations is np.int8:
             parameters.append(self.constant(f"{name}_z", np.array(zero, style.activations)))
@@ -168,9 +164,11 @@ class Builder:
         ends = [self.constant(f"{source}_{at}", np.array(each, np.float32)) for at, each in enumerate((0, 2.5))]
         return self.add("Clip", source, *ends)
 
-    def done(self, result: str, opset: int = 17, batch: int | str = "N") -> onnx.ModelProto:
+    def done(
+        self, result: str, opset: int = 17, batch: int | str = "N", image: tuple[int, ...] = IMAGE
+    ) -> onnx.ModelProto:
         self.nodes[-1].output[0] = "output" if self.nodes[-1].output[0] == result else result
-        return model(self.nodes, self.constants, batch, opset=opset)
+        return model(self.nodes, self.constants, batch, image, opset)
 
 
 def residual(style: Style, seed: int = 0, normalized: bool = False, form: str = "transB") -> onnx.ModelProto:
@@ -241,14 +239,3 @@ def drawn_network(seed: int) -> tuple[Style, onnx.ModelProto]:
     result = made.dense(flat, channels * side * side, CLASSES, pick("transB", "gemm", "matmul", "transposed"))
     result = made.pair(result, 8.0) if pick(True, False) else result
     return style, made.done(result, int(pick(13, 15, 17, 19, 21)))
-
-
-def learned(made: onnx.ModelProto) -> Iterator[tuple[float, ...]]:
-    """Scale and zero point (as of uint8) of each QuantizeLinear and DequantizeLinear of an activation."""
-    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in made.graph.initializer}
-    makers = {name: each for each in made.graph.node for name in each.output}
-    for each in made.graph.node:
-        if each.op_type == "QuantizeLinear" and each.input[0] not in constants:
-            zero = constants[each.input[2]] if len(each.input) > 2 else np.array(0, np.uint8)
-            yield float(constants[each.input[1]]), float(zero) + 128 * (zero.dtype == np.int8)
-    del makers
