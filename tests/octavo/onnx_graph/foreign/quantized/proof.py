@@ -34,7 +34,7 @@ def read(path: Path) -> Stored:
         zero = arrays[node.input[2]] if len(node.input) > 2 else np.array(0, np.uint8)
         source = arrays.get(node.input[0])
         if node.op_type == "QuantizeLinear" and source is None:
-            stored.ranges[float(scale), int(zero) + 128 * (zero.dtype == np.int8)] += 1
+            stored.ranges[scale.item(), zero.item() + 128 * (zero.dtype == np.int8)] += 1
         elif node.op_type == "QuantizeLinear" and source is not None:
             steps = np.rint(source / spread(scale, axis, source.ndim)) + spread(zero, axis, source.ndim)
             limits = np.iinfo(zero.dtype)
