@@ -58,15 +58,22 @@ def kept(model: onnx.ModelProto, learned: Ledger, counts: Counts) -> Iterator[st
         yield f"Form of the INT8 file: {len(clips)} activations keep to a part of their range by a Clip on integers."
 
 
-def outside(model: onnx.ModelProto, learned: Ledger) -> Iterator[str]:
-    """What training left in float, at least in part, and activations with a scale for each channel.
+def outside(model: onnx.ModelProto, learned: Ledger, misfits: Sequence[onnx.NodeProto]) -> Iterator[str]:
+    """What training left in float, at least in part, and what integer kernels do not take.
 
     Args:
         model: the integer form.
         learned: what was learned.
+        misfits: layers with scales along another axis than their output channels.
     """
     arrays, makers, readers = qdq.initializers(model), qdq.producers(model), qdq.consumers(model)
-    layers = list(_layers(model, learned))
+    layers = [node for node in _layers(model, learned) if node not in misfits]
+    if misfits:
+        names = _listed([_name(node) for node in misfits])
+        yield f"The weights of {names} have scales, but not for output channels, so they compute in float."
+    unknown = [_name(node) for node in layers if node.op_type not in qdq.INTEGER_KERNELS]
+    if unknown:
+        yield f"onnxruntime has no integer kernel for {_listed(unknown)}, so they compute in float."
     floating = [_name(node) for node in model.graph.node if _has_float_weights(node, arrays)]
     if floating:
         yield f"The given file has float weights in {_listed(floating)}: nothing was learned for them."

@@ -11,6 +11,7 @@ from octavo.onnx_graph.foreign.quantized import (
     dense,
     floats,
     ledger,
+    misfits,
     normalization,
     remarks,
     stored,
@@ -34,8 +35,14 @@ class Settled:
 
 def stores_weights(model: onnx.ModelProto) -> bool:
     """Whether a network quantizes weights, and not only activations."""
-    known = qdq.constants(model)
-    return any(node.op_type == "DequantizeLinear" and _is_constant(node, model, known) for node in model.graph.node)
+    known, makers = qdq.constants(model), qdq.producers(model)
+
+    def is_constant(name: str) -> bool:
+        while name in makers and makers[name].op_type in ("Clip", "QuantizeLinear"):
+            name = makers[name].input[0]
+        return name in known
+
+    return any(node.op_type == "DequantizeLinear" and is_constant(node.input[0]) for node in model.graph.node)
 
 
 def settle(given: onnx.ModelProto) -> Settled:
@@ -54,18 +61,12 @@ def settle(given: onnx.ModelProto) -> Settled:
     earlier_rounding.before_concats(model, moved=True)
     clips.move(model)
     signed = unsigned.shift(model)
+    misfit = misfits.keep_float(model)
     settled = biases.settle(model)
     stored.drop_unread(model)
     ledger.check(learned, ledger.read(model))
     found = (
         *remarks.kept(model, learned, remarks.Counts(signed, rescaled, settled.rescaled, settled.rounded)),
-        *remarks.outside(model, learned),
+        *remarks.outside(model, learned, misfit),
     )
     return Settled(floating, model, found)
-
-
-def _is_constant(node: onnx.NodeProto, model: onnx.ModelProto, known: dict[str, onnx.TensorProto]) -> bool:
-    makers, name = qdq.producers(model), node.input[0]
-    while name in makers and makers[name].op_type in ("Clip", "QuantizeLinear"):
-        name = makers[name].input[0]
-    return name in known

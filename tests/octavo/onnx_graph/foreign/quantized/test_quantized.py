@@ -158,6 +158,18 @@ def test_what_is_kept_in_another_form_and_what_was_not_learned_is_said(tmp_path:
         assert part in said, (part, said)
 
 
+def test_layers_without_an_integer_kernel_compute_in_float_and_are_named(tmp_path: Path) -> None:
+    made = Builder(PYTORCH)
+    grown = made.pair(made.add("ConvTranspose", made.pair("input", 4.0), made.stored((3, 4, 3, 3), 1)[0]))
+    crossed = made.add("MatMul", made.add("Flatten", grown), made.stored((400, 5), 0)[0])
+    agreement = brought(made.done(crossed), tmp_path)
+    said = " ".join(agreement.remarks)
+    assert "onnxruntime has no integer kernel for /ConvTranspose" in said
+    assert "have scales, but not for output channels, so they compute in float" in said
+    images, network = examples(100), tmp_path / "network/model.onnx"
+    assert np.allclose(open_model(network)(images), outputs(tmp_path / "network" / INTEGERS, images), atol=1e-3)
+
+
 def test_recipes_start_from_its_float_form_or_from_its_integers(tmp_path: Path) -> None:
     brought(residual(PYTORCH), tmp_path)
     images = np.clip(examples(80) / 8 + 0.5, 0, 1).astype(np.float32)
