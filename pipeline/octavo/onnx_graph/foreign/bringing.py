@@ -64,8 +64,8 @@ def write(
         if rounds:
             agreement = _write_quantized(foreign, given, made, examples, agreement)
         beside = sorted(path for path in made.parent.iterdir() if path != made)
+        shutil.rmtree(target.with_name(settling.FOLDER), ignore_errors=True)  # of a network that was here before
         for path in (*beside, made):  # the model last: if it is there, all its files are
-            shutil.rmtree(target.with_name(path.name), ignore_errors=True)
             path.replace(target.with_name(path.name))
     return agreement
 

@@ -161,6 +161,15 @@ def test_what_is_kept_in_another_form_and_what_was_not_learned_is_said(tmp_path:
         assert part in said, (part, said)
 
 
+def test_integers_of_a_network_go_with_it(tmp_path: Path) -> None:
+    brought(residual(PYTORCH), tmp_path)
+    first = (tmp_path / "network" / INTEGERS).read_bytes()
+    brought(residual(PYTORCH), tmp_path)
+    assert (tmp_path / "network" / INTEGERS).read_bytes() == first
+    brought(classifier(), tmp_path)
+    assert not (tmp_path / "network" / INTEGERS).exists()
+
+
 def test_layers_without_an_integer_kernel_compute_in_float_and_are_named(tmp_path: Path) -> None:
     made = Builder(PYTORCH)
     grown = made.pair(made.add("ConvTranspose", made.pair("input", 4.0), made.stored((3, 4, 3, 3), 1)[0]))
