@@ -42,7 +42,7 @@ def bring(name: str, params: Params) -> str:
     with record.replaced(name):
         agreement = bringing.write(foreign, file, target, encode(images, encoding), encoding)
         accuracy, doubts = fitness.judge(name, target, manifest.classes)
-        remarks = [f"Brought from {file}: {agreement}.", *_remarks(foreign), *doubts]
+        remarks = [f"Brought from {file}: {agreement}.", *_remarks(foreign), *agreement.remarks, *doubts]
         network_notes.write(target.parent, remarks)
         record.write(name, file, agreement.exact, agreement.difference, agreement.spread)
     return f"{name}: brought from {file}, {agreement}; accuracy {accuracy:.4f} on the selection split"

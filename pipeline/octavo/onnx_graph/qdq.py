@@ -255,7 +255,7 @@ def add_constant(model: onnx.ModelProto, name: str, array: np.ndarray) -> str:
     while name in known:
         name += "'"
     kept = array.astype(np.float32) if array.dtype == np.float64 else array
-    model.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(kept), name))
+    model.graph.initializer.append(numpy_helper.from_array(np.require(kept, requirements="C"), name))
     return name
 
 

@@ -29,6 +29,7 @@ from octavo.quantization.make import make
 from octavo.reporting import report
 from octavo.reporting.documents import bundle
 from tests.octavo.onnx_graph.foreign.made import model, node
+from tests.octavo.onnx_graph.foreign.quantized.made import PYTORCH, Builder
 
 ROOT = Path(__file__).parents[3]
 WEIGHTS = np.random.default_rng(0).normal(size=(16, 3)).astype(np.float32)
@@ -140,6 +141,20 @@ def test_doubts_are_said() -> None:
     onnx_file.bring("theirs", params())
     (doubt,) = [each for each in network_notes.read(paths.exported("theirs")) if "selection" in each]
     assert "Check the order of its classes, and that data.encoding is that of its training." in doubt
+
+
+def test_learned_scales_are_noted_on_scorecards() -> None:
+    network_ = Builder(PYTORCH)
+    flat = network_.add("Flatten", network_.pair("input", 1.0))
+    onnx.save(network_.done(network_.dense(flat, 16, 3, "transB"), batch=1, image=(1, 4, 4)), "models/net.onnx")
+    asked = params("onnx_fp32", "onnx_int8_qat")
+    onnx_file.bring("theirs", asked)
+    for name in asked.variants:
+        assert "SQNR" in make(name, asked)
+        assert "accuracy" in evaluate(name, asked)
+    card = json.loads(paths.card("onnx_int8_qat").read_text(encoding="utf-8"))
+    assert "keeps all that it learned: scales and zero points of 1 activations" in " ".join(card["notes"])
+    assert card["proof"]["integer_compute_share"] == 1
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (3, 1, 1)])

@@ -1,5 +1,7 @@
 """Bring a foreign network in: read it, write it as recipes need it, and check that it computes the same."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,6 +11,7 @@ from octavo.data.input_encoding import IMAGES
 from octavo.onnx_graph import canonicalize
 from octavo.onnx_graph.foreign import comparison, reading
 from octavo.onnx_graph.foreign.comparison import Agreement
+from octavo.onnx_graph.foreign.quantized import floats, settling
 from octavo.onnx_graph.foreign.reading import Foreign
 from octavo.onnx_graph.rewrites import network_input
 from octavo.project.params.encoding import InputEncoding
@@ -56,8 +59,40 @@ def write(
     with TemporaryDirectory(prefix=".", dir=target.parent) as folder:
         made = Path(folder, target.name)
         canonicalize.save(foreign.model, made, foreign.contents)
-        agreement = comparison.compare(given, made, examples, foreign.batch)
+        rounds = reading.is_fake_quantized(foreign.model)
+        agreement = comparison.compare(given, made, examples, foreign.batch, rounds)
+        if rounds:
+            agreement = _write_quantized(foreign, given, made, examples, agreement)
         beside = sorted(path for path in made.parent.iterdir() if path != made)
+        shutil.rmtree(target.with_name(settling.FOLDER), ignore_errors=True)  # of a network that was here before
         for path in (*beside, made):  # the model last: if it is there, all its files are
             path.replace(target.with_name(path.name))
     return agreement
+
+
+def _write_quantized(
+    foreign: Foreign, given: Path, made: Path, examples: np.ndarray, agreement: Agreement
+) -> Agreement:
+    """Write a network that was trained with quantization in its two forms: in float to `made`, and in integers beside.
+
+    Args:
+        foreign: the network.
+        given: the file that it was read from.
+        made: the file to write.
+        examples: as for `bring`.
+        agreement: of the network as it was read.
+
+    Returns:
+        The agreement, with remarks on what was kept.
+    """
+    whole = foreign.whole()
+    if not settling.stores_weights(whole):
+        floats.ask(whole)
+        canonicalize.save(whole, made)
+        return agreement
+    settled = settling.settle(whole)
+    integers = made.parent / settling.FOLDER / made.name
+    canonicalize.save(settled.integers, integers)
+    canonicalize.save(settled.floating, made)
+    close = comparison.likeness(given, integers, examples, foreign.batch)
+    return replace(agreement, remarks=(*settled.remarks, f"onnx_int8_qat {close}."))

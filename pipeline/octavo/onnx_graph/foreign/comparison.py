@@ -11,6 +11,8 @@ from octavo.project.errors import ModelError
 
 TOLERANCE = 1e-5
 """Largest allowed difference, relative to the range of the outputs."""
+STEPS = 0.1
+"""The same for networks that round activations."""
 EXAMPLES = 64
 BATCH = 32
 ODD = 7
@@ -28,6 +30,8 @@ class Agreement:
     """The largest difference between two outputs, in batches of any size."""
     spread: float
     """The range of the outputs: the largest minus the smallest one."""
+    remarks: tuple[str, ...] = ()
+    """What a network that was trained with quantization has learned, and what became of it, as sentences."""
 
     def __str__(self) -> str:
         """For people.
@@ -44,22 +48,24 @@ class Agreement:
         )
 
 
-def compare(given: Path, made: Path, examples: np.ndarray, batch: int | None) -> Agreement:
+def compare(given: Path, made: Path, examples: np.ndarray, batch: int | None, rounds: bool = False) -> Agreement:
     """Run both files on the first 64 examples.
+
+    A network that rounds activations may differ by more if a part of it computes in float, in batches of another size:
+    the smallest difference can move a value to the next step.
 
     Args:
         given: the foreign file.
         made: the file that was made from it, with a free batch.
         examples: float32 (N, …), as the network takes them.
         batch: the batch size for which the foreign file was written; None if it was free.
+        rounds: whether it rounds activations.
 
     Raises:
         ModelError: a file cannot be run, outputs are not finite, or the two differ too much.
     """
     examples = examples[:EXAMPLES]
-    size = batch or min(BATCH, len(examples))
-    whole = np.resize(examples, (-(-len(examples) // size) * size, *examples.shape[1:]))
-    wanted, got = (run(path, whole, size)[: len(examples)] for run, path in ((_run_given, given), (_run, made)))
+    wanted, got = _both(given, made, examples, batch)
     if not np.isfinite(wanted).all():
         lost = int((~np.isfinite(wanted.reshape(len(wanted), -1)).all(1)).sum())
         raise ModelError(
@@ -69,8 +75,9 @@ def compare(given: Path, made: Path, examples: np.ndarray, batch: int | None) ->
     exact, odd = np.array_equal(wanted, got), _alone(made, examples, given, batch)
     spread = float(wanted.max() - wanted.min())
     difference = max(_largest(wanted, got), _largest(wanted, odd))
-    if difference > TOLERANCE * spread and difference > 0:
-        raise _differs(given, batch, difference, spread)
+    tolerance = STEPS if rounds else TOLERANCE
+    if difference > tolerance * spread and difference > 0:
+        raise _differs(given, batch, difference, spread, tolerance)
     return Agreement(len(examples), exact, difference, spread)
 
 
@@ -84,8 +91,45 @@ def _alone(made: Path, examples: np.ndarray, given: Path, batch: int | None) -> 
         raise ModelError(_fixed(given, batch)) from None
 
 
-def _differs(given: Path, batch: int | None, difference: float, spread: float) -> ModelError:
-    found = f"outputs differ by {difference:.2g} at a range of {spread:.2g}, and {TOLERANCE:g} of it is allowed"
+def likeness(given: Path, integers: Path, examples: np.ndarray, batch: int | None) -> str:
+    """How the integer form of a quantized network compares with the foreign file, as a clause.
+
+    Args:
+        given: the foreign file.
+        integers: the integer form.
+        examples: as for `compare`.
+        batch: as for `compare`.
+
+    Raises:
+        ModelError: a file cannot be run.
+    """
+    wanted, got = _both(given, integers, examples[:EXAMPLES], batch)
+    if np.array_equal(wanted, got):
+        return f"gives bit for bit the outputs of the given file on {len(wanted)} examples"
+    spread, difference = float(wanted.max() - wanted.min()), _largest(wanted, got)
+    return (
+        f"differs from the given file by at most {difference:.2g} on {len(wanted)} examples, "
+        f"{difference / spread if spread else 0.0:.1g} of the range of the outputs"
+    )
+
+
+def _both(given: Path, made: Path, examples: np.ndarray, batch: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Outputs of both files, in batches of the same size.
+
+    Args:
+        given: the foreign file.
+        made: the file that was made from it, with a free batch.
+        examples: float32 (N, …).
+        batch: the batch size for which the foreign file was written; None if it was free.
+    """
+    size = batch or min(BATCH, len(examples))
+    whole = np.resize(examples, (-(-len(examples) // size) * size, *examples.shape[1:]))
+    wanted, got = (run(path, whole, size)[: len(examples)] for run, path in ((_run_given, given), (_run, made)))
+    return wanted, got
+
+
+def _differs(given: Path, batch: int | None, difference: float, spread: float, tolerance: float) -> ModelError:
+    found = f"outputs differ by {difference:.2g} at a range of {spread:.2g}, and {tolerance:g} of it is allowed"
     if batch is not None:
         return ModelError(f"{_fixed(given, batch)} (Made free, its {found}.)")
     return ModelError(

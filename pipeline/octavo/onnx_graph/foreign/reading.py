@@ -15,6 +15,7 @@ from onnx import inliner
 from octavo.onnx_graph import external_tensors, file_io, qdq
 from octavo.onnx_graph.external_tensors import Content
 from octavo.onnx_graph.foreign import acceptance, free_batch, opsets, simplification
+from octavo.onnx_graph.foreign.quantized import refusals
 from octavo.project.files import damage
 
 LONGEST = 120
@@ -57,6 +58,7 @@ def read(path: Path) -> Foreign:
     acceptance.check_modes(bare, path)
     simplification.simplify(bare)
     acceptance.check_graph(bare, path)
+    refusals.check(bare, path)
     for name, values in external_tensors.arrays(bare, contents).items():
         acceptance.check_finite(name, values, path)
     opset = opsets.of(bare)

@@ -81,7 +81,7 @@ def _take_over(
         if after.op_type in qdq.CLIPS and first is not None:
             _clip_first(model, node, first, last, after)
             break
-        step = _affine(after, last.output[0], channels, constants)
+        step = affine(after, last.output[0], channels, constants)
         if step is None or (step.shift.any() and not takes_shifts):
             break
         whole = step.after(whole)
@@ -140,7 +140,7 @@ def _normalize_as_layers(model: onnx.ModelProto) -> None:
         if rank not in (3, 4) or node.input[1] not in constants:
             continue
         channels = Channels(constants[node.input[1]].dims[0], 1 - rank, rank)
-        found = _affine(node, node.input[0], channels, constants)
+        found = affine(node, node.input[0], channels, constants)
         if found is None:
             continue
         kernel = found.scale.reshape(-1, *[1] * (rank - 1))
@@ -206,8 +206,15 @@ def _unsqueezed(channels: Channels, axes: list[int]) -> Channels:
     return Channels(channels.count, old[channels.rank + channels.axis] - rank, rank)
 
 
-def _affine(node: onnx.NodeProto, value: str, channels: Channels, constants: Constants) -> Affine | None:
-    """The effect of `node` on `value`, channel by channel; None if it does something else."""
+def affine(node: onnx.NodeProto, value: str, channels: Channels, constants: Constants) -> Affine | None:
+    """The effect of an operator on a value, channel by channel; None if it does something else.
+
+    Args:
+        node: the operator.
+        value: name of the value that it reads.
+        channels: of the value.
+        constants: the initializers, by name.
+    """
     ones, zeros = np.ones(channels.count), np.zeros(channels.count)
     if node.op_type == "BatchNormalization":
         names = list(node.input[1:])

@@ -83,6 +83,8 @@ def take_bytes(model: onnx.ModelProto) -> None:
 def _gives_bytes_back(model: onnx.ModelProto, quantize_linear: onnx.NodeProto, declared: InputEncoding) -> bool:
     """Whether every byte of every channel is quantized to itself."""
     constants = qdq.initializers(model)
+    if any(name not in constants for name in quantize_linear.input[1:]):
+        return False
     scale, zero = (constants[name] for name in quantize_linear.input[1:])
     every, real = input_encoding.every_byte(declared)
     return np.array_equal(np.clip(np.rint(real / scale) + zero, 0, LEVELS), every)

@@ -17,7 +17,6 @@ from octavo.project import extras, paths
 from octavo.project.errors import OctavoError, ParamsError
 from octavo.project.files import atomic_write
 from octavo.project.git import projects, roots
-from octavo.project.git.command import git
 from octavo.project.git.revision import git_commit
 from octavo.project.params.data import HOME, WITH_FILES
 from octavo.project.params.encoding import InputEncoding

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from octavo.backends import latency, layer_sqnr, model_files
+from octavo.backends import latency, layer_sqnr, model_files, network_notes
 from octavo.backends.predictor import BATCH, Predictor, logits, notes, outputs
 from octavo.backends.records import Acceptance, Latency, Refusal
 from octavo.backends.registry import open_model
@@ -108,7 +108,7 @@ def measure(made: Made, network: Path, division: Division, lineage: Lineage) -> 
             _on_test(made.acceptances[name], source, answers),
             Latencies(threads=1, batches={"1": timed[name]}, machine=digest(machine)[:MACHINE_DIGITS]),
             lineage,
-        )
+        ).model_copy(update={"notes": network_notes.read(network)})
         for name, (evaluation, answers) in found.items()
     ]
     return cards, machine

@@ -6,6 +6,7 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+from octavo.backends import network_notes
 from octavo.backends.registry import open_model
 from octavo.data.input_encoding import encode
 from octavo.data.splits import Samples
@@ -75,7 +76,9 @@ def quantize(model: Path, data: Path, options: Mapping[str, Any]) -> None:
 def _bring(net: FloatNetwork, prepared: Prepared, source: Path) -> Agreement:
     """Write the network into the folder `source`, in the form that recipes start from, and compare the two."""
     some = encode(prepared.images["calibration"][:EXAMPLES], prepared.encoding)
-    return bringing.write(net.foreign, net.path, source / "model.onnx", some, prepared.encoding)
+    agreement = bringing.write(net.foreign, net.path, source / "model.onnx", some, prepared.encoding)
+    network_notes.write(source, agreement.remarks)
+    return agreement
 
 
 def _plan(net: FloatNetwork, source: Path, prepared: Prepared, division: Division, options: Mapping[str, Any]) -> Plan:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
 from PIL import Image
 
 from octavo.backends import model_files
@@ -373,3 +375,31 @@ class TestRefusals:
 def test_the_limits_are_those_of_the_params_that_come_with_octavo() -> None:
     policy = load_params(ROOT / "params.yaml").policy
     assert policy.model_copy(update={"max_accuracy_drop": MAX_ACCURACY_DROP, **LIMITS}) == policy
+
+
+class Reader(CalibrationDataReader):
+    def __init__(self) -> None:
+        self.left = [{"photo": patterns.encoded(patterns.images(64, 3)[0])}]
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return self.left.pop() if self.left else None
+
+
+def test_a_network_with_learned_integers_is_made_smaller_and_keeps_them(
+    model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quant_pre_process(model, tmp_path / "ready.onnx", skip_symbolic_shape=True)
+    int8 = {"activation_type": QuantType.QInt8, "weight_type": QuantType.QInt8, "per_channel": True}
+    quantize_static(tmp_path / "ready.onnx", tmp_path / "learned.onnx", Reader(), **int8)
+    printed = run(tmp_path / "learned.onnx", photos, capsys, out=tmp_path / "out")
+    assert printed["ship"] == "onnx_int8_qat"
+    assert "would lose the learned ranges" in printed["left_out"]["onnx_int8_static"]
+    given, made = (
+        onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        for path in (tmp_path / "learned.onnx", tmp_path / "out/onnx_int8_qat/model.onnx")
+    )
+    feeds = {"photo": patterns.encoded(patterns.images(200, 5)[0])}
+    assert np.array_equal(given.run(None, feeds)[0], made.run(None, feeds)[0])
+    baseline, integer = load_scorecards(tmp_path / "out/scorecards.json").scorecards
+    assert (baseline.proof.integer_weight_share, integer.proof.integer_compute_share) == (0, 1)
+    assert integer.notes[-1] == "onnx_int8_qat gives bit for bit the outputs of the given file on 64 examples."

@@ -2,18 +2,21 @@
 
 Training quantizes either before or after an activation such as tanh or swish, but not on both sides. If a layer with
 learned weights has no learned range, its integer kernel gets a range from the calibration images.
+
+A brought network that stores what it learned in integers has its integer form beside it, made when it was read.
 """
 
 from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
 from octavo.data.splits import Samples
 from octavo.onnx_graph import canonicalize, integer_ranges, qdq
+from octavo.onnx_graph.foreign.quantized import settling
 from octavo.onnx_graph.qdq import Grid
-from octavo.onnx_graph.rewrites import network_input, preparation
+from octavo.onnx_graph.rewrites import earlier_rounding, network_input, preparation
 from octavo.project.errors import ModelError
 from octavo.project.params.section import Model
 from octavo.quantization import add_rounding, calibration, ptq, qat_ranges
@@ -41,11 +44,28 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
     """
     if options.take_bytes:
         network_input.require(samples.calibration)
+    given = exported / settling.FOLDER / "model.onnx"
+    model = canonicalize.load(given) if given.is_file() else _from_fake_quantization(exported, samples)
+    if options.take_bytes:
+        network_input.take_bytes(model)
+    canonicalize.save(model, target)
+
+
+def _from_fake_quantization(exported: Path, samples: Samples) -> onnx.ModelProto:
+    """The INT8 graph of a network whose weights are float, and lie on the grid that was learned.
+
+    Args:
+        exported: folder with `model.onnx`.
+        samples: calibration images.
+
+    Raises:
+        ModelError: the network has no learned ranges, or the result does not keep all of them.
+    """
     model = canonicalize.load(exported / "model.onnx")
     if all(node.op_type != "QuantizeLinear" for node in model.graph.node):
         raise ModelError(f"{exported} has no learned ranges: 'onnx_int8_qat' needs a quantization-aware network.")
     preparation.prepare(model)
-    _round_before_concat(model)
+    earlier_rounding.before_concats(model)
     _add_ranges(model, samples.calibration)
     encoding = network_input.encoding(model)
     del model.metadata_props[:]  # drop the export's note that it must run in float
@@ -54,14 +74,12 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
     learned_model.CopyFrom(model)
     _restore(model)
     qat_ranges.check(learned_model, model)
-    if options.take_bytes:
-        network_input.take_bytes(model)
-    canonicalize.save(model, target)
+    return model
 
 
 def _restore(model: onnx.ModelProto) -> None:
     """Store everything that was learned as integers, in place."""
-    _keep_clips(model)
+    earlier_rounding.before_clips(model)
     qdq.store_integers(model, _learned_or_nearest)
     qdq.store_for_float(model, ("ConvTranspose",), qat_ranges.recover_grid)
     add_rounding.settle(model)
@@ -73,26 +91,6 @@ def _learned_or_nearest(weights: np.ndarray, axis: int) -> Grid:
     TFMOT leaves them in float after padding, although it quantizes the layer's input and output.
     """
     return qat_ranges.recover_grid(weights, axis) or qdq.nearest(weights, axis)
-
-
-def _round_before_concat(model: onnx.ModelProto) -> None:
-    """Quantize the inputs of each Concat like its output, in place. The values are the same, but integer kernels
-    can compute the inputs.
-    """
-    readers, makers = qdq.consumers(model), qdq.producers(model)
-    for node in reversed([node for node in model.graph.node if node.op_type == "Concat"]):
-        following = readers.get(node.output[0], [])
-        if [reader.op_type for reader in following] != ["QuantizeLinear"]:
-            continue
-        for name in dict.fromkeys(node.input):
-            if name not in makers or makers[name].op_type == "DequantizeLinear":
-                continue
-            pair = _pair(name, list(following[0].input[1:]), f"{node.output[0]}/{name}")
-            place = list(model.graph.node).index(node)
-            for offset, each in enumerate(pair):
-                model.graph.node.insert(place + offset, each)
-            node.input[:] = [pair[1].output[0] if other == name else other for other in node.input]
-            readers[name] = [pair[0] if reader is node else reader for reader in readers[name]]
 
 
 def _add_ranges(model: onnx.ModelProto, images: np.ndarray) -> None:
@@ -112,36 +110,3 @@ def _add_ranges(model: onnx.ModelProto, images: np.ndarray) -> None:
     lacking = [name for name in dict.fromkeys(lacking) if name not in known]
     for name, seen in calibration.observe(model, lacking, images).items():
         qdq.insert_pair(model, name, *integer_ranges.uint8_parameters(*calibration.min_max(seen)))
-
-
-def _keep_clips(model: onnx.ModelProto) -> None:
-    """Quantize also before a clip if the zero point after it is not 0, in place.
-
-    With a zero point of 0, quantization itself cuts off negative values, and onnxruntime removes the clip. With a
-    larger zero point the clip must stay. Its input is then quantized too, so that the operator before it still runs in
-    integers.
-    """
-    constants, makers = qdq.initializers(model), qdq.producers(model)
-    for node in [node for node in model.graph.node if node.op_type == "QuantizeLinear"]:
-        clip = makers.get(node.input[0])
-        if clip is None or clip.op_type not in qdq.CLIPS or int(constants[node.input[2]]) == 0:
-            continue
-        place = list(model.graph.node).index(clip)
-        pair = _pair(clip.input[0], list(node.input[1:]), clip.input[0])
-        for offset, each in enumerate(pair):
-            model.graph.node.insert(place + offset, each)
-        clip.input[0] = pair[1].output[0]
-
-
-def _pair(value: str, parameters: list[str], name: str) -> list[onnx.NodeProto]:
-    """QuantizeLinear and DequantizeLinear of `value`.
-
-    Args:
-        value: name of the tensor to quantize.
-        parameters: names of scale and zero point.
-        name: prefix of the names of the two outputs.
-    """
-    return [
-        helper.make_node("QuantizeLinear", [value, *parameters], [f"{name}/quantized"]),
-        helper.make_node("DequantizeLinear", [f"{name}/quantized", *parameters], [f"{name}/dequantized"]),
-    ]

@@ -4,9 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import onnx
-from onnx import TensorProto
-
 from octavo.data.input_encoding import written
 from octavo.onnx_graph.foreign import reading
 from octavo.onnx_graph.foreign.reading import Foreign
@@ -15,7 +12,6 @@ from octavo.project.errors import ModelError
 from octavo.project.params.encoding import InputEncoding
 
 Layout = Literal["nchw", "nhwc"]
-INTEGERS = (TensorProto.INT8, TensorProto.UINT8)
 CHANNELS = (1, 3, 4)
 """Sizes of an axis that is taken for that of the channels."""
 IMAGE = 3
@@ -71,16 +67,7 @@ def read(path: Path, layout: Layout | None) -> FloatNetwork:
         ModelError: it is not a float network that recipes can start from, or its layout is open.
     """
     foreign = reading.read(path)
-    _require_float(foreign.model, path)
     return FloatNetwork(path, foreign, _layout(foreign.shape, layout, path))
-
-
-def _require_float(model: onnx.ModelProto, path: Path) -> None:
-    """Check that no layer has integer weights."""
-    integers = {tensor.name for tensor in model.graph.initializer if tensor.data_type in INTEGERS and tensor.dims}
-    for node in model.graph.node:
-        if node.op_type == "DequantizeLinear" and node.input[0] in integers:
-            raise ModelError(f"{path} is quantized already: it has weights in integers. Give the float model of it.")
 
 
 def _layout(shape: tuple[int | None, ...], given: Layout | None, path: Path) -> Layout | None:

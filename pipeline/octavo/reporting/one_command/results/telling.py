@@ -48,6 +48,8 @@ def tell_data(network: FloatNetwork, prepared: Prepared) -> None:
 def tell_network(agreement: Agreement) -> None:
     """Say how the network in the form that recipes start from compares with the given file."""
     story.say(f"The model was read: {agreement}.")
+    for remark in agreement.remarks:
+        story.say(remark)
 
 
 def tell_plan(plan: Plan) -> None:
