@@ -94,7 +94,9 @@ def measure(made: Made, network: Path, division: Division, lineage: Lineage) -> 
                 card = evaluate.measured(
                     predict, paths, division.test, compared, test[: layer_sqnr.IMAGES], division.classes
                 )
-                card = card.model_copy(update={"notes": notes(predict, at_once(predict))})
+                card = card.model_copy(
+                    update={"notes": [*network_notes.read(network), *notes(predict, at_once(predict))]}
+                )
                 found[name] = card, answers
             except NotFinite as error:
                 made.refused[name] = Refusal(cause="not finite", reason=str(error), remedy=REMEDY)
@@ -108,7 +110,7 @@ def measure(made: Made, network: Path, division: Division, lineage: Lineage) -> 
             _on_test(made.acceptances[name], source, answers),
             Latencies(threads=1, batches={"1": timed[name]}, machine=digest(machine)[:MACHINE_DIGITS]),
             lineage,
-        ).model_copy(update={"notes": network_notes.read(network)})
+        )
         for name, (evaluation, answers) in found.items()
     ]
     return cards, machine

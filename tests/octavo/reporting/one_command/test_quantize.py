@@ -124,6 +124,14 @@ def test_run_py_runs_as_typed_and_answers_as_the_file_does(
         if name != "onnx_int8_dynamic":  # it asks for a session option
             assert lines == wanted, name
         assert len(lines) == len(wanted)
+        files = [program, *sorted(photos.rglob("*.png"))[:9]]
+        assert subprocess.check_output([sys.executable, *files], text=True).splitlines() == lines
+    refused = subprocess.run(
+        [sys.executable, out / MADE[0] / "run.py", __file__], capture_output=True, text=True, check=False
+    )
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("Cannot read ")
+    assert refused.stderr.count("\n") == 1
     zeros = subprocess.run([sys.executable, out / MADE[0] / "run.py"], capture_output=True, text=True, check=True)
     assert zeros.stdout.startswith("0 ")
     np.save(tmp_path / "moved.npy", np.moveaxis(pixels, -1, 1))

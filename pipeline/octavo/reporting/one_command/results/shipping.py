@@ -84,13 +84,13 @@ def _baseline(decision: Decision, data: Mapping[str, Any]) -> Shipping:
     elif majority and not majority.beaten:
         why += (
             " The float model itself is not shown to be better than one constant answer. Its input may need another "
-            f"encoding{_now(data)}, or its outputs may be in another order than the labels. Or there are too few test "
-            "images."
+            f"encoding{encoding_options(data)}, or its outputs may be in another order than the labels. Or there are "
+            "too few test images."
         )
     return Shipping(ship=decision.baseline, proven=True, why=why)
 
 
-def _now(data: Mapping[str, Any]) -> str:
+def encoding_options(data: Mapping[str, Any]) -> str:
     """The options of the encoding, and what they start from."""
     if data.get("dtype") != "float32":
         return " (--scale, --mean, --std, --layout)"

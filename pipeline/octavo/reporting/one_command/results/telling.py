@@ -17,7 +17,8 @@ from octavo.reporting import compare, variants_table
 from octavo.reporting.one_command.given.network import FloatNetwork
 from octavo.reporting.one_command.given.preparing import Prepared
 from octavo.reporting.one_command.planning import Plan
-from octavo.reporting.one_command.results.shipping import Shipping
+from octavo.reporting.one_command.results.shipping import Shipping, encoding_options
+from octavo.reporting.variants_table import percent
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,15 @@ def tell(result: Result, out: Path, as_json: bool) -> None:
         reasons.setdefault(reason, []).append(name)
     for reason, names in reasons.items():
         click.echo(f"Left out {', '.join(names)}: {reason}.")
-    click.echo(f"\n{result.shipping.why}\n")
+    click.echo(f"\n{result.shipping.why}")
+    if result.decision.labelled:
+        float_model = result.scorecards.card(result.decision.baseline).quality.top1
+        options = encoding_options(result.scorecards.data)
+        click.echo(
+            f"The float model's accuracy on these test images is {percent(float_model)}. Should it be higher, check "
+            f"the encoding of its input{options} and the order of its classes."
+        )
+    click.echo()
     click.echo(f"Ship   {file}\nRun    python {file.with_name('run.py')}\nRead   {out / 'report.html'}")
 
 
