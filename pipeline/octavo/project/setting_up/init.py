@@ -29,6 +29,10 @@ EPOCHS = {"digits": 40}
 """Source -> epochs. Others have more examples, and need fewer."""
 FEWER_EPOCHS = 10
 GIT = ".git"
+ENCODING = (
+    "No file says how its network's input was scaled. If it was not pixels in 0..1, add scale, mean and std to "
+    f"data.encoding in {PARAMS}. The stage bring says the network's accuracy."
+)
 
 
 def init(folder: Path, given: Mapping[str, str | None], yes: bool) -> None:
@@ -259,6 +263,7 @@ def _next(project: Path, name: str, commit: list[str]) -> str:
         [
             f"{_shown(project)} is a project, its model in the registry is '{name}'. Next:",
             *(f"  {line}" for line in [*install, *commit, *go, *build]),
+            *([ENCODING] if params.brought else []),
         ]
     )
 

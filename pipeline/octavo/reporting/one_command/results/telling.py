@@ -1,7 +1,7 @@
 """What the user is told: how the data were taken on stderr, the result on stdout."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,13 +78,9 @@ def tell(result: Result, out: Path, as_json: bool) -> None:
         click.echo(json.dumps(found | json.loads(compare.as_json(rows, result.decision)), indent=2))
         return
     compare.show(rows, result.decision)
-    for card in result.scorecards.scorecards:
-        for note in card.notes:
-            click.echo(f"{card.variant}: {note}")
-    reasons: dict[str, list[str]] = {}
-    for name, reason in result.left_out.items():
-        reasons.setdefault(reason, []).append(name)
-    for reason, names in reasons.items():
+    for note, names in _grouped((card.variant, note) for card in result.scorecards.scorecards for note in card.notes):
+        click.echo(f"{', '.join(names)}: {note}")
+    for reason, names in _grouped(result.left_out.items()):
         click.echo(f"Left out {', '.join(names)}: {reason}.")
     click.echo(f"\n{result.shipping.why}")
     if result.decision.labelled:
@@ -96,6 +92,14 @@ def tell(result: Result, out: Path, as_json: bool) -> None:
         )
     click.echo()
     click.echo(f"Ship   {file}\nRun    python {file.with_name('run.py')}\nRead   {out / 'report.html'}")
+
+
+def _grouped(said: Iterable[tuple[str, str]]) -> Iterable[tuple[str, list[str]]]:
+    """Each sentence once, with the variants or recipes that it is said of."""
+    found: dict[str, list[str]] = {}
+    for name, sentence in said:
+        found.setdefault(sentence, []).append(name)
+    return found.items()
 
 
 def _encoded(encoding: InputEncoding, dtype: str) -> str:
