@@ -18,10 +18,10 @@ def net(shape, *more, **options):
     return keras.Sequential([L.Input(shape, **options), L.Flatten(), *more])
 """
 RETURNED = {
-    "nothing": ("None", "built a NoneType; allowed is a tf_keras model, which the function has to return"),
-    "a number": ("3", "built a int; allowed is a tf_keras model: Sequential, functional, or subclassed"),
-    "a class": ("keras.Model", "built a type; allowed is a tf_keras model"),
-    "a network of Keras 3": ("__import__('keras').Sequential([])", "write 'import tf_keras as keras' instead of"),
+    "nothing": ("None", "built a NoneType; allowed is a model of tf_keras or Keras 3, which the function has to return"),
+    "a number": ("3", "built a int; allowed is a model of tf_keras or Keras 3: Sequential, functional, or subclassed"),
+    "a class": ("keras.Model", "built a type; allowed is a model of tf_keras or Keras 3"),
+    "an empty network of Keras 3": ("__import__('keras').Sequential([])", "cannot be built because it has no layers"),
     "more outputs": (
         "net(s, L.Dense(n + 1))",
         "maps (None, 5, 4) to (None, 4); the data need (None, 5, 4) to (None, 3)",

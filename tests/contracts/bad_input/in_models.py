@@ -140,7 +140,7 @@ def _in_onnx() -> Iterator[Kind]:
     yield network(
         "half floats",
         dense(node("Cast", ["input"], ["h"], to=half), node("Cast", ["h"], ["x"], to=1)),
-        "has values in float16. Export the network in float32",
+        "has values in float16. Give the float32 file that it was made from",
     )
     yield network(
         "no shape",

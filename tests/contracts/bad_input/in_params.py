@@ -109,7 +109,7 @@ KEYS: list[tuple[str, object, str]] = [
     ("data.encoding", {"std": 0}, "data.encoding.std.0: Input should be greater than 0"),
     ("data.encoding", {"mean": [1, 2], "std": [1, 2, 3]}, "mean has 2 values and std 3"),
     ("data.encoding", {"layout": "channels_first"}, "network 'fp32' of networks takes float32 with the channels last"),
-    ("brought", {"theirs": {"file": "net.pt"}}, "Input should be a file in one of .onnx, .keras, .h5, got 'net.pt'"),
+    ("brought", {"theirs": {"file": "net.pt"}}, "should be a file in one of .onnx, .keras, .h5, or the folder of a S"),
     ("brought", {"theirs": {"fiel": "net.onnx"}}, "brought.theirs: Unknown key 'fiel'. Did you mean 'file'?"),
     ("brought", {"fp32": {"file": "net.onnx"}}, "network 'fp32' is in both networks and brought: rename one"),
     ("train", {}, "the section 'train' of an earlier release. Write instead: networks:"),

@@ -34,7 +34,7 @@ LINES: list[tuple[str, str]] = [
     ("quantize gone.onnx --data a.npz", "gone.onnx is not there. MODEL is an ONNX file"),
     ("quantize artifacts --data a.npz", "artifacts is a folder. MODEL is an ONNX file"),
     ("quantize net.pt --data a.npz", "net.pt is no ONNX file. Export it to ONNX, with torch.onnx.export"),
-    ("quantize net.onnx --data gone", "--data gone is not there. Give a folder of images, or an .npz or .npy file"),
+    ("quantize net.onnx --data gone", "--data gone is not there. Give a folder of images, an array or a table"),
     ("quantize net.onnx --data a.npz --test gone", "--test gone is not there"),
     ("quantize net.onnx --data a.npz --recipe onnx_int8_sttic", "Did you mean 'onnx_int8_static'?"),
     ("quantize net.onnx --data a.npz --seconds many", "'many' is not a valid float"),

@@ -24,6 +24,7 @@ URI = "models:/door@champion"
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
 
 
 def ask(source: str = "shared", **shared: Any) -> None:

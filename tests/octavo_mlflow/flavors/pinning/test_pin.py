@@ -181,7 +181,7 @@ def outside(location: str) -> Change:
         (removed("model.onnx"), "MLflow has no file model.onnx of version 1 of 'door'"),
         (huge("MLmodel"), "The file MLmodel of version 1 of 'door' has 8,589,934,593 bytes, allowed are 16,777,216"),
         (huge("model.onnx"), "has 8,589,934,593 bytes, allowed are 8,589,934,592"),
-        (written("model.onnx", b"no network"), "cannot be used. Cannot load model.onnx"),
+        (written("model.onnx", b"no network"), "cannot be used. model.onnx is not ONNX"),
         (outside("../../../../params.yaml"), "outside its folder"),
         (outside("/etc/passwd"), "outside its folder"),
         (outside("missing.data"), "MLflow has no file missing.data of version 1 of 'door'"),
