@@ -18,7 +18,7 @@ def net(shape, *more, **options):
     return keras.Sequential([L.Input(shape, **options), L.Flatten(), *more])
 """
 RETURNED = {
-    "nothing": ("None", "built a NoneType; allowed is a model of tf_keras or Keras 3, which the function has to return"),
+    "nothing": ("None", "built a NoneType; allowed is a model of tf_keras or Keras 3, which the function has to"),
     "a number": ("3", "built a int; allowed is a model of tf_keras or Keras 3: Sequential, functional, or subclassed"),
     "a class": ("keras.Model", "built a type; allowed is a model of tf_keras or Keras 3"),
     "an empty network of Keras 3": ("__import__('keras').Sequential([])", "cannot be built because it has no layers"),
