@@ -9,7 +9,7 @@ from octavo.data import input_encoding, prepare, sources
 from octavo.data.partition import partition
 from octavo.data.sources.raw import Raw
 from octavo.onnx_graph.foreign import reading
-from octavo.project.errors import DataError
+from octavo.project.errors import DataError, ModelError
 from octavo.project.params.data import Data
 from octavo.project.params.encoding import InputEncoding, Layout
 from octavo.project.setting_up.trial import SeenData, SeenNetwork
@@ -49,6 +49,10 @@ def onnx(path: Path) -> SeenNetwork:
     """
     foreign = reading.read(path)
     axes = [dim.dim_value for dim in foreign.model.graph.output[0].type.tensor_type.shape.dim]
+    if len(axes) == 1:
+        raise ModelError(
+            f"{path} gives one value for each example, and one for each class is needed. Export it without ArgMax."
+        )
     return SeenNetwork(foreign.shape, axes[1] or None if len(axes) == 2 else None)
 
 

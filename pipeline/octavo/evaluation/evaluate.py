@@ -137,7 +137,7 @@ def _baseline_logits(name: str, predict: Predictor, images: np.ndarray) -> np.nd
 
 
 def _control_logits(source: str, params: Params, images: np.ndarray) -> tuple[np.ndarray | None, list[str]]:
-    """Logits of the control of a quantization-aware network, or None and a note that says why there are none."""
+    """Logits of the control of a quantization-aware network, or None; and notes, on it or why there are none."""
     if not params.is_quantization_aware(source):
         return None, []
     name = params.control(source)
@@ -145,7 +145,9 @@ def _control_logits(source: str, params: Params, images: np.ndarray) -> tuple[np
         reason = "No float network in finetuned continues from the same network for as long."
     elif not (reason := network_notes.refusal(paths.exported(name)) or ""):
         try:
-            return logits(open_model(paths.exported(name) / "model.onnx"), images, f"The network {name}"), []
+            found = logits(open_model(paths.exported(name) / "model.onnx"), images, f"The network {name}")
+            notes = network_notes.read(paths.exported(name))
+            return found, [f"Of the network {name}, which it is compared with: {note}" for note in notes]
         except NotFinite as error:
             reason = str(error)
     return None, [f"It is unknown how much QAT gains over longer training in float. {reason}"]

@@ -40,6 +40,7 @@ LINES: list[tuple[str, str]] = [
     ("quantize net.onnx --data a.npz --seconds many", "'many' is not a valid float"),
     ("quantize net.onnx --data a.npz --seconds -1", "--seconds is -1, allowed are 0 to 3600"),
     ("quantize net.onnx --data a.npz --mean a,b", "--mean is 'a,b', and should be a number, or numbers with commas"),
+    ("quantize net.onnx --data a.npz --mean=", "--mean is '', and should be a number"),
     ("quantize net.onnx --data a.npz --std 0", "std"),
     ("quantize net.onnx --data a.npz --layout hwc", "'hwc' is not one of 'nchw', 'nhwc'"),
     ("init \u202eevil", "a mark that changes the direction of text (U+202E) at position 1"),

@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 
 from octavo.brought import pinned, placing
 from octavo.project.errors import ModelError, ParamsError
+from octavo.project.git import roots
 from octavo.project.params import registry_uri
 from octavo.project.params.networks import Brought
 from octavo_mlflow.flavors.pinning import resolution, stored_file
@@ -81,6 +82,14 @@ def _target(name: str, given: Brought, stored: StoredFile) -> Path:
     """Where the file goes."""
     if given.path is None:
         return FOLDER / f"{name}{stored.suffix}"
+    place, root = given.path.resolve(), roots.git_root(Path()) or Path()
+    if not place.is_relative_to(root.resolve()) or any(
+        part.startswith(".") for part in place.relative_to(root.resolve()).parts
+    ):
+        raise ParamsError(
+            f"brought.{name}.file is {given.path}, and a fetched file goes into the repository, not into a hidden "
+            f"folder. Name it {FOLDER / f'{name}{stored.suffix}'}, for example."
+        )
     if given.path.suffix != stored.suffix:
         raise ModelError(
             f"brought.{name}.file is {given.path}, and the model in {stored.what} is a file {stored.suffix}. Name it "

@@ -23,8 +23,9 @@ class Optimizer(Model):
     """For rmsprop and sgd: the share of the last step that is added to the next one."""
     nesterov: bool = False
     """For sgd with momentum."""
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """For adamw and sgd: the share by which weights shrink in each step, times the learning rate."""
+    weight_decay: Annotated[float, Field(ge=0, le=1)] | None = None
+    """For adamw and sgd: the share by which weights shrink in each step, times the learning rate. By default 0.004 for
+    adamw, as in Keras, and none for sgd."""
 
     @model_validator(mode="after")
     def _keys_fit_the_name(self) -> "Optimizer":
@@ -34,8 +35,6 @@ class Optimizer(Model):
             raise ValueError("nesterov is for sgd with momentum. Remove nesterov, or write name: sgd, momentum: 0.9")
         if self.weight_decay and self.name not in ("adamw", "sgd"):
             raise ValueError(f"weight_decay is for adamw and sgd, got {self.name}. Remove it, or write name: adamw")
-        if self.name == "adamw" and not self.weight_decay:
-            raise ValueError("adamw needs weight_decay, such as 0.01. Without it, write adam")
         return self
 
 
@@ -127,7 +126,12 @@ class Fit(Model):
     so that all classes count alike, whatever their numbers of examples."""
 
     @model_validator(mode="after")
-    def _schedule_fits_the_epochs(self) -> "Fit":
+    def _parts_fit_the_epochs(self) -> "Fit":
+        if self.early_stopping and self.early_stopping.patience >= self.epochs:
+            raise ValueError(
+                f"early_stopping.patience is {self.early_stopping.patience}, and training ends after {self.epochs} "
+                "epochs. Give fewer"
+            )
         last = max((self.schedule.warmup_epochs, *self.schedule.epochs))
         if last >= self.epochs:
             raise ValueError(f"schedule names epoch {last}, and training ends after {self.epochs}. Give earlier ones")

@@ -139,12 +139,17 @@ def _names(file: Path, what: str) -> list[str]:
     return sorted(set(_defined(tree)))
 
 
-def _defined(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _defined(tree: ast.AST) -> Iterator[str]:
+    """The names of a module, without those inside its functions and classes."""
+    for node in ast.iter_child_nodes(tree):
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 yield name
             case ast.Name(id=name, ctx=ast.Store()):
                 yield name
-            case ast.alias(name=name, asname=alias):
-                yield alias or name
+            case ast.ImportFrom(names=names):
+                yield from (each.asname or each.name for each in names)
+            case ast.Import() | ast.Lambda():
+                pass
+            case _:
+                yield from _defined(node)

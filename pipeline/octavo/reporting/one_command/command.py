@@ -26,7 +26,7 @@ LONGEST = 3600.0
 def _numbers(_: click.Context, option: click.Parameter, text: str | None) -> tuple[float, ...]:
     """The numbers of an option: one, or several with commas between them."""
     try:
-        return tuple(float(each) for each in (text or "").split(",") if text)
+        return () if text is None else tuple(float(each) for each in text.split(","))
     except ValueError:
         raise ParamsError(
             f"--{option.name} is '{text}', and should be a number, or numbers with commas between them, such as "

@@ -19,7 +19,7 @@ def optimizer(keras: Any, budget: Fit, steps: int) -> Any:
         case "adam":
             return made.Adam(rate)
         case "adamw":
-            return made.AdamW(rate, weight_decay=asked.weight_decay)
+            return made.AdamW(rate, weight_decay=0.004 if asked.weight_decay is None else asked.weight_decay)
         case "rmsprop":
             return made.RMSprop(rate, momentum=asked.momentum)
         case "sgd":

@@ -29,8 +29,8 @@ def of_classes(
         return None
     if asked == "balanced":
         counts = np.bincount(labels, minlength=len(classes))
-        seen = np.flatnonzero(counts)
-        return {int(each): len(labels) / (len(seen) * int(counts[each])) for each in seen}
+        each = len(labels) / np.count_nonzero(counts)
+        return {label: each / count if count else 1.0 for label, count in enumerate(counts.tolist())}
     if unknown := [name for name in asked if name not in classes]:
         raise ParamsError(f"class_weights names '{unknown[0]}'.{known_are(unknown[0], list(classes))}")
     return {label: float(asked.get(name, 1)) for label, name in enumerate(classes)}

@@ -232,6 +232,11 @@ def test_large_data_are_tried_by_some_examples(with_dvc: Path, run: Run, monkeyp
         ("--data", None, "Generator 'mine.sub:run': there is no module 'mine.sub' in "),
         ("--model", None, "Network 'mine.sub:run': there is no module 'mine.sub' in "),
         ("--data", "def runs(path): ...", "'run' is not in .*sub.py. Did you mean 'runs'? Known: runs."),
+        (
+            "--model",
+            "import keras\ndef runs(a, b):\n    run = a\n",
+            "'run' is not in .*. Did you mean 'runs'? Known: runs.",
+        ),
         ("--model", "def run(:", "cannot be read as Python"),
     ],
 )

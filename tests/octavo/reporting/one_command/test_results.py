@@ -124,12 +124,12 @@ class TestFolder:
             writing.__exit__(None, None, None)
         assert [path.name for path in out.iterdir()] == ["mine"]
 
-    @pytest.mark.parametrize("kind", ["file", "link", "here", "above", "nowhere"])
+    @pytest.mark.parametrize("kind", ["file", "link", "here", "above", "nowhere", "kernel's"])
     def test_places_that_cannot_be_replaced(self, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "file").touch()
         (tmp_path / "folder").mkdir()
         (tmp_path / "link").symlink_to(tmp_path / "folder")
         monkeypatch.chdir(tmp_path / "folder")
-        places = {"here": Path(), "above": tmp_path, "nowhere": tmp_path / "no" / "out"}
+        places = {"here": Path(), "above": tmp_path, "nowhere": tmp_path / "no" / "out", "kernel's": Path("/proc/out")}
         with pytest.raises(ParamsError, match="--out"):
             output_folder.check(places.get(kind, tmp_path / kind))

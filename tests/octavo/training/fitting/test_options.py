@@ -50,7 +50,7 @@ def plain() -> np.ndarray:
     "asked",
     [
         {"optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True, "weight_decay": 0.001}, "learning_rate": 0.05},
-        {"optimizer": {"name": "adamw", "weight_decay": 0.01}},
+        {"optimizer": "adamw"},
         {"optimizer": {"name": "rmsprop", "momentum": 0.5}},
         {"schedule": {"name": "cosine", "warmup_epochs": 1}},
         {"schedule": {"name": "exponential", "factor": 0.5}},

@@ -192,6 +192,15 @@ def test_what_cannot_be_trusted(client: MlflowClient, octavo: Octavo, change: Ch
     assert said in refused(octavo)
 
 
+@pytest.mark.parametrize("place", ["../outside/x.onnx", "/tmp/x.onnx", ".git/x.onnx", "models/.hidden/x.onnx"])
+def test_a_file_goes_into_the_repository(client: MlflowClient, octavo: Octavo, place: str) -> None:
+    log(classifier())
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("champion}", f"champion, file: {place}}}"))
+    assert f"brought.shared.file is {place}, and a fetched file goes into the repository" in refused(octavo)
+    assert not Path(place).exists()
+
+
 def test_weights_that_are_huge(client: MlflowClient, octavo: Octavo, request: pytest.FixtureRequest) -> None:
     (data,) = log(classifier()).glob("*.data")
     os.truncate(data, stored_file.LARGEST)

@@ -11,6 +11,8 @@ from octavo.quantization import recipes
 
 REPORT, SCORECARDS, DECISION = "report.html", "scorecards.json", "decision.json"
 FILES = {REPORT, SCORECARDS, DECISION}
+SCRATCH = ".octavo-"
+"""Beginning of the name of the folder in which results are made."""
 BESIDE_A_MODEL = {"run.py", "run.cpp", "layers.json", "trials.csv", "__pycache__"}
 """What lies beside a model file, `model.*`."""
 
@@ -33,8 +35,10 @@ def check(folder: Path, read: Sequence[Path] = ()) -> None:
             raise ParamsError(f"{path} lies in --out {folder}, which is replaced. Give another folder.")
     if not parent.is_dir():
         raise ParamsError(f"--out {folder}: there is no folder {parent}. Make it, or give another.")
-    if not os.access(parent, os.W_OK):
-        raise ParamsError(f"--out {folder}: {parent} cannot be written to. Give another folder.")
+    try:
+        TemporaryDirectory(prefix=SCRATCH, dir=parent).cleanup()
+    except OSError:
+        raise ParamsError(f"--out {folder}: {parent} cannot be written to. Give another folder.") from None
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise ParamsError(
             f"--out {folder} is {'a link' if folder.is_symlink() else 'a file'}. Give a folder, or a new name."
@@ -72,7 +76,7 @@ def written(folder: Path) -> Iterator[Path]:
         ParamsError: something else lies in `folder` by now.
     """
     folder = folder.absolute()
-    with TemporaryDirectory(prefix=".octavo-", dir=folder.parent) as scratch:
+    with TemporaryDirectory(prefix=SCRATCH, dir=folder.parent) as scratch:
         new, old = Path(scratch, "new"), Path(scratch, "old")
         new.mkdir()
         yield new

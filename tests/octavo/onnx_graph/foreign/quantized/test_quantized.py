@@ -182,6 +182,44 @@ def test_layers_without_an_integer_kernel_compute_in_float_and_are_named(tmp_pat
     assert np.allclose(open_model(network)(images), outputs(tmp_path / "network" / INTEGERS, images), atol=1e-3)
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.int8])
+def test_a_relu_between_two_roundings_stays_between_them(kind: type[np.integer[Any]], tmp_path: Path) -> None:
+    """Onnxruntime makes one rounding of two in a row, and takes another scale and zero point for it."""
+    random = np.random.default_rng(0)
+    shift = 128 if kind is np.uint8 else 0
+    arrays = {
+        "w": random.integers(-127, 128, (16, 8)).astype(np.int8), "ws": np.float32(0.01), "wz": np.int8(0),
+        "s0": np.float32(0.02), "z0": kind(shift), "s1": np.float32(0.05), "z1": kind(shift + 112),
+        "s2": np.float32(0.01), "z2": kind(shift - 128),
+    }  # fmt: skip
+    steps = [("input", "a", "0"), ("m", "b", "1"), ("r", "y", "2")]
+    pairs = {
+        source: [
+            helper.make_node("QuantizeLinear", [source, f"s{n}", f"z{n}"], [f"{result}q"]),
+            helper.make_node("DequantizeLinear", [f"{result}q", f"s{n}", f"z{n}"], [result]),
+        ]
+        for source, result, n in steps
+    }
+    nodes = [
+        *pairs["input"],
+        helper.make_node("DequantizeLinear", ["w", "ws", "wz"], ["wf"]),
+        helper.make_node("MatMul", ["a", "wf"], ["m"]),
+        *pairs["m"],
+        helper.make_node("Relu", ["b"], ["r"]),
+        *pairs["r"],
+    ]
+    ends = [helper.make_tensor_value_info(name, 1, ["n", size]) for name, size in (("input", 16), ("y", 8))]
+    constants = [numpy_helper.from_array(np.asarray(value), name) for name, value in arrays.items()]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], constants)
+    given = tmp_path / "given.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), given)
+    examples = random.normal(size=(64, 16)).astype(np.float32)
+    bringing.bring(given, tmp_path / "out" / "model.onnx", examples)
+    np.testing.assert_array_equal(
+        outputs(tmp_path / "out" / "integers" / "model.onnx", examples), outputs(given, examples)
+    )
+
+
 def test_recipes_start_from_its_float_form_or_from_its_integers(tmp_path: Path) -> None:
     brought(residual(PYTORCH), tmp_path)
     images = np.clip(examples(80) / 8 + 0.5, 0, 1).astype(np.float32)
