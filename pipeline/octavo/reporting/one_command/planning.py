@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from octavo.backends import registry
+from octavo.project.errors import ParamsError
 from octavo.quantization import recipes
 from octavo.quantization.calibration import METHODS
 from octavo.reporting.one_command.given.network import FloatNetwork
@@ -68,9 +69,16 @@ def plan(
         asked: recipes; empty for all.
         seconds: that a search may take.
         images: that a search runs on.
+
+    Raises:
+        ParamsError: a recipe that is asked for cannot be made of this network.
     """
     form = registry.format_of(path)
     left_out = {name: reason for name in recipes.names() if (reason := _reason(name, form.name, network, asked))}
+    for name in asked:
+        if name in left_out:
+            possible = ", ".join(other for other in recipes.names() if _reason(other, form.name, network, ()) is None)
+            raise ParamsError(f"--recipe {name} is not possible: {left_out[name]}. Possible: {possible}.")
     options: dict[str, dict[str, Any]] = {BASELINE: {}}
     remarks: tuple[str, ...] = ()
     for name in recipes.names():

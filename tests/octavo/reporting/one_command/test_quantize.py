@@ -82,6 +82,14 @@ def test_what_is_left_out_is_named_with_the_reason(made: tuple[Path, dict[str, A
     assert not left_out.keys() & set(MADE)
 
 
+def test_a_recipe_that_is_asked_for_and_not_possible_is_refused(model: Path, photos: Path, tmp_path: Path) -> None:
+    asked = patterns.OPTIONS | {"out": tmp_path / "out", "recipes": ("onnx_fp16", "onnx_int8_qat")}
+    said = r"--recipe onnx_int8_qat is not possible: it needs .*fake quantization\. Possible: onnx_fp16, onnx_fp32"
+    with pytest.raises(ParamsError, match=said):
+        quantize(model, photos, asked)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_figures_are_of_test_images_alone(made: tuple[Path, dict[str, Any], set[str]], photos: Path) -> None:
     out, _, _ = made
     cards = load_scorecards(out / "scorecards.json")

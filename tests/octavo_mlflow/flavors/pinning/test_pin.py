@@ -192,7 +192,7 @@ def test_what_cannot_be_trusted(client: MlflowClient, octavo: Octavo, change: Ch
     assert said in refused(octavo)
 
 
-@pytest.mark.parametrize("place", ["../outside/x.onnx", "/tmp/x.onnx", ".git/x.onnx", "models/.hidden/x.onnx"])
+@pytest.mark.parametrize("place", ["../outside/x.onnx", "/elsewhere/x.onnx", ".git/x.onnx", "models/.hidden/x.onnx"])
 def test_a_file_goes_into_the_repository(client: MlflowClient, octavo: Octavo, place: str) -> None:
     log(classifier())
     text = Path("params.yaml").read_text()
