@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from onnx import TensorProto, helper
@@ -132,6 +132,7 @@ def test_any_arrays(found: dict[str, Any]) -> None:
 
 
 @given(st.lists(st.lists(st.text(max_size=12), max_size=4), max_size=6), st.sampled_from([",", ";", "\t"]))
+@example(rows=[["0\n0"]], delimiter=",")
 def test_any_table(rows: list[list[str]], delimiter: str) -> None:
     content = io.StringIO()
     csv.writer(content, delimiter=delimiter).writerows([["path", "label"], *rows])

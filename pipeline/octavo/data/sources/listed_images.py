@@ -65,7 +65,7 @@ def columns(names: Sequence[str], file: Path) -> dict[str, str]:
     }
     if missing := [column for column in ("path", "label") if found[column] is None]:
         known = "; ".join(f"{column} is one of {', '.join(COLUMNS[column])}" for column in missing)
-        has = some(name[:LONGEST] for name in names) or "none"
+        has = some(_in_a_line(name)[:LONGEST] for name in names) or "none"
         raise DataError(f"{file} has the columns {has}, and needs a path and a label: {known}.")
     return {column: name for column, name in found.items() if name is not None}
 
@@ -159,4 +159,9 @@ def _require_enough(file: Path, rows: Sequence[Listing], bad: Mapping[str, list[
 
 
 def _named(row: Listing) -> str:
-    return f"{row.place}: {row.path.strip()}"[:200]
+    return f"{row.place}: {_in_a_line(row.path)}"[:200]
+
+
+def _in_a_line(text: str) -> str:
+    """Text of a table's cell, which may have line breaks."""
+    return " ".join(text.split())

@@ -1,5 +1,6 @@
 """Networks of Keras that MLflow logged: their file is fetched, and no framework loads it before it was checked."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def test_the_network_is_the_one_that_was_logged(
     client: MlflowClient, octavo: Octavo, flavor: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tensorflow, "keras", keras)  # else it depends on what this process imported first
+    monkeypatch.setitem(sys.modules, "tensorflow.keras.models", keras.models)
     made = network(keras.layers.Conv2D(4, 3))
     place = logged(flavor, made)
     assert octavo("pin")[0] == 0
