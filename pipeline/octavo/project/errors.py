@@ -138,5 +138,15 @@ def known_are(word: str, known: Iterable[str]) -> str:
     return f"{did_you_mean(word, known)} Known: {', '.join(known) or 'none'}"
 
 
+def some(names: Iterable[str], most: int = 3) -> str:
+    """The first few names for a message, and the number of the others.
+
+    >>> some(["a", "b", "c", "d"])
+    'a, b, c and 1 more'
+    """
+    listed = list(names)
+    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
+
+
 def _say(sentence: str) -> None:
     print(sentence, file=sys.stderr)

@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +14,11 @@ import numpy.typing as npt
 from octavo.data.sources import image_file
 from octavo.data.sources.image_file import Picture
 from octavo.data.sources.raw import Array
-from octavo.project.errors import DataError
+from octavo.project.errors import DataError, some
 from octavo.project.files import spooled_array
 from octavo.project.files.spooled_array import Spool
 
 TO_RGB = "grey converted to RGB, because others are in colour"
-SHOWN = 3
-"""How many files a message names."""
 THREADS, AHEAD = 8, 2
 """Most threads, and files for each that are decoded before the first is stored. Both bound the memory."""
 
@@ -72,12 +70,6 @@ def decoded(paths: Sequence[Path], size: Size = None) -> Pictures:
     if len(spool.shape) == 3 and grey:
         changes[TO_RGB] = grey
     return Pictures(spool.array(), np.array(digests, "S16"), dict(sorted(changes.items())))
-
-
-def some(names: Iterable[str]) -> str:
-    """The first few, and the number of the others."""
-    listed = list(names)
-    return ", ".join(listed[:SHOWN]) + (f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else "")
 
 
 def _pictures(paths: Sequence[Path], size: Size) -> Iterator[Picture | DataError]:

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from octavo.data.sources.image_files import decoded, some
+from octavo.data.sources.image_files import decoded
 from octavo.data.sources.raw import Files, Raw, some_of
-from octavo.project.errors import DataError
+from octavo.project.errors import DataError, some
 from octavo.project.params.data import IMAGE_SUFFIXES
 
 LITTER = {"desktop.ini", "ehthumbs.db", "thumbs.db"}

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from octavo.data.sources.image_files import decoded, some
+from octavo.data.sources.image_files import decoded
 from octavo.data.sources.raw import Files, Raw, numbered, some_of
-from octavo.project.errors import DataError
+from octavo.project.errors import DataError, some
 
 COLUMNS = {
     "path": ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path"),

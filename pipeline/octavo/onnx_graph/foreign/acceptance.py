@@ -9,7 +9,7 @@ from onnx import TensorProto, numpy_helper
 
 from octavo.onnx_graph import external_tensors, qdq, structure
 from octavo.onnx_graph.foreign import opsets
-from octavo.project.errors import ModelError, did_you_mean
+from octavo.project.errors import ModelError, did_you_mean, some
 
 DEFAULT = ("", "ai.onnx")
 """Names of ONNX's own domain."""
@@ -171,6 +171,4 @@ def _check_operator(node: onnx.NodeProto, path: Path) -> None:
 
 
 def _refused(path: Path, what: str, names: Iterable[str], remedy: str) -> ModelError:
-    listed = list(names)
-    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
-    return ModelError(f"{path} has {what} {', '.join(listed[:SHOWN])}{more}. {remedy}")
+    return ModelError(f"{path} has {what} {some(names, SHOWN)}. {remedy}")

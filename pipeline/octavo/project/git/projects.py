@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from octavo.project.errors import ParamsError
+from octavo.project.errors import ParamsError, some
 from octavo.project.git import roots
 from octavo.project.git.command import git
 from octavo.project.params.params import PARAMS
@@ -25,9 +25,8 @@ def require() -> None:
     here = Path.cwd()
     root = roots.git_root(here)
     others = sorted({_from(here, path.parent) for path in files(root) if _is_project(path.parent)}) if root else []
-    more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
     remedy = (
-        f"Change to one of this repository's projects: {', '.join(others[:SHOWN])}{more}."
+        f"Change to one of this repository's projects: {some(others, SHOWN)}."
         if others
         else "Change to a project's folder, make this one a project (octavo init), or quantize one model without a "
         "project (octavo quantize MODEL --data PATH)."

@@ -8,6 +8,7 @@ import onnx
 
 from octavo.onnx_graph import qdq
 from octavo.onnx_graph.foreign.quantized.ledger import Ledger
+from octavo.project.errors import some
 
 SHOWN = 4
 """Names that a sentence lists."""
@@ -52,7 +53,7 @@ def kept(model: onnx.ModelProto, learned: Ledger, counts: Counts) -> Iterator[st
     bits = {_name(node): _bits(learned.weights[node.output[0]].arrays[0]) for node in _layers(model, learned)}
     few = [name for name, each in bits.items() if each < BITS]
     if few:
-        yield f"The weights of {_listed(few)} use {max(bits[name] for name in few)} bits. They are stored in 8."
+        yield f"The weights of {some(few, SHOWN)} use {max(bits[name] for name in few)} bits. They are stored in 8."
     clips = [node for node in model.graph.node if node.op_type == "Clip" and _is_integer(node, model)]
     if clips:
         yield f"Form of the INT8 file: {len(clips)} activations keep to a part of their range by a Clip on integers."
@@ -69,23 +70,23 @@ def outside(model: onnx.ModelProto, learned: Ledger, misfits: Sequence[onnx.Node
     arrays, makers, readers = qdq.initializers(model), qdq.producers(model), qdq.consumers(model)
     layers = [node for node in _layers(model, learned) if node not in misfits]
     if misfits:
-        names = _listed([_name(node) for node in misfits])
+        names = some([_name(node) for node in misfits], SHOWN)
         yield f"The weights of {names} have scales, but not for output channels, so they compute in float."
     unknown = [_name(node) for node in layers if node.op_type not in qdq.INTEGER_KERNELS]
     if unknown:
-        yield f"onnxruntime has no integer kernel for {_listed(unknown)}, so they compute in float."
+        yield f"onnxruntime has no integer kernel for {some(unknown, SHOWN)}, so they compute in float."
     floating = [_name(node) for node in model.graph.node if _has_float_weights(node, arrays)]
     if floating:
-        yield f"The given file has float weights in {_listed(floating)}: nothing was learned for them."
+        yield f"The given file has float weights in {some(floating, SHOWN)}: nothing was learned for them."
     unread = [_name(node) for node in layers if qdq.scale_before(node.input[0], makers, arrays) is None]
     if unread:
-        yield f"The given file has no range for the input of {_listed(unread)}, so they compute in float."
+        yield f"The given file has no range for the input of {some(unread, SHOWN)}, so they compute in float."
     open_ended = [_name(node) for node in layers if node.op_type == "Conv" and not _is_rounded(node, readers)]
     if open_ended:
-        yield f"The given file has no range for the output of {_listed(open_ended)}, so they compute in float."
+        yield f"The given file has no range for the output of {some(open_ended, SHOWN)}, so they compute in float."
     channels = [name for name, grids in learned.ranges.items() if grids.arrays[0].ndim]
     if channels:
-        yield f"Activations {_listed(channels)} have a scale for each channel, so that what reads them is float."
+        yield f"Activations {some(channels, SHOWN)} have a scale for each channel, so that what reads them is float."
 
 
 def _layers(model: onnx.ModelProto, learned: Ledger) -> Iterator[onnx.NodeProto]:
@@ -118,8 +119,3 @@ def _bits(integers: np.ndarray) -> int:
 
 def _name(node: onnx.NodeProto) -> str:
     return node.doc_string or node.output[0]
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{', '.join(names[:SHOWN])}{more}"

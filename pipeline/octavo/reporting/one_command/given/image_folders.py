@@ -12,9 +12,8 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from octavo.data.sources import image_file, image_files
-from octavo.data.sources.image_files import some
 from octavo.data.sources.image_folder import printable, require_inside, visible
-from octavo.project.errors import DataError
+from octavo.project.errors import DataError, some
 from octavo.project.files import atomic_write
 from octavo.project.params.data import IMAGE_SUFFIXES
 from octavo.reporting.one_command.given.pool import Loaded, Places, Pool, Size

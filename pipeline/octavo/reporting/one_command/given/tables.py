@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from octavo.data import sources, split_assignment
-from octavo.data.sources.image_files import some
 from octavo.data.sources.raw import Array, Raw
 from octavo.data.split_assignment import Digests
+from octavo.project.errors import some
 from octavo.reporting.one_command.given.pool import Labels, Loaded, Places, Pool, Size
 
 READERS = {".csv": sources.csv_table, ".parquet": sources.parquet_table}
