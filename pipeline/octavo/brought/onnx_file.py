@@ -18,7 +18,7 @@ from octavo.project.params.params import PARAMS, Params
 
 
 def bring(name: str, params: Params) -> str:
-    """Read, check and export the network called `name`. If no variant needs it, write a marker instead.
+    """Read, check and export the network called `name`.
 
     Returns:
         The result as a clause.
@@ -27,9 +27,6 @@ def bring(name: str, params: Params) -> str:
         ModelError: the file cannot be used, or its network gives other outputs than the data has classes.
         DataError: the network takes examples of another shape.
     """
-    if reason := params.why_not_needed(name):
-        network_notes.refuse_network(name, reason)
-        return reason
     file = params.brought[name].file
     if not file.is_file():
         raise ModelError(f"{PARAMS}: brought.{name}.file is {file}, which is not a file. Give the path of a network.")

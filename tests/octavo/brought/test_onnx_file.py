@@ -13,7 +13,7 @@ import yaml
 from onnx import numpy_helper
 
 from octavo.backends import model_files, network_notes
-from octavo.brought import onnx_file
+from octavo.brought import bring, onnx_file
 from octavo.data import prepare
 from octavo.evaluation import assembly
 from octavo.evaluation.benchmark import benchmark
@@ -131,7 +131,7 @@ def test_one_that_no_variant_needs_is_not_read() -> None:
         networks={"fp32": {"build": "small_cnn", "epochs": 1, "batch_size": 1}},
         variants={"onnx_fp32": {"source": "fp32", "recipe": "onnx_fp32"}},
     )
-    said = onnx_file.bring("theirs", other)
+    said = bring.bring("theirs", other)
     assert said == "No variant in params.yaml has source 'theirs', so network 'theirs' is not brought in."
     assert network_notes.refusal(paths.exported("theirs")) == said
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from octavo.backends import network_notes
 from octavo.data.splits import load_manifest
 from octavo.project import paths
 from octavo.project.params.params import Params
@@ -16,7 +15,7 @@ from octavo.training.keras_files.bringing import BroughtNetwork
 
 
 def bring(name: str, params: Params) -> str:
-    """Read, check and export the network called `name`. If no variant needs it, write a marker instead.
+    """Read, check and export the network called `name`.
 
     Returns:
         The result as a clause.
@@ -26,9 +25,6 @@ def bring(name: str, params: Params) -> str:
         ParamsError: the function that builds the network cannot be used.
         DataError: the network takes examples of another shape.
     """
-    if reason := params.why_not_needed(name):
-        network_notes.refuse_network(name, reason)
-        return reason
     given, manifest = params.brought[name], load_manifest(paths.MANIFEST)
     fit.pin(given.seed, given.threads)
     network = reading.read_any(given, manifest)

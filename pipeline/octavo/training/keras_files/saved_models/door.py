@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-from octavo.backends import network_notes
 from octavo.data.splits import load_manifest
 from octavo.onnx_graph.foreign.comparison import ODD, TOLERANCE
 from octavo.project import paths
@@ -20,7 +19,7 @@ from octavo.training.keras_files.saved_models.reading import Served
 
 
 def bring(name: str, params: Params) -> str:
-    """Read, check and export the network called `name`. If no variant needs it, write a marker instead.
+    """Read, check and export the network called `name`.
 
     Returns:
         The result as a clause.
@@ -29,9 +28,6 @@ def bring(name: str, params: Params) -> str:
         ModelError: the folder cannot be used, or its network gives other outputs than the data has classes.
         DataError: the network takes examples of another shape.
     """
-    if reason := params.why_not_needed(name):
-        network_notes.refuse_network(name, reason)
-        return reason
     given, manifest = params.brought[name], load_manifest(paths.MANIFEST)
     fit.pin(given.seed, given.threads)
     served = reading.read(given.file)
