@@ -10,7 +10,7 @@ from octavo.data.input_encoding import encode
 from octavo.data.splits import Split
 from octavo.project.errors import ParamsError
 from octavo.project.params.encoding import InputEncoding
-from octavo.project.params.training import Augmentation, Fit
+from octavo.project.params.training import Augmentation
 
 IMAGES = (2, 3)
 """Numbers of dimensions of one image."""
@@ -18,7 +18,7 @@ FLIPS = {"horizontal": "horizontal", "vertical": "vertical", "both": "horizontal
 
 
 def batches(
-    train: Split, budget: Fit, encoding: InputEncoding, weights: Mapping[int, float] | None
+    train: Split, asked: Augmentation, size: int, encoding: InputEncoding, weights: Mapping[int, float] | None
 ) -> Iterator[tuple[np.ndarray, ...]]:
     """Batches without end: encoded examples, (N, …), labels, (N,), and with `weights` float32 (N,). Each epoch has all
     examples in a new order.
@@ -28,14 +28,15 @@ def batches(
 
     Args:
         train: the examples.
-        budget: batch size, and which changes.
+        asked: which changes.
+        size: of a batch.
         encoding: of the network's input.
         weights: label of a class -> how much its examples count; 1 where none is given.
 
     Raises:
         ParamsError: the examples are no images, and the changes are for images.
     """
-    asked, shape = budget.augmentation or Augmentation.model_construct(), train.images.shape[1:]
+    shape = train.images.shape[1:]
     if asked.for_images and len(shape) not in IMAGES:
         raise ParamsError(
             f"augmentation has {', '.join(asked.for_images)}, which are for images (H, W) or (H, W, C), and examples "
@@ -45,7 +46,7 @@ def batches(
     counts = None
     if weights is not None:
         counts = np.array([weights.get(label, 1) for label in range(int(train.labels.max()) + 1)], np.float32)
-    examples = _endless(train, budget.batch_size, asked, seed)
+    examples = _endless(train, size, asked, seed)
     return (
         (encode(stored, encoding), labels, *(() if counts is None else (counts[labels],)))
         for stored, labels in examples

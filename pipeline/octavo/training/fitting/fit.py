@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -25,10 +24,6 @@ Curve = Mapping[str, Sequence[float]]
 """`loss`, `accuracy`, `val_loss` and `val_accuracy` -> one figure per epoch; `val_` is the selection split."""
 BETTER = {"loss": ("val_loss", "min"), "accuracy": ("val_accuracy", "max")}
 """By what an epoch is better -> the figure in the curve, and whether it should be small or large."""
-
-
-KERAS_3 = "network.weights.h5"
-"""Keras 3 saves and loads weights under no other ending."""
 
 
 def pin(seed: int, threads: int) -> None:
@@ -79,10 +74,7 @@ def fit(  # noqa: PLR0913 - a training has many conditions
             "so each epoch is one step."
         )
     keras, steps = library.of(model), math.ceil(len(train.labels) / budget.batch_size)
-    if budget.augmentation:
-        examples: Any = (augmentation.batches(train, budget, encoding, weights),)
-    else:
-        examples = (encode(train.images, encoding), train.labels)
+    examples = _examples(train, budget, steps, encoding, weights)
     model.compile(
         optimizer=optimizing.optimizer(keras, budget, steps),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -90,20 +82,35 @@ def fit(  # noqa: PLR0913 - a training has many conditions
     )
     with foreign_code.code(f"Training '{label}' of network '{model.name}' fails", ModelError):
         history = model.fit(
-            *examples,
-            batch_size=None if budget.augmentation else budget.batch_size,
-            steps_per_epoch=steps if budget.augmentation else None,
-            shuffle=not budget.augmentation,  # batches are in a random order already
+            **examples,
             epochs=budget.epochs,
             validation_data=(encode(selection.images, encoding), selection.labels),
             validation_batch_size=budget.batch_size,
-            class_weight=None if budget.augmentation else weights,
             callbacks=[_EpochBar(label), *_stopping(keras, budget)],
             verbose=0,
         )
     curve: Curve = history.history
     _refuse_what_diverged(model, curve, budget, label)
     return curve
+
+
+def _examples(
+    train: Split, budget: Fit, steps: int, encoding: InputEncoding, weights: Mapping[int, float] | None
+) -> dict[str, Any]:
+    """What the model is trained on, as arguments of its `fit`: all examples, or batches of changed ones.
+
+    Args:
+        train: the images and labels.
+        budget: how it is trained.
+        steps: of each epoch.
+        encoding: of the network's input.
+        weights: as for `fit`.
+    """
+    if budget.augmentation:
+        batches = augmentation.batches(train, budget.augmentation, budget.batch_size, encoding, weights)
+        return {"x": batches, "steps_per_epoch": steps, "shuffle": False}  # they are in a random order already
+    examples = encode(train.images, encoding)
+    return {"x": examples, "y": train.labels, "batch_size": budget.batch_size, "class_weight": weights}
 
 
 def _stopping(keras: Any, budget: Fit) -> list[Any]:
@@ -144,12 +151,7 @@ def save(model: Any, curve: Curve, folder: Path) -> None:
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    target = folder / "weights.h5"
-    if library.of(model) is tf_keras:
-        model.save_weights(target)
-    else:
-        model.save_weights(folder / KERAS_3)
-        (folder / KERAS_3).rename(target)
+    library.save_weights(model, folder / "weights.h5")
     epochs = zip(*curve.values(), strict=True)
     table = csv_file.text(("epoch", *curve), ((epoch, *figures) for epoch, figures in enumerate(epochs)))
     (folder / "curve.csv").write_text(table, encoding="utf-8")
@@ -162,11 +164,7 @@ def restore(model: Any, weights: Path) -> Any:
         ModelError: the file is missing or belongs to another network.
     """
     try:
-        if library.of(model) is tf_keras:
-            model.load_weights(weights)
-        else:
-            with TemporaryDirectory() as folder:
-                model.load_weights(shutil.copy(weights, Path(folder, KERAS_3)))
+        library.load_weights(model, weights)
     except (OSError, ValueError) as error:
         raise ModelError(f"{weights} does not fit network '{model.name}': {error}. Run dvc repro.") from None
     return model

@@ -16,7 +16,7 @@ from octavo.data.splits import Split
 from octavo.project.errors import ParamsError
 from octavo.project.params.encoding import InputEncoding
 from octavo.project.params.section import faults
-from octavo.project.params.training import Fit
+from octavo.project.params.training import Augmentation, Fit
 from octavo.training.fitting import augmentation, fit, optimizing, weighting
 
 pytestmark = pytest.mark.slow
@@ -127,10 +127,10 @@ def test_weights_by_name_are_those_of_their_labels() -> None:
 @pytest.mark.parametrize("shape", [(8, 8), (8, 8, 3)])
 def test_augmented_images_stay_bytes_and_are_new_in_each_epoch(shape: tuple[int, ...]) -> None:
     images = np.random.default_rng(0).integers(0, 256, (10, *shape), np.uint8)
-    budget = Fit(epochs=1, batch_size=4, augmentation={"flip": "both", "shift": 0.3, "brightness": 1, "noise": 0.5})
+    asked = Augmentation(flip="both", shift=0.3, brightness=1, noise=0.5)
     keras.utils.set_random_seed(0)
     encoding = InputEncoding(dtype="uint8")
-    batches = augmentation.batches(Split(images, np.arange(10)), budget, encoding, {3: 2.0})
+    batches = augmentation.batches(Split(images, np.arange(10)), asked, 4, encoding, {3: 2.0})
     epochs = [[next(batches) for _ in range(3)] for _ in range(2)]
     for epoch in epochs:
         assert [batch.shape for batch, _, _ in epoch] == [(4, *shape), (4, *shape), (2, *shape)]
