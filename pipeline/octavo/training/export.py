@@ -21,6 +21,7 @@ from octavo.project import foreign_code, story
 from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write
 from octavo.project.params.encoding import InputEncoding
+from octavo.project.params.networks import SAVED_MODEL
 from octavo.training.conversion import to_onnx
 from octavo.training.frozen_graph import Frozen, freeze, has_loops, saved_model, unrolled
 
@@ -99,7 +100,7 @@ def _save_for_litert(frozen: Frozen, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         story.say(f"{folder} is not written, so there is no LiteRT: it would exceed protobuf's limit of 2 GB.")
         return
-    atomic_write.write_bytes(folder / "saved_model.pb", saved.SerializeToString(deterministic=True))
+    atomic_write.write_bytes(folder / SAVED_MODEL, saved.SerializeToString(deterministic=True))
 
 
 def _check(path: Path, name: str, run: Run, samples: np.ndarray, kind: str) -> None:

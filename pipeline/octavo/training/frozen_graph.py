@@ -25,7 +25,7 @@ INPUT, OUTPUT = "images", "logits"
 LARGE = 2**22
 """A kernel of at least this many bytes becomes an input of the graph."""
 LIMIT = 2**31 - 1
-"""Largest size of a SavedModel in bytes: protobuf cannot read more."""
+"""Largest size in bytes of a graph and of its file: protobuf cannot read more."""
 CONVOLUTIONAL = "ConvLSTM"
 """Beginning of the names of recurrent layers that stay loops, in both versions of Keras."""
 

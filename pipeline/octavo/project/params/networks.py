@@ -19,6 +19,8 @@ KERAS_DOOR = "octavo.training.keras_files.door"
 SAVED_MODEL_DOOR = "octavo.training.keras_files.saved_models.door"
 DOORS = {".onnx": "octavo.brought.onnx_file", ".keras": KERAS_DOOR, ".h5": KERAS_DOOR}
 """Suffix of a file -> the module that brings it in. A path without suffix is the folder of a SavedModel."""
+SAVED_MODEL = "saved_model.pb"
+"""The file in a folder that makes it a SavedModel."""
 WITH_TENSORFLOW = (KERAS_DOOR, SAVED_MODEL_DOOR)
 """Modules that read networks with TensorFlow. All formats can be made of these networks."""
 TRAINABLE = (".keras", ".h5")
@@ -29,7 +31,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 def _file(path: Path) -> Path:
     if path.suffix not in (*DOORS, ""):
-        advice = f"Give '{path.parent}'" if path.name == "saved_model.pb" else "Export the network to ONNX"
+        advice = f"Give '{path.parent}'" if path.name == SAVED_MODEL else "Export the network to ONNX"
         raise ValueError(
             f"Input should be a file in one of {', '.join(DOORS)}, or the folder of a SavedModel, without '.' in its "
             f"name, got '{path}'. {advice}"

@@ -4,13 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from octavo.project.errors import ParamsError
-from octavo.project.params.networks import BUILT_IN_NAMES, DOORS, WITH_TENSORFLOW, builder, door
+from octavo.project.params.networks import BUILT_IN_NAMES, DOORS, SAVED_MODEL, WITH_TENSORFLOW, builder, door
 from octavo.project.setting_up import trial
 from octavo.project.setting_up.given_data import written
 
 SUFFIXES = tuple(DOORS)
-SAVED_MODEL = "saved_model.pb"
-"""The file in a folder that makes it a SavedModel."""
 SIDES = 4096
 """A fixed height or width above this is no image's."""
 

@@ -12,13 +12,12 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write
+from octavo.project.params.networks import SAVED_MODEL
+from octavo.training.frozen_graph import LIMIT
 
-FILE = "saved_model.pb"
 TAG, SIGNATURE = "serve", "serving_default"
 SET_UP = "__saved_model_init_op"
 """Entry among the signatures that is none: it names what a loader runs first."""
-LARGEST = 2**31 - 1
-"""Bytes of the graph's file: protobuf has no larger ones."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def look_into(folder: Path) -> Contents:
             one float32 tensor (N, …) with a free batch to one float32 tensor.
     """
     _check_files(folder)
-    meta = _serving(_parsed(folder / FILE), folder)
+    meta = _serving(_parsed(folder / SAVED_MODEL), folder)
     if meta.asset_file_def:
         names = ", ".join(sorted(each.filename for each in meta.asset_file_def)[:4])
         raise ModelError(f"{folder} reads files (assets): {names}. Export the network without what reads them.")
@@ -64,8 +63,8 @@ def look_into(folder: Path) -> Contents:
 
 def _check_files(folder: Path) -> None:
     """Check that the folder holds regular files alone: a link could make a file of this machine a weight."""
-    if not (folder / FILE).is_file():
-        raise ModelError(f"{folder} is not a SavedModel, which is a folder with {FILE}. Give the path of one.")
+    if not (folder / SAVED_MODEL).is_file():
+        raise ModelError(f"{folder} is not a SavedModel, which is a folder with {SAVED_MODEL}. Give the path of one.")
     for inside, folders, files in os.walk(folder):
         for path in (Path(inside, name) for name in sorted((*folders, *files))):
             if path.is_symlink():
@@ -77,7 +76,7 @@ def _check_files(folder: Path) -> None:
 def _parsed(path: Path) -> SavedModel:
     saved = SavedModel()
     try:
-        saved.ParseFromString(atomic_write.content(path, LARGEST))
+        saved.ParseFromString(atomic_write.content(path, LIMIT))
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}. Export the network again.") from None
     except DecodeError:

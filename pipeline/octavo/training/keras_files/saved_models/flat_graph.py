@@ -4,9 +4,6 @@ from dataclasses import dataclass
 
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-LARGEST = 2**31 - 1
-"""Bytes of all operators; protobuf has no larger messages."""
-
 
 @dataclass(frozen=True)
 class FlatGraph:

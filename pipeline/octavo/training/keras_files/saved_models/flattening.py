@@ -14,7 +14,8 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.python.framework import op_def_registry
 
 from octavo.project.errors import ModelError
-from octavo.training.keras_files.saved_models.flat_graph import LARGEST, FlatGraph, maker
+from octavo.training.frozen_graph import LIMIT
+from octavo.training.keras_files.saved_models.flat_graph import FlatGraph, maker
 
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 THROUGH = ("Identity", "ReadVariableOp", "StopGradient", "PreventGradient", "PlaceholderWithDefault")
@@ -171,7 +172,7 @@ class _Flattening:
     def _count(self, parts: int, size: int) -> None:
         self._size += parts
         self._bytes += size
-        for found, most, what in ((self._size, MOST, "operators and their inputs"), (self._bytes, LARGEST, "bytes")):
+        for found, most, what in ((self._size, MOST, "operators and their inputs"), (self._bytes, LIMIT, "bytes")):
             if found > most:
                 raise ModelError(f"The graph in {self._folder} has more than {most:,} {what}. Bring it as ONNX.")
 

@@ -8,9 +8,8 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from octavo.project.errors import ModelError
+from octavo.training.frozen_graph import LIMIT
 
-LARGEST = 2**31 - 1
-"""Bytes of all constants; protobuf has no larger messages."""
 LONGEST = 120
 """Characters of a name that a message shows."""
 VARIABLES = ("VarHandleOp", "VariableV2")
@@ -67,9 +66,9 @@ def check(nodes: Iterable[NodeDef], folder: Path) -> None:
     for node in nodes:
         _check_types(node, folder)
     size = sum(_size(node, folder) for node in nodes if node.op == "Const")
-    if size > LARGEST:
+    if size > LIMIT:
         raise ModelError(
-            f"The constants in {folder} have {size:,} bytes, and at most {LARGEST:,} are read. Bring it as ONNX."
+            f"The constants in {folder} have {size:,} bytes, and at most {LIMIT:,} are read. Bring it as ONNX."
         )
 
 

@@ -11,10 +11,10 @@ from tensorflow.core.protobuf.meta_graph_pb2 import TensorInfo
 
 from octavo.project import foreign_code
 from octavo.project.errors import ModelError
-from octavo.training.frozen_graph import Frozen
+from octavo.training.frozen_graph import LIMIT, Frozen
 from octavo.training.keras_files.saved_models import constants, container, operators, variables
 from octavo.training.keras_files.saved_models.container import Contents
-from octavo.training.keras_files.saved_models.flat_graph import LARGEST, FlatGraph
+from octavo.training.keras_files.saved_models.flat_graph import FlatGraph
 from octavo.training.keras_files.saved_models.flattening import flatten
 
 
@@ -101,10 +101,10 @@ def _check_sizes(graph: tf.Graph, folder: Path) -> None:
     for operator in graph.get_operations():
         for tensor in operator.outputs:
             sides = tensor.shape.as_list() if tensor.shape.rank is not None else []
-            if math.prod(side or 1 for side in sides) * tensor.dtype.size > LARGEST:
+            if math.prod(side or 1 for side in sides) * tensor.dtype.size > LIMIT:
                 raise ModelError(
                     f"Operator {operator.type} ({operator.name[:120]}) in {folder} gives values of shape "
-                    f"{tensor.shape}, and at most {LARGEST:,} bytes are computed for one example. {operators.NEXT}"
+                    f"{tensor.shape}, and at most {LIMIT:,} bytes are computed for one example. {operators.NEXT}"
                 )
 
 
