@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 
 from octavo.evaluation.scorecard import Scorecard, Scorecards, load_scorecards
@@ -52,7 +50,7 @@ def check(name: str) -> None:
             "and at most 200 characters. Give another --out."
         ) from None
     with connection.connected() as client:
-        if (found := _model(client, name)) is not None and MADE not in found:
+        if (found := connection.registered_model(client, name)) is not None and MADE not in found.tags:
             raise ParamsError(
                 f"MLflow has a registered model {name} that octavo quantize did not make. --register names it like the "
                 "folder of the results: give another --out."
@@ -75,7 +73,7 @@ def register(folder: Path, ship: str, why: str) -> None:
     name, numbers = folder.absolute().name, {}
     with connection.connected() as client:
         experiment = connection.experiment(client, name)
-        if _model(client, name) is None:
+        if connection.registered_model(client, name) is None:
             client.create_registered_model(name, {MADE: "yes"}, _about(cards, folder))
         for card in cards.scorecards:
             marks = {RECOMMENDED: why} if card.variant == ship else {}
@@ -132,13 +130,3 @@ def _about(cards: Scorecards, folder: Path) -> str:
         f"quantize` in {folder}. Each run of the command adds its versions. The tag `{RECOMMENDED}` says which one to "
         "ship, and why. Load one with `mlflow.pyfunc.load_model`."
     )
-
-
-def _model(client: MlflowClient, name: str) -> dict[str, str] | None:
-    """The tags of the registered model; None if there is none."""
-    try:
-        return dict(client.get_registered_model(name).tags)
-    except MlflowException as error:
-        if error.error_code != connection.MISSING:
-            raise
-        return None

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage
+from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.store.db.db_types import DATABASE_ENGINES
 from requests.exceptions import HTTPError as RequestRefused
@@ -156,6 +157,16 @@ def experiment(client: MlflowClient, name: str) -> str:
     if found.lifecycle_stage == LifecycleStage.DELETED:
         client.restore_experiment(found.experiment_id)
     return found.experiment_id
+
+
+def registered_model(client: MlflowClient, name: str) -> RegisteredModel | None:
+    """The registered model of that name; None if MLflow has none."""
+    try:
+        return client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != MISSING:
+            raise
+        return None
 
 
 def how_to_look(experiment_id: str, view: str) -> str:

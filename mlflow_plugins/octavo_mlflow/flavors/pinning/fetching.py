@@ -82,10 +82,8 @@ def _target(name: str, given: Brought, stored: StoredFile) -> Path:
     """Where the file goes."""
     if given.path is None:
         return FOLDER / f"{name}{stored.suffix}"
-    place, root = given.path.resolve(), roots.git_root(Path()) or Path()
-    if not place.is_relative_to(root.resolve()) or any(
-        part.startswith(".") for part in place.relative_to(root.resolve()).parts
-    ):
+    place, root = given.path.resolve(), (roots.git_root(Path()) or Path()).resolve()
+    if not place.is_relative_to(root) or any(part.startswith(".") for part in place.relative_to(root).parts):
         raise ParamsError(
             f"brought.{name}.file is {given.path}, and a fetched file goes into the repository, not into a hidden "
             f"folder. Name it {FOLDER / f'{name}{stored.suffix}'}, for example."

@@ -68,11 +68,8 @@ def version_of(client: MlflowClient, model: str, number: int, pinned: str | None
 
 
 def _model(client: MlflowClient, name: str) -> RegisteredModel:
-    try:
-        return client.get_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != connection.MISSING:
-            raise
+    if (found := connection.registered_model(client, name)) is not None:
+        return found
     known = sorted(each.name for each in client.search_registered_models(max_results=MOST))
     listed = f"{known_are(name, known)}." if len(known) <= LISTED else did_you_mean(name, known)
     raise ModelError(
