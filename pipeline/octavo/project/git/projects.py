@@ -24,7 +24,7 @@ def require() -> None:
         return
     here = Path.cwd()
     root = roots.git_root(here)
-    others = sorted({_from(here, path.parent) for path in files(root) if _is_project(path.parent)}) if root else []
+    others = sorted({from_here(path.parent) for path in files(root) if _is_project(path.parent)}) if root else []
     remedy = (
         f"Change to one of this repository's projects: {some(others, SHOWN)}."
         if others
@@ -48,6 +48,7 @@ def _is_project(folder: Path) -> bool:
         return False
 
 
-def _from(here: Path, folder: Path) -> str:
-    """The way from here to a folder, for `cd`."""
-    return str(folder.relative_to(here)) if folder.is_relative_to(here) else str(folder)
+def from_here(path: Path) -> str:
+    """An absolute path as a user writes it in the working directory."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

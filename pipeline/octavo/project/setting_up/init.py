@@ -17,6 +17,7 @@ from octavo.project import extras, paths
 from octavo.project.errors import OctavoError, ParamsError
 from octavo.project.files import atomic_write
 from octavo.project.git import projects, roots
+from octavo.project.git.projects import from_here
 from octavo.project.git.revision import git_commit
 from octavo.project.params.data import HOME, WITH_FILES
 from octavo.project.params.encoding import InputEncoding
@@ -62,7 +63,7 @@ def init(folder: Path, given: Mapping[str, str | None], yes: bool) -> None:
         _dvc_init(root)
     _write(files)
     for path in files:
-        click.echo(f"written: {_shown(path)}", err=True)
+        click.echo(f"written: {from_here(path)}", err=True)
     click.echo(_next(project, answers["name"], _commit(root, files)))
 
 
@@ -74,10 +75,10 @@ def _root(project: Path) -> Path:
     """
     existing = next(each for each in (project, *project.parents) if each.exists())
     if not existing.is_dir():
-        raise ParamsError(f"{_shown(existing)} is a file, and a project is a folder. Name another folder.")
+        raise ParamsError(f"{from_here(existing)} is a file, and a project is a folder. Name another folder.")
     git, dvc = roots.git_root(existing), roots.dvc_root(existing)
     if GIT in project.parts:
-        raise ParamsError(f"{_shown(project)} is inside {GIT}, which belongs to git. Name another folder.")
+        raise ParamsError(f"{from_here(project)} is inside {GIT}, which belongs to git. Name another folder.")
     if git is None and dvc is None:
         if marked := next((each for each in (existing, *existing.parents) if (each / GIT).exists()), None):
             raise ParamsError(
@@ -98,10 +99,10 @@ def _check_free(project: Path) -> None:
     for name in (shipped.PIPELINE, str(PARAMS)):
         if os.path.lexists(project / name):
             renew = " To renew an Octavo project's dvc.yaml: octavo upgrade." if name == shipped.PIPELINE else ""
-            raise ParamsError(f"{_shown(project / name)} exists, and is never overwritten. {elsewhere}{renew}")
+            raise ParamsError(f"{from_here(project / name)} exists, and is never overwritten. {elsewhere}{renew}")
     for outputs in (paths.ARTIFACTS, paths.REPORTS):
         if os.path.lexists(project / outputs):
-            raise ParamsError(f"{_shown(project / outputs)} exists, and the pipeline writes there. {elsewhere}")
+            raise ParamsError(f"{from_here(project / outputs)} exists, and the pipeline writes there. {elsewhere}")
 
 
 def _check_name(name: str, root: Path) -> None:
@@ -117,7 +118,7 @@ def _check_name(name: str, root: Path) -> None:
             continue
         if taken == name:
             raise ParamsError(
-                f"The name '{name}' in MLflow's registry belongs to {_shown(path)}. Nothing was written. Choose "
+                f"The name '{name}' in MLflow's registry belongs to {from_here(path)}. Nothing was written. Choose "
                 "another: octavo init --name NAME."
             )
 
@@ -192,8 +193,8 @@ def _content(path: Path) -> str:
         return ""
     except OSError as error:
         raise ParamsError(
-            f"{_shown(path)} cannot be read: {error.strerror}. Nothing was written. Make it a readable file, or remove "
-            "it."
+            f"{from_here(path)} cannot be read: {error.strerror}. Nothing was written. Make it a readable file, or "
+            "remove it."
         ) from None
 
 
@@ -207,7 +208,7 @@ def _check_writable(files: Iterable[Path]) -> None:
         folder = next(each for each in path.parents if each.exists())
         if not os.access(folder, os.W_OK | os.X_OK):
             raise ParamsError(
-                f"{_shown(path)} cannot be written: {folder} is read-only for you. Nothing was written. "
+                f"{from_here(path)} cannot be written: {folder} is read-only for you. Nothing was written. "
                 "Change its permissions, or choose another folder."
             )
 
@@ -243,7 +244,7 @@ def _commit(root: Path, files: Iterable[Path]) -> list[str]:
     if git_commit(root) or not roots.git_root(root):
         return []
     places = dict.fromkeys(root / roots.DVC if path.is_relative_to(root / roots.DVC) else path for path in files)
-    return [f"git add {' '.join(shlex.quote(_shown(path)) for path in places)} && git commit -m 'Set up Octavo'"]
+    return [f"git add {' '.join(shlex.quote(from_here(path)) for path in places)} && git commit -m 'Set up Octavo'"]
 
 
 def _next(project: Path, name: str, commit: list[str]) -> str:
@@ -257,18 +258,12 @@ def _next(project: Path, name: str, commit: list[str]) -> str:
     params = load_params(project / PARAMS)
     missing = extras.missing(needed_extras.of(params))
     install = [f"pip install 'octavo[{','.join(missing)}]'"] if missing else []
-    go = [] if project == Path.cwd() else [f"cd {shlex.quote(_shown(project))}"]
+    go = [] if project == Path.cwd() else [f"cd {shlex.quote(from_here(project))}"]
     build = ["dvc repro", "octavo compare", "octavo promote"]
     return "\n".join(
         [
-            f"{_shown(project)} is a project, its model in the registry is '{name}'. Next:",
+            f"{from_here(project)} is a project, its model in the registry is '{name}'. Next:",
             *(f"  {line}" for line in [*install, *commit, *go, *build]),
             *([ENCODING] if params.brought else []),
         ]
     )
-
-
-def _shown(path: Path) -> str:
-    """The path as the user sees it from the working directory."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

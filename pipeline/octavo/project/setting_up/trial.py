@@ -131,7 +131,7 @@ def _spec(module: str, folders: Sequence[str]) -> ModuleSpec | None:
 
 
 def _names(file: Path, what: str) -> list[str]:
-    """The names that a Python file defines or imports, sorted; `*` if it imports all names of another."""
+    """The names that a Python file defines or takes from modules, sorted; `*` if it takes all names of one."""
     try:
         tree = ast.parse(file.read_bytes())
     except (OSError, ValueError, SyntaxError) as error:
