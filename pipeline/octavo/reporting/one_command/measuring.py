@@ -84,20 +84,19 @@ def measure(made: Made, network: Path, division: Division, lineage: Lineage) -> 
     test = division.test.images
     source = logits(open_model(network / "model.onnx"), test, "The model")
     beside = logits(opened[BASELINE], test, BASELINE)
+    learned = network_notes.read(network)
     found: dict[str, tuple[Evaluation, np.ndarray]] = {}
     with story.counter("measure", len(opened)) as advance:
         for name, predict in opened.items():
             paths = ModelPaths(made.files[name], made.files[BASELINE], network / "model.onnx")
             try:
-                answers = logits(predict, test, name, at_once(predict))
+                size = at_once(predict)
+                answers = logits(predict, test, name, size)
                 compared = Compared(answers, beside, source)
                 card = evaluate.measured(
                     predict, paths, division.test, compared, test[: layer_sqnr.IMAGES], division.classes
                 )
-                card = card.model_copy(
-                    update={"notes": [*network_notes.read(network), *notes(predict, at_once(predict))]}
-                )
-                found[name] = card, answers
+                found[name] = card.model_copy(update={"notes": [*learned, *notes(predict, size)]}), answers
             except NotFinite as error:
                 made.refused[name] = Refusal(cause="not finite", reason=str(error), remedy=REMEDY)
             advance()
