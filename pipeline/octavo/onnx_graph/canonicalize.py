@@ -103,7 +103,7 @@ def _simplify(model: onnx.ModelProto, contents: Mapping[str, Content]) -> dict[s
     """Make the model canonical, in place. Returns the layers of its operators by the new names of their outputs."""
     graph = model.graph
     _constants_to_initializers(graph)
-    _drop_unread(graph)
+    drop_unread(graph)
     _share_initializers(graph, contents)
     for each in _graphs(graph):
         for node in each.node:
@@ -136,7 +136,8 @@ def _constants_to_initializers(graph: onnx.GraphProto) -> None:
         graph.node.remove(node)
 
 
-def _drop_unread(graph: onnx.GraphProto) -> None:
+def drop_unread(graph: onnx.GraphProto) -> None:
+    """Remove operators and initializers that nothing reads, in place."""
     read = {value.name for value in graph.output}
     for node in reversed(list(graph.node)):
         if read.isdisjoint(node.output):

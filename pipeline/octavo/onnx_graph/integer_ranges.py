@@ -43,6 +43,17 @@ def uint8_parameters(low: float, high: float) -> tuple[np.float32, np.uint8]:
     return scale, np.uint8(np.clip(np.rint(-low / scale), 0, LEVELS))
 
 
+def along(parameters: np.ndarray, axis: int, rank: int) -> np.ndarray:
+    """Scales or zero points, or another value for each channel, shaped to broadcast with an array.
+
+    Args:
+        parameters: a scalar or a vector.
+        axis: of the array, along which the vector lies.
+        rank: of the array.
+    """
+    return parameters.reshape([-1 if place == axis % rank else 1 for place in range(rank)] if parameters.ndim else [])
+
+
 def is_at_an_end(biases: np.ndarray) -> np.ndarray:
     """Which of the integers are at an end of their type; converters that keep to a symmetric range end one before."""
     limits = np.iinfo(biases.dtype)

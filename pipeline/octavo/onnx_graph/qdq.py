@@ -132,9 +132,21 @@ def store_integers(
         insert_dequantized(model, weight, grid)
         following = readers.get(node.output[0], [])
         if has_bias(node) and [reader.op_type for reader in following] != ["QuantizeLinear"]:
-            scale = np.broadcast_to(grid.scale * input_scale, bias.shape).astype(np.float32)
-            steps = np.rint(bias / scale.astype(np.float64)).astype(np.int32)
-            insert_dequantized(model, node.input[BIAS_INPUT], Grid(steps, scale, 0))
+            store_bias(model, node.input[BIAS_INPUT], bias, grid.scale * input_scale)
+
+
+def store_bias(model: onnx.ModelProto, name: str, bias: np.ndarray, products: np.ndarray) -> None:
+    """Store the constant `name`, a bias, in int32 at the scale of its layer's products, in place.
+
+    Args:
+        model: the graph.
+        name: of the constant.
+        bias: its values, float32 (channels,).
+        products: the scale, a scalar or (channels,).
+    """
+    scale = np.broadcast_to(products, bias.shape).astype(np.float32)
+    steps = np.rint(bias / scale.astype(np.float64)).astype(np.int32)
+    insert_dequantized(model, name, Grid(steps, scale, 0))
 
 
 def least_scale(bias: np.ndarray, input_scale: np.float32) -> np.ndarray:

@@ -23,10 +23,7 @@ def before_concats(model: onnx.ModelProto, moved: bool = False) -> None:
             source = makers.get(qdq.origin(name, makers) if moved else name)
             if source is None or source.op_type == "DequantizeLinear":
                 continue
-            pair = _pair(name, list(following[0].input[1:]), f"{node.output[0]}/{name}")
-            place = list(model.graph.node).index(node)
-            for offset, each in enumerate(pair):
-                model.graph.node.insert(place + offset, each)
+            pair = _insert_before(node, model, name, list(following[0].input[1:]), f"{node.output[0]}/{name}")
             node.input[:] = [pair[1].output[0] if other == name else other for other in node.input]
             readers[name] = [pair[0] if reader is node else reader for reader in readers[name]]
 
@@ -43,22 +40,27 @@ def before_clips(model: onnx.ModelProto) -> None:
         clip = makers.get(node.input[0])
         if clip is None or clip.op_type not in qdq.CLIPS or int(constants[node.input[2]]) == 0:
             continue
-        place = list(model.graph.node).index(clip)
-        pair = _pair(clip.input[0], list(node.input[1:]), clip.input[0])
-        for offset, each in enumerate(pair):
-            model.graph.node.insert(place + offset, each)
+        pair = _insert_before(clip, model, clip.input[0], list(node.input[1:]), clip.input[0])
         clip.input[0] = pair[1].output[0]
 
 
-def _pair(value: str, parameters: list[str], name: str) -> list[onnx.NodeProto]:
-    """QuantizeLinear and DequantizeLinear of `value`.
+def _insert_before(
+    node: onnx.NodeProto, model: onnx.ModelProto, value: str, parameters: list[str], name: str
+) -> list[onnx.NodeProto]:
+    """Insert QuantizeLinear and DequantizeLinear of a value in front of a node, in place, and return the two.
 
     Args:
+        node: of the graph.
+        model: the graph.
         value: name of the tensor to quantize.
         parameters: names of scale and zero point.
         name: prefix of the names of the two outputs.
     """
-    return [
+    pair = [
         helper.make_node("QuantizeLinear", [value, *parameters], [f"{name}/quantized"]),
         helper.make_node("DequantizeLinear", [f"{name}/quantized", *parameters], [f"{name}/dequantized"]),
     ]
+    place = list(model.graph.node).index(node)
+    for offset, each in enumerate(pair):
+        model.graph.node.insert(place + offset, each)
+    return pair

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from octavo.onnx_graph import qdq
+from octavo.onnx_graph import integer_ranges, qdq
 from octavo.onnx_graph.qdq import Shapes
 
 MOVERS = ("Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
@@ -123,7 +123,7 @@ def _by_channel(node: onnx.NodeProto, kernel: np.ndarray, scale: np.ndarray) -> 
     """The kernel times one factor per output channel."""
     if node.op_type != "ConvTranspose":
         axis = qdq.OUTPUT_AXIS[node.op_type] % kernel.ndim
-        return kernel * scale.reshape([-1 if place == axis else 1 for place in range(kernel.ndim)])
+        return kernel * integer_ranges.along(scale, axis, kernel.ndim)
     groups = qdq.attribute(node, "group", 1)
     grouped = kernel.reshape(groups, kernel.shape[0] // groups, *kernel.shape[1:])
     return (grouped * scale.reshape(groups, 1, -1, *[1] * (kernel.ndim - 2))).reshape(kernel.shape)

@@ -12,7 +12,7 @@ import onnx
 
 from octavo.onnx_graph import qdq
 from octavo.onnx_graph.foreign.quantized import stored
-from octavo.onnx_graph.qdq import Grid
+from octavo.onnx_graph.integer_ranges import along
 
 BIASED = ("Conv", "Gemm")
 TOLERANCE = 1e-6
@@ -40,8 +40,9 @@ def settle(model: onnx.ModelProto) -> Biases:
         products = given * arrays[weights.input[1]]
         source = constants.get(node.input[qdq.BIAS_INPUT])
         if source is not None and not _fits(source, products, arrays):
-            node.input[qdq.BIAS_INPUT] = _in_float(model, source, arrays)
-            arrays[node.input[qdq.BIAS_INPUT]] = real(source, arrays)
+            values = real(source, arrays)
+            node.input[qdq.BIAS_INPUT] = name = qdq.add_constant(model, f"{source.output[0]}/float", values)
+            arrays[name] = values
             found.rescaled += 1
         bias = arrays.get(node.input[qdq.BIAS_INPUT])
         following = [reader.op_type for reader in readers.get(node.output[0], [])]
@@ -55,8 +56,8 @@ def real(source: onnx.NodeProto, arrays: Mapping[str, np.ndarray]) -> np.ndarray
     integers, scale = (arrays[name] for name in source.input[:2])
     axis, rank = stored.axis_of(source), integers.ndim
     zero = arrays[source.input[2]] if len(source.input) > 2 else np.zeros((), np.int32)
-    steps = integers.astype(np.int32) - stored.along(zero, axis, rank).astype(np.int32)
-    return steps.astype(np.float32) * stored.along(scale, axis, rank)
+    steps = integers.astype(np.int32) - along(zero, axis, rank).astype(np.int32)
+    return steps.astype(np.float32) * along(scale, axis, rank)
 
 
 def _fits(source: onnx.NodeProto, products: np.ndarray, arrays: dict[str, np.ndarray]) -> bool:
@@ -64,10 +65,6 @@ def _fits(source: onnx.NodeProto, products: np.ndarray, arrays: dict[str, np.nda
     if arrays[source.input[0]].dtype != np.int32:
         return False
     return bool(np.allclose(arrays[source.input[1]], products, rtol=TOLERANCE, atol=0))
-
-
-def _in_float(model: onnx.ModelProto, source: onnx.NodeProto, arrays: dict[str, np.ndarray]) -> str:
-    return qdq.add_constant(model, f"{source.output[0]}/float", real(source, arrays))
 
 
 def _in_integers(model: onnx.ModelProto, node: onnx.NodeProto, bias: np.ndarray, products: np.ndarray) -> bool:
@@ -81,9 +78,6 @@ def _in_integers(model: onnx.ModelProto, node: onnx.NodeProto, bias: np.ndarray,
     """
     if bias.ndim != 1 or (np.abs(bias) > products.astype(np.float64) * qdq.BIAS_STEPS).any():
         return False
-    scale = np.broadcast_to(products, bias.shape).astype(np.float32)
-    steps = np.rint(bias / scale.astype(np.float64)).astype(np.int32)
-    name = qdq.add_constant(model, f"{node.output[0]}/bias", bias)
-    qdq.insert_dequantized(model, name, Grid(steps, scale, 0))
-    node.input[qdq.BIAS_INPUT] = name
+    node.input[qdq.BIAS_INPUT] = name = qdq.add_constant(model, f"{node.output[0]}/bias", bias)
+    qdq.store_bias(model, name, bias, products)
     return True

@@ -3,6 +3,7 @@
 import onnx
 
 from octavo.onnx_graph import qdq, session_options
+from octavo.onnx_graph.canonicalize import drop_unread
 from octavo.onnx_graph.foreign.quantized import biases, stored
 
 
@@ -17,7 +18,7 @@ def dequantized(model: onnx.ModelProto) -> onnx.ModelProto:
     for name, node in stored.dequantized_constants(made).items():
         made.graph.node.remove(node)
         qdq.add_constant(made, name, biases.real(node, arrays))
-    stored.drop_unread(made)
+    drop_unread(made.graph)
     ask(made)
     return made
 

@@ -13,7 +13,9 @@ import onnx
 from onnx import helper
 
 from octavo.onnx_graph import qdq
+from octavo.onnx_graph.canonicalize import drop_unread
 from octavo.onnx_graph.foreign.quantized import biases, stored
+from octavo.onnx_graph.integer_ranges import along
 from octavo.onnx_graph.rewrites.linear_folding import Affine, Channels, affine
 
 NONE = 1e-5
@@ -49,7 +51,7 @@ def fold(model: onnx.ModelProto) -> int:
         layer.output[0] = result
         for step in steps:
             model.graph.node.remove(step)
-    stored.drop_unread(model)
+    drop_unread(model.graph)
     return rescaled
 
 
@@ -88,7 +90,7 @@ def _apply(
         integers, scale, zero = (arrays[each] for each in source.input)
         axis = qdq.OUTPUT_AXIS[layer.op_type] % integers.ndim
         parts = {
-            "integers": (integers * stored.along(np.sign(step.scale), axis, integers.ndim)).astype(integers.dtype),
+            "integers": (integers * along(np.sign(step.scale), axis, integers.ndim)).astype(integers.dtype),
             "scale": (np.broadcast_to(scale, step.scale.shape) * np.abs(step.scale)).astype(np.float32),
             "zero": np.broadcast_to(zero, step.scale.shape),
         }

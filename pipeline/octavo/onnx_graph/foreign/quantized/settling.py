@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import onnx
 
 from octavo.onnx_graph import qdq
+from octavo.onnx_graph.canonicalize import drop_unread
 from octavo.onnx_graph.foreign.quantized import (
     biases,
     clips,
@@ -63,7 +64,7 @@ def settle(given: onnx.ModelProto) -> Settled:
     signed = unsigned.shift(model)
     misfit = misfits.keep_float(model)
     settled = biases.settle(model)
-    stored.drop_unread(model)
+    drop_unread(model.graph)
     ledger.check(learned, ledger.read(model))
     found = (
         *remarks.kept(model, learned, remarks.Counts(signed, rescaled, settled.rescaled, settled.rounded)),

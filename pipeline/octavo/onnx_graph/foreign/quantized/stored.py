@@ -12,7 +12,9 @@ import onnx
 from onnx import TensorProto, helper
 
 from octavo.onnx_graph import qdq
+from octavo.onnx_graph.canonicalize import drop_unread
 from octavo.onnx_graph.foreign.quantized.refusals import PAIR
+from octavo.onnx_graph.integer_ranges import along
 
 
 def store(model: onnx.ModelProto) -> None:
@@ -24,7 +26,7 @@ def store(model: onnx.ModelProto) -> None:
     _write_parameters(model)
     _fold_quantizers(model)
     _fold_transpositions(model)
-    drop_unread(model)
+    drop_unread(model.graph)
 
 
 def rounded(values: np.ndarray, scale: np.ndarray, zero: np.ndarray, axis: int) -> np.ndarray:
@@ -39,17 +41,6 @@ def rounded(values: np.ndarray, scale: np.ndarray, zero: np.ndarray, axis: int) 
     limits = np.iinfo(zero.dtype)
     steps = np.rint(values / along(scale, axis, values.ndim)) + along(zero, axis, values.ndim).astype(np.float32)
     return np.clip(steps, limits.min, limits.max).astype(zero.dtype)
-
-
-def along(parameters: np.ndarray, axis: int, rank: int) -> np.ndarray:
-    """Scales or zero points, shaped to broadcast with an array.
-
-    Args:
-        parameters: a scalar or a vector.
-        axis: of the array, along which the vector lies.
-        rank: of the array.
-    """
-    return parameters.reshape([-1 if place == axis % rank else 1 for place in range(rank)] if parameters.ndim else [])
 
 
 def axis_of(node: onnx.NodeProto) -> int:
@@ -75,18 +66,6 @@ def quantizer(name: str, makers: dict[str, onnx.NodeProto]) -> onnx.NodeProto | 
         name = makers[name].input[0]
     found = makers.get(name)
     return found if found is not None and found.op_type == "QuantizeLinear" else None
-
-
-def drop_unread(model: onnx.ModelProto) -> None:
-    """Remove operators and initializers that nothing reads, in place."""
-    read = {value.name for value in model.graph.output}
-    for node in reversed(list(model.graph.node)):
-        if read.isdisjoint(node.output):
-            model.graph.node.remove(node)
-        else:
-            read.update(qdq.reads(node))
-    for tensor in [tensor for tensor in model.graph.initializer if tensor.name not in read]:
-        model.graph.initializer.remove(tensor)
 
 
 def _write_parameters(model: onnx.ModelProto) -> None:
