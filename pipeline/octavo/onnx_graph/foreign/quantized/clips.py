@@ -3,9 +3,6 @@
 Rounding keeps the order of values, so clipping and rounding can change places: the result is the same, bit for bit. The
 layer in front of the clip then gives integers, whatever the zero point is. A clip to the whole range of the type has no
 effect and goes.
-
-A clip behind a DequantizeLinear stays. Without it two roundings would stand in a row, and onnxruntime makes one of the
-two, with other values.
 """
 
 from collections.abc import Mapping
@@ -40,7 +37,7 @@ def move(model: onnx.ModelProto) -> None:
 def _clip_before(
     node: onnx.NodeProto, model: onnx.ModelProto, makers: Mapping[str, onnx.NodeProto], ends: set[str]
 ) -> onnx.NodeProto | None:
-    """The ReLU or Clip between a layer and a QuantizeLinear, if nothing else reads it.
+    """The ReLU or Clip in front of a QuantizeLinear, if nothing else reads it.
 
     Args:
         node: the QuantizeLinear.
@@ -50,8 +47,6 @@ def _clip_before(
     """
     clip = makers.get(node.input[0])
     if clip is None or clip.op_type not in qdq.CLIPS or clip.output[0] in ends:
-        return None
-    if clip.input[0] in makers and makers[clip.input[0]].op_type == "DequantizeLinear":
         return None
     readers = [other for other in model.graph.node if clip.output[0] in qdq.reads(other)]
     return clip if len(readers) == 1 else None

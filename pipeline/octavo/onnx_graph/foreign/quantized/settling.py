@@ -11,8 +11,8 @@ from octavo.onnx_graph.foreign.quantized import (
     clips,
     dense,
     floats,
+    guards,
     ledger,
-    misfits,
     normalization,
     remarks,
     stored,
@@ -62,7 +62,8 @@ def settle(given: onnx.ModelProto) -> Settled:
     earlier_rounding.before_concats(model, moved=True)
     clips.move(model)
     signed = unsigned.shift(model)
-    misfit = misfits.keep_float(model)
+    misfit = guards.keep_float(model)
+    guards.keep_apart(model)
     settled = biases.settle(model)
     drop_unread(model.graph)
     ledger.check(learned, ledger.read(model))
