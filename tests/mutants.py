@@ -23,12 +23,12 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from octavo.backends import registry
-from octavo.backends.litert import file, model
 from octavo.backends.litert import inspection as litert_operators
 from octavo.backends.litert import interpreter as litert_runtime
 from octavo.backends.litert import macs as litert_macs
 from octavo.backends.litert import parameters as litert_parameters
 from octavo.backends.litert import stored_integers as litert_stored_integers
+from octavo.backends.litert.content import file, model
 from octavo.backends.onnxruntime import inspection as onnx_operators
 from octavo.backends.onnxruntime import macs as onnxruntime_macs
 from octavo.backends.onnxruntime import parameters as onnxruntime_parameters

@@ -1,5 +1,5 @@
 """The library's reader of a LiteRT file's metadata, under its name in a saved model (see `bundled_code`)."""
 
-from octavo.backends.litert.tensors import metadata
+from octavo.backends.litert.content.tensors import metadata
 
 __all__ = ["metadata"]

@@ -13,7 +13,7 @@ from PIL import Image
 from tf_keras import layers
 
 from octavo.backends import layer_sqnr
-from octavo.backends.litert import tensors
+from octavo.backends.litert.content import tensors
 from octavo.backends.registry import open_model
 from octavo.data.input_encoding import KEY, encode
 from octavo.data.sources import image_file

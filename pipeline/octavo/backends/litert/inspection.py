@@ -7,7 +7,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from octavo.backends.litert.file import BODIES, Code, File
+from octavo.backends.litert.content.file import BODIES, Code, File
 from octavo.backends.litert.macs import FORMULAS, Shape, count
 from octavo.backends.litert.parameters import FLOATS, parameters
 from octavo.backends.operators import MOVERS, Operator, either, repeated

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from octavo.backends.litert import tensors, trial
+from octavo.backends.litert import trial
+from octavo.backends.litert.content import tensors
 from octavo.backends.predictor import Predictor, Quantization
 from octavo.data import input_encoding
 from octavo.project.errors import ModelError

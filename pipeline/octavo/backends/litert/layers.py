@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from octavo.backends.litert import model as litert_model
 from octavo.backends.litert import trial
+from octavo.backends.litert.content import model as litert_model
 from octavo.backends.onnxruntime.intermediate_outputs import open_probe
 from octavo.data.input_encoding import encode
 from octavo.onnx_graph import canonicalize

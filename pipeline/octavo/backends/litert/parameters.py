@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ai_edge_litert import schema_py_generated as schema
 
-from octavo.backends.litert.file import Code, File
+from octavo.backends.litert.content.file import Code, File
 from octavo.backends.litert.macs import FORMULAS
 from octavo.backends.operators import Parameter
 from octavo.project.files import damage

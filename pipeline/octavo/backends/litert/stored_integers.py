@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from octavo.backends.litert import model as litert_model
+from octavo.backends.litert.content import model as litert_model
 from octavo.onnx_graph.integer_ranges import Stored, StoredIntegers, is_at_an_end
 from octavo.project.files import damage
 

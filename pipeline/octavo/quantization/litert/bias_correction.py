@@ -11,7 +11,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.lib.stride_tricks import sliding_window_view
 
-from octavo.backends.litert.tensors import array, code, read, store, write
+from octavo.backends.litert.content.tensors import array, code, read, store, write
 from octavo.quantization.litert.means import mean_inputs
 
 Code, Type = schema.BuiltinOperator, schema.TensorType

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from octavo.backends.litert.tensors import array, code, read, store, write
+from octavo.backends.litert.content.tensors import array, code, read, store, write
 from octavo.onnx_graph import canonicalize, qdq
 from octavo.onnx_graph.rewrites import preparation
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from octavo.backends.litert.tensors import code, declare, metadata_of, read, write
+from octavo.backends.litert.content.tensors import code, declare, metadata_of, read, write
 from octavo.backends.predictor import Quantization
 from octavo.data.input_encoding import KEY, declared, every_byte, of_bytes, told
 from octavo.onnx_graph.rewrites import network_input

@@ -8,7 +8,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from octavo.backends.litert.tensors import metadata_of, write
+from octavo.backends.litert.content.tensors import metadata_of, write
 from octavo.backends.predictor import Quantization
 from octavo.data.input_encoding import declared, encode
 from octavo.project.params.encoding import InputEncoding

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from octavo.backends.litert.tensors import code, read, write
+from octavo.backends.litert.content.tensors import code, read, write
 from octavo.onnx_graph import qdq
 
 Code, Type = schema.BuiltinOperator, schema.TensorType

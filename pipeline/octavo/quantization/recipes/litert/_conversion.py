@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from octavo.backends.litert import tensors
+from octavo.backends.litert.content import tensors
 from octavo.backends.litert.line_process import Ended, ask
 from octavo.data.input_encoding import told
 from octavo.onnx_graph.rewrites import network_input

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ai_edge_litert import schema_py_generated as schema
 
-from octavo.backends.litert import model, tensors
+from octavo.backends.litert.content import model, tensors
 from octavo.project.errors import ModelError
 
 Code = schema.BuiltinOperator

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from ai_edge_litert import schema_py_generated as schema
 
-from octavo.backends.litert import tensors, trial
+from octavo.backends.litert import trial
+from octavo.backends.litert.content import tensors
 from octavo.project.errors import ModelError
 from octavo.project.files import atomic_write, damage
 
