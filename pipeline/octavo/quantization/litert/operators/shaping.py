@@ -1,0 +1,232 @@
+"""Operators that move values and compute none. In integers their output has the range of their input."""
+
+import numpy as np
+import onnx
+from ai_edge_litert import schema_py_generated as schema
+
+from octavo.backends.litert.content.packing import Scaling
+from octavo.onnx_graph import qdq
+from octavo.project.errors import ModelError
+from octavo.quantization.litert import layouts
+from octavo.quantization.litert.endings import alike, ending
+from octavo.quantization.litert.operators import elementwise
+from octavo.quantization.litert.translation import Code, Translation, option
+
+MIRRORS = {"reflect": schema.MirrorPadMode.REFLECT}
+
+
+def integers(translation: Translation, node: onnx.NodeProto, place: int, attribute: str) -> list[int]:
+    """Whole numbers that a node has as an input, or as an attribute in older opsets; empty if it has none.
+
+    Raises:
+        ModelError: they are computed.
+    """
+    if len(node.input) > place and node.input[place]:
+        if node.input[place] not in translation.constants:
+            raise ModelError(f"a {node.op_type} with computed {attribute} has no form in LiteRT")
+        return [int(each) for each in translation.constants[node.input[place]].ravel()]
+    found = qdq.attribute(node, attribute, [])
+    return [int(each) for each in (found if isinstance(found, list) else [found])]
+
+
+def moved(translation: Translation, name: str, order: layouts.Order) -> tuple[int, Scaling | None]:
+    """The tensor of a value that is only moved: in integers if it is in integers, and its scaling."""
+    whole = translation.is_integer(name) and not translation.is_constant(name)
+    return translation.tensor(name, order, whole), translation.scaling(name) if whole else None
+
+
+def identity(translation: Translation, node: onnx.NodeProto) -> None:
+    """Identity, and Dropout, which does nothing outside of training."""
+    translation.alias(node.output[0], node.input[0])
+
+
+def transpose(translation: Translation, node: onnx.NodeProto) -> None:
+    """Transpose. No operator: the tensor at hand holds the output in another order."""
+    rank = translation.rank(node.input[0])
+    axes = list(qdq.attribute(node, "perm", list(reversed(range(rank)))))
+    source = node.input[0]
+    if source in translation.constants:
+        translation.constants[node.output[0]] = translation.constants[source].transpose(axes)
+        return
+    if source in translation.kept:
+        raise ModelError("a Transpose of stored weights has no form in LiteRT")
+    translation.alias(node.output[0], source, axes)
+
+
+def reshape(translation: Translation, node: onnx.NodeProto) -> None:
+    """Reshape, Flatten, Squeeze, Unsqueeze. An image is also flattened in the order that its tensor has.
+
+    A dense layer then takes its weights in that order, and the image needs no transpose.
+    """
+    source, name = node.input[0], node.output[0]
+    if source in translation.constants:
+        translation.constants[name] = translation.constants[source].reshape(translation.shape(name))
+        return
+    if translation.shape(source) == translation.shape(name) and translation.free.get(source) == translation.free.get(
+        name
+    ):
+        translation.alias(name, source)
+        return
+    shape, order = translation.shape(source), translation.order(source)
+    target = translation.constant(np.array(translation.target(name), np.int32))
+    flat = translation.shape(name)
+    if order != layouts.same(len(order)) and order[0] == 0 and len(flat) == 2 and flat[0] == shape[0]:
+        given, scaling = moved(translation, source, order)
+        result = translation.between(flat, scaling)
+        translation.call(Code.RESHAPE, [given, target], [result])
+        translation.hold_flat(name, result, layouts.features(shape, order))
+    given, scaling = moved(translation, source, layouts.same(len(order)))
+    result = translation.hold(name, layouts.same(len(flat)), scaling)
+    translation.call(Code.RESHAPE, [given, target], [result])
+
+
+def concat(translation: Translation, node: onnx.NodeProto) -> None:
+    """Concat. In integers each input is rounded to the range of the output first, if it has another one."""
+    end = ending(translation, node)
+    names = list(node.input)
+    rank = translation.rank(names[0])
+    order = next((translation.order(name) for name in names if not translation.is_constant(name)), layouts.same(rank))
+    scaling = end.scaling if all(map(translation.is_integer, names)) else None
+    if scaling is None and all(map(translation.is_integer, names)):
+        ranges = [translation.scaling(name) for name in names]
+        scaling = ranges[0] if all(alike(ranges[0], other) for other in ranges[1:]) else None
+    given = []
+    for name in names:
+        tensor = translation.tensor(name, order, scaling is not None)
+        if scaling is not None and not _equal(translation.scaling(name), scaling):
+            rounded = translation.between(translation.graph.tensors[tensor].shape, scaling)
+            translation.call(Code.QUANTIZE, [tensor], [rounded], schema.QuantizeOptionsT(), 2)
+            tensor = rounded
+        given.append(tensor)
+    result = translation.hold(end.value, order, scaling)
+    options = option(schema.ConcatenationOptionsT(), axis=layouts.place(order, qdq.attribute(node, "axis", 0)))
+    translation.call(Code.CONCATENATION, given, [result], options, 2 if scaling else 1)
+
+
+def _equal(first: Scaling, second: Scaling) -> bool:
+    return bool(first.scale[0] == second.scale[0] and first.zero[0] == second.zero[0])
+
+
+def pad(translation: Translation, node: onnx.NodeProto) -> None:
+    """Pad, with a number or as a mirror."""
+    source, name, mode = node.input[0], node.output[0], qdq.attribute(node, "mode", b"constant").decode()
+    order, rank = translation.order(source), translation.rank(source)
+    amounts = integers(translation, node, 1, "pads")
+    axes = integers(translation, node, 3, "axes") if len(node.input) > 3 else list(range(rank))
+    pairs = np.zeros((rank, 2), np.int32)
+    for place, axis in enumerate(axes):
+        pairs[axis % rank] = amounts[place], amounts[place + len(axes)]
+    if (pairs < 0).any() or (mode != "constant" and mode not in MIRRORS):
+        raise ModelError(f"a Pad that cuts, or of mode '{mode}', has no form in LiteRT")
+    fill = 0.0
+    if mode == "constant" and len(node.input) > 2 and node.input[2]:
+        fill = float(translation.constants[node.input[2]].ravel()[0])
+    given, scaling = moved(translation, source, order)
+    if scaling is not None and fill:
+        given, scaling = translation.tensor(source, order), None
+    result = translation.hold(name, order, scaling)
+    inputs = [given, translation.constant(pairs[list(order)])]
+    if mode in MIRRORS:
+        options = option(schema.MirrorPadOptionsT(), mode=MIRRORS[mode])
+        translation.call(Code.MIRROR_PAD, inputs, [result], options, 2 if scaling else 1)
+    elif fill:
+        inputs.append(translation.constant(np.array([fill], np.float32)))
+        translation.call(Code.PADV2, inputs, [result], schema.PadV2OptionsT())
+    else:
+        translation.call(Code.PAD, inputs, [result], schema.PadOptionsT(), 2 if scaling else 1)
+
+
+def cut(translation: Translation, node: onnx.NodeProto) -> None:
+    """Slice.
+
+    Raises:
+        ModelError: it cuts the batch.
+    """
+    source, name = node.input[0], node.output[0]
+    shape, order = translation.shape(source), translation.order(source)
+    starts, ends = (integers(translation, node, place, key) for place, key in ((1, "starts"), (2, "ends")))
+    axes = integers(translation, node, 3, "axes") or list(range(len(starts)))
+    steps = integers(translation, node, 4, "steps") or [1] * len(starts)
+    begin, end, stride = [0] * len(shape), list(shape), [1] * len(shape)
+    kept = (1 << len(shape)) - 1
+    for low, high, axis, step in zip(starts, ends, axes, steps, strict=True):
+        place = axis % len(shape)
+        found = range(*slice(low, high, step).indices(shape[place]))
+        if step < 1 or (translation.free.get(source) == place and len(found) != shape[place]):
+            raise ModelError("a Slice backwards, or of the batch, has no form in LiteRT")
+        begin[place], end[place], stride[place] = found.start, found.stop, step
+        kept &= ~(1 << order.index(place))
+    given, scaling = moved(translation, source, order)
+    result = translation.hold(name, order, scaling)
+    arrays = [np.array([each[axis] for axis in order], np.int32) for each in (begin, end, stride)]
+    options = option(schema.StridedSliceOptionsT(), beginMask=kept, endMask=kept)
+    translation.call(
+        Code.STRIDED_SLICE, [given, *map(translation.constant, arrays)], [result], options, 2 if scaling else 1
+    )
+
+
+def split(translation: Translation, node: onnx.NodeProto) -> None:
+    """Split, into parts of any size."""
+    source, order = node.input[0], translation.order(node.input[0])
+    axis = qdq.attribute(node, "axis", 0) % translation.rank(source)
+    sizes = [translation.shape(name)[axis] for name in node.output]
+    given, scaling = moved(translation, source, order)
+    results = [translation.hold(name, order, scaling) for name in node.output]
+    inputs = [given, translation.constant(np.array(sizes, np.int32))]
+    inputs.append(translation.constant(np.array(order.index(axis), np.int32)))
+    options = option(schema.SplitVOptionsT(), numSplits=len(sizes))
+    translation.call(Code.SPLIT_V, inputs, results, options, 2 if scaling else 1)
+
+
+def gather(translation: Translation, node: onnx.NodeProto) -> None:
+    """Gather of constant places along one axis."""
+    source, order = node.input[0], layouts.same(translation.rank(node.input[0]))
+    if node.input[1] not in translation.constants:
+        raise ModelError("a Gather of computed places has no form in LiteRT")
+    axis = qdq.attribute(node, "axis", 0) % len(order)
+    places = translation.constants[node.input[1]]
+    places = np.where(places < 0, places + translation.shape(source)[axis], places).astype(np.int32)
+    given, scaling = moved(translation, source, order)
+    result = translation.hold(node.output[0], layouts.same(translation.rank(node.output[0])), scaling)
+    options = option(schema.GatherOptionsT(), axis=axis)
+    translation.call(Code.GATHER, [given, translation.constant(places)], [result], options, 2 if scaling else 1)
+
+
+def expand(translation: Translation, node: onnx.NodeProto) -> None:
+    """Expand, as a product with ones."""
+    source, name = node.input[0], node.output[0]
+    shape = translation.shape(name)
+    if translation.shape(source) == shape and translation.free.get(source) == translation.free.get(name):
+        translation.alias(name, source)
+        return
+    if translation.free.get(source) != translation.free.get(name):
+        raise ModelError("an Expand along the batch has no form in LiteRT")
+    free = translation.free.get(name)
+    ones = np.ones([1 if axis == free else size for axis, size in enumerate(shape)], np.float32)
+    given = elementwise.operand(translation, source, layouts.same(len(shape)))
+    result = translation.hold(name, layouts.same(len(shape)))
+    translation.call(Code.MUL, [given, translation.constant(ones)], [result], schema.MulOptionsT())
+
+
+def tile(translation: Translation, node: onnx.NodeProto) -> None:
+    """Tile."""
+    source, order = node.input[0], translation.order(node.input[0])
+    times = integers(translation, node, 1, "repeats")
+    given, scaling = moved(translation, source, order)
+    result = translation.hold(node.output[0], order, scaling)
+    counts = translation.constant(np.array([times[axis] for axis in order], np.int32))
+    translation.call(Code.TILE, [given, counts], [result], schema.TileOptionsT(), 1)
+
+
+def depth_to_space(translation: Translation, node: onnx.NodeProto) -> None:
+    """DepthToSpace and SpaceToDepth."""
+    deep = node.op_type == "DepthToSpace"
+    if qdq.attribute(node, "mode", b"DCR") != b"DCR":
+        raise ModelError("a DepthToSpace of mode CRD has no form in LiteRT")
+    last = layouts.channels_last(4)
+    given, scaling = moved(translation, node.input[0], last)
+    result = translation.hold(node.output[0], last, scaling)
+    made = schema.DepthToSpaceOptionsT() if deep else schema.SpaceToDepthOptionsT()
+    options = option(made, blockSize=qdq.attribute(node, "blocksize", 1))
+    code = Code.DEPTH_TO_SPACE if deep else Code.SPACE_TO_DEPTH
+    translation.call(code, [given], [result], options, 2 if scaling else 1)
