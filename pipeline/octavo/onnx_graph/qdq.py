@@ -106,7 +106,10 @@ def insert_pair(model: onnx.ModelProto, value: str, scale: np.float32, zero: np.
 
 
 def store_integers(
-    model: onnx.ModelProto, grid_of: Callable[[np.ndarray, int], Grid | None], left: Collection[str] = ()
+    model: onnx.ModelProto,
+    grid_of: Callable[[np.ndarray, int], Grid | None],
+    left: Collection[str] = (),
+    operators: Collection[str] = INTEGER_KERNELS,
 ) -> None:
     """Store weights as int8 behind a DequantizeLinear, for layers with a quantized input.
 
@@ -117,9 +120,11 @@ def store_integers(
         model: has pairs on its activations, and each constant of a layer is read by that layer alone; changed in place.
         grid_of: the integers for float32 weights and the axis of their output channels; None leaves them in float.
         left: outputs of nodes to leave unchanged.
+        operators: types of operators with integer kernels.
     """
     known, arrays, makers, readers = constants(model), initializers(model), producers(model), consumers(model)
-    for node in [node for node in model.graph.node if is_layer(node, known) and node.output[0] not in left]:
+    layers = [node for node in model.graph.node if is_layer(node, known, operators) and node.output[0] not in left]
+    for node in layers:
         weight, input_scale = node.input[WEIGHT_INPUT], scale_before(node.input[0], makers, arrays)
         if input_scale is None:
             continue
@@ -286,18 +291,23 @@ def has_bias(node: onnx.NodeProto) -> bool:
     return len(node.input) > BIAS_INPUT and bool(node.input[BIAS_INPUT])
 
 
-def is_layer(node: onnx.NodeProto, known: Mapping[str, onnx.TensorProto]) -> bool:
-    """Whether onnxruntime has a fast integer kernel for `node`: weights are constant, and a Gemm is as `gemm_fusion`
+def is_layer(
+    node: onnx.NodeProto, known: Mapping[str, onnx.TensorProto], operators: Collection[str] = INTEGER_KERNELS
+) -> bool:
+    """Whether a runtime has a fast integer kernel for `node`: weights are constant, and a Gemm is as `gemm_fusion`
     makes it.
 
-    `known` are the model's `constants`.
+    Args:
+        node: an operator.
+        known: the model's `constants`.
+        operators: types of operators with integer kernels.
     """
-    if node.op_type not in INTEGER_KERNELS or node.input[WEIGHT_INPUT] not in known or node.input[0] in known:
+    if node.op_type not in operators or node.input[WEIGHT_INPUT] not in known or node.input[0] in known:
         return False
     if has_bias(node) and node.input[BIAS_INPUT] not in known:
         return False
     rank = len(known[node.input[WEIGHT_INPUT]].dims)
-    return rank < VOLUMES if node.op_type == "Conv" else not node.attribute and rank == 2
+    return rank < VOLUMES if node.op_type in ("Conv", "ConvTranspose") else not node.attribute and rank == 2
 
 
 def shapes(model: onnx.ModelProto) -> Shapes:

@@ -1,10 +1,17 @@
-"""Make onnxruntime round the sum of two quantized values correctly.
+"""Make the kernels of several runtimes round the sum of two quantized values alike.
 
-onnxruntime adds in float32. For one or two of the 65,536 pairs of uint8 values the sum may lie so close to the middle
-between two steps that float32 rounds it to the wrong one. Images contain many equal pixels, so this matters: on MNIST
-one such pair was 0.65% of all sums in a residual network, and nine of ten images got other logits than in LiteRT. A
-change of the output scale by a few units in the last place, used for rounding only, corrects the pair.
+onnxruntime adds in float32, XNNPACK with multipliers of 21 bits, LiteRT's reference kernels and TFLite Micro with two
+roundings of 31 bits. For a few of the 65,536 pairs of 8-bit values the sum lies so close to the middle between two
+steps that they round it apart. Images contain many equal pixels, so this matters: on MNIST one such pair was 0.65% of
+all sums in a residual network, and nine of ten images got other logits in LiteRT. A change of the output scale by a few
+units in the last place makes them agree.
+
+Sources: `src/microparams-init.c` of XNNPACK (`xnn_init_qs8_add_minmax`), `kernels/internal/reference/add.h` and
+`kernels/internal/common.h` of LiteRT. Both are repeated here in integers, because not every installation has LiteRT.
 """
+
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -14,52 +21,121 @@ from onnx import TensorProto, helper, numpy_helper
 from octavo.onnx_graph import qdq
 
 UNITS = (0, 1, -1, 2, -2, 3, -3, 4, -4)
-"""Distances from the learned scale to try, in units in the last place. Of equally good ones the smallest is taken."""
+"""Distances from the scale to try, in units in the last place. Of equally good ones the smallest is taken."""
 ENDS = ["DequantizeLinear", "DequantizeLinear", "QuantizeLinear"]
-FIRST, SECOND = (places.ravel().astype(np.uint8) for places in np.indices((256, 256)))
-"""Every pair of two uint8 values."""
+FIRST, SECOND = (places.ravel() for places in np.indices((256, 256)))
+"""Every pair of two uint8 values, int64."""
+MULTIPLIER_BITS = 20
+LEFT_SHIFT = 20
+LEAST, MOST = 2**-10, 2**8
+"""Ratios of the scales of values and sum that XNNPACK has a kernel for."""
+
+
+class Grids(NamedTuple):
+    """Scale, float32, and zero point, uint8, of both values and of their sum."""
+
+    first_scale: np.ndarray
+    first_zero: np.ndarray
+    second_scale: np.ndarray
+    second_zero: np.ndarray
+    scale: np.ndarray
+    zero: np.ndarray
 
 
 def settle(model: onnx.ModelProto) -> None:
-    """Choose the scale that the output of each quantized Add is rounded with, in place.
+    """Choose the scale of the output of each quantized Add, in place.
 
-    Dequantization keeps the learned scale.
+    QuantizeLinear and DequantizeLinear may get different scales: LiteRT computes with the second one.
     """
+    for node, rounding, grids in list(_sums(model)):
+        scale, rounded = _best(grids)
+        if rounded != scale or scale != grids.scale:
+            name = rounding.output[0]
+            rounding.input[1] = qdq.add_constant(model, f"{name}/scale", rounded)
+            for reader in qdq.consumers(model)[name]:
+                if reader.op_type == "DequantizeLinear":
+                    reader.input[1] = qdq.add_constant(model, f"{node.output[0]}/real/scale", scale)
+
+
+def _sums(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, onnx.NodeProto, Grids]]:
+    """Each quantized Add, the QuantizeLinear of its output, and the grids."""
     constants, makers, readers = qdq.initializers(model), qdq.producers(model), qdq.consumers(model)
     for node in [node for node in model.graph.node if node.op_type == "Add"]:
         reader = node
         while (reader is node or reader.op_type in qdq.CLIPS) and reader.output[0] in readers:
             reader = readers[reader.output[0]][0]
         ends = [*(makers.get(name, node) for name in node.input), reader]
-        if [end.op_type for end in ends] != ENDS:
-            continue
-        *grids, scale, zero = (constants[name] for end in ends for name in end.input[1:])
-        wanted = _exact(*grids, scale, zero)
-        near = [(scale.view(np.int32) + units).view(np.float32) for units in UNITS]
-        best = min(near, key=lambda other: np.count_nonzero(_computed(*grids, other, zero) != wanted))
-        if best != scale:
-            reader.input[1] = f"{reader.output[0]}/scale"
-            model.graph.initializer.append(numpy_helper.from_array(best, reader.input[1]))
+        if [end.op_type for end in ends] == ENDS:
+            grids = [constants[name] for end in ends for name in end.input[1:]]
+            if all(grid.size == 1 for grid in grids) and len(grids) == len(Grids._fields):
+                yield node, reader, Grids(*(grid.reshape(()) for grid in grids))
 
 
-def _exact(*grids: np.ndarray) -> np.ndarray:
-    """The exact sum of every pair, uint8 (65536,), from scale and zero point of both values and of the sum."""
-    first_scale, first_zero, second_scale, second_zero, scale, zero = (grid.astype(np.float64) for grid in grids)
-    real = (FIRST - first_zero) * first_scale + (SECOND - second_zero) * second_scale
-    return np.clip(np.floor(real / scale + 0.5) + zero, 0, 255).astype(np.uint8)
+def _best(grids: Grids) -> tuple[np.ndarray, np.ndarray]:
+    """The scale, and the one that onnxruntime rounds with, that make the fewest of all pairs differ."""
+    if not LEAST <= max(grids.first_scale, grids.second_scale) / grids.scale < MOST:
+        return grids.scale, grids.scale
+    near = [(grids.scale.view(np.int32) + units).view(np.float32) for units in UNITS]
+    computed = [_onnxruntime(grids._replace(scale=scale)) for scale in near]
+    best, least = (0, 0), len(FIRST) * 3
+    for real, scale in enumerate(near):
+        other = grids._replace(scale=scale)
+        wanted = [_xnnpack(other), _reference(other)]
+        for rounded, sums in enumerate(computed):
+            differences = sum(int(np.count_nonzero(sums != each)) for each in wanted)
+            if differences < least:
+                best, least = (real, rounded), differences
+        if not least:
+            break
+    return near[best[0]], near[best[1]]
 
 
-def _computed(*grids: np.ndarray) -> np.ndarray:
-    """The same sums, uint8 (65536,), as onnxruntime computes them."""
-    names = ["first_scale", "first_zero", "second_scale", "second_zero", "scale", "zero"]
+def _onnxruntime(grids: Grids) -> np.ndarray:
+    """The sum of every pair, uint8 (65536,), as onnxruntime computes it."""
+    names = list(Grids._fields)
     inputs = ["first", *names[:2], "second", *names[2:]]
     graph = helper.make_graph(
         [helper.make_node("QLinearAdd", inputs, ["sum"], domain="com.microsoft")],
         "sums",
         [helper.make_tensor_value_info(name, TensorProto.UINT8, [None]) for name in ("first", "second")],
         [helper.make_tensor_value_info("sum", TensorProto.UINT8, [None])],
-        [numpy_helper.from_array(grid, name) for grid, name in zip(grids, names, strict=True)],
+        [numpy_helper.from_array(np.asarray(grid), name) for grid, name in zip(grids, names, strict=True)],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("com.microsoft", 1)], ir_version=10)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(None, {"first": FIRST, "second": SECOND})[0])
+    fed = {"first": FIRST.astype(np.uint8), "second": SECOND.astype(np.uint8)}
+    return np.asarray(session.run(None, fed)[0])
+
+
+def _xnnpack(grids: Grids) -> np.ndarray:
+    """As `_onnxruntime`, of XNNPACK: one multiplier of 21 bits a value, halves round up."""
+    factors = [grids.first_scale / grids.scale, grids.second_scale / grids.scale]
+    exponent = int(np.frexp(max(factors))[1]) - 1
+    shift = MULTIPLIER_BITS - exponent
+    first, second = (int(np.rint(np.ldexp(np.float64(factor), shift))) for factor in factors)
+    total = (FIRST - int(grids.first_zero)) * first + (SECOND - int(grids.second_zero)) * second
+    return _cut(((total + (1 << (shift - 1))) >> shift) + int(grids.zero))
+
+
+def _reference(grids: Grids) -> np.ndarray:
+    """As `_onnxruntime`, of LiteRT's reference kernels and TFLite Micro: both values are scaled, then their sum."""
+    first, second, scale = (float(grid) for grid in (grids.first_scale, grids.second_scale, grids.scale))
+    twice = 2 * max(first, second)
+    total = _times((FIRST - int(grids.first_zero)) << LEFT_SHIFT, first / twice)
+    total += _times((SECOND - int(grids.second_zero)) << LEFT_SHIFT, second / twice)
+    return _cut(_times(total, twice / ((1 << LEFT_SHIFT) * scale)) + int(grids.zero))
+
+
+def _times(values: np.ndarray, factor: float) -> np.ndarray:
+    """The product with a factor below 1 of 31 bits: halves round up, then away from zero."""
+    mantissa, exponent = np.frexp(factor)
+    products = values * int(np.rint(np.ldexp(mantissa, 31)))
+    nudged = products + np.where(products >= 0, 1 << 30, 1 - (1 << 30))
+    high = np.where(nudged >= 0, nudged >> 31, -(-nudged >> 31))
+    shift = -int(exponent)
+    rest, half = high & ((1 << shift) - 1), ((1 << shift) - 1) >> 1
+    return (high >> shift) + (rest > half + (high < 0))
+
+
+def _cut(sums: np.ndarray) -> np.ndarray:
+    return np.clip(sums, 0, 255).astype(np.uint8)

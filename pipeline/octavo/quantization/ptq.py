@@ -1,11 +1,12 @@
 """Post-training quantization: turn a float ONNX network and the ranges of its activations into an integer network.
 
-Activations are quantized where an integer kernel reads or writes them: the graph's input, and the output of each
-kernel after its ReLU. Operators without weights also run in integers if all their inputs are quantized anyway. Logits
-stay float, because onnxruntime's integer Gemm can return them without rounding.
+Activations are quantized where an integer kernel reads or writes them: the graph's input, its output, and the output of
+each kernel after its ReLU. Operators without weights also run in integers if all their inputs are quantized anyway.
+Between layers a value stays float where a kernel can return it without rounding.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
@@ -16,49 +17,99 @@ from octavo.onnx_graph.integer_ranges import Range, uint8_parameters
 from octavo.onnx_graph.qdq import Grid
 from octavo.project.errors import ParamsError
 
-WITHOUT_WEIGHTS = ("Add", "AveragePool", "Concat", "GlobalAveragePool", "LeakyRelu", "Mul", "Sigmoid")
-FLOAT_OUTPUT = ("Gemm", "MatMul")
-"""Operators whose integer kernels can return float."""
+
+def _as_it_is(model: onnx.ModelProto) -> onnx.ModelProto:
+    return model
 
 
-def layers(model: onnx.ModelProto) -> list[str]:
+@dataclass(frozen=True)
+class Kernels:
+    """What a runtime computes in integers."""
+
+    layers: tuple[str, ...]
+    """Operators with weights."""
+    without_weights: tuple[str, ...]
+    float_output: tuple[str, ...]
+    """Operators with weights whose integer kernels can return float."""
+    fixed: Mapping[str, Range] = field(default_factory=dict)
+    """Operators whose integer kernels give one range only."""
+    rounds_constants: bool = False
+    """Whether constants of operators without weights are stored in integers too."""
+    range_of_input: tuple[str, ...] = ()
+    """Operators whose integer kernels give the range that they take."""
+    seen: Callable[[onnx.ModelProto], onnx.ModelProto] = _as_it_is
+    """The graph with the operators that the runtime makes of it. Values keep their names."""
+
+
+ONNXRUNTIME = Kernels(
+    layers=qdq.INTEGER_KERNELS,
+    without_weights=("Add", "AveragePool", "Concat", "GlobalAveragePool", "LeakyRelu", "Mul", "Sigmoid"),
+    float_output=("Gemm", "MatMul"),
+)
+
+
+def layers(model: onnx.ModelProto, kernels: Kernels = ONNXRUNTIME) -> list[str]:
     """Outputs of the operators with weights, in graph order. Each of these layers can be left in float."""
     known = qdq.constants(model)
-    return [node.output[0] for node in model.graph.node if qdq.is_layer(node, known)]
+    return [node.output[0] for node in model.graph.node if qdq.is_layer(node, known, kernels.layers)]
 
 
-def layers_at(model: onnx.ModelProto, places: Collection[int]) -> tuple[str, ...]:
+def layers_at(model: onnx.ModelProto, places: Collection[int], kernels: Kernels = ONNXRUNTIME) -> tuple[str, ...]:
     """Outputs of the layers at these indices, counted from 0 in graph order.
+
+    Args:
+        model: the float network.
+        places: the indices.
+        kernels: of the runtime.
 
     Raises:
         ParamsError: an index is too high.
     """
-    known = layers(model)
+    known = layers(model, kernels)
     if beyond := [place for place in places if place >= len(known)]:
         raise ParamsError(f"float_layers has {beyond[0]}, but the network has {len(known)} layers, counted from 0.")
     return tuple(known[place] for place in places)
 
 
-def points(model: onnx.ModelProto, left: Collection[str] = ()) -> list[str]:
-    """The activations to quantize, in graph order, so that all layers except those in `left` run in integers."""
-    makers, readers, weighted = qdq.producers(model), qdq.consumers(model), set(layers(model))
-    products = _products(model)
+def points(model: onnx.ModelProto, left: Collection[str] = (), kernels: Kernels = ONNXRUNTIME) -> list[str]:
+    """The activations to quantize, in graph order, so that all layers except those in `left` run in integers.
+
+    Args:
+        model: the float network.
+        left: outputs of operators that stay in float.
+        kernels: of the runtime.
+    """
+    model = kernels.seen(model)
+    makers, readers, weighted = qdq.producers(model), qdq.consumers(model), set(layers(model, kernels))
+    free = set(qdq.constants(model)) if kernels.rounds_constants else set[str]()
+    products, ends = _products(model), {value.name for value in model.graph.output}
     found: set[str] = set()
     for node in model.graph.node:
         result = behind_clip(node, readers)
+        rounds = node.op_type not in kernels.float_output or result != node.output[0] or result in ends
         if node.output[0] in weighted.difference(left):
             found.add(qdq.origin(node.input[0], makers))
-            if node.op_type not in FLOAT_OUTPUT or result != node.output[0]:
+            if rounds:
                 found.add(result)
         if node.output[0] in products.difference(left):
             found.update(qdq.origin(name, makers) for name in node.input)
+            if node.op_type not in kernels.float_output:
+                found.add(result)
     for node in model.graph.node:
-        if node.op_type in WITHOUT_WEIGHTS and node.output[0] not in left:
-            read = {qdq.origin(name, makers) for name in node.input}
-            if read <= found:
+        if node.op_type in kernels.without_weights and node.output[0] not in left:
+            read = {qdq.origin(name, makers) for name in node.input if name not in free}
+            if read and read <= found:
                 found.add(behind_clip(node, readers))
     order = [model.graph.input[0].name, *(output for node in model.graph.node for output in node.output)]
     return [name for name in order if name in found]
+
+
+def form(model: onnx.ModelProto, kernels: Kernels) -> tuple[object, ...]:
+    """What of the kernels has an effect on the quantized network. Runtimes that have it in common share trials."""
+    operators = sorted({node.op_type for node in kernels.seen(model).graph.node})
+    fixed = [(kind, kernels.fixed[kind]) for kind in operators if kind in kernels.fixed]
+    same = [kind for kind in operators if kind in kernels.range_of_input]
+    return points(model, kernels=kernels), layers(model, kernels), fixed, same
 
 
 def quantize(
@@ -67,8 +118,9 @@ def quantize(
     left: Collection[str] = (),
     per_channel: bool = True,
     keep_clips: bool = False,
+    kernels: Kernels = ONNXRUNTIME,
 ) -> onnx.ModelProto:
-    """Return the quantized network. Operators run in integers if onnxruntime has a kernel for them.
+    """Return the quantized network. Operators run in integers if the runtime has a kernel for them.
 
     Args:
         model: the float network, as `preparation.prepare` returns it. It is not changed.
@@ -76,22 +128,44 @@ def quantize(
         left: outputs of operators that stay in float.
         per_channel: one scale for each output channel of the weights; if false, one scale for all.
         keep_clips: keep ReLUs even if rounding to uint8 has the same effect.
+        kernels: of the runtime.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
-    shared = _common_ranges(model, ranges, left)
-    for name in points(model, left):
+    shared = _common_ranges(model, ranges, left, kernels)
+    for name in points(model, left, kernels):
         scale, zero = uint8_parameters(*shared[name])
         clipped = zero == 0 and not keep_clips
         qdq.insert_pair(result, _without_clip(result, name, shared[name]) if clipped else name, scale, zero)
 
+    if kernels.rounds_constants:
+        _round_constants(result, kernels)
+
     def grid_of(weights: np.ndarray, axis: int) -> Grid:
         return qdq.nearest(weights, axis if per_channel else None)
 
-    qdq.store_integers(result, grid_of, left)
+    qdq.store_integers(result, grid_of, left, kernels.layers)
     qdq.store_for_float(result, ("Conv", "ConvTranspose"), grid_of, left)
     _keep_float(result, [*left, *_volumes(model)])
     return result
+
+
+def _round_constants(model: onnx.ModelProto, kernels: Kernels) -> None:
+    """Store constants in int8, in place, of operators without weights whose other inputs are quantized."""
+    known, makers, readers = qdq.initializers(model), qdq.producers(model), qdq.consumers(model)
+    for node in model.graph.node:
+        others = [makers.get(qdq.origin(name, makers)) for name in node.input if name not in known]
+        if node.op_type not in kernels.without_weights or not others:
+            continue
+        if any(maker is None or maker.op_type != "DequantizeLinear" for maker in others):
+            continue
+        following = readers.get(behind_clip(node, readers), [])
+        if not following or any(reader.op_type != "QuantizeLinear" for reader in following):
+            continue
+        for place, name in enumerate(node.input):
+            if name in known and known[name].dtype == np.float32:
+                node.input[place] = qdq.add_constant(model, f"{node.output[0]}/{name}", known[name])
+                qdq.insert_dequantized(model, node.input[place], qdq.nearest(known[name], None))
 
 
 def _volumes(model: onnx.ModelProto) -> list[str]:
@@ -104,8 +178,10 @@ def _volumes(model: onnx.ModelProto) -> list[str]:
     ]
 
 
-def _common_ranges(model: onnx.ModelProto, ranges: Mapping[str, Range], left: Collection[str] = ()) -> dict[str, Range]:
-    """The ranges, with one common range for the inputs and the output of each Concat.
+def _common_ranges(
+    model: onnx.ModelProto, ranges: Mapping[str, Range], left: Collection[str], kernels: Kernels
+) -> dict[str, Range]:
+    """The ranges as kernels need them: one common range for the inputs and the output of each Concat, for example.
 
     Concat then copies integers and does not need to round them again.
 
@@ -113,9 +189,19 @@ def _common_ranges(model: onnx.ModelProto, ranges: Mapping[str, Range], left: Co
         model: the float network.
         ranges: activation -> range.
         left: outputs of operators that stay in float.
+        kernels: of the runtime.
     """
-    makers, readers, asked = qdq.producers(model), qdq.consumers(model), set(points(model, left))
+    model = kernels.seen(model)
+    makers, readers, asked = qdq.producers(model), qdq.consumers(model), set(points(model, left, kernels))
     joined = dict(ranges)
+    for node in model.graph.node:
+        result = behind_clip(node, readers)
+        if node.op_type in kernels.fixed:
+            joined[result] = kernels.fixed[node.op_type]
+        elif node.op_type in kernels.range_of_input and asked.issuperset(
+            (source := qdq.origin(node.input[0], makers), result)
+        ):
+            joined[result] = joined[source]
     for node in reversed(model.graph.node):
         names = [behind_clip(node, readers), *(qdq.origin(name, makers) for name in node.input)]
         if node.op_type == "Concat" and asked.issuperset(names) and node.output[0] not in left:

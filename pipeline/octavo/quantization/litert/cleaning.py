@@ -4,7 +4,7 @@ from collections import Counter
 from copy import copy
 from dataclasses import replace
 
-from octavo.backends.litert.content.packing import FileGraph, FileOperator
+from octavo.backends.litert.content.packing import FileGraph, FileOperator, FileTensor
 from octavo.quantization.litert.translation import Code
 
 REDUCING = (Code.MEAN, Code.SUM, Code.REDUCE_MAX, Code.REDUCE_MIN, Code.REDUCE_PROD)
@@ -31,8 +31,17 @@ def clean(graph: FileGraph) -> tuple[FileGraph, dict[int, int]]:
         for call in calls
     ]
     sources, targets = ([numbers[each] for each in side] for side in (graph.inputs, graph.outputs))
-    tensors = [graph.tensors[tensor] for tensor in order]
+    taken = {tensor.name for tensor in graph.tensors if tensor.name}
+    tensors = [_named(graph.tensors[tensor], place, taken) for place, tensor in enumerate(order)]
     return FileGraph(tensors, moved, sources, targets, graph.metadata), numbers
+
+
+def _named(tensor: FileTensor, place: int, taken: set[str]) -> FileTensor:
+    """The tensor with its number as name, unless it has one: some runtimes know tensors by their names."""
+    name = str(place)
+    while name in taken:
+        name += "_"
+    return tensor if tensor.name else replace(tensor, name=name)
 
 
 def _read(calls: list[FileOperator], outputs: list[int]) -> list[FileOperator]:

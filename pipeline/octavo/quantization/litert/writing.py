@@ -26,7 +26,7 @@ Ends = Literal["float32", "int8"]
 LAST: dict[Layout, Layout] = {"channels_first": "stored", "channel_added_first": "channel_added_last"}
 """Layouts with the channels first -> the same example with the channels last, as LiteRT takes it."""
 IN_PARTS = ("Constant", "ConstantOfShape", "Equal", "Erf", "Range", "Shape", "Size", "Where")
-"""Operators that have no form of their own, but often go with the parts of another operator, or with computed shapes."""
+"""Operators without a form of their own, which often go with the parts of another one, or with computed shapes."""
 FROM_SHAPE = ("Reshape", "Expand")
 """Operators whose form follows from the shape of their output."""
 LIMIT = 2**31 - 2**20
@@ -137,7 +137,7 @@ def _inferred(model: onnx.ModelProto, batch: int, example: Sequence[int]) -> dic
     for output in bare.graph.output:
         output.type.tensor_type.ClearField("shape")
     del bare.graph.value_info[:]
-    found = {name: tuple(map(int, sizes)) for name, sizes in qdq.shapes(bare).items() if None not in sizes}
+    found = {name: tuple(size or 0 for size in sizes) for name, sizes in qdq.shapes(bare).items() if None not in sizes}
     lacking = [name for node in model.graph.node for name in node.output if name and name not in found]
     if lacking:
         session = open_probe(model, lacking)

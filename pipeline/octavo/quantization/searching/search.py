@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Annotated
 
-import onnx
 from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, field_validator
 
 from octavo.onnx_graph.rewrites import equalization
@@ -70,7 +69,7 @@ def search(bench: Bench, start: Choice, space: Search) -> Choice:
         NotFinite: the float network gives logits that are NaN or infinite.
         ParamsError: the space names a layer that the network does not have.
     """
-    forms = _forms(bench.model, space)
+    forms = _forms(bench, space)
     end = time.monotonic() + space.seconds
     first = [
         start.model_copy(update={"method": method, "per_channel": each})
@@ -107,11 +106,11 @@ def fastest(bench: Bench, trials: Sequence[Trial]) -> list[Trial]:
     return [trial for trial in trials if latency[trial.choice.form].ratio_ci95[0] <= limit]
 
 
-def _forms(model: onnx.ModelProto, space: Search) -> list[tuple[str, ...]]:
+def _forms(bench: Bench, space: Search) -> list[tuple[str, ...]]:
     """The sets of operators to leave in float in addition to those of the start, each as names of outputs."""
-    by_layer = [ptq.layers_at(model, places) for places in space.float_layers]
+    by_layer = [ptq.layers_at(bench.model, places, bench.kernels) for places in space.float_layers]
     by_operator = [
-        tuple(node.output[0] for node in model.graph.node if node.op_type in operators)
+        tuple(node.output[0] for node in bench.model.graph.node if node.op_type in operators)
         for operators in space.float_operators
     ]
     return [form for form in dict.fromkeys([*by_layer, *by_operator]) if form]
@@ -166,7 +165,7 @@ def repair(bench: Bench, choice: Choice, limits: Repair, workers: int = 1) -> Ch
 
     if mends([]):
         return choice
-    layers = [layer for layer in ptq.layers(bench.model) if layer not in choice.left]
+    layers = [layer for layer in ptq.layers(bench.model, bench.kernels) if layer not in choice.left]
     alone = [
         choice.model_copy(update={"left": tuple(other for other in layers if other != layer), "bias_correction": False})
         for layer in layers

@@ -41,15 +41,19 @@ CODE = (bias_correction, calibration, canonicalize, equalization, qdq, ptq)
 class Bench:
     """A float network, statistics of its activations, and the trials so far."""
 
-    def __init__(self, model: onnx.ModelProto, samples: Samples, memory: Path) -> None:
+    def __init__(
+        self, model: onnx.ModelProto, samples: Samples, memory: Path, kernels: ptq.Kernels = ptq.ONNXRUNTIME
+    ) -> None:
         """Prepare trials of the model.
 
         Args:
             model: the float network, as `preparation.prepare` returns it.
             samples: calibration images, selection split, and the lowest accepted SQNR.
             memory: folder where trials are stored, so that an interrupted search can continue.
+            kernels: of the runtime that the network is quantized for. All trials run in onnxruntime.
         """
         self.model = model
+        self.kernels = kernels
         self.samples = samples
         self.trials: list[Trial] = []
         self.latency: dict[Form, Latency] = {}
@@ -63,8 +67,9 @@ class Bench:
         model, observed = self._equalized if choice.equalize else self._as_it_is
         ranges = {name: method(seen) for name, seen in observed.items()}
         if choice.bias_correction:
-            model = bias_correction.correct(model, ranges, self.samples.calibration, choice.left, choice.per_channel)
-        return ptq.quantize(model, ranges, choice.left, choice.per_channel)
+            images = self.samples.calibration
+            model = bias_correction.correct(model, ranges, images, choice.left, choice.per_channel, self.kernels)
+        return ptq.quantize(model, ranges, choice.left, choice.per_channel, kernels=self.kernels)
 
     def try_out(self, choice: Choice) -> Trial:
         """Quantize the network as the choice says, and measure the result. A stored trial is read instead."""
@@ -122,7 +127,8 @@ class Bench:
         code = [Path(module.__file__ or "").read_bytes() for module in CODE]
         code.append(Path(inspect.getfile(type(self._task))).read_bytes())
         runtime = version("onnxruntime").encode()
-        return _digest(network.digest(), *(part.tobytes() for part in self.samples.arrays()), *code, runtime)
+        form = repr(ptq.form(self.model, self.kernels)).encode()
+        return _digest(network.digest(), *(part.tobytes() for part in self.samples.arrays()), *code, runtime, form)
 
     @cached_property
     def _as_it_is(self) -> tuple[onnx.ModelProto, dict[str, Observation]]:
@@ -134,7 +140,7 @@ class Bench:
         return model, self._observe(model)
 
     def _observe(self, model: onnx.ModelProto) -> dict[str, Observation]:
-        return calibration.observe(model, ptq.points(model), self.samples.calibration)
+        return calibration.observe(model, ptq.points(model, kernels=self.kernels), self.samples.calibration)
 
     def table(self) -> str:
         """The trials as CSV, in an order that does not depend on threads. `latency_ratio` is there if measured."""

@@ -14,6 +14,11 @@ from ai_edge_litert import schema_py_generated as schema
 
 ALIGNMENT = 16
 """Bytes. Kernels read weights in vectors of this size."""
+NAME = 8
+"""Bytes of a name of up to three letters: its length, the letters, and a zero."""
+RANK = 4
+SHAPE = (1 + RANK) * 4 % ALIGNMENT
+"""Bytes of a shape of four axes, and of the number of axes before it, that are left behind whole gaps."""
 SCHEMA = 3
 OPTIONS = vars(schema.BuiltinOptions)
 
@@ -83,6 +88,8 @@ class _Packing:
         contents = [tensor.data for tensor in graph.tensors if tensor.data is not None]
         contents += [value.encode() for value in graph.metadata.values()]
         self.buffers = {content: place for place, content in enumerate(dict.fromkeys(contents), start=1)}
+        self.names = [tensor.name for tensor in graph.tensors if len(tensor.name) < NAME // 2]
+        self.shapes = list(dict.fromkeys(tensor.shape for tensor in graph.tensors if len(tensor.shape) == RANK))
         self.codes = list(dict.fromkeys((call.code, call.version) for call in graph.calls))
 
     def content(self) -> bytes:
@@ -137,7 +144,7 @@ class _Packing:
             "Inputs": self._vector(call.inputs, np.int32),
             "Outputs": self._vector(call.outputs, np.int32),
         }
-        if call.options is not None:
+        if call.options is not None and vars(call.options):
             name = type(call.options).__name__.removesuffix("T")
             key = (name, *sorted(vars(call.options).items()))
             fields["BuiltinOptionsType"] = OPTIONS[name]
@@ -145,7 +152,10 @@ class _Packing:
         return self._table("Operator", **fields)
 
     def _code(self, code: int, version: int) -> int:
-        old = min(code, schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES)
+        """Numbers up to 127 have a field of their own. Readers take the larger one of the two."""
+        if code <= schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES:
+            return self._table("OperatorCode", DeprecatedBuiltinCode=code, Version=version)
+        old = schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES
         return self._table("OperatorCode", DeprecatedBuiltinCode=old, Version=version, BuiltinCode=code)
 
     def _table(self, name: str, **fields: int) -> int:
@@ -163,10 +173,23 @@ class _Packing:
         return self._once((dtype, array.tobytes()), lambda: int(self.builder.CreateNumpyVector(array)))
 
     def _data(self, content: bytes) -> int:
+        """A buffer's data. The gap in front of it, which its alignment leaves, is filled with parts that come anyway."""
+        while (gap := -(self.builder.Offset() + len(content)) % ALIGNMENT) and self._fill(gap):
+            pass
         self.builder.StartVector(1, len(content), ALIGNMENT)
         self.builder.head -= len(content)
         self.builder.Bytes[self.builder.head : self.builder.head + len(content)] = content
         return int(self.builder.EndVector())
+
+    def _fill(self, gap: int) -> bool:
+        """Write a name or a shape if that makes the gap smaller."""
+        if self.names and gap >= NAME:
+            self._string(self.names.pop())
+        elif self.shapes and gap >= SHAPE:
+            self._vector(self.shapes.pop(), np.int32)
+        else:
+            return False
+        return True
 
     def _offsets(self, offsets: Iterable[int]) -> int:
         listed = list(offsets)

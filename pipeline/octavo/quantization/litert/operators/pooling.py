@@ -106,7 +106,7 @@ def reduction(translation: Translation, node: onnx.NodeProto) -> None:
     if not listed and qdq.attribute(node, "noop_with_empty_axes", 0):
         translation.alias(node.output[0], node.input[0])
         return
-    axes = sorted(axis % rank for axis in (range(rank) if not listed else listed))
+    axes = sorted(axis % rank for axis in (listed or range(rank)))
     _reduce(translation, node, REDUCTIONS[node.op_type], axes, bool(qdq.attribute(node, "keepdims", 1)))
 
 

@@ -3,7 +3,7 @@
 from pydantic import model_validator
 
 from octavo.project.params.section import Model
-from octavo.quantization.recipes.litert._conversion import Ends
+from octavo.quantization.litert.writing import Ends
 
 
 class InputOptions(Model):

@@ -4,10 +4,9 @@ from pathlib import Path
 
 from octavo.data.splits import Samples
 from octavo.onnx_graph.rewrites import network_input
-from octavo.project.files import atomic_write
-from octavo.quantization.litert import bytes_input
-from octavo.quantization.recipes.litert._conversion import convert
 from octavo.quantization.recipes.litert._options import InputOptions
+from octavo.quantization.recipes.litert._writing import prepared, save
+from octavo.quantization.recipes.onnx.fp16 import store_weights
 
 
 class Options(InputOptions):
@@ -18,16 +17,16 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
     """Write a LiteRT file with FP16 weights.
 
     Args:
-        exported: folder with `saved_model/`.
+        exported: folder with `model.onnx`.
         target: the file to write.
-        samples: only for a check of the option `take_bytes`.
+        samples: give the shape of an example.
         options: type of the model's input.
 
     Raises:
-        ModelError: as `convert`, or float images do not fit the option `take_bytes`.
+        ModelError: an operator has no form in LiteRT, or float images do not fit the option `take_bytes`.
     """
-    content = convert(exported, "float16")
+    model = prepared(exported, samples, options.take_bytes)
+    store_weights(model)
     if options.take_bytes:
-        network_input.require(samples.calibration)
-        content = bytes_input.take_bytes(content)
-    atomic_write.write_bytes(target, content)
+        network_input.take_bytes(model)
+    save(model, target, samples)

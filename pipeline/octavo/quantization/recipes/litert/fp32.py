@@ -1,13 +1,11 @@
-"""LiteRT in float32: the exported network, converted without quantization."""
+"""LiteRT in float32: the exported network without quantization."""
 
 from pathlib import Path
 
 from octavo.data.splits import Samples
 from octavo.onnx_graph.rewrites import network_input
-from octavo.project.files import atomic_write
-from octavo.quantization.litert import bytes_input
-from octavo.quantization.recipes.litert._conversion import convert
 from octavo.quantization.recipes.litert._options import InputOptions
+from octavo.quantization.recipes.litert._writing import prepared, save
 
 
 class Options(InputOptions):
@@ -18,16 +16,15 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
     """Write the LiteRT file of the network without quantization.
 
     Args:
-        exported: folder with `saved_model/`.
+        exported: folder with `model.onnx`.
         target: the file to write.
-        samples: only for a check of the option `take_bytes`.
+        samples: give the shape of an example.
         options: type of the model's input.
 
     Raises:
-        ModelError: as `convert`, or float images do not fit the option `take_bytes`.
+        ModelError: an operator has no form in LiteRT, or float images do not fit the option `take_bytes`.
     """
-    content = convert(exported)
+    model = prepared(exported, samples, options.take_bytes)
     if options.take_bytes:
-        network_input.require(samples.calibration)
-        content = bytes_input.take_bytes(content)
-    atomic_write.write_bytes(target, content)
+        network_input.take_bytes(model)
+    save(model, target, samples)

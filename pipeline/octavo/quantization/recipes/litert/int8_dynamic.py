@@ -1,23 +1,17 @@
-"""LiteRT with int8 weights and no calibration. Activations are quantized at each call.
+"""LiteRT with int8 weights and no calibration. Activations are quantized at each call, for each example by itself.
 
-LiteRT's converter leaves some weights in float, for example those with fewer than 1,024 elements. These are stored as
-per-channel int8 with a Dequantize, which the interpreter runs once when it loads the file. The layer computes in float,
-which is faster for such a small layer.
-
-Depthwise convolutions get the same treatment. In float they are faster and more accurate: they process each channel
-alone, and the one input step for all channels is too large for channels with little variation.
+Small layers and depthwise convolutions compute in float, with int8 weights that the interpreter makes floats of once.
+In float these are faster, and depthwise convolutions are more accurate: they process each channel alone, and the one
+input step for all channels is too large for channels with little variation.
 """
 
 from pathlib import Path
 
-from ai_edge_litert.schema_py_generated import BuiltinOperator as Code
-
 from octavo.data.splits import Samples
+from octavo.onnx_graph import qdq
 from octavo.onnx_graph.rewrites import network_input
-from octavo.project.files import atomic_write
-from octavo.quantization.litert import bytes_input, weights
-from octavo.quantization.recipes.litert._conversion import convert
 from octavo.quantization.recipes.litert._options import InputOptions
+from octavo.quantization.recipes.litert._writing import prepared, save
 
 
 class Options(InputOptions):
@@ -28,17 +22,16 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
     """Write a LiteRT file with int8 weights and dynamic ranges.
 
     Args:
-        exported: folder with `saved_model/`.
+        exported: folder with `model.onnx`.
         target: the file to write.
-        samples: only for a check of the option `take_bytes`.
+        samples: give the shape of an example.
         options: type of the model's input.
 
     Raises:
-        ModelError: as `convert`, or float images do not fit the option `take_bytes`.
+        ModelError: an operator has no form in LiteRT, or float images do not fit the option `take_bytes`.
     """
-    content = weights.store_as_integers(convert(exported, "int8"))
-    content = weights.compute_in_float(content, [Code.DEPTHWISE_CONV_2D])
+    model = prepared(exported, samples, options.take_bytes)
+    qdq.store_for_float(model, qdq.OUTPUT_AXIS, qdq.nearest)
     if options.take_bytes:
-        network_input.require(samples.calibration)
-        content = bytes_input.take_bytes(content)
-    atomic_write.write_bytes(target, content)
+        network_input.take_bytes(model)
+    save(model, target, samples, rounds_inputs=True)

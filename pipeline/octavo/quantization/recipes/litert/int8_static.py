@@ -1,45 +1,35 @@
 """LiteRT in full integer form: per-channel int8 weights, and int8 activations with calibrated ranges.
 
-Operators without an integer kernel in LiteRT, for example 3-D convolutions, compute in float with int8 weights.
+Ranges, biases, search and repair are those of the ONNX file of the same options. Its twin has the same integers where
+onnxruntime computes all that LiteRT does in integers. Operators that no kernel computes in integers stay in float.
 """
 
 from pathlib import Path
 
-from octavo.data.input_encoding import encode
 from octavo.data.splits import Samples
-from octavo.onnx_graph.rewrites import network_input
-from octavo.project.files import atomic_write
-from octavo.quantization.litert import bias_correction as litert_bias_correction
-from octavo.quantization.litert import biases, bytes_input, weights
-from octavo.quantization.recipes.litert._conversion import convert
+from octavo.quantization.litert.kernels import LITERT
 from octavo.quantization.recipes.litert._options import EndOptions
+from octavo.quantization.recipes.litert._writing import save
+from octavo.quantization.searching.static import StaticOptions, quantized
 
 
-class Options(EndOptions):
-    bias_correction: bool = True
-    """Correct the biases for the shift that rounding causes in each layer's mean output. Channels with little variation
-    need it."""
+class Options(StaticOptions, EndOptions):
+    pass
 
 
 def quantize(exported: Path, target: Path, samples: Samples, options: Options) -> None:
-    """Write a LiteRT file in full integer form.
+    """Write a LiteRT file in full integer form, and `trials.csv` next to it if there were trials.
 
     Args:
-        exported: folder with `saved_model/` and `model.onnx`.
+        exported: folder with `model.onnx`.
         target: the file to write.
-        samples: calibration images for ranges and biases.
-        options: type of input and output, and bias correction.
+        samples: calibration images for ranges and biases; selection images to judge trials.
+        options: the method, or how to search for it; type of input and output.
 
     Raises:
-        ModelError: as `convert`, or float images do not fit the option `take_bytes`.
+        NotFinite: a trial is needed, and the network gives logits that are NaN or infinite.
+        ModelError: an operator has no form in LiteRT; an activation is NaN or infinite; or float images do not fit the
+            option `take_bytes`.
+        ParamsError: `float_layers` names a layer that the network does not have.
     """
-    encoding = network_input.encoding_of(exported / "model.onnx")
-    content = convert(exported, "int8", encode(samples.calibration, encoding), options.io)
-    content = biases.make_room(content, exported / "model.onnx")
-    if options.bias_correction:
-        content = litert_bias_correction.correct(content, convert(exported), samples.calibration)
-    content = weights.store_as_integers(content)
-    if options.take_bytes:
-        network_input.require(samples.calibration)
-        content = bytes_input.take_bytes(content)
-    atomic_write.write_bytes(target, content)
+    save(quantized(exported, target, samples, options, LITERT), target, samples, options.io)

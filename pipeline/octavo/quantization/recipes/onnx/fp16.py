@@ -37,6 +37,15 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
         ModelError: float images do not fit the option `take_bytes`.
     """
     model = canonicalize.load(exported / "model.onnx")
+    store_weights(model)
+    if options.take_bytes:
+        network_input.require(samples.calibration)
+        network_input.take_bytes(model)
+    canonicalize.save(model, target)
+
+
+def store_weights(model: onnx.ModelProto) -> None:
+    """Store the constants that FP16 can represent in it, behind a Cast, in place."""
     kernels = {
         node.input[qdq.WEIGHT_INPUT]: qdq.OUTPUT_AXIS[node.op_type]
         for node in model.graph.node
@@ -47,10 +56,6 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
             values = numpy_helper.to_array(tensor)
             if _fits(values, kernels.get(tensor.name)):
                 _store_as_fp16(model.graph, tensor, values)
-    if options.take_bytes:
-        network_input.require(samples.calibration)
-        network_input.take_bytes(model)
-    canonicalize.save(model, target)
 
 
 def _fits(values: np.ndarray, axis: int | None) -> bool:

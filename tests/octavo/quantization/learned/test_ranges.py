@@ -15,7 +15,8 @@ from octavo.data.splits import Samples
 from octavo.evaluation import integer_coverage
 from octavo.onnx_graph import canonicalize, qdq
 from octavo.project.errors import ModelError
-from octavo.quantization import qat_ranges, recipes
+from octavo.quantization import recipes
+from octavo.quantization.learned import ranges as qat_ranges
 
 integers = arrays(np.int8, st.tuples(st.integers(1, 4), st.integers(4, 40)), elements=st.integers(-127, 127))
 Plant = Callable[[onnx.ModelProto], None]

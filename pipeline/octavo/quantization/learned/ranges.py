@@ -6,7 +6,6 @@ rescales the grid of each channel. So the scale can be computed from the constan
 without rounding.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -70,8 +69,13 @@ def _missing_zero_points(model: onnx.ModelProto) -> Iterator[str]:
 
 
 def _changed_ranges(exported: onnx.ModelProto, integer: onnx.ModelProto) -> Iterator[str]:
-    lost = Counter(_ranges(exported)) - Counter(_ranges(integer))
-    yield from (f"the range of scale {scale:.8g} and zero point {zero} is lost" for scale, zero in lost)
+    kept = list(_ranges(integer))
+    for scale, zero in _ranges(exported):
+        found = next((each for each in kept if each[1] == zero and np.isclose(each[0], scale, rtol=ROUNDING)), None)
+        if found is None:
+            yield f"the range of scale {scale:.8g} and zero point {zero} is lost"
+        else:
+            kept.remove(found)
     constants, makers = qdq.initializers(integer), qdq.producers(integer)
     for node in integer.graph.node:
         source = makers.get(node.input[0])

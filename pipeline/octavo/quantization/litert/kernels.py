@@ -1,0 +1,36 @@
+"""What LiteRT computes in integers. More than onnxruntime, and a microcontroller computes nothing else well."""
+
+import onnx
+
+from octavo.quantization.litert import fusions
+from octavo.quantization.ptq import ONNXRUNTIME, Kernels
+
+HALF_OPEN = (0.0, 255 / 256)
+"""Range of probabilities in steps of 1/256."""
+
+
+def _whole(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph with HardSwish as one operator."""
+    fused = onnx.ModelProto()
+    fused.CopyFrom(model)
+    fusions.fuse(fused)
+    return fused
+
+
+LITERT = Kernels(
+    layers=(*ONNXRUNTIME.layers, "ConvTranspose"),
+    without_weights=(
+        *ONNXRUNTIME.without_weights,
+        "HardSigmoid",
+        "HardSwish",
+        "PRelu",
+        "ReduceMean",
+        "Sub",
+        "Tanh",
+    ),
+    float_output=(),
+    fixed={"HardSigmoid": (0.0, 1.0), "Sigmoid": HALF_OPEN, "Tanh": (-1.0, 127 / 128)},
+    rounds_constants=True,
+    range_of_input=("AveragePool",),
+    seen=_whole,
+)
