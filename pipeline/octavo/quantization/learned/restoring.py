@@ -100,8 +100,7 @@ def _lacking(model: onnx.ModelProto, kernels: Kernels) -> Iterator[str]:
 
     def is_read_rounded(name: str) -> bool:
         return any(
-            reader.op_type == "QuantizeLinear"
-            or (reader.op_type in qdq.MOVERS and is_read_rounded(reader.output[0]))
+            reader.op_type == "QuantizeLinear" or (reader.op_type in qdq.MOVERS and is_read_rounded(reader.output[0]))
             for reader in readers.get(name, [])
         )
 

@@ -3,7 +3,7 @@
 An order is a tuple: axis `i` of the tensor is axis `order[i]` of the value.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -62,3 +62,45 @@ def stays(shape: Sequence[int], held: Order, wanted: Order) -> bool:
     sizes = [max(size, 2) if axis == 0 else size for axis, size in enumerate(shape)]
     first, second = ([axis for axis in order if sizes[axis] > 1] for order in (held, wanted))
     return first == second
+
+
+def regrouped(source: Sequence[int], target: Sequence[int], held: Order) -> tuple[Order, Order]:
+    """The orders in which a tensor can be reshaped so that few values move.
+
+    A reshape joins and splits groups of neighbouring axes. The groups may lie in any order, as long as the axes of each
+    follow one another.
+
+    Args:
+        source: shape of the value before.
+        target: shape after.
+        held: order in which a tensor holds the value.
+
+    Returns:
+        The order to bring the tensor into first, as near to `held` as can be, and the order of the result.
+    """
+    groups = list(_groups(source, target))
+    groups.sort(key=lambda group: min((held.index(axis) for axis in group[0]), default=len(held)))
+    return tuple(axis for before, _ in groups for axis in before), tuple(axis for _, after in groups for axis in after)
+
+
+def _groups(source: Sequence[int], target: Sequence[int]) -> Iterator[tuple[list[int], list[int]]]:
+    """Axes before and after that hold the same values, as few of each as can be. Size 1 goes to the axes before it."""
+    first = second = 0
+    while first < len(source) or second < len(target):
+        before, after = ([place] if place < len(shape) else [] for place, shape in ((first, source), (second, target)))
+        sizes = [source[first] if before else 1, target[second] if after else 1]
+        first, second = first + len(before), second + len(after)
+        while (
+            sizes[0] != sizes[1]
+            or (first < len(source) and source[first] == 1)
+            or (second < len(target) and target[second] == 1)
+        ):
+            if first < len(source) and (sizes[0] < sizes[1] or source[first] == 1):
+                before.append(first)
+                sizes[0] *= source[first]
+                first += 1
+            else:
+                after.append(second)
+                sizes[1] *= target[second]
+                second += 1
+        yield before, after

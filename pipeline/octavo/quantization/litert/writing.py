@@ -4,18 +4,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
-import numpy as np
 import onnx
 from onnx import TensorProto
 
 from octavo.backends.litert.content.packing import FileGraph, pack
-from octavo.backends.onnxruntime.intermediate_outputs import open_probe
 from octavo.data.input_encoding import told
-from octavo.onnx_graph import canonicalize, external_tensors, qdq
+from octavo.onnx_graph import canonicalize
 from octavo.onnx_graph.rewrites import network_input
 from octavo.project.errors import ModelError, some
 from octavo.project.params.encoding import Layout
-from octavo.quantization.litert import fusions, layouts
+from octavo.quantization.litert import fusions, known_shapes, layouts
 from octavo.quantization.litert.cleaning import clean
 from octavo.quantization.litert.operators import rounding
 from octavo.quantization.litert.operators.table import TABLE
@@ -25,10 +23,8 @@ Ends = Literal["float32", "int8"]
 """Type of the model file's input and output: float, or the integers that the file computes in."""
 LAST: dict[Layout, Layout] = {"channels_first": "stored", "channel_added_first": "channel_added_last"}
 """Layouts with the channels first -> the same example with the channels last, as LiteRT takes it."""
-IN_PARTS = ("Constant", "ConstantOfShape", "Equal", "Erf", "Range", "Shape", "Size", "Where")
+IN_PARTS = ("Constant", "ConstantOfShape", "Erf", "Mod", "Range", "Shape", "Size")
 """Operators without a form of their own, which often go with the parts of another one, or with computed shapes."""
-FROM_SHAPE = ("Reshape", "Expand")
-"""Operators whose form follows from the shape of their output."""
 LIMIT = 2**31 - 2**20
 """Bytes of weights: the offsets in a file have 31 bits."""
 
@@ -58,8 +54,10 @@ def write(
     graph = onnx.ModelProto()
     graph.CopyFrom(model)
     _check_operators(graph)
-    shapes, free = _shapes(graph, example)
-    _fix_targets(graph, shapes)
+    try:
+        shapes, free = known_shapes.settle(graph, example)
+    except ModelError as error:
+        raise _refused(str(error)) from None
     fusions.fuse(graph)
     canonicalize.drop_unread(graph.graph)
     translation = Translation(graph, shapes, free, rounds_inputs)
@@ -95,10 +93,11 @@ def _check_operators(model: onnx.ModelProto) -> None:
 
 def _translate(translation: Translation, node: onnx.NodeProto) -> None:
     layer = f"layer '{node.doc_string}': " if node.doc_string else ""
+    translator = TABLE.get(node.op_type)
+    if translator is None:
+        raise _refused(f"{layer}{node.op_type} has no form in LiteRT where it stands alone")
     try:
-        if node.op_type not in TABLE:
-            raise ModelError(f"{node.op_type} has no form in LiteRT where it stands alone")
-        TABLE[node.op_type](translation, node)
+        translator(translation, node)
     except ModelError as error:
         raise _refused(f"{layer}{error}") from None
 
@@ -108,51 +107,6 @@ def _refused(reason: str) -> ModelError:
         f"The network cannot be written as a LiteRT file: {reason}. Replace that layer, take a recipe that ends in "
         "_tensorflow for a network with a SavedModel, or remove the LiteRT variants of this network."
     )
-
-
-def _shapes(model: onnx.ModelProto, example: Sequence[int]) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
-    """Shapes of the values for one example, and which of their axes grows with the batch."""
-    one, two = (_inferred(model, batch, example) for batch in (1, 2))
-    free: dict[str, int] = {}
-    for name, shape in one.items():
-        axes = [
-            axis
-            for axis, (first, second) in enumerate(zip(shape, two.get(name, shape), strict=True))
-            if first != second
-        ]
-        if len(axes) > 1:
-            raise _refused(f"'{name}' grows along {len(axes)} axes with the batch")
-        if axes:
-            free[name] = axes[0]
-    return one, free
-
-
-def _inferred(model: onnx.ModelProto, batch: int, example: Sequence[int]) -> dict[str, tuple[int, ...]]:
-    """Shapes of all values for a batch: inferred, or if that leaves one open, seen when the network runs on zeros."""
-    bare, _ = external_tensors.detach(model)
-    shape = bare.graph.input[0].type.tensor_type.shape
-    del shape.dim[:]
-    for size in (batch, *example):
-        shape.dim.add(dim_value=size)
-    for output in bare.graph.output:
-        output.type.tensor_type.ClearField("shape")
-    del bare.graph.value_info[:]
-    found = {name: tuple(size or 0 for size in sizes) for name, sizes in qdq.shapes(bare).items() if None not in sizes}
-    lacking = [name for node in model.graph.node for name in node.output if name and name not in found]
-    if lacking:
-        session = open_probe(model, lacking)
-        kind = np.uint8 if session.get_inputs()[0].type == "tensor(uint8)" else np.float32
-        values = session.run(lacking, {session.get_inputs()[0].name: np.zeros((batch, *example), kind)})
-        found |= {name: value.shape for name, value in zip(lacking, values, strict=True)}
-    return found
-
-
-def _fix_targets(model: onnx.ModelProto, shapes: dict[str, tuple[int, ...]]) -> None:
-    """Drop computed targets of operators whose output's shape is known, and what computes them."""
-    for node in model.graph.node:
-        if node.op_type in FROM_SHAPE and node.output[0] in shapes:
-            node.input[:] = node.input[:1]
-    canonicalize.drop_unread(model.graph)
 
 
 def _begin(translation: Translation, model: onnx.ModelProto, layout: Layout) -> None:

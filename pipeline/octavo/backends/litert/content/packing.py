@@ -173,7 +173,7 @@ class _Packing:
         return self._once((dtype, array.tobytes()), lambda: int(self.builder.CreateNumpyVector(array)))
 
     def _data(self, content: bytes) -> int:
-        """A buffer's data. The gap in front of it, which its alignment leaves, is filled with parts that come anyway."""
+        """A buffer's data. The gap that its alignment leaves is filled with parts that come anyway."""
         while (gap := -(self.builder.Offset() + len(content)) % ALIGNMENT) and self._fill(gap):
             pass
         self.builder.StartVector(1, len(content), ALIGNMENT)

@@ -9,7 +9,7 @@ from octavo.onnx_graph import qdq
 from octavo.project.errors import ModelError
 from octavo.quantization.litert import layouts
 from octavo.quantization.litert.endings import Ending, bounds, ending
-from octavo.quantization.litert.translation import Code, Kept, Translation, option
+from octavo.quantization.litert.translation import Code, Kept, Translation, Type, option
 
 BINARY = {
     "Add": (Code.ADD, schema.AddOptionsT),
@@ -19,6 +19,15 @@ BINARY = {
     "Max": (Code.MAXIMUM, schema.MaximumMinimumOptionsT),
     "Min": (Code.MINIMUM, schema.MaximumMinimumOptionsT),
     "Pow": (Code.POW, schema.PowOptionsT),
+}
+COMPARISONS = {
+    "Equal": (Code.EQUAL, schema.EqualOptionsT),
+    "Greater": (Code.GREATER, schema.GreaterOptionsT),
+    "GreaterOrEqual": (Code.GREATER_EQUAL, schema.GreaterEqualOptionsT),
+    "Less": (Code.LESS, schema.LessOptionsT),
+    "LessOrEqual": (Code.LESS_EQUAL, schema.LessEqualOptionsT),
+    "And": (Code.LOGICAL_AND, schema.LogicalAndOptionsT),
+    "Or": (Code.LOGICAL_OR, schema.LogicalOrOptionsT),
 }
 FUSING = ("Add", "Sub", "Mul", "Div")
 IN_INTEGERS = ("Add", "Sub", "Mul")
@@ -110,6 +119,31 @@ def operand(translation: Translation, name: str, order: layouts.Order, integers:
     if name not in translation.kept:
         return translation.constant(values)
     return translation.stored(Kept(values, kept.scaling), integers)
+
+
+def comparison(translation: Translation, node: onnx.NodeProto) -> None:
+    """A comparison of two values, or a logical operator on two, which broadcast."""
+    code, options = COMPARISONS[node.op_type]
+    order = _order(translation, node)
+    given = [operand(translation, name, order) for name in node.input]
+    shape = layouts.shaped(translation.shape(node.output[0]), order)
+    result = translation.between(shape, type_=Type.BOOL)
+    translation.hold_as(node.output[0], result, order)
+    translation.call(code, given, [result], options())
+
+
+def choice(translation: Translation, node: onnx.NodeProto) -> None:
+    """Where."""
+    order = _order(translation, node)
+    given = [operand(translation, name, order) for name in node.input]
+    translation.call(Code.SELECT_V2, given, [translation.hold(node.output[0], order)], schema.SelectV2OptionsT())
+
+
+def _order(translation: Translation, node: onnx.NodeProto) -> layouts.Order:
+    """The order of axes that the first computed operand of full rank has."""
+    rank = translation.rank(node.output[0])
+    whole = (name for name in node.input if not translation.is_constant(name) and translation.rank(name) == rank)
+    return next((translation.order(name) for name in whole), layouts.same(rank))
 
 
 def clip(translation: Translation, node: onnx.NodeProto) -> None:

@@ -229,7 +229,7 @@ def transposed_convolution(translation: Translation, node: onnx.NodeProto) -> No
             result if made == wanted else translation.between((1, *made, channels), end.scaling if integers else None)
         )
     parameters = _parameters(translation, weights, given, integers, Code.TRANSPOSE_CONV)
-    shape = _shape_of(translation, given, (*made, channels))
+    shape = shape_of(translation, given, (*made, channels))
     padding = schema.Padding.SAME if same else schema.Padding.VALID
     options = option(schema.TransposeConvOptionsT(), padding=padding, strideH=strides[0], strideW=strides[1])
     translation.call(Code.TRANSPOSE_CONV, [shape, parameters[0], given, *parameters[1:]], [inner], options, 3)
@@ -249,9 +249,10 @@ def _cropped(node: onnx.NodeProto, whole: list[int], wanted: tuple[int, ...]) ->
     return [each // 2 if automatic == "SAME_UPPER" else each - each // 2 for each in total]
 
 
-def _shape_of(translation: Translation, source: int, inner: tuple[int, ...]) -> int:
-    """A tensor with a shape: the batch of `source`, and `inner`."""
-    shape, batch = (translation.between((size,), type_=schema.TensorType.INT32) for size in (4, 1))
+def shape_of(translation: Translation, source: int, inner: tuple[int, ...]) -> int:
+    """A tensor with a shape, int32: the size of the batch of the tensor `source`, and `inner`."""
+    rank = len(translation.graph.tensors[source].shape)
+    shape, batch = (translation.between((size,), type_=schema.TensorType.INT32) for size in (rank, 1))
     translation.call(Code.SHAPE, [source], [shape], option(schema.ShapeOptionsT(), outType=schema.TensorType.INT32))
     ends = [translation.constant(np.array([each], np.int32)) for each in (0, 1, 1)]
     translation.call(Code.STRIDED_SLICE, [shape, *ends], [batch], schema.StridedSliceOptionsT())

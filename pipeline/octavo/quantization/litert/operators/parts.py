@@ -7,6 +7,7 @@ from ai_edge_litert import schema_py_generated as schema
 from octavo.backends.litert.content.packing import Scaling
 from octavo.onnx_graph import qdq
 from octavo.quantization.litert import layouts
+from octavo.quantization.litert.endings import ending
 from octavo.quantization.litert.operators import elementwise
 from octavo.quantization.litert.operators.elementwise import apply
 from octavo.quantization.litert.translation import Code, Translation, option
@@ -121,6 +122,26 @@ def _with_last(translation: Translation, node: onnx.NodeProto) -> layouts.Order:
     if order[-1] == axis:
         return order
     return (*(each for each in range(len(order)) if each != axis), axis)
+
+
+def hard_sigmoid(translation: Translation, node: onnx.NodeProto) -> None:
+    """HardSigmoid. In integers a product that changes the step alone, and a sum whose range cuts at 0 and 1."""
+    source, end = node.input[0], ending(translation, node)
+    if end.scaling is None or not translation.is_integer(source):
+        activation(translation, node)
+        return
+    order, scaling = translation.order(source), translation.scaling(source)
+    numbers = [np.float32(qdq.attribute(node, name, default)) for name, default in (("alpha", 0.2), ("beta", 0.5))]
+    factor, shift = (
+        translation.constant(np.array([127], np.int8), Scaling(np.array([number / 127], np.float32), np.array([0])))
+        for number in numbers
+    )
+    given = translation.tensor(source, order, integer=True)
+    scaled = Scaling((scaling.scale * numbers[0]).astype(np.float32), scaling.zero)
+    line = translation.between(translation.graph.tensors[given].shape, scaled)
+    result = translation.hold(end.value, order, end.scaling)
+    translation.call(Code.MUL, [given, factor], [line], schema.MulOptionsT(), 2)
+    translation.call(Code.ADD, [line, shift], [result], option(schema.AddOptionsT(), potScaleInt16=False), 2)
 
 
 def activation(translation: Translation, node: onnx.NodeProto) -> None:

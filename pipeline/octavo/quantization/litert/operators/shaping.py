@@ -9,9 +9,11 @@ from octavo.onnx_graph import qdq
 from octavo.project.errors import ModelError
 from octavo.quantization.litert import layouts
 from octavo.quantization.litert.endings import alike, ending
-from octavo.quantization.litert.operators import elementwise
+from octavo.quantization.litert.operators import elementwise, layers
 from octavo.quantization.litert.translation import Code, Translation, option
 
+BATCH = 1_000_003
+"""A prime number."""
 MIRRORS = {"reflect": schema.MirrorPadMode.REFLECT}
 
 
@@ -67,17 +69,27 @@ def reshape(translation: Translation, node: onnx.NodeProto) -> None:
     ):
         translation.alias(name, source)
         return
-    shape, order = translation.shape(source), translation.order(source)
-    target = translation.constant(np.array(translation.target(name), np.int32))
-    flat = translation.shape(name)
-    if order != layouts.same(len(order)) and order[0] == 0 and len(flat) == 2 and flat[0] == shape[0]:
+    shape, order, flat = translation.shape(source), translation.order(source), translation.shape(name)
+    wanted, made = layouts.regrouped(_counted(translation, source), _counted(translation, name), order)
+    if len(flat) == 2 and wanted != order and order[0] == 0 and flat[0] == shape[0]:
         given, scaling = moved(translation, source, order)
         result = translation.between(flat, scaling)
-        translation.call(Code.RESHAPE, [given, target], [result])
+        translation.call(Code.RESHAPE, [given, _target(translation, name, made)], [result])
         translation.hold_flat(name, result, layouts.features(shape, order))
-    given, scaling = moved(translation, source, layouts.same(len(order)))
-    result = translation.hold(name, layouts.same(len(flat)), scaling)
-    translation.call(Code.RESHAPE, [given, target], [result])
+    given, scaling = moved(translation, source, wanted)
+    result = translation.hold(name, made, scaling)
+    translation.call(Code.RESHAPE, [given, _target(translation, name, made)], [result])
+
+
+def _counted(translation: Translation, name: str) -> list[int]:
+    """The shape of a value for a batch of a size that no other axis has, so that the batch stays by itself."""
+    free = translation.free.get(name)
+    return [size * BATCH if axis == free else size for axis, size in enumerate(translation.shape(name))]
+
+
+def _target(translation: Translation, name: str, order: layouts.Order) -> int:
+    shape = translation.target(name)
+    return translation.constant(np.array([shape[axis] for axis in order], np.int32))
 
 
 def concat(translation: Translation, node: onnx.NodeProto) -> None:
@@ -200,12 +212,24 @@ def expand(translation: Translation, node: onnx.NodeProto) -> None:
         translation.alias(name, source)
         return
     if translation.free.get(source) != translation.free.get(name):
-        raise ModelError("an Expand along the batch has no form in LiteRT")
+        _repeat(translation, source, name)
+        return
     free = translation.free.get(name)
     ones = np.ones([1 if axis == free else size for axis, size in enumerate(shape)], np.float32)
     given = elementwise.operand(translation, source, layouts.same(len(shape)))
     result = translation.hold(name, layouts.same(len(shape)))
     translation.call(Code.MUL, [given, translation.constant(ones)], [result], schema.MulOptionsT())
+
+
+def _repeat(translation: Translation, source: str, name: str) -> None:
+    """Repeat a value for each example of the batch, whose size the input of the graph tells."""
+    if translation.free.get(name) != 0 or translation.free.get(source) is not None:
+        raise ModelError("an Expand along an axis that grows with the batch has no form in LiteRT")
+    shape = translation.shape(name)
+    given = elementwise.operand(translation, source, layouts.same(len(shape)))
+    result = translation.hold(name, layouts.same(len(shape)))
+    wanted = layers.shape_of(translation, translation.graph.inputs[0], shape[1:])
+    translation.call(Code.BROADCAST_TO, [given, wanted], [result], None, 2)
 
 
 def tile(translation: Translation, node: onnx.NodeProto) -> None:
@@ -219,14 +243,19 @@ def tile(translation: Translation, node: onnx.NodeProto) -> None:
 
 
 def depth_to_space(translation: Translation, node: onnx.NodeProto) -> None:
-    """DepthToSpace and SpaceToDepth."""
-    deep = node.op_type == "DepthToSpace"
-    if qdq.attribute(node, "mode", b"DCR") != b"DCR":
-        raise ModelError("a DepthToSpace of mode CRD has no form in LiteRT")
+    """DepthToSpace and SpaceToDepth. Of the mode CRD the channels are put in the other order first."""
+    deep, block = node.op_type == "DepthToSpace", qdq.attribute(node, "blocksize", 1)
     last = layouts.channels_last(4)
     given, scaling = moved(translation, node.input[0], last)
+    if deep and qdq.attribute(node, "mode", b"DCR") == b"CRD":
+        channels = translation.shape(node.input[0])[1]
+        places = np.arange(channels, dtype=np.int32).reshape(channels // block**2, block**2).T.ravel()
+        sorted_ = translation.between(translation.graph.tensors[given].shape, scaling)
+        along = option(schema.GatherOptionsT(), axis=3)
+        translation.call(Code.GATHER, [given, translation.constant(places)], [sorted_], along, 2 if scaling else 1)
+        given = sorted_
     result = translation.hold(node.output[0], last, scaling)
     made = schema.DepthToSpaceOptionsT() if deep else schema.SpaceToDepthOptionsT()
-    options = option(made, blockSize=qdq.attribute(node, "blocksize", 1))
+    options = option(made, blockSize=block)
     code = Code.DEPTH_TO_SPACE if deep else Code.SPACE_TO_DEPTH
     translation.call(code, [given], [result], options, 2 if scaling else 1)

@@ -31,13 +31,12 @@ def gelu(translation: Translation, node: onnx.NodeProto) -> None:
 
 TABLE: dict[str, Translator] = {
     **dict.fromkeys(elementwise.BINARY, elementwise.binary),
+    **dict.fromkeys(elementwise.COMPARISONS, elementwise.comparison),
     **dict.fromkeys(elementwise.UNARY, elementwise.unary),
     **dict.fromkeys(elementwise.FIXED, elementwise.fixed),
     **dict.fromkeys(pooling.REDUCTIONS, pooling.reduction),
     **dict.fromkeys(pooling.WHOLE, pooling.whole),
-    **dict.fromkeys(
-        ("Celu", "Elu", "HardSigmoid", "Mish", "Reciprocal", "Selu", "Softplus", "Softsign"), parts.activation
-    ),
+    **dict.fromkeys(("Celu", "Elu", "Mish", "Reciprocal", "Selu", "Softplus", "Softsign"), parts.activation),
     **dict.fromkeys(("Relu", "Clip"), elementwise.clip),
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), shaping.reshape),
     **dict.fromkeys(("Identity", "Dropout"), shaping.identity),
@@ -53,6 +52,7 @@ TABLE: dict[str, Translator] = {
     "Expand": shaping.expand,
     "Gather": shaping.gather,
     "Gelu": gelu,
+    "HardSigmoid": parts.hard_sigmoid,
     "InstanceNormalization": parts.instance_normalization,
     "LayerNormalization": parts.layer_normalization,
     "LeakyRelu": elementwise.leaky_relu,
@@ -66,4 +66,5 @@ TABLE: dict[str, Translator] = {
     "Split": shaping.split,
     "Tile": shaping.tile,
     "Transpose": shaping.transpose,
+    "Where": elementwise.choice,
 }
