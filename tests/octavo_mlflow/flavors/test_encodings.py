@@ -20,7 +20,7 @@ from octavo.data.sources import image_file
 from octavo.data.splits import Samples, Split
 from octavo.project.params.encoding import InputEncoding
 from octavo.quantization import recipes
-from octavo.quantization.litert.means import mean_inputs
+from octavo.quantization.converter.means import mean_inputs
 from octavo.training import export
 from octavo.training.quantization_aware import qat
 from octavo_mlflow.flavors.flavor import flavor_of

@@ -1,9 +1,13 @@
 """Options that recipes of LiteRT files share: the types of a file's input and output."""
 
+from typing import Literal
+
 from pydantic import model_validator
 
 from octavo.project.params.section import Model
-from octavo.quantization.recipes.litert._conversion import Ends
+
+Ends = Literal["float32", "int8"]
+"""Type of the model file's input and output: float, or the integers that the file computes in."""
 
 
 class InputOptions(Model):
