@@ -20,7 +20,7 @@ from octavo.onnx_graph.rewrites import network_input
 from octavo.project import extras
 from octavo.project.errors import ModelError
 
-IMPORTED_BY_NAME = ("octavo.quantization.converter.*",)
+IMPORTED_BY_NAME = ("octavo.quantization.converter.process",)
 """The process below. Its code and the version of TensorFlow count as code of the recipes."""
 Weights = Literal["float32", "float16", "int8"]
 FAULT = re.compile(
