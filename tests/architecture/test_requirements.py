@@ -22,6 +22,7 @@ COVERS: dict[str, tuple[str, ...]] = {
     "pipeline/octavo/quantization/clipping/litert.py": ("litert",),
     "pipeline/octavo/quantization/converter": ("litert",),
     "pipeline/octavo/quantization/converter/process.py": ("train",),
+    "pipeline/octavo/quantization/litert": ("litert",),
     "pipeline/octavo/quantization/recipes/litert": ("litert",),
     "pipeline/octavo/reporting/documents/signature.py": ("signing",),
     "pipeline/octavo/training": ("train",),
