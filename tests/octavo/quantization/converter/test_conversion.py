@@ -67,3 +67,16 @@ def test_a_converter_that_ends_is_started_again(exported: Path) -> None:
     with pytest.raises(ModelError, match=r"LiteRT's converter ended with signal 9 on .*saved_model\. Run the same"):
         conversion.convert(exported / "fp32")
     assert conversion.convert(exported / "fp32") == before
+
+
+def test_its_process_runs_the_octavo_that_asks_and_nothing_of_the_callers_folder(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process takes modules from its working directory first."""
+    assert Path(conversion.__file__).relative_to(conversion.HOME).with_suffix("").parts == tuple(
+        conversion.__name__.split(".")
+    )
+    (tmp_path / "tensorflow.py").write_text("raise SystemExit(3)\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    line_process.started.cache_clear()
+    assert conversion.convert(exported / "fp32")
