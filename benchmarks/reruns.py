@@ -33,7 +33,7 @@ CHANGED = (
     "pipeline/octavo/quantization/recipes/onnx/int8_static.py",
     "pipeline/octavo/quantization/recipes/onnx/fp16.py",
     "pipeline/octavo/quantization/recipes/litert/int8_qat.py",
-    "pipeline/octavo/quantization/litert/biases.py",
+    "pipeline/octavo/quantization/converter/biases.py",
     "pipeline/octavo/backends/latency.py",
     "pipeline/octavo/evaluation/integer_coverage.py",
     "pipeline/octavo/promotion/gate.py",

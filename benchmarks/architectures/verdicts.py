@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from benchmarks.architectures import peer
 from benchmarks.architectures.cells import SLOWER, Cell
+from octavo.project.params.variants import CONVERTED
 
 MIN_SQNR, MIN_AGREEMENT, MIN_SHARE = 20.0, 0.99, 0.95
 ALIKE_DB = 1.0
@@ -23,7 +24,10 @@ REFERENCES = {
     "onnx_int8_dynamic": ("litert_int8_dynamic",),
     "litert_int8_dynamic": ("onnx_int8_weight_only", "onnx_int8_dynamic"),
 }
-"""Other quantizers that round the same tensors to as many bits. None does for QAT, where nothing is left to round."""
+"""Other quantizers that round the same tensors to as many bits. None does for QAT, where nothing is left to round.
+
+Here and in what follows a recipe stands for that of TensorFlow's converter, too.
+"""
 WITHOUT_KERNEL = {"ConvTranspose", "Einsum", "GRU", "LSTM", "RNN", "Scan", "Loop"}
 """Operators that multiply and have no integer kernel in onnxruntime."""
 FLOAT_BY_DESIGN = {
@@ -62,26 +66,28 @@ NO_SELU = (
     "file reaches 34.7 dB"
 )
 KNOWN: dict[tuple[str, str, str], str] = {
-    ("efficientnet", "litert_int8_static", "SQNR"): (
+    ("efficientnet", "litert_int8_static_tensorflow", "SQNR"): (
         "LiteRT's converter knows min-max ranges alone, and onnx_int8_static reaches 15.9 dB with these"
     ),
-    ("prelu_net", "litert_int8_static", "SQNR"): NO_SELU,
-    ("prelu_net", "litert_int8_static", "refused"): NO_SELU,
-    ("mlp_smooth", "litert_int8_static", "refused"): (
+    ("prelu_net", "litert_int8_static_tensorflow", "SQNR"): NO_SELU,
+    ("prelu_net", "litert_int8_static_tensorflow", "refused"): NO_SELU,
+    ("mlp_smooth", "litert_int8_static_tensorflow", "refused"): (
         "LiteRT has no softplus, so that its converter writes an exponential and a logarithm and rounds between them; "
         "with ReLU in its place the file reaches 32.6 dB"
     ),
-    ("densenet", "litert_int8_static", "SQNR"): (
+    ("densenet", "litert_int8_static_tensorflow", "SQNR"): (
         "LiteRT multiplies and adds where no layer takes up a batch normalization, with no bias that could be "
         "corrected; onnx_int8_static without bias correction reaches 19.1 dB"
     ),
-    ("swish_net", "litert_int8_qat", "compute"): f"TFMOT rounds behind swish and not before it, and {BETWEEN}",
-    ("autoencoder", "litert_int8_qat", "compute"): NO_RANGE,
-    ("mlp_batchnorm", "litert_int8_qat", "compute"): NO_RANGE,
-    ("lstm", "litert_int8_static", "crashed"): (
+    ("swish_net", "litert_int8_qat_tensorflow", "compute"): (
+        f"TFMOT rounds behind swish and not before it, and {BETWEEN}"
+    ),
+    ("autoencoder", "litert_int8_qat_tensorflow", "compute"): NO_RANGE,
+    ("mlp_batchnorm", "litert_int8_qat_tensorflow", "compute"): NO_RANGE,
+    ("lstm", "litert_int8_static_tensorflow", "crashed"): (
         "XNNPACK, LiteRT's kernels by default, does not take the file that LiteRT's converter writes"
     ),
-    ("dilated", "litert_int8_qat", "compute"): (
+    ("dilated", "litert_int8_qat_tensorflow", "compute"): (
         "TensorFlow lays the image out anew around a dilated convolution, with no learned range in between, and "
         + BETWEEN
     ),
@@ -92,11 +98,11 @@ KNOWN: dict[tuple[str, str, str], str] = {
         "the fake-quantized network makes much of a single step: with weights of its first layer off by 0.1%, it is "
         "15.8 dB from itself"
     ),
-    ("efficientnet", "litert_int8_qat", "SQNR"): (
+    ("efficientnet", "litert_int8_qat_tensorflow", "SQNR"): (
         "the fake-quantized network makes much of a single step: with weights of its first layer off by 0.1%, it is "
         "15.8 dB from itself"
     ),
-    ("mobilenet_v3", "litert_int8_qat", "refused"): (
+    ("mobilenet_v3", "litert_int8_qat_tensorflow", "refused"): (
         "two layers share a ReLU, so that TFMOT rounds in front of it, too, which LiteRT's converter leaves out; with "
         "one for each layer the file reaches 22.3 dB"
     ),
@@ -150,7 +156,9 @@ def _sqnr(cell: Cell, others: Mapping[str, Cell]) -> Found:
 def _no_better(recipe: str, ratio: float, others: Mapping[str, Cell]) -> str | None:
     """That other quantizers reach no more than `ratio` in decibels on this network, where that is so."""
     reached = {
-        name: others[name]["sqnr_db"] for name in REFERENCES.get(recipe, ()) if "sqnr_db" in others.get(name, {})
+        name: others[name]["sqnr_db"]
+        for name in REFERENCES.get(_plain(recipe), ())
+        if "sqnr_db" in others.get(name, {})
     }
     if not reached or max(reached.values()) > ratio + ALIKE_DB:
         return None
@@ -171,10 +179,12 @@ def _agreement(cell: Cell) -> Found:
 
 def _compute(cell: Cell) -> Found:
     recipe, share, left = cell["recipe"], cell["integer_compute_share"], cell["float_compute"]
-    if recipe not in COMPUTES or (share is not None and share >= MIN_SHARE):
+    if _plain(recipe) not in COMPUTES or (share is not None and share >= MIN_SHARE):
         return []
     figure = "integer compute unknown" if share is None else f"integer compute {share:.1%}"
-    by_design = {reason: kinds for reason, kinds in FLOAT_BY_DESIGN.get(recipe, {}).items() if left.keys() & kinds}
+    by_design = {
+        reason: kinds for reason, kinds in FLOAT_BY_DESIGN.get(_plain(recipe), {}).items() if left.keys() & kinds
+    }
     purposely = set[str]().union(*by_design.values())
     without = left.keys() & WITHOUT_KERNEL if not recipe.startswith("litert") else set[str]()
     reasons = list(by_design)
@@ -186,13 +196,17 @@ def _compute(cell: Cell) -> Found:
 
 def _weights(cell: Cell) -> Found:
     share = cell["integer_weight_share"]
-    if cell["recipe"] not in STORES or (share is not None and share >= MIN_SHARE):
+    if _plain(cell["recipe"]) not in STORES or (share is not None and share >= MIN_SHARE):
         return []
     figure = "integer weights unknown" if share is None else f"integer weights {share:.1%}"
     named = ", ".join(sorted(cell["float_compute"].keys() & WITHOUT_KERNEL))
     reasons = [f"{named} takes weights in float alone"] if named else []
     reasons += [_left(cell)] if cell["left"] else []
     return [("weights", figure, "; ".join(reasons) or None)]
+
+
+def _plain(recipe: str) -> str:
+    return recipe.removesuffix(CONVERTED)
 
 
 def _left(cell: Cell) -> str:

@@ -16,7 +16,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "dvc": (),
 }
 """Heavy library -> the stages that may start with it."""
-RECIPES = Path("pipeline/octavo/quantization/recipes")
+QUANTIZATION = Path("pipeline/octavo/quantization")
 
 
 def test_import_rules_hold() -> None:
@@ -30,13 +30,14 @@ def test_no_function_imports() -> None:
     assert not found, f"Import at the top of the file: {', '.join(found)}"
 
 
-def test_of_the_recipes_only_litert_imports_tensorflow() -> None:
-    recipes = [file for file in source_files() if file.is_relative_to(RECIPES)]
+def test_quantization_imports_tensorflow_only_in_the_process_of_its_converter() -> None:
     with_tensorflow = [
-        recipe for recipe in recipes if any(name.split(".")[0] in TENSORFLOW for name in imported_names(ROOT, recipe))
+        file
+        for file in source_files()
+        if file.is_relative_to(QUANTIZATION)
+        and any(name.split(".")[0] in TENSORFLOW for name in imported_names(ROOT, file))
     ]
-    assert with_tensorflow
-    assert {recipe.parent for recipe in with_tensorflow} == {RECIPES / "litert"}
+    assert with_tensorflow == [QUANTIZATION / "converter/process.py"]
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Fake quantization in Keras, INT8 in ONNX and INT8 in LiteRT answer alike; what differs is explained to the last bit.
 
-On MNIST's test images where OCTAVO_DATA names a folder with it, else on all digits.
+The LiteRT file is that of TensorFlow's converter. On MNIST's test images where OCTAVO_DATA names a folder with it, else
+on all digits.
 """
 
 import math
@@ -66,7 +67,7 @@ def chain(request: pytest.FixtureRequest, train_network: Callable[..., Path]) ->
     samples = Samples(raw.train[0][300:800], Split(raw.train[0][:300], raw.train[1][:300]))
     files = {
         "onnx": "qat/onnx_int8_qat.onnx",
-        "litert": "qat/litert_int8_qat.tflite",
+        "litert": "qat/litert_int8_qat_tensorflow.tflite",
         "static": "fp32/onnx_int8_static.onnx",
     }
     made = {form: folder / file for form, file in files.items()}

@@ -33,10 +33,14 @@ FLOAT: dict[str, float] = {
     "litert_fp16": 25.0,
     "litert_int8_dynamic": 15.0,
     "litert_int8_static": 15.0,
+    "litert_fp32_tensorflow": 80.0,
+    "litert_fp16_tensorflow": 25.0,
+    "litert_int8_dynamic_tensorflow": 15.0,
+    "litert_int8_static_tensorflow": 15.0,
 }
-LEARNED: dict[str, float] = {"onnx_int8_qat": 15.0, "litert_int8_qat": 15.0}
+LEARNED: dict[str, float] = {"onnx_int8_qat": 15.0, "litert_int8_qat": 15.0, "litert_int8_qat_tensorflow": 15.0}
 """By recipe the SQNR in dB that a well-conditioned network keeps."""
-EXACT = {"litert_fp32", "litert_fp16"}
+EXACT = {"litert_fp32", "litert_fp16", "litert_fp32_tensorflow", "litert_fp16_tensorflow"}
 MARGIN = 8.0
 PROMISES_END = 10.0
 """Output SQNR in dB under which rounding spoils a network by itself."""

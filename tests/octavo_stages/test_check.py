@@ -10,6 +10,7 @@ import yaml
 from octavo.project import paths
 from octavo.project.code import stages
 from octavo.project.params.params import load_params
+from octavo.quantization import recipes
 from octavo_stages.check import main
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -61,6 +62,12 @@ def ask(name: str, **fields: Any) -> None:
             "finite number",
         ),
         ("onnx_int8_a", {"recipe": "onnx_int8_static", "options": {"search": {"workers": 10**9}}}, "equal to 256"),
+        pytest.param(
+            "litert_int8_a",
+            {"recipe": "litert_int8_qat_tensorflow"},
+            "Recipe 'litert_int8_qat_tensorflow' needs a quantization-aware network as source, got 'fp32'",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "litert_fp16",
             {"recipe": "litert_fp16", "options": {"bits": 4}},
@@ -127,6 +134,14 @@ def test_the_stage_runs_again_when_a_file_goes_and_not_when_it_is_back() -> None
     assert stages.digests(params)["check"] == f"{there} without data.path"
     Path("data").mkdir()
     assert stages.digests(params)["check"] == there
+
+
+@pytest.mark.slow
+def test_every_recipe_is_taken_for_a_variant_of_its_name() -> None:
+    for name in recipes.names():
+        ask(name, source="qat" if "qat" in name else "fp32", recipe=name)
+        main()
+        assert stages.digests(load_params())["quantize"][name]
 
 
 def test_what_can_be_made_leaves_the_same_bytes_whatever_the_variants() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 ROOM = Path(__file__).parent
 PACKAGE = ROOM.parent
-OF_THE_LIBRARY = {"exact_sums.py": "onnxruntime", "integer_weights.py": "onnxruntime", "tensors.py": "litert"}
+OF_THE_LIBRARY = {"exact_sums.py": "onnxruntime", "integer_weights.py": "onnxruntime", "tensors.py": "litert/content"}
 """Files of the library that the model needs, and the runtimes whose folders they are in. They are saved beside the
 others, under the names that those import.
 """

@@ -9,7 +9,7 @@ import numpy as np
 
 from octavo.evaluation.scorecard import Parity
 from octavo.project.params.params import Params
-from octavo.project.params.variants import VARIANT_NAME
+from octavo.project.params.variants import CONVERTED
 from octavo.tasks.logits import CLASSIFICATION, check
 from octavo.tasks.task import Task
 
@@ -38,7 +38,10 @@ def compare(logits: np.ndarray, reference: np.ndarray, step: float | None, task:
 
 
 def counterparts(name: str, params: Params) -> list[str]:
-    """Variants that should give the same outputs as `name`: those with the same learned ranges in another format."""
+    """Variants that should give the same outputs as `name`: those with the same learned ranges.
+
+    Their files are in another format, or one of two in the same format is by TensorFlow's converter.
+    """
     source = params.variants[name].source
     if not params.is_quantization_aware(source):
         return []
@@ -49,7 +52,6 @@ def counterparts(name: str, params: Params) -> list[str]:
     ]
 
 
-def _kind(name: str) -> tuple[str, str | None]:
-    grammar = VARIANT_NAME.fullmatch(name)
-    assert grammar, f"params.yaml was read with a variant named '{name}'"
-    return grammar["precision"], grammar["method"]
+def _kind(name: str) -> str:
+    """Precision and method, whatever the format and whatever writes it."""
+    return name.partition("_")[2].removesuffix(CONVERTED)

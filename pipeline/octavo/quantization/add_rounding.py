@@ -31,7 +31,7 @@ LEAST, MOST = 2**-10, 2**8
 """Ratios of the scales of values and sum that XNNPACK has a kernel for."""
 
 
-class Grids(NamedTuple):
+class Addition(NamedTuple):
     """Scale, float32, and zero point, uint8, of both values and of their sum."""
 
     first_scale: np.ndarray
@@ -57,7 +57,7 @@ def settle(model: onnx.ModelProto) -> None:
                     reader.input[1] = qdq.add_constant(model, f"{node.output[0]}/real/scale", scale)
 
 
-def _sums(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, onnx.NodeProto, Grids]]:
+def _sums(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, onnx.NodeProto, Addition]]:
     """Each quantized Add, the QuantizeLinear of its output, and the grids."""
     constants, makers, readers = qdq.initializers(model), qdq.producers(model), qdq.consumers(model)
     for node in [node for node in model.graph.node if node.op_type == "Add"]:
@@ -67,11 +67,11 @@ def _sums(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, onnx.NodePro
         ends = [*(makers.get(name, node) for name in node.input), reader]
         if [end.op_type for end in ends] == ENDS:
             grids = [constants[name] for end in ends for name in end.input[1:]]
-            if all(grid.size == 1 for grid in grids) and len(grids) == len(Grids._fields):
-                yield node, reader, Grids(*(grid.reshape(()) for grid in grids))
+            if all(grid.size == 1 for grid in grids) and len(grids) == len(Addition._fields):
+                yield node, reader, Addition(*(grid.reshape(()) for grid in grids))
 
 
-def _best(grids: Grids) -> tuple[np.ndarray, np.ndarray]:
+def _best(grids: Addition) -> tuple[np.ndarray, np.ndarray]:
     """The scale, and the one that onnxruntime rounds with, that make the fewest of all pairs differ."""
     if not LEAST <= max(grids.first_scale, grids.second_scale) / grids.scale < MOST:
         return grids.scale, grids.scale
@@ -90,9 +90,9 @@ def _best(grids: Grids) -> tuple[np.ndarray, np.ndarray]:
     return near[best[0]], near[best[1]]
 
 
-def _onnxruntime(grids: Grids) -> np.ndarray:
+def _onnxruntime(grids: Addition) -> np.ndarray:
     """The sum of every pair, uint8 (65536,), as onnxruntime computes it."""
-    names = list(Grids._fields)
+    names = list(Addition._fields)
     inputs = ["first", *names[:2], "second", *names[2:]]
     graph = helper.make_graph(
         [helper.make_node("QLinearAdd", inputs, ["sum"], domain="com.microsoft")],
@@ -107,7 +107,7 @@ def _onnxruntime(grids: Grids) -> np.ndarray:
     return np.asarray(session.run(None, fed)[0])
 
 
-def _xnnpack(grids: Grids) -> np.ndarray:
+def _xnnpack(grids: Addition) -> np.ndarray:
     """As `_onnxruntime`, of XNNPACK: one multiplier of 21 bits a value, halves round up."""
     factors = [grids.first_scale / grids.scale, grids.second_scale / grids.scale]
     exponent = int(np.frexp(max(factors))[1]) - 1
@@ -117,7 +117,7 @@ def _xnnpack(grids: Grids) -> np.ndarray:
     return _cut(((total + (1 << (shift - 1))) >> shift) + int(grids.zero))
 
 
-def _reference(grids: Grids) -> np.ndarray:
+def _reference(grids: Addition) -> np.ndarray:
     """As `_onnxruntime`, of LiteRT's reference kernels and TFLite Micro: both values are scaled, then their sum."""
     first, second, scale = (float(grid) for grid in (grids.first_scale, grids.second_scale, grids.scale))
     twice = 2 * max(first, second)

@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[3]
 WEIGHTS = np.random.default_rng(0).normal(size=(16, 3)).astype(np.float32)
 EVERY = [
     *("onnx_fp32", "onnx_fp16", "onnx_int8_dynamic", "onnx_int8_static", "onnx_int8_weight_only", "onnx_int8_qat"),
-    "litert_fp32",
+    "litert_fp32_tensorflow",
 ]
 
 
@@ -87,10 +87,10 @@ def test_from_the_file_to_the_report() -> None:
     )
     made = {name: make(name, asked) for name in EVERY}
     refused = {name: text for name, text in made.items() if "Refused" in text}
-    assert list(refused) == ["onnx_int8_qat", "litert_fp32"]
+    assert list(refused) == ["onnx_int8_qat", "litert_fp32_tensorflow"]
     assert (
-        "its network was brought as ONNX. LiteRT files are made of networks that are built here"
-        in refused["litert_fp32"]
+        "its network was brought as ONNX. TensorFlow's converter needs a network that is built here"
+        in refused["litert_fp32_tensorflow"]
     )
     for name in set(EVERY) - set(refused):
         session = onnxruntime.InferenceSession(model_files.path_of(name), providers=["CPUExecutionProvider"])

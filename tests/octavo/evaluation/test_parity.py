@@ -33,10 +33,13 @@ def test_the_counterpart_has_the_same_learned_ranges_in_another_format() -> None
     found = yaml_file.read(Path(__file__).parents[3] / "params.yaml")
     learned = {"source": "qat", "recipe": "onnx_int8_qat"}
     found["variants"] |= {"litert_fp32_qat": learned, "onnx_int8_other": learned | {"source": "other"}}
-    found["variants"] |= {"litert_int8_other": learned | {"source": "qat"}}
+    found["variants"] |= {"litert_int8_other": learned, "litert_fp32_tensorflow": learned}
+    found["variants"] |= {"litert_int8_qat_tensorflow": learned | {"recipe": "litert_int8_qat_tensorflow"}}
     found["finetuned"]["other"] = found["finetuned"]["qat"]
     params = Params.model_validate(found)
-    assert counterparts("onnx_int8_qat", params) == ["litert_int8_qat"]
-    assert counterparts("litert_int8_qat", params) == ["onnx_int8_qat"]
+    assert counterparts("onnx_int8_qat", params) == ["litert_int8_qat", "litert_int8_qat_tensorflow"]
+    assert counterparts("litert_int8_qat", params) == ["onnx_int8_qat", "litert_int8_qat_tensorflow"]
+    assert counterparts("litert_int8_qat_tensorflow", params) == ["onnx_int8_qat", "litert_int8_qat"]
+    assert counterparts("litert_fp32_tensorflow", params) == []
     assert counterparts("onnx_int8_static", params) == []
     assert counterparts("onnx_int8_other", params) == []

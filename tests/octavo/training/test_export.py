@@ -51,7 +51,7 @@ def test_both_formats_compute_what_keras_does(kind: str, tmp_path: Path) -> None
     found = Counter(node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node)
     assert set(operators) <= set(found)
     samples = Samples(images, Split(images, np.zeros(len(images), np.int64)))
-    for recipe, name in (("onnx_fp32", "fp32.onnx"), ("litert_fp32", "fp32.tflite")):
+    for recipe, name in (("onnx_fp32", "fp32.onnx"), ("litert_fp32_tensorflow", "fp32.tflite")):
         recipes.quantize(recipe, tmp_path, tmp_path / name, samples, {})
         np.testing.assert_allclose(open_model(tmp_path / name)(images), wanted, atol=1e-5)
 

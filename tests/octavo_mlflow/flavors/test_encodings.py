@@ -20,7 +20,7 @@ from octavo.data.sources import image_file
 from octavo.data.splits import Samples, Split
 from octavo.project.params.encoding import InputEncoding
 from octavo.quantization import recipes
-from octavo.quantization.litert.means import mean_inputs
+from octavo.quantization.converter.means import mean_inputs
 from octavo.training import export
 from octavo.training.quantization_aware import qat
 from octavo_mlflow.flavors.flavor import flavor_of
@@ -53,12 +53,12 @@ def exported(network: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> 
 def make(recipe: str, exported: Path, folder: Path, **options: Any) -> Path:
     suffix = {"onnx": ".onnx", "litert": ".tflite"}[recipe.partition("_")[0]]
     target = folder / "_".join((recipe, *options)) / f"model{suffix}"
-    source = exported / ("qat" if recipe.endswith("qat") else "fp32")
+    source = exported / ("qat" if "qat" in recipe else "fp32")
     recipes.quantize(recipe, source, target, Samples(IMAGES, Split(IMAGES, np.zeros(64, np.int64))), options)
     return target
 
 
-@pytest.mark.parametrize("recipe", ["onnx_fp32", "litert_fp32"])
+@pytest.mark.parametrize("recipe", ["onnx_fp32", "litert_fp32", "litert_fp32_tensorflow"])
 def test_one_png_gets_the_same_logits_on_every_way(
     recipe: str, network: keras.Model, exported: Path, tmp_path: Path
 ) -> None:
@@ -90,14 +90,14 @@ def test_a_file_that_takes_bytes_answers_with_the_same_bits(recipe: str, exporte
     np.testing.assert_array_equal(predict(IMAGES), open_model(floats)(IMAGES))
     takes = flavor_of(taking).open_file(taking, 1).takes
     np.testing.assert_array_equal(takes.take(IMAGES), IMAGES)
-    source = exported / ("qat" if recipe.endswith("qat") else "fp32") / "model.onnx"
+    source = exported / ("qat" if "qat" in recipe else "fp32") / "model.onnx"
     fed, found = open_model(floats).feed(IMAGES), layer_sqnr.measure(floats, source, IMAGES, encode(IMAGES, IMAGENET))
     assert recipe != "onnx_fp32" or set(found.values()) == {200}  # the layers of the network itself
     assert layer_sqnr.likely(taking, source, IMAGES, IMAGES) == layer_sqnr.likely(floats, source, IMAGES, fed) != {}
 
 
 def test_layers_are_compared_on_encoded_images(exported: Path, tmp_path: Path) -> None:
-    file, source = make("litert_fp32", exported, tmp_path), exported / "fp32/model.onnx"
+    file, source = make("litert_fp32_tensorflow", exported, tmp_path), exported / "fp32/model.onnx"
     found = layer_sqnr.likely(file, source, IMAGES, open_model(file).feed(IMAGES))
     assert found["first"] > 100 < found["last"]
     (operator, *_), model = litert_model(file)

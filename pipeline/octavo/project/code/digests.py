@@ -10,8 +10,8 @@ A digest starts at one module, follows all import statements, and covers:
 - the versions of installed libraries. It does not cover the dependencies of these libraries, Python or the operating
   system.
 
-If a module imports others by a computed name, it must declare them as a tuple of patterns, such as
-`IMPORTED_BY_NAME = ("octavo.backends.*.backend",)`. Data files that a module reads are not covered.
+If a module imports others by a computed name, or starts them as a process, it must declare them as a tuple of
+patterns, such as `IMPORTED_BY_NAME = ("octavo.backends.*.backend",)`. Data files that a module reads are not covered.
 """
 
 import ast
@@ -212,8 +212,11 @@ def _statements(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def _matching(pattern: str) -> Iterator[str]:
-    """The modules that match a pattern with one `*`: `package.*` or `package.*.module`."""
-    package, _, rest = pattern.partition(".*")
+    """The modules that match a pattern: `package.module` is itself; `package.*` and `package.*.module` have one `*`."""
+    package, star, rest = pattern.partition(".*")
+    if not star:
+        yield pattern
+        return
     folders = [str(each.file.parent) for each in _run_by(package) if each.name == package and each.file]
     for module in pkgutil.iter_modules(folders):
         if module.ispkg or not rest:

@@ -14,6 +14,9 @@ VARIANT_NAME = re.compile(r"(?P<format>[a-z]+)_(?P<precision>[a-z]+[0-9]+)(?:_(?
 
 The backends know which formats exist. The stage `check` compares names with them.
 """
+CONVERTED = "_tensorflow"
+"""Ends the names of recipes that run TensorFlow's converter, and of their variants. It needs the network's SavedModel,
+which a network that was brought as ONNX does not have."""
 RECIPE = re.compile(r"[a-z][a-z0-9_]*|[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 RECIPES = "octavo.quantization.recipes"
 """The package of Octavo's own recipes, with one folder per format."""

@@ -38,7 +38,7 @@ class Held:
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class Packed:
     """A constant that the file stores in fewer bits than the network computes with."""
 
     values: np.ndarray
@@ -74,7 +74,7 @@ class Translation:
         self.shapes = {name: tuple(shape) for name, shape in shapes.items()}
         self.shapes |= {name: array.shape for name, array in self.constants.items()}
         self.free = free
-        self.kept: dict[str, Kept] = {}
+        self.kept: dict[str, Packed] = {}
         self.fused: set[str] = set()
         """Outputs of operators that are a part of the operator before them."""
         self._held: dict[str, list[Held]] = defaultdict(list)
@@ -255,9 +255,9 @@ class Translation:
         scaling = kept.scaling
         if scaling is not None:
             scaling = Scaling(scaling.scale, scaling.zero, order.index(scaling.axis) if len(scaling.scale) > 1 else 0)
-        return self.stored(Kept(kept.values.transpose(order), scaling), integer)
+        return self.stored(Packed(kept.values.transpose(order), scaling), integer)
 
-    def stored(self, kept: Kept, integer: bool) -> int:
+    def stored(self, kept: Packed, integer: bool) -> int:
         """A tensor with the content of `kept`; in float behind a Dequantize, which runs once, unless `integer`."""
         source = self.constant(kept.values, kept.scaling)
         if integer:

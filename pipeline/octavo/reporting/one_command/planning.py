@@ -9,6 +9,7 @@ import numpy as np
 
 from octavo.backends import registry
 from octavo.project.errors import ParamsError
+from octavo.project.params.variants import CONVERTED
 from octavo.quantization import recipes
 from octavo.quantization.calibration import METHODS
 from octavo.reporting.one_command.given.network import FloatNetwork
@@ -94,7 +95,7 @@ def _reason(name: str, form: str, network: FloatNetwork, asked: Sequence[str]) -
     made = name.partition("_")[0]
     if name == BASELINE:
         return None
-    if made != form:
+    if made != form or name.endswith(CONVERTED):
         return f"it needs a network in Keras, and this is a file in {registry.named(form).title}"
     if asked and name not in asked:
         return "--recipe names others"

@@ -154,6 +154,22 @@ def test_modules_that_are_imported_by_name_count_where_a_pattern_declares_them(p
     assert names("found") == sorted([*found, "rooms.cellar", "rooms.cellar.door"])
 
 
+def test_a_module_that_is_started_as_a_process_counts_where_its_name_is_declared(project: Path) -> None:
+    write(project, {"starts.py": 'IMPORTED_BY_NAME = ("blocks.deep.norm",)\n'})
+    assert names("starts") == ["blocks", "blocks.deep.norm", "starts"]
+
+
+def test_a_recipe_of_tensorflows_converter_counts_its_process_and_tensorflow() -> None:
+    counted = {
+        name: code_of(f"octavo.quantization.recipes.litert.{name}_tensorflow")
+        for name in ("fp32", "fp16", "int8_dynamic", "int8_static", "int8_qat")
+    }
+    for name, code in counted.items():
+        assert "octavo.quantization.converter.process" in code.files, name
+        assert "tensorflow" in code.libraries, name
+    assert "octavo.quantization.converter.biases" not in counted["fp32"].files
+
+
 def test_a_stage_that_runs_model_files_counts_every_runtime() -> None:
     """Runtimes are found by looking at the folders of `octavo.backends`."""
     files = code_of("octavo_stages.evaluate").files

@@ -1,11 +1,9 @@
 """What LiteRT recipes write beyond what every recipe promises: integers at the ends, and weights of every layer."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import tf_keras as keras
 from tf_keras import layers
 
@@ -14,15 +12,20 @@ from octavo.backends.litert import inspection
 from octavo.backends.registry import open_model
 from octavo.data.splits import Samples, Split
 from octavo.evaluation import integer_coverage
-from octavo.project.errors import ModelError
 from octavo.quantization import recipes
-from octavo.quantization.acceptance import FileRefused
 from octavo.training import export
 from octavo.training.quantization_aware import qat
 
 pytestmark = pytest.mark.slow
 
-WITH_ENDS = {"litert_int8_static": "fp32", "litert_int8_qat": "qat"}
+WITH_ENDS = {
+    "litert_int8_static": "fp32",
+    "litert_int8_qat": "qat",
+    "litert_int8_static_tensorflow": "fp32",
+    "litert_int8_qat_tensorflow": "qat",
+}
+FLOAT = [name for name in recipes.names() if name.startswith("litert") and "qat" not in name]
+WRITERS = pytest.mark.parametrize("writer", ["", "_tensorflow"], ids=["own", "TensorFlow's"])
 
 
 @pytest.mark.parametrize("recipe", WITH_ENDS)
@@ -42,15 +45,6 @@ def test_int8_ends_change_no_logit(
         np.testing.assert_array_equal(predictors["int8"](batch), expected)
     assert integer_coverage.output_step(made["int8"]) == integer_coverage.output_step(made["float32"])
     assert made["int8"].stat().st_size < made["float32"].stat().st_size
-
-
-@pytest.mark.parametrize("recipe", [name for name in recipes.names() if name.startswith("litert")])
-def test_a_network_past_2_gb_is_refused(recipe: str, exported: Path, samples: Samples, tmp_path: Path) -> None:
-    """It is exported without a SavedModel, and its weights are in a file beside the ONNX file."""
-    shutil.copyfile(exported / "fp32/model.onnx", tmp_path / "model.onnx")
-    (tmp_path / "model.onnx.data").touch()
-    with pytest.raises(FileRefused, match=r"has no SavedModel: networks past 2 GB are too large for LiteRT\."):
-        recipes.quantize(recipe, tmp_path, tmp_path / "made/model.tflite", samples, {})
 
 
 def save(model: keras.Model, folder: Path) -> tuple[Path, Samples]:
@@ -110,7 +104,7 @@ def test_both_formats_count_alike_and_every_int8_file_stores_integers(name: str,
     keras.utils.set_random_seed(0)
     folder, samples = save(build(), tmp_path)
     expected = open_model(folder / "model.onnx")(samples.calibration)
-    for recipe in ("onnx_fp32", "litert_fp32", "litert_fp16", "litert_int8_dynamic", "litert_int8_static"):
+    for recipe in ("onnx_fp32", *FLOAT):
         path = folder / ("made.onnx" if recipe == "onnx_fp32" else f"{recipe}.tflite")
         recipes.quantize(recipe, folder, path, samples, {})
         reader = registry.backend_of(path)
@@ -119,27 +113,6 @@ def test_both_formats_count_alike_and_every_int8_file_stores_integers(name: str,
         assert integer_coverage.prove(path).integer_weight_share == ("int8" in recipe)
         got = open_model(path)(samples.calibration)
         assert np.sqrt(np.mean((got - expected) ** 2) / np.mean(expected**2)) < 0.05
-
-
-def inverse() -> keras.Model:
-    return keras.Sequential([layers.Input((4, 4)), layers.Lambda(tf.linalg.inv, name="turn"), layers.Flatten()])
-
-
-@pytest.mark.parametrize("recipe", ["litert_fp32", "litert_int8_static"])
-def test_what_litert_cannot_convert_is_named(
-    recipe: str, exported: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], samples: Samples
-) -> None:
-    """One sentence, and nothing else: not a line of the converter's own, and no file."""
-    shutil.copyfile(exported / "fp32/model.onnx", tmp_path / "model.onnx")
-    model = inverse()
-    signature = tf.function(model).get_concrete_function(tf.TensorSpec((None, 4, 4), tf.float32))
-    tf.saved_model.save(model, str(tmp_path / "saved_model"), signatures=signature)
-    capfd.readouterr()
-    made = recipes.load(recipe)
-    with pytest.raises(ModelError, match=r"layer 'turn', operator MatrixInverse, which LiteRT does not have\. Replace"):
-        made.quantize(tmp_path, tmp_path / "model.tflite", samples, made.Options())
-    assert capfd.readouterr().err == ""
-    assert not (tmp_path / "model.tflite").exists()
 
 
 def nearly_dead(images: np.ndarray) -> keras.Model:
@@ -162,13 +135,14 @@ def nearly_dead(images: np.ndarray) -> keras.Model:
     return model
 
 
-def test_channels_that_hardly_vary_cost_little(tmp_path: Path) -> None:
+@WRITERS
+def test_channels_that_hardly_vary_cost_little(writer: str, tmp_path: Path) -> None:
     """Their values are far below a step of the input, the same for all images, and count."""
     images = np.random.default_rng(0).random((64, 12, 12, 3), np.float32)
     export.export(nearly_dead(images), images, tmp_path)
     samples = Samples(images, Split(images, np.zeros(len(images), np.int64)), min_sqnr_db=-100)
-    asked = {"corrected": ("litert_int8_static", {}), "plain": ("litert_int8_static", {"bias_correction": False})}
-    asked["dynamic"] = ("litert_int8_dynamic", {})
+    static, dynamic = f"litert_int8_static{writer}", f"litert_int8_dynamic{writer}"
+    asked = {"corrected": (static, {}), "plain": (static, {"bias_correction": False}), "dynamic": (dynamic, {})}
     found = {
         name: recipes.quantize(recipe, tmp_path, tmp_path / f"{name}.tflite", samples, options).sqnr_db
         for name, (recipe, options) in asked.items()
@@ -190,12 +164,12 @@ def dense_on_places(images: np.ndarray) -> keras.Model:
     return model
 
 
-@pytest.mark.parametrize("recipe", ["litert_int8_static", "litert_int8_qat"])
+@pytest.mark.parametrize("recipe", WITH_ENDS)
 def test_a_dense_layer_on_places_takes_over_bias_and_normalization(recipe: str, tmp_path: Path) -> None:
     """In a file of one product each, in integers: none adds or multiplies constants afterwards."""
     images = np.random.default_rng(0).random((64, 6, 5), np.float32)
     model = dense_on_places(images)
-    if recipe == "litert_int8_qat":
+    if "qat" in recipe:
         model = qat.annotate(keras.Sequential([layers.Input((6, 5)), layers.Dense(8, "relu"), layers.Flatten()]))
         qat.initialize_ranges(model, images)
     export.export(model, images, tmp_path)

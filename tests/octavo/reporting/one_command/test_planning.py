@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from octavo.project.errors import ParamsError
 from octavo.quantization import recipes
 from octavo.quantization.searching.search import Search
 from octavo.reporting.one_command import planning
@@ -27,6 +28,15 @@ def test_every_recipe_is_made_or_left_out(path: Path) -> None:
     found = planned(path)
     assert sorted([*found.options, *found.left_out]) == recipes.names()
     assert next(iter(found.options)) == planning.BASELINE
+
+
+def test_what_needs_a_saved_model_is_not_made_of_an_onnx_file(path: Path) -> None:
+    converted = [name for name in recipes.names() if name.endswith("_tensorflow")]
+    assert len(converted) == 5
+    for name in converted:
+        assert planned(path).left_out[name] == "it needs a network in Keras, and this is a file in ONNX"
+        with pytest.raises(ParamsError, match=f"--recipe {name} is not possible: it needs a network in Keras"):
+            planned(path, asked=(name,))
 
 
 def test_only_what_is_asked_for_is_made_beside_the_baseline(path: Path) -> None:

@@ -78,7 +78,7 @@ def test_it_needs_the_base_install_alone(made: tuple[Path, dict[str, Any], set[s
 def test_what_is_left_out_is_named_with_the_reason(made: tuple[Path, dict[str, Any], set[str]]) -> None:
     left_out = made[1]["left_out"]
     assert "fake quantization" in left_out["onnx_int8_qat"]
-    assert "Keras" in left_out["litert_int8_static"]
+    assert "Keras" in left_out["litert_int8_static_tensorflow"]
     assert not left_out.keys() & set(MADE)
 
 

@@ -9,7 +9,7 @@ from octavo.onnx_graph import qdq
 from octavo.project.errors import ModelError
 from octavo.quantization.litert import layouts
 from octavo.quantization.litert.endings import Ending, bounds, ending
-from octavo.quantization.litert.translation import Code, Kept, Translation, Type, option
+from octavo.quantization.litert.translation import Code, Packed, Translation, Type, option
 
 BINARY = {
     "Add": (Code.ADD, schema.AddOptionsT),
@@ -112,13 +112,13 @@ def operand(translation: Translation, name: str, order: layouts.Order, integers:
             shape = [*lead, *translation.target(name)]
             translation.call(Code.RESHAPE, [plain, translation.constant(np.array(shape, np.int32))], [result])
         return translation.tensor(wide, order, integers)
-    kept = translation.kept.get(name) or Kept(translation.constants[name], None)
+    kept = translation.kept.get(name) or Packed(translation.constants[name], None)
     values = kept.values
     if values.size > 1:
         values = values.reshape([1] * (rank - own) + list(values.shape)).transpose(order)
     if name not in translation.kept:
         return translation.constant(values)
-    return translation.stored(Kept(values, kept.scaling), integers)
+    return translation.stored(Packed(values, kept.scaling), integers)
 
 
 def comparison(translation: Translation, node: onnx.NodeProto) -> None:

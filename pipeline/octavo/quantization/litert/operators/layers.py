@@ -13,7 +13,7 @@ from octavo.quantization.litert import layouts
 from octavo.quantization.litert.endings import Ending, ending
 from octavo.quantization.litert.operators import windows
 from octavo.quantization.litert.operators.windows import Window
-from octavo.quantization.litert.translation import Code, Kept, Translation, option
+from octavo.quantization.litert.translation import Code, Packed, Translation, option
 
 LARGE = 1024
 """Elements of weights from which a layer quantizes its float input at each call, as in LiteRT's converter."""
@@ -24,7 +24,7 @@ SECOND_AXIS = 1
 class Weights:
     """Weights and bias of a layer, in the order of LiteRT's axes."""
 
-    kept: Kept
+    kept: Packed
     """float32, float16 or int8."""
     bias: np.ndarray
     """float32. Of a layer without one it is 0, because some of LiteRT's kernels ask for it."""
@@ -127,7 +127,7 @@ def dense(translation: Translation, node: onnx.NodeProto) -> None:
 
 def _permuted(weights: Weights, places: np.ndarray) -> Weights:
     """Weights (outputs, features) for features that come in another order."""
-    return Weights(Kept(weights.kept.values[:, places], weights.kept.scaling), weights.bias, weights.steps)
+    return Weights(Packed(weights.kept.values[:, places], weights.kept.scaling), weights.bias, weights.steps)
 
 
 def product(translation: Translation, node: onnx.NodeProto) -> None:
@@ -152,7 +152,7 @@ def _weights(translation: Translation, node: onnx.NodeProto, order: layouts.Orde
     name = node.input[1]
     if not translation.is_constant(name):
         raise ModelError(f"a {node.op_type} with computed weights has no form in LiteRT")
-    kept = translation.kept.get(name) or Kept(translation.constants[name], None)
+    kept = translation.kept.get(name) or Packed(translation.constants[name], None)
     values, scaling = kept.values.transpose(order), kept.scaling
     if len(order) == 3:  # one spatial axis becomes two
         values = np.expand_dims(values, 1)
@@ -165,10 +165,10 @@ def _weights(translation: Translation, node: onnx.NodeProto, order: layouts.Orde
     whole = translation.kept.get(bias)
     if whole is not None and whole.scaling is not None:
         real = (whole.values * whole.scaling.scale).astype(np.float32)
-        return Weights(Kept(values, scaling), real, whole.values)
+        return Weights(Packed(values, scaling), real, whole.values)
     outputs = values.shape[-1 if depthwise else 0] if node.op_type != "Conv" or values.ndim < 5 else values.shape[-1]
     real = translation.constants[bias].ravel() if bias else np.zeros(outputs, np.float32)
-    return Weights(Kept(values, scaling), np.broadcast_to(real, outputs), None)
+    return Weights(Packed(values, scaling), np.broadcast_to(real, outputs), None)
 
 
 def _parameters(translation: Translation, weights: Weights, given: int, integers: bool, code: int) -> list[int]:

@@ -9,7 +9,7 @@ from octavo.backends.litert.content.packing import FileTensor, Scaling
 from octavo.onnx_graph import qdq
 from octavo.project.errors import ModelError
 from octavo.quantization.litert.endings import SHIFT, alike, scaling_of
-from octavo.quantization.litert.translation import Code, Kept, Translation, Type, option
+from octavo.quantization.litert.translation import Code, Packed, Translation, Type, option
 
 
 def quantize(translation: Translation, node: onnx.NodeProto) -> None:
@@ -54,7 +54,7 @@ def _bytes(translation: Translation, source: str, scaling: Scaling, name: str) -
     translation.call(Code.QUANTIZE, [given], [result], schema.QuantizeOptionsT(), 2)
 
 
-def _stored(translation: Translation, node: onnx.NodeProto) -> Kept:
+def _stored(translation: Translation, node: onnx.NodeProto) -> Packed:
     """A constant in integers. Of int32, a bias, the scale has the axis 0."""
     integers, scale, *zero = (translation.constants[name] for name in node.input)
     shift = integers.dtype.type(0)
@@ -64,7 +64,7 @@ def _stored(translation: Translation, node: onnx.NodeProto) -> Kept:
     elif integers.dtype not in (np.int8, np.int32):
         raise ModelError(f"a constant of {integers.dtype} has no form in LiteRT")
     axis = qdq.attribute(node, "axis", 1) % max(integers.ndim, 1) if scale.size > 1 else 0
-    return Kept(integers + shift, Scaling(scale.ravel().astype(np.float32), offset.ravel(), axis))
+    return Packed(integers + shift, Scaling(scale.ravel().astype(np.float32), offset.ravel(), axis))
 
 
 def keep_constants(translation: Translation, model: onnx.ModelProto) -> set[str]:
@@ -73,15 +73,15 @@ def keep_constants(translation: Translation, model: onnx.ModelProto) -> set[str]
     for node in model.graph.node:
         source = translation.constants.get(node.input[0]) if node.input else None
         if node.op_type == "Cast" and source is not None and source.dtype in (np.float16, np.int8):
-            translation.kept[node.output[0]] = Kept(source, None)
+            translation.kept[node.output[0]] = Packed(source, None)
             translation.shapes[node.output[0]] = source.shape
             done.add(node.output[0])
         elif node.op_type == "Mul" and node.input[0] in done and node.input[1] in translation.constants:
             kept, scale = translation.kept[node.input[0]], translation.constants[node.input[1]]
             if kept.values.dtype == np.int8 and max(scale.shape, default=1) == scale.size:
-                axis = int(np.argmax(scale.shape)) if scale.size > 1 else 0
+                axis = scale.shape.index(scale.size) if scale.size > 1 else 0
                 scaling = Scaling(scale.ravel().astype(np.float32), np.zeros(scale.size, np.int64), axis)
-                translation.kept[node.output[0]] = Kept(kept.values, scaling)
+                translation.kept[node.output[0]] = Packed(kept.values, scaling)
                 translation.shapes[node.output[0]] = kept.values.shape
                 done.add(node.output[0])
     return done

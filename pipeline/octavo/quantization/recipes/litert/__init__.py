@@ -1,4 +1,4 @@
-"""Recipes that write LiteRT files. Only this package and `octavo.training` import TensorFlow."""
+"""Recipes that write LiteRT files. Those whose name ends in `_tensorflow` run TensorFlow's converter."""
 
 SMALL_IN_FLOAT = ("litert_fp16",)
 """Recipes that make small files that compute in float."""

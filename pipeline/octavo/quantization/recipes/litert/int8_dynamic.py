@@ -10,8 +10,8 @@ from pathlib import Path
 from octavo.data.splits import Samples
 from octavo.onnx_graph import qdq
 from octavo.onnx_graph.rewrites import network_input
+from octavo.quantization.litert.saving import prepared, save
 from octavo.quantization.recipes.litert._options import InputOptions
-from octavo.quantization.recipes.litert._writing import prepared, save
 
 
 class Options(InputOptions):

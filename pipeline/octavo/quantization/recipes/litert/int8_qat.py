@@ -5,8 +5,8 @@ from pathlib import Path
 from octavo.data.splits import Samples
 from octavo.quantization.learned.restoring import integer_graph
 from octavo.quantization.litert.kernels import LITERT
+from octavo.quantization.litert.saving import save
 from octavo.quantization.recipes.litert._options import EndOptions
-from octavo.quantization.recipes.litert._writing import save
 
 LEARNED = True
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from octavo.data.splits import Samples
 from octavo.quantization.litert.kernels import LITERT
+from octavo.quantization.litert.saving import save
 from octavo.quantization.recipes.litert._options import EndOptions
-from octavo.quantization.recipes.litert._writing import save
 from octavo.quantization.searching.static import StaticOptions, quantized
 
 

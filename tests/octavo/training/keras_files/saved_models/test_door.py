@@ -17,7 +17,7 @@ from octavo.project.code import stages
 from octavo.project.errors import DataError, ModelError
 from octavo.project.params.params import Params
 from octavo.project.setting_up import needed_extras
-from octavo.quantization.recipes.litert import _conversion
+from octavo.quantization.converter import conversion
 from octavo.training.fitting import fit
 from octavo.training.keras_files.saved_models import door
 from tests.octavo.training.keras_files.saved_models import made
@@ -56,7 +56,7 @@ def test_a_brought_network_becomes_onnx_and_litert() -> None:
     signature = tf.saved_model.load("models/net").signatures["serving_default"]
     wanted = signature(tf.constant((images / np.float32(255))[..., None]))["output_0"].numpy()
     np.testing.assert_allclose(open_model(exported / "model.onnx")(images), wanted, atol=1e-5)
-    Path("net.tflite").write_bytes(_conversion.convert(exported))
+    Path("net.tflite").write_bytes(conversion.convert(exported))
     np.testing.assert_allclose(open_model(Path("net.tflite"))(images), wanted, atol=1e-5)
     notes = network_notes.read(exported)
     assert any("Of its signatures serve, serving_default, serving_default is taken." in note for note in notes)

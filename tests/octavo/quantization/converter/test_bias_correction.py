@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from octavo.quantization.litert.bias_correction import correct
+from octavo.quantization.converter.bias_correction import correct
 from tests.litert_files import Code, File
 
 STEP = 1 / 255

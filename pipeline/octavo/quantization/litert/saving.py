@@ -1,4 +1,4 @@
-"""What all recipes of LiteRT files end with: the graph is written, and its layers are named beside the file."""
+"""How recipes of LiteRT files begin and end: the network is prepared; the file is written, and its layers are named."""
 
 import json
 from pathlib import Path

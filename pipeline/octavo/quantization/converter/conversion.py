@@ -20,8 +20,8 @@ from octavo.onnx_graph.rewrites import network_input
 from octavo.project import extras
 from octavo.project.errors import ModelError
 
-Ends = Literal["float32", "int8"]
-"""Type of the model file's input and output: float, or the integers that the file computes in."""
+IMPORTED_BY_NAME = ("octavo.quantization.converter.process",)
+"""The process below. Its code and the version of TensorFlow count as code of the recipes."""
 Weights = Literal["float32", "float16", "int8"]
 FAULT = re.compile(
     r"""loc\((?:callsite\()?(?:fused\[)?(?:"[^"]*:",\s*)?"(?P<place>[^"]+)".*?\)\s*:\s*'(?:tf|tfl)\.(?P<operator>\w+)'\s+op\s+"""
@@ -29,13 +29,16 @@ FAULT = re.compile(
 )
 """How the converter's MLIR reports an operator that it cannot convert: the TensorFlow node and the reason."""
 UNKNOWN = "is neither a custom op nor a flex op"
-PROGRAM = (sys.executable, "-m", f"{__package__}._converter")
-HOME = Path(__file__).parents[4]
+PROGRAM = (sys.executable, "-m", f"{__package__}.process")
+HOME = Path(__file__).parents[3]
 """Working directory of the process, so that it imports Octavo's modules and not those in the caller's folder."""
 
 
 def convert(
-    exported: Path, weights: Weights = "float32", calibration: np.ndarray | None = None, ends: Ends = "float32"
+    exported: Path,
+    weights: Weights = "float32",
+    calibration: np.ndarray | None = None,
+    ends: Literal["float32", "int8"] = "float32",
 ) -> bytes:
     """Convert the SavedModel of an exported network to a LiteRT file with TensorFlow's converter.
 
@@ -70,7 +73,7 @@ def convert(
         if "error" in answer:
             raise ModelError(
                 f"LiteRT's converter cannot convert {exported.name}: {_reason(answer['error'])}. "
-                "Replace that layer, or remove the LiteRT variants of this network."
+                "Replace that layer, or remove the variants of this network that this converter writes."
             )
         return _declared(Path(answer["file"]).read_bytes(), exported)
 
@@ -95,8 +98,8 @@ def saved_model(exported: Path) -> Path:
     if not folder.is_dir():
         if not (exported / "model.onnx.data").is_file():
             raise ModelError(
-                f"{exported} has no SavedModel, because its network was brought as ONNX. LiteRT files are made of "
-                "networks that are built here, or brought as a Keras file or a SavedModel."
+                f"{exported} has no SavedModel, because its network was brought as ONNX. TensorFlow's converter needs "
+                "a network that is built here, or brought as a Keras file or a SavedModel."
             )
         raise ModelError(f"{exported} has no SavedModel: networks past 2 GB are too large for LiteRT.")
     return folder
@@ -109,7 +112,7 @@ def _ask(request: dict[str, str | None]) -> dict[str, str]:
     except Ended as error:
         raise ModelError(
             f"LiteRT's converter ended with {error} on {request['saved_model']}. Run the same command again, or remove "
-            "the LiteRT variants of this network."
+            "the variants of this network that this converter writes."
         ) from None
 
 

@@ -12,7 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.lib.stride_tricks import sliding_window_view
 
 from octavo.backends.litert.content.tensors import array, code, read, store, write
-from octavo.quantization.litert.means import mean_inputs
+from octavo.quantization.converter.means import mean_inputs
 
 Code, Type = schema.BuiltinOperator, schema.TensorType
 OUTPUT_AXIS = {Code.CONV_2D: 0, Code.DEPTHWISE_CONV_2D: 3, Code.FULLY_CONNECTED: 0}

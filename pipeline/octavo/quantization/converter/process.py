@@ -1,4 +1,4 @@
-"""TensorFlow's LiteRT converter as a process: `python -m octavo.quantization.recipes.litert._converter`.
+"""TensorFlow's LiteRT converter as a process: `python -m octavo.quantization.converter.process`.
 
 Each line of stdin is a request in JSON. The answer is one line of JSON on stdout: `{"file": …}` with the path of the
 LiteRT file that was written, or `{"error": …}`. Output of the converter's C++ code goes to stderr, which is discarded.

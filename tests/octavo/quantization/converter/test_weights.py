@@ -10,7 +10,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from octavo.backends.litert import inspection
 from octavo.evaluation import integer_coverage
-from octavo.quantization.litert.weights import compute_in_float, store_as_integers
+from octavo.quantization.converter.weights import compute_in_float, store_as_integers
 from tests.litert_files import Code, File, Graph
 
 
