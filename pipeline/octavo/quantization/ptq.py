@@ -35,8 +35,6 @@ class Kernels:
     """Operators whose integer kernels give one range only."""
     rounds_constants: bool = False
     """Whether constants of operators without weights are stored in integers too."""
-    range_of_input: tuple[str, ...] = ()
-    """Operators whose integer kernels give the range that they take."""
     seen: Callable[[onnx.ModelProto], onnx.ModelProto] = _as_it_is
     """The graph with the operators that the runtime makes of it. Values keep their names."""
 
@@ -108,8 +106,7 @@ def form(model: onnx.ModelProto, kernels: Kernels) -> tuple[object, ...]:
     """What of the kernels has an effect on the quantized network. Runtimes that have it in common share trials."""
     operators = sorted({node.op_type for node in kernels.seen(model).graph.node})
     fixed = [(kind, kernels.fixed[kind]) for kind in operators if kind in kernels.fixed]
-    same = [kind for kind in operators if kind in kernels.range_of_input]
-    return points(model, kernels=kernels), layers(model, kernels), fixed, same
+    return points(model, kernels=kernels), layers(model, kernels), fixed
 
 
 def quantize(
@@ -164,8 +161,9 @@ def _round_constants(model: onnx.ModelProto, kernels: Kernels) -> None:
             continue
         for place, name in enumerate(node.input):
             if name in known and known[name].dtype == np.float32:
-                node.input[place] = qdq.add_constant(model, f"{node.output[0]}/{name}", known[name])
-                qdq.insert_dequantized(model, node.input[place], qdq.nearest(known[name], None))
+                values = np.atleast_1d(known[name])
+                node.input[place] = qdq.add_constant(model, f"{node.output[0]}/{name}", values)
+                qdq.insert_dequantized(model, node.input[place], qdq.nearest(values, None))
 
 
 def _volumes(model: onnx.ModelProto) -> list[str]:
@@ -195,13 +193,8 @@ def _common_ranges(
     makers, readers, asked = qdq.producers(model), qdq.consumers(model), set(points(model, left, kernels))
     joined = dict(ranges)
     for node in model.graph.node:
-        result = behind_clip(node, readers)
         if node.op_type in kernels.fixed:
-            joined[result] = kernels.fixed[node.op_type]
-        elif node.op_type in kernels.range_of_input and asked.issuperset(
-            (source := qdq.origin(node.input[0], makers), result)
-        ):
-            joined[result] = joined[source]
+            joined[behind_clip(node, readers)] = kernels.fixed[node.op_type]
     for node in reversed(model.graph.node):
         names = [behind_clip(node, readers), *(qdq.origin(name, makers) for name in node.input)]
         if node.op_type == "Concat" and asked.issuperset(names) and node.output[0] not in left:

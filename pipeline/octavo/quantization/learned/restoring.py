@@ -19,7 +19,7 @@ from octavo.onnx_graph.foreign.quantized import settling
 from octavo.onnx_graph.qdq import Grid
 from octavo.onnx_graph.rewrites import earlier_rounding, network_input, preparation
 from octavo.project.errors import ModelError
-from octavo.quantization import add_rounding, calibration, ptq
+from octavo.quantization import calibration, ptq, rounding
 from octavo.quantization.learned import ranges
 from octavo.quantization.ptq import Kernels
 
@@ -69,7 +69,7 @@ def _restore(model: onnx.ModelProto, kernels: Kernels) -> None:
     earlier_rounding.before_clips(model)
     qdq.store_integers(model, _learned_or_nearest, operators=kernels.layers)
     qdq.store_for_float(model, ("ConvTranspose",), ranges.recover_grid)
-    add_rounding.settle(model)
+    rounding.settle(model)
 
 
 def _learned_or_nearest(weights: np.ndarray, axis: int) -> Grid:

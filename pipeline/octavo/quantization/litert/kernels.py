@@ -2,6 +2,7 @@
 
 import onnx
 
+from octavo.onnx_graph import canonicalize
 from octavo.quantization.litert import fusions
 from octavo.quantization.ptq import ONNXRUNTIME, Kernels
 
@@ -14,6 +15,7 @@ def _whole(model: onnx.ModelProto) -> onnx.ModelProto:
     fused = onnx.ModelProto()
     fused.CopyFrom(model)
     fusions.fuse(fused)
+    canonicalize.drop_unread(fused.graph)
     return fused
 
 
@@ -31,6 +33,5 @@ LITERT = Kernels(
     float_output=(),
     fixed={"HardSigmoid": (0.0, 1.0), "Sigmoid": HALF_OPEN, "Tanh": (-1.0, 127 / 128)},
     rounds_constants=True,
-    range_of_input=("AveragePool",),
     seen=_whole,
 )

@@ -90,9 +90,10 @@ def _fold(model: onnx.ModelProto, one: Mapping[str, np.ndarray], two: Mapping[st
 
 
 def _of_shapes(model: onnx.ModelProto) -> Iterator[str]:
-    """Values that are computed from shapes and constants."""
-    known = set(qdq.constants(model))
+    """Values that are computed from shapes, and constants beside them."""
+    known, derived = set(qdq.constants(model)), set[str]()
     for node in model.graph.node:
-        if node.op_type in ROOTS or (node.input and known.issuperset(filter(None, node.input))):
-            known.update(node.output)
+        given = set(filter(None, node.input))
+        if node.op_type in ROOTS or (given & derived and given <= known | derived):
+            derived.update(node.output)
             yield from node.output

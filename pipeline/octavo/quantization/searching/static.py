@@ -11,7 +11,7 @@ from octavo.onnx_graph.rewrites import network_input, preparation
 from octavo.project import paths, story
 from octavo.project.files import atomic_write
 from octavo.project.params.section import Model
-from octavo.quantization import add_rounding, ptq
+from octavo.quantization import ptq, rounding
 from octavo.quantization.searching.search import Method, Repair, Search, repair, search
 from octavo.quantization.searching.trial_runner import Bench
 from octavo.quantization.searching.trials import Choice
@@ -72,7 +72,7 @@ def quantized(
     if bench.trials:
         atomic_write.write_text(target.with_name(paths.TRIALS_CSV), bench.table())
     made = bench.quantize(choice)
-    add_rounding.settle(made)
+    rounding.settle(made)
     if options.take_bytes:
         network_input.take_bytes(made)
     return made

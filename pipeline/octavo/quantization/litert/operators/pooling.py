@@ -1,9 +1,12 @@
 """Pooling, and reductions along axes."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 from ai_edge_litert import schema_py_generated as schema
 
+from octavo.backends.litert.content.packing import Scaling
 from octavo.onnx_graph import qdq
 from octavo.project.errors import ModelError
 from octavo.quantization.litert import layouts
@@ -12,6 +15,8 @@ from octavo.quantization.litert.operators import windows
 from octavo.quantization.litert.operators.windows import Window
 from octavo.quantization.litert.translation import Code, Translation, option
 
+LARGEST = 127
+"""Of int8."""
 REDUCTIONS = {
     "ReduceMean": Code.MEAN,
     "ReduceSum": Code.SUM,
@@ -25,39 +30,86 @@ RANGE_OF_INPUT = (Code.REDUCE_MAX, Code.REDUCE_MIN)
 
 
 def pool(translation: Translation, node: onnx.NodeProto) -> None:
-    """MaxPool and AveragePool of one or two spatial axes. In integers the output has the range of the input.
+    """MaxPool and AveragePool of one or two spatial axes.
 
     Raises:
         ModelError: three spatial axes, dilations, or a second output.
     """
-    source, target = node.input[0], node.output[0]
-    size, rank = tuple(qdq.attribute(node, "kernel_shape", [])), translation.rank(node.input[0])
-    if rank > 4 or any(each != 1 for each in qdq.attribute(node, "dilations", [1])) or len(node.output) > 1:
-        raise ModelError(
-            f"a {node.op_type} of three spatial axes, with dilations or with indices has no form in LiteRT"
-        )
-    last = layouts.channels_last(rank)
+    source, target, rank = node.input[0], node.output[0], translation.rank(node.input[0])
+    dilated = any(each != 1 for each in qdq.attribute(node, "dilations", [1]))
+    if rank > 4 or dilated or len(node.output) > 1:
+        raise ModelError(f"a {node.op_type} of 3 spatial axes, with dilations or with indices has no form in LiteRT")
+    size, shape = tuple(qdq.attribute(node, "kernel_shape", [])), translation.shape(source)[2:]
+    view = windows.window(node, size, shape, translation.shape(target)[2:])
+    average, rounds = node.op_type == "AveragePool", ending(translation, node).scaling is not None
+    if average and translation.is_integer(source) and rounds and not _leaves_out_padding(node, view):
+        if size == shape and view.padding == schema.Padding.VALID:
+            _reduce(translation, node, Code.MEAN, list(range(2, rank)), keeps=True)
+        else:
+            _average_in_integers(translation, node, view)
+        return
+    _pool(translation, node, view)
+
+
+def _leaves_out_padding(node: onnx.NodeProto, view: Window) -> bool:
+    padded = any(view.begin) or any(each > 0 for each in view.end)
+    return padded and not qdq.attribute(node, "count_include_pad", 0)
+
+
+def _average_in_integers(translation: Translation, node: onnx.NodeProto, view: Window) -> None:
+    """An average as a depthwise convolution with equal weights.
+
+    Its output may have a range of its own, which that of LiteRT's operator may not, and XNNPACK has a kernel for it.
+    """
+    end, rank = ending(translation, node), translation.rank(node.input[0])
+    last, channels = layouts.channels_last(rank), translation.shape(node.input[0])[1]
+    given = translation.tensor(node.input[0], last, integer=True)
+    result = translation.hold(end.value, last, end.scaling)
+    inner, count = result, int(np.prod(view.size))
+    if rank == 3:
+        view, given, inner = windows.widened(translation, view, given, result)
+    if view.padding < 0:
+        given = windows.padded(translation, given, view.begin, view.end, 0)
+    scaling = translation.graph.tensors[given].scaling
+    assert scaling is not None
+    step, zero = np.array([1 / (LARGEST * count)], np.float32), np.array([0])
+    weights = translation.constant(np.full((1, *view.size, channels), LARGEST, np.int8), Scaling(step, zero))
+    bias = translation.constant(np.zeros(channels, np.int32), Scaling((scaling.scale * step).astype(np.float32), zero))
+    options = option(
+        schema.DepthwiseConv2DOptionsT(),
+        padding=view.padding if view.padding >= 0 else schema.Padding.VALID,
+        strideH=view.strides[0],
+        strideW=view.strides[1],
+        depthMultiplier=1,
+        dilationHFactor=1,
+        dilationWFactor=1,
+    )
+    translation.call(Code.DEPTHWISE_CONV_2D, [given, weights, bias], [inner], options, 3)
+    if inner != result:
+        windows.narrowed(translation, inner, result, end.value, last)
+
+
+def _pool(translation: Translation, node: onnx.NodeProto, view: Window) -> None:
+    """LiteRT's own operator. In integers its output has the range of its input."""
+    source, target, rank = node.input[0], node.output[0], translation.rank(node.input[0])
+    last, average = layouts.channels_last(rank), node.op_type == "AveragePool"
     integers = translation.is_integer(source)
-    scaling = translation.scaling(source) if integers else None
     given = translation.tensor(source, last, integers)
-    view = windows.window(node, size, translation.shape(source)[2:], translation.shape(target)[2:])
-    result = translation.hold(target, last, scaling)
+    result = translation.hold(target, last, translation.scaling(source) if integers else None)
     inner = result
     if rank == 3:
         view, given, inner = windows.widened(translation, view, given, result)
-    average = node.op_type == "AveragePool"
     counts = None
     if view.padding < 0:
         if average:
             counts = _counts(node, view, translation.shape(source)[2:], integers)
         given = windows.padded(translation, given, view.begin, view.end, 0 if average else -np.inf)
-    elif view.padding == int(schema.Padding.SAME) and average and qdq.attribute(node, "count_include_pad", 0):
+    elif view.padding == schema.Padding.SAME and average and qdq.attribute(node, "count_include_pad", 0):
         given = windows.padded(translation, given, view.begin, view.end, 0)
-        view = Window(view.size, view.strides, view.dilations, view.begin, view.end, covers=False)
-    padding = view.padding if view.padding >= 0 else int(schema.Padding.VALID)
+        view = replace(view, covers=False)
     options = option(
         schema.Pool2DOptionsT(),
-        padding=padding,
+        padding=view.padding if view.padding >= 0 else schema.Padding.VALID,
         strideH=view.strides[0],
         strideW=view.strides[1],
         filterHeight=view.size[0],

@@ -67,7 +67,7 @@ def _sums(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, onnx.NodePro
         ends = [*(makers.get(name, node) for name in node.input), reader]
         if [end.op_type for end in ends] == ENDS:
             grids = [constants[name] for end in ends for name in end.input[1:]]
-            if all(grid.size == 1 for grid in grids) and len(grids) == len(Addition._fields):
+            if [(grid.size, grid.dtype.name) for grid in grids] == [(1, "float32"), (1, "uint8")] * 3:
                 yield node, reader, Addition(*(grid.reshape(()) for grid in grids))
 
 
