@@ -93,13 +93,45 @@ def points(model: onnx.ModelProto, left: Collection[str] = (), kernels: Kernels 
             found.update(qdq.origin(name, makers) for name in node.input)
             if node.op_type not in kernels.float_output:
                 found.add(result)
+    rounded = {}
     for node in model.graph.node:
         if node.op_type in kernels.without_weights and node.output[0] not in left:
             read = {qdq.origin(name, makers) for name in node.input if name not in free}
             if read and read <= found:
-                found.add(behind_clip(node, readers))
+                rounded[node.output[0]] = behind_clip(node, readers)
+                found.add(rounded[node.output[0]])
+    if not kernels.float_output:
+        computed = weighted.difference(left) | products.difference(left)
+        for output in _without_use(model, rounded, computed):
+            found.discard(rounded[output])
     order = [model.graph.input[0].name, *(output for node in model.graph.node for output in node.output)]
     return [name for name in order if name in found]
+
+
+def _without_use(model: onnx.ModelProto, rounded: Mapping[str, str], layers: Collection[str]) -> set[str]:
+    """Operators without weights whose integers no integer kernel reads: rounding them would cost accuracy for nothing.
+
+    Args:
+        model: the network.
+        rounded: output of such an operator -> the value that is to be rounded.
+        layers: outputs of operators with weights that compute in integers.
+
+    Returns:
+        Their outputs.
+    """
+    readers, useful = qdq.consumers(model), set(layers)
+    ends = {value.name for value in model.graph.output}
+
+    def is_read_in_integers(name: str) -> bool:
+        return name in ends or any(
+            is_read_in_integers(node.output[0]) if node.op_type in qdq.MOVERS else node.output[0] in useful
+            for node in readers.get(name, [])
+        )
+
+    for node in reversed(model.graph.node):
+        if node.output[0] in rounded and is_read_in_integers(rounded[node.output[0]]):
+            useful.add(node.output[0])
+    return set(rounded) - useful
 
 
 def form(model: onnx.ModelProto, kernels: Kernels) -> tuple[object, ...]:

@@ -14,6 +14,8 @@ from octavo.quantization.litert.translation import Code, Translation, option
 
 SELU_ALPHA, SELU_GAMMA = 1.6732632423543772, 1.0507009873554805
 """Source: ONNX's specification of Selu."""
+LARGEST = 127
+"""Of int8."""
 PROBABILITIES = Scaling(np.array([1 / 256], np.float32), np.array([-128]))
 """The one range of an integer Softmax."""
 
@@ -131,17 +133,23 @@ def hard_sigmoid(translation: Translation, node: onnx.NodeProto) -> None:
         activation(translation, node)
         return
     order, scaling = translation.order(source), translation.scaling(source)
-    numbers = [np.float32(qdq.attribute(node, name, default)) for name, default in (("alpha", 0.2), ("beta", 0.5))]
-    factor, shift = (
-        translation.constant(np.array([127], np.int8), Scaling(np.array([number / 127], np.float32), np.array([0])))
-        for number in numbers
-    )
+    alpha, beta = (float(qdq.attribute(node, name, default)) for name, default in (("alpha", 0.2), ("beta", 0.5)))
     given = translation.tensor(source, order, integer=True)
-    scaled = Scaling((scaling.scale * numbers[0]).astype(np.float32), scaling.zero)
-    line = translation.between(translation.graph.tensors[given].shape, scaled)
-    result = translation.hold(end.value, order, end.scaling)
-    translation.call(Code.MUL, [given, factor], [line], schema.MulOptionsT(), 2)
-    translation.call(Code.ADD, [line, shift], [result], option(schema.AddOptionsT(), potScaleInt16=False), 2)
+    result, line = translation.hold(end.value, order, end.scaling), -1
+    if beta:
+        scaled = Scaling((scaling.scale * np.float32(alpha)).astype(np.float32), scaling.zero)
+        line = translation.between(translation.graph.tensors[given].shape, scaled)
+    target = line if beta else result
+    translation.call(Code.MUL, [given, _number(translation, alpha)], [target], schema.MulOptionsT(), 2)
+    if beta:
+        add = option(schema.AddOptionsT(), potScaleInt16=False)
+        translation.call(Code.ADD, [line, _number(translation, beta)], [result], add, 2)
+
+
+def _number(translation: Translation, value: float) -> int:
+    """A number in int8, exactly."""
+    step = np.array([abs(value) / LARGEST], np.float32)
+    return translation.constant(np.array([np.copysign(LARGEST, value)], np.int8), Scaling(step, np.array([0])))
 
 
 def activation(translation: Translation, node: onnx.NodeProto) -> None:
