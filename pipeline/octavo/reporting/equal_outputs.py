@@ -7,7 +7,7 @@ NETWORK = "network"
 
 
 def lines(scorecards: Scorecards) -> list[str]:
-    """One line for each pair of variants that have the same integers. The later one is compared with the earlier one."""
+    """One line for each pair of variants with the same integers. The later one is compared with the earlier one."""
     earlier: list[str] = []
     found: list[str] = []
     for card in scorecards.scorecards:

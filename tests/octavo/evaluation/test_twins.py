@@ -108,11 +108,12 @@ CHANGED = np.where(np.arange(48).reshape(3, 16) == 20, WEIGHTS - np.sign(WEIGHTS
 
 def measured(path: Path) -> Evaluation:
     """As much of an evaluation as the comparison needs."""
-    return Evaluation.model_construct(
-        model=ModelFile(path=str(path), sha256=""),
-        integers=twins.integers(path),
-        proof=integer_coverage.prove(path, np.zeros((1, 4, 4), np.float32)),
-    )
+    known: dict[str, Any] = {
+        "model": ModelFile(path=str(path), sha256=""),
+        "integers": twins.integers(path),
+        "proof": integer_coverage.prove(path, np.zeros((1, 4, 4), np.float32)),
+    }
+    return Evaluation.model_construct(**known)
 
 
 def are_twins(layer: Layer, file: File, folder: Path) -> bool:

@@ -72,7 +72,8 @@ def test_other_kernels_give_real_outputs_of_the_same_images(ends: tuple[Any, Any
     usual = open_model(path).run(images)
     for name, logits in found.items():
         assert not isinstance(logits, str), name
-        assert (logits.shape, logits.dtype) == ((5, 3), np.float32)
+        assert logits.shape == (5, 3)
+        assert logits.dtype == np.float32
         assert np.abs(logits - usual).max() <= 1.001 * OUT_SCALE
 
 
