@@ -142,7 +142,7 @@ def stored_in(model: Any) -> Callable[[Any], int]:
     return lambda tensor: 0 if (data := model.buffers[tensor.buffer].data) is None else len(data)
 
 
-def test_other_kernels_differ_by_steps_and_tflite_micro_computes_as_the_reference_does(chain: Chain) -> None:
+def test_other_kernels_differ_by_a_few_steps(chain: Chain) -> None:
     asked = chain.images[:REFERRED]
     found = others.outputs(chain.litert, open_model(chain.litert).feed(asked))
     for name, logits in found.items():
@@ -152,8 +152,6 @@ def test_other_kernels_differ_by_steps_and_tflite_micro_computes_as_the_referenc
         assert parity.largest < 2.5
         assert parity.equal is not None
         assert parity.equal > 0.5 * logits.size
-    if "TFLite Micro" in found:
-        np.testing.assert_array_equal(found["TFLite Micro"], found["reference kernels"])
 
 
 def test_the_exported_network_stands_for_keras(chain: Chain) -> None:

@@ -27,8 +27,15 @@ def _whom(name: str, parity: Parity) -> str:
 
 
 def told(parity: Parity) -> str:
-    """The equal decisions and outputs, and which kernels were compared, as a clause."""
-    decisions = f"{parity.top1:,} of {parity.n:,} decisions"
-    equal = f"{decisions} and {parity.equal:,} of {parity.values:,} outputs" if parity.values else decisions
+    """The equal decisions and outputs, and which kernels were compared, as a clause.
+
+    Floats are hardly ever equal to the last digit, so of float outputs the largest difference is told.
+    """
+    said = f"{parity.top1:,} of {parity.n:,} decisions"
+    if parity.step is None:
+        said += f" are equal, float outputs differ by at most {parity.largest:.2g}"
+    else:
+        outputs = f" and {parity.equal:,} of {parity.values:,} outputs" if parity.values else ""
+        said += f"{outputs} are equal"
     named = parity.kernels and parity.reference_kernels
-    return f"{equal} are equal{f' ({parity.kernels} against {parity.reference_kernels})' if named else ''}"
+    return f"{said} ({parity.kernels} against {parity.reference_kernels})" if named else said

@@ -61,8 +61,14 @@ def test_a_variant_is_compared_with_its_twin_and_with_other_kernels_but_its_netw
 
 
 def test_a_parity_of_an_older_scorecard_has_its_decisions() -> None:
-    assert (
-        equal_outputs.told(Parity(top1=9, n=10, identical=0.9, largest=1, step=None)) == "9 of 10 decisions are equal"
+    old = Parity(top1=9, n=10, identical=0.9, largest=1, step=0.5)
+    assert equal_outputs.told(old) == "9 of 10 decisions are equal"
+
+
+def test_of_float_outputs_the_largest_difference_is_told() -> None:
+    floats = BACK.model_copy(update={"step": None, "largest": 0.1073})
+    assert equal_outputs.told(floats) == (
+        "9,999 of 10,000 decisions are equal, float outputs differ by at most 0.11 (onnxruntime against XNNPACK)"
     )
 
 
