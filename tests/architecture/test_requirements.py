@@ -17,6 +17,7 @@ from tests.architecture.source_tree import PACKAGES, ROOT, imported_names, sourc
 COVERS: dict[str, tuple[str, ...]] = {
     "pipeline": (),
     "pipeline/octavo/backends/litert": ("litert",),
+    "pipeline/octavo/backends/litert/kernels/micro_program.py": ("litert", "dev"),
     "pipeline/octavo/data/sources/digits.py": ("digits",),
     "pipeline/octavo/data/sources/parquet_table.py": ("parquet",),
     "pipeline/octavo/quantization/clipping/litert.py": ("litert",),

@@ -9,20 +9,26 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 
+from octavo.backends.litert.content import tensors
+from octavo.backends.litert.kernels import others
+from octavo.backends.records import ModelFile
 from octavo.backends.registry import open_model
 from octavo.data import sources
 from octavo.data.input_encoding import encode
 from octavo.data.splits import Samples, Split
-from octavo.evaluation import integer_coverage
+from octavo.evaluation import integer_coverage, twins
 from octavo.evaluation.parity import compare
+from octavo.evaluation.scorecard import Evaluation
 from octavo.project.params.data import Data
 from octavo.quantization import recipes
 from tests import integer_reference as reference
+from tests.litert_files import Type
 from tests.litert_parameters import with_litert_parameters
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -106,6 +112,46 @@ def test_logits_have_the_same_steps(chain: Chain) -> None:
     assert step is not None
     assert step == integer_coverage.output_step(chain.litert)
     assert compare(chain.logits["onnx"], chain.logits["litert"], step).largest < 2.5
+
+
+def held(path: Path) -> Evaluation:
+    """As much of an evaluation as the comparison needs."""
+    known: dict[str, Any] = {
+        "model": ModelFile(path=str(path), sha256=""),
+        "integers": twins.integers(path),
+        "proof": integer_coverage.prove(path, np.zeros((1, 28, 28), np.float32)),
+    }
+    return Evaluation.model_construct(**known)
+
+
+def test_files_with_the_same_integers_are_recognised_until_one_weight_differs(chain: Chain, tmp_path: Path) -> None:
+    assert twins.are_twins(held(chain.onnx), held(chain.litert))
+    assert not twins.are_twins(held(chain.static), held(chain.litert))
+    model = tensors.read(chain.litert.read_bytes())
+    weights = max((tensor for tensor in model.subgraphs[0].tensors if tensor.type == Type.INT8), key=stored_in(model))
+    values = tensors.array(model, weights, np.int8).copy()
+    values.flat[values.size // 2] ^= 1
+    tensors.store(model, weights, values)
+    other = tmp_path / "model.tflite"
+    other.write_bytes(tensors.write(model))
+    assert not twins.are_twins(held(chain.onnx), held(other))
+
+
+def stored_in(model: Any) -> Callable[[Any], int]:
+    """The bytes that a tensor of the model stores."""
+    return lambda tensor: 0 if (data := model.buffers[tensor.buffer].data) is None else len(data)
+
+
+def test_other_kernels_differ_by_a_few_steps(chain: Chain) -> None:
+    asked = chain.images[:REFERRED]
+    found = others.outputs(chain.litert, open_model(chain.litert).feed(asked))
+    for name, logits in found.items():
+        assert not isinstance(logits, str), name
+        step = integer_coverage.output_step(chain.litert)
+        parity = compare(chain.logits["litert"][: len(asked)], logits, step)
+        assert parity.largest < 2.5
+        assert parity.equal is not None
+        assert parity.equal > 0.5 * logits.size
 
 
 def test_the_exported_network_stands_for_keras(chain: Chain) -> None:

@@ -72,10 +72,15 @@ def test_learned_ranges_answer_alike_in_every_form(project: Project) -> None:
     cards = project.scorecards()
     for name, other in (("onnx_int8_qat", "litert_int8_qat"), ("litert_int8_qat", "onnx_int8_qat")):
         chain = cards[name]["parity"]
-        assert set(chain) == {"network", other}
+        assert {"network", other} <= set(chain) <= {"network", other, "reference kernels", "TFLite Micro"}
         assert min(link["top1"] / link["n"] for link in chain.values()) > 0.99
         assert max(link["largest"] for link in chain.values()) < 3
-    assert cards["onnx_int8_qat"]["parity"]["litert_int8_qat"]["identical"] == 1
+    beside = cards["onnx_int8_qat"]["parity"]["litert_int8_qat"]
+    assert (beside["identical"], beside["equal"]) == (1, beside["values"])
+    assert beside["kernels"] == "onnxruntime"
+    assert beside["reference_kernels"].startswith("XNNPACK")
+    for name in ("litert_int8_qat", "litert_int8_static", "litert_int8_dynamic"):
+        assert cards[name]["parity"]["reference kernels"]["n"] == cards[name]["quality"]["n"]
     assert [risk["layer"] for risk in cards["onnx_int8_qat"]["proof"]["saturation"]]
     assert cards["litert_int8_qat"]["proof"]["saturation"] is None
 

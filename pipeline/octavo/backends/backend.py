@@ -5,7 +5,7 @@ runtime's library. Its `backend.py` defines `BACKEND`, a `Backend`, and is impor
 `registry` finds both.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +58,8 @@ class Backend:
     output_step: Callable[[Path], float | None]
     """File -> the scale of its outputs if they come from integers; None if they are computed in float."""
     stored_integers: Callable[[Path], StoredIntegers]
-    """File -> the weights that it stores as 8-bit integers, and the number of its biases that are clipped."""
+    """File -> the weights that it stores as 8-bit integers, the number of its biases that are clipped, and the scales
+    that it fixes for integers that it computes."""
     failures: tuple[type[Exception], ...] = (ValueError, RuntimeError)
     """Exceptions that a run raises for images that do not fit the model."""
     layer_sqnr: Callable[[Path, Path, np.ndarray, np.ndarray], dict[str, float]] | None = None
@@ -70,3 +71,8 @@ class Backend:
     saturation: Callable[[Path, np.ndarray], list[Saturation]] | None = None
     """File, images in its input encoding -> layers whose sums saturate on some CPUs; None if no kernel adds in
     16 bits."""
+    kernels: Callable[[Path, np.ndarray], str] | None = None
+    """File, images in its input encoding -> name of the kernels that compute it. None if they have no name."""
+    other_kernels: Callable[[Path, np.ndarray], Mapping[str, np.ndarray | str]] | None = None
+    """File, images in its input encoding -> name of other kernels that can compute it -> their outputs, float32
+    (N, ...), or the reason why there are none. None if the runtime has one set only."""

@@ -35,6 +35,18 @@ class Interface(Record):
     """
 
 
+class Integers(Record):
+    """The integers of a model file, to recognise a file of another format that has the same ones."""
+
+    weights: list[tuple[str, float]]
+    """For each stored constant: a digest of its 8-bit integers without their order, and the Euclidean norm of the
+    values that they stand for."""
+    output_step: float | None
+    """The scale of the outputs if they come from integers, else None."""
+    steps: list[float]
+    """Scales that the file fixes for integers that it computes, in ascending order."""
+
+
 class FloatNode(Record):
     """An operator that is listed by name, with the reason."""
 

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from octavo.backends import acceptance_record
 from octavo.backends.records import Latency, Refusal
-from octavo.evaluation import parity
-from octavo.evaluation.scorecard import Evaluation, Latencies, Lineage, Parity, Scorecard, Scorecards
+from octavo.evaluation import twins
+from octavo.evaluation.scorecard import Evaluation, Latencies, Lineage, Scorecard, Scorecards
 from octavo.project import paths
 from octavo.project.errors import ModelError
 from octavo.project.files import json_file, npy_file, yaml_file
@@ -110,21 +110,12 @@ def _scorecard(
         ),
         proof=evaluation.proof,
         acceptance=evaluation.acceptance,
-        parity=evaluation.parity | _beside_counterparts(name, measured, params),
+        parity=evaluation.parity | twins.beside_twins(name, measured, _logits),
         interface=evaluation.interface,
         layer_sqnr_db=evaluation.layer_sqnr_db,
         lineage=lineage,
         notes=evaluation.notes,
     )
-
-
-def _beside_counterparts(name: str, measured: Mapping[str, Evaluation], params: Params) -> dict[str, Parity]:
-    others = [other for other in parity.counterparts(name, params) if other in measured]
-    network = measured[name].parity.get("network")
-    if not others or network is None:
-        return {}
-    logits = _logits(name)
-    return {other: parity.compare(logits, _logits(other), network.step) for other in others}
 
 
 def _logits(name: str) -> np.ndarray:

@@ -12,7 +12,7 @@ from octavo.backends.predictor import Predictor, logits
 from octavo.backends.records import Refusal
 from octavo.backends.registry import open_model
 from octavo.data.splits import Split, load_manifest, load_split
-from octavo.evaluation import integer_coverage, parity
+from octavo.evaluation import integer_coverage, kernel_sets, parity, twins
 from octavo.evaluation.scorecard import Evaluation
 from octavo.project import paths
 from octavo.project.files import atomic_write, csv_file
@@ -84,10 +84,12 @@ def _measure(name: str, params: Params, test: Split) -> Evaluation:
         calibration.images,
         classes,
     )
+    others, unable = kernel_sets.others(card, model, variant, test.images, found)
     card = card.model_copy(
         update={
             "acceptance": acceptance_record.acceptance(name),
-            "notes": [*network_notes.read(exported.parent), *predictor.notes(variant), *notes],
+            "parity": card.parity | others,
+            "notes": [*network_notes.read(exported.parent), *predictor.notes(variant), *notes, *unable],
         }
     )
     save(name, test, found, card)
@@ -117,12 +119,15 @@ def measured(
         ModelError: a file cannot be read.
     """
     fed = predict.feed(samples)
+    kernels = kernel_sets.default(files.model, fed), kernel_sets.default(files.exported, fed)
+    step = integer_coverage.output_step(files.model)
     return Evaluation(
         model=model_files.of(files.model),
         quality=classification.judge(test, found.variant, found.baseline, found.control, classes),
         size=integer_coverage.measure_size(files.model, files.baseline),
         proof=integer_coverage.prove(files.model, fed),
-        parity={"network": parity.compare(found.variant, found.network, integer_coverage.output_step(files.model))},
+        parity={"network": parity.compare(found.variant, found.network, step, kernels=kernels)},
+        integers=twins.integers(files.model),
         interface=integer_coverage.interface(files.model),
         layer_sqnr_db=layer_sqnr.measure(files.model, files.exported, samples, fed),
     )

@@ -3,18 +3,28 @@
 A quantization-aware network exists in three forms: with fake quantization in float, as INT8 in ONNX and as INT8 in
 LiteRT. All three should give the same outputs. The exported network, run in float, represents the Keras network: export
 compares the two, and on MNIST they predict the same class for all 10,000 test images.
+
+Which kernels computed the logits is part of the result: the same integers in the same file give other logits with other
+kernels, which round sums in another way.
 """
 
 import numpy as np
 
 from octavo.evaluation.scorecard import Parity
-from octavo.project.params.params import Params
-from octavo.project.params.variants import CONVERTED
 from octavo.tasks.logits import CLASSIFICATION, check
 from octavo.tasks.task import Task
 
+SAME = 1e-3
+"""Steps by which two logits of the same integer may differ, because their scales differ in the last digits."""
 
-def compare(logits: np.ndarray, reference: np.ndarray, step: float | None, task: Task = CLASSIFICATION) -> Parity:
+
+def compare(
+    logits: np.ndarray,
+    reference: np.ndarray,
+    step: float | None,
+    task: Task = CLASSIFICATION,
+    kernels: tuple[str | None, str | None] = (None, None),
+) -> Parity:
     """Compare logits with those of a reference.
 
     Args:
@@ -22,36 +32,22 @@ def compare(logits: np.ndarray, reference: np.ndarray, step: float | None, task:
         reference: float32 (N, classes), of the same images.
         step: the scale of the integers that `logits` come from, or None if they were computed in float.
         task: defines when two outputs mean the same answer.
+        kernels: names of those that computed the logits, and of those that computed the reference.
 
     Raises:
         NotFinite: a logit is NaN or infinite.
     """
     check(logits, "The variant")
     check(reference, "Its reference")
+    differences = np.abs(logits - reference)
     return Parity(
         top1=int(task.same(logits, reference).sum()),
         n=len(logits),
         identical=float((logits == reference).all(1).mean()),
-        largest=float(np.abs(logits - reference).max(initial=0) / (step or 1)),
+        largest=float(differences.max(initial=0) / (step or 1)),
         step=step,
+        equal=int((differences <= SAME * (step or 0)).sum()),
+        values=logits.size,
+        kernels=kernels[0],
+        reference_kernels=kernels[1],
     )
-
-
-def counterparts(name: str, params: Params) -> list[str]:
-    """Variants that should give the same outputs as `name`: those with the same learned ranges.
-
-    Their files are in another format, or one of two in the same format is by TensorFlow's converter.
-    """
-    source = params.variants[name].source
-    if not params.is_quantization_aware(source):
-        return []
-    return [
-        other
-        for other, variant in params.variants.items()
-        if variant.source == source and other != name and _kind(other) == _kind(name)
-    ]
-
-
-def _kind(name: str) -> str:
-    """Precision and method, whatever the format and whatever writes it."""
-    return name.partition("_")[2].removesuffix(CONVERTED)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ConfigDict
 
-from octavo.backends.records import Acceptance, Interface, Latency, ModelFile, Proof, Refusal
+from octavo.backends.records import Acceptance, Integers, Interface, Latency, ModelFile, Proof, Refusal
 from octavo.project.errors import ModelError, VariantRefused
 from octavo.project.files import json_file
 from octavo.project.schema import Record
@@ -28,6 +28,15 @@ class Parity(Record):
     """Largest absolute difference of two logits, in steps, or in the logits' own unit if `step` is None."""
     step: float | None
     """The scale of the variant's logits if they come from integers, else None."""
+    equal: int | None = None
+    """Number of output values that are equal: of the same integer, or the same floats if `step` is None. None in older
+    scorecards."""
+    values: int | None = None
+    """Number of output values, `n` times the classes; None in older scorecards."""
+    kernels: str | None = None
+    """What computed the variant's logits, such as `XNNPACK`; None if it has no name, and in older scorecards."""
+    reference_kernels: str | None = None
+    """Likewise for the logits that they are compared with."""
 
 
 class Size(Record):
@@ -62,7 +71,9 @@ class Evaluation(Record):
     acceptance: Acceptance | None = None
     """As in a scorecard."""
     parity: dict[str, Parity] = {}
-    """Compared with `network`, the exported source network."""
+    """Compared with `network`, the exported source network, and with the same file computed by other kernels."""
+    integers: Integers | None = None
+    """None in older files."""
     interface: Interface | None = None
     layer_sqnr_db: dict[str, float] = {}
     """As in a scorecard."""
@@ -100,7 +111,8 @@ class Scorecard(Record):
     acceptance: Acceptance | None = None
     """Its outputs compared with those of the exported network; None in older scorecards."""
     parity: dict[str, Parity] = {}
-    """Compared with `network`, the exported source network, and with its counterparts in other formats."""
+    """Compared with `network`, the exported source network; with other kernels on the same file, by their name; and
+    with its twins, the variants of other formats that have the same integers."""
     interface: Interface | None = None
     """Inputs and outputs of the file; None in older scorecards."""
     layer_sqnr_db: dict[str, float] = {}

@@ -29,6 +29,8 @@ class StoredIntegers(NamedTuple):
     """Biases that the range of their integers has cut off."""
     constants: list[Stored]
     """In 8-bit integers, weights among them."""
+    steps: frozenset[float] = frozenset()
+    """Scales that the file fixes for integers that it computes, such as activations."""
 
 
 def uint8_parameters(low: float, high: float) -> tuple[np.float32, np.uint8]:

@@ -1,4 +1,4 @@
-"""ONNX files: biases at the ends of int32 or beyond, and weights in 8-bit integers with their scales."""
+"""ONNX files: biases at the ends of int32 or beyond, weights in 8-bit integers with their scales, and fixed scales."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +16,8 @@ BIASED = ("Conv", "ConvTranspose", "Gemm")
 BYTES = (np.int8, np.uint8)
 INTEGER = {"QLinearConv": 0, "QLinearMatMul": -1, "QGemm": -1}
 """Operators with weights in integers, their scale and zero point in inputs 3 to 5, and the axis of these."""
+GIVES = {"QuantizeLinear": 1, "QLinearConv": 6, "QLinearMatMul": 6, "QGemm": 7}
+"""Operators that give integers -> the position of their output's scale. QGemm without one gives floats."""
 INT32 = np.iinfo(np.int32)
 
 
@@ -29,7 +31,7 @@ class Graph:
 
 @damage.told
 def read(path: Path) -> StoredIntegers:
-    """How many biases are cut off, and the constants stored as 8-bit integers.
+    """How many biases are cut off, the constants stored as 8-bit integers, and the scales fixed for other values.
 
     Raises:
         ModelError: the file cannot be read.
@@ -37,7 +39,15 @@ def read(path: Path) -> StoredIntegers:
     model = file_io.load(path)
     graph = Graph(qdq.initializers(model), qdq.producers(model), qdq.consumers(model), list(model.graph.node))
     constants = [*_dequantized(graph), *_direct(graph), *_cast(graph), *_multiplied(graph)]
-    return StoredIntegers(_stored_biases(graph) + _float_biases(graph), constants)
+    return StoredIntegers(_stored_biases(graph) + _float_biases(graph), constants, _steps(graph))
+
+
+def _steps(graph: Graph) -> frozenset[float]:
+    """Scales of the values that are quantized to a fixed scale, directly or by an operator that gives integers."""
+    quantizing = [node for node in graph.nodes if node.op_type in GIVES and node.input[0] not in graph.constants]
+    names = {name for node in quantizing for name in node.input[GIVES[node.op_type] :][:1]}
+    scales = [graph.constants[name] for name in names if name in graph.constants]
+    return frozenset(float(scale.item()) for scale in scales if scale.size == 1)
 
 
 def _stored_biases(graph: Graph) -> int:

@@ -47,7 +47,7 @@ def contradictions(card: Scorecard, baseline: Scorecard) -> Iterator[str]:
     yield from _in_latencies(card.latency, baseline.latency)
     yield from _in_proof(card)
     for name, parity in card.parity.items():
-        yield from _in_parity(parity, card.quality.n, f"parity with {name}")
+        yield from _in_parity(parity, card, name)
     if card.lineage.data != baseline.lineage.data:
         yield "it and the baseline were measured on other data"
 
@@ -201,11 +201,18 @@ def _in_proof(card: Scorecard) -> Iterator[str]:
         yield "acceptance: a count is negative"
 
 
-def _in_parity(parity: Parity, n: int, where: str) -> Iterator[str]:
-    if parity.n != n or not 0 <= parity.top1 <= n or parity.largest < 0 or (parity.step or 1) <= 0:
+def _in_parity(parity: Parity, card: Scorecard, name: str) -> Iterator[str]:
+    """Other kernels, whose name is that of the comparison, get a part of the images."""
+    where, n, classes = f"parity with {name}", parity.n, len(card.quality.confusion)
+    whole = 1 <= n <= card.quality.n if name == parity.reference_kernels else n == card.quality.n
+    if not whole or not 0 <= parity.top1 <= n or parity.largest < 0 or (parity.step or 1) <= 0:
         yield f"{where}: {parity.top1} of {parity.n} images, largest difference {parity.largest:g}"
     elif _is_no_count(parity.identical, n) or parity.identical * n > parity.top1 + EXACT * n:
         yield f"{where}: {parity.identical:g} of {n} images have the same logits, and {parity.top1} the same class"
+    elif parity.equal is not None and (
+        parity.values != n * classes or not parity.identical * n * classes - EXACT * n <= parity.equal <= parity.values
+    ):
+        yield f"{where}: {parity.equal} of {parity.values} outputs of {n} images are equal"
 
 
 def _right(quality: Quality) -> list[int]:

@@ -13,7 +13,7 @@ from octavo.evaluation.scorecard import load_scorecards
 from octavo.project import paths
 from octavo.project.git import projects
 from octavo.promotion.decision import Decision, load_decision
-from octavo.reporting import variants_table
+from octavo.reporting import equal_outputs, variants_table
 from octavo.reporting.variants_table import HEADERS, VariantLine, cells, findings, gains, refused, table, warnings
 
 STYLES = {"pass": "green", "fail": "red", "underpowered": "yellow", "refused": "red", "baseline": "dim"}
@@ -36,7 +36,7 @@ def command(form: str | None) -> None:
     elif form == "markdown":
         click.echo("\n\n".join([as_markdown(rows), *warnings(decision)]))
     else:
-        show(rows, decision)
+        show(rows, decision, equal_outputs.lines(scorecards))
 
 
 def as_json(rows: Sequence[VariantLine], decision: Decision) -> str:
@@ -52,8 +52,14 @@ def as_markdown(rows: Sequence[VariantLine]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def show(rows: Sequence[VariantLine], decision: Decision) -> None:
-    """Print the table to stdout. A terminal that is too narrow for intervals and reasons gets only the figures."""
+def show(rows: Sequence[VariantLine], decision: Decision, twins: Sequence[str] = ()) -> None:
+    """Print the table to stdout. A terminal that is too narrow for intervals and reasons gets only the figures.
+
+    Args:
+        rows: the variants.
+        decision: of the gate.
+        twins: a line for each pair of variants that have the same integers.
+    """
     named = variants_table.headers(decision)
     full = _view(rows, named, [cells(row) for row in rows], gap=2)
     needed = Console(width=UNBOUNDED).measure(full).maximum
@@ -68,7 +74,7 @@ def show(rows: Sequence[VariantLine], decision: Decision) -> None:
         brackets = f"To see the bounds, use {needed} columns."
     unlabelled = [] if decision.labelled else [NO_LABELS.format(decision.baseline)]
     said = f"Baseline {decision.baseline}. Latency at batch 1. {brackets}"
-    notes = [said, *unlabelled, *gains(rows), *findings(rows)]
+    notes = [said, *unlabelled, *gains(rows), *twins, *findings(rows)]
     console.print("\n" + "\n".join([*notes, *warnings(decision), _outcome(decision)]))
 
 

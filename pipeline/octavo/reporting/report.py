@@ -16,7 +16,7 @@ from octavo.project.files import atomic_write
 from octavo.project.files.atomic_write import write_text
 from octavo.project.params.params import Params
 from octavo.promotion.decision import Decision
-from octavo.reporting import variants_table
+from octavo.reporting import equal_outputs, variants_table
 from octavo.reporting.figures.curves import History, curves
 from octavo.reporting.figures.intervals import intervals
 from octavo.reporting.figures.scatter import scatter
@@ -150,11 +150,16 @@ def page(
             advice=advice,
             measured_on=scorecards.data.get("compared_on", "calibration"),
             warnings=variants_table.warnings(decision),
-            notes=[*variants_table.gains(rows), *variants_table.findings([*rows, *refused])],
+            notes=[
+                *variants_table.gains(rows),
+                *equal_outputs.lines(scorecards),
+                *variants_table.findings([*rows, *refused]),
+            ],
             rows=[(row, variants_table.cells(row)) for row in rows],
             refused=[(line, variants_table.cells(line)) for line in refused],
             winner=next((row for row in rows if row.winner), None),
             outputs=variants_table.outputs,
+            comparisons=equal_outputs.comparisons,
             data=_data(scorecards),
             classes=scorecards.classes,
             heatmap_classes=HEATMAP_CLASSES,

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import yaml
 
-from octavo.backends.records import Refusal
+from octavo.backends import model_files
+from octavo.backends.records import Integers, Refusal
 from octavo.evaluation import assembly
 from octavo.evaluation.scorecard import Parity, Scorecards, load_scorecards
 from octavo.project import paths
@@ -77,14 +78,25 @@ def test_a_missing_or_broken_measurement_is_named(path: Path, content: str | Non
         assemble()
 
 
-def test_the_parity_chain_is_closed_between_formats() -> None:
+def test_variants_of_different_formats_with_the_same_integers_are_compared(scorecards: Scorecards) -> None:
     network = Parity(top1=2, n=3, identical=0.5, largest=1, step=0.25)
+    integers = Integers(weights=[("a" * 64, 2.0), ("b" * 64, 3.0)], output_step=0.25, steps=[0.125, 0.25])
+    computed = {"onnx_int8_qat": "onnxruntime", "litert_int8_qat": "XNNPACK"}
     for name, logit in (("onnx_int8_qat", -0.5), ("litert_int8_qat", 0.5)):
-        edit(paths.card(name), parity={"network": network.model_dump()})
+        known = network.model_copy(update={"kernels": computed[name]})
+        model = scorecards.card(name).model.model_copy(update={"path": str(model_files.path_of(name))})
+        edit(
+            paths.card(name),
+            model=model.model_dump(),
+            parity={"network": known.model_dump()},
+            integers=integers.model_dump(),
+        )
         np.save(paths.logits(name), np.array([[0, logit], [0, 1], [1, 0]], np.float32))
-    assembled, beside = assemble(), Parity(top1=2, n=3, identical=2 / 3, largest=4, step=0.25)
-    assert assembled.card("onnx_int8_qat").parity == {"network": network, "litert_int8_qat": beside}
-    assert assembled.card("litert_int8_qat").parity == {"network": network, "onnx_int8_qat": beside}
+    assembled = assemble()
+    beside = Parity(top1=2, n=3, identical=2 / 3, largest=4, step=0.25, equal=5, values=6)
+    for name, other in (("onnx_int8_qat", "litert_int8_qat"), ("litert_int8_qat", "onnx_int8_qat")):
+        named = {"kernels": computed[name], "reference_kernels": computed[other]}
+        assert assembled.card(name).parity[other] == beside.model_copy(update=named)
     assert assembled.card("onnx_int8_static").parity == {}
     paths.logits("litert_int8_qat").write_text("broken")
     with pytest.raises(ModelError, match=r"logits\.npy.*Run dvc repro"):

@@ -1,13 +1,10 @@
-"""Parity of logits, and who is to answer like whom."""
-
-from pathlib import Path
+"""Parity of logits."""
 
 import numpy as np
 import pytest
 
-from octavo.evaluation.parity import compare, counterparts
-from octavo.project.files import yaml_file
-from octavo.project.params.params import Params
+from octavo.evaluation.parity import compare
+from octavo.evaluation.scorecard import Parity
 
 STEP = 0.25
 LOGITS = np.array([[0, 1, 2], [3, 1, 0], [0, 0, 1], [0, 1, 0]], np.float32) * np.float32(STEP)
@@ -29,17 +26,15 @@ def test_differences_are_counted_and_measured_in_steps_where_there_are_steps(
     assert (parity.top1, parity.identical, parity.largest) == (3, 0.5, largest)
 
 
-def test_the_counterpart_has_the_same_learned_ranges_in_another_format() -> None:
-    found = yaml_file.read(Path(__file__).parents[3] / "params.yaml")
-    learned = {"source": "qat", "recipe": "onnx_int8_qat"}
-    found["variants"] |= {"litert_fp32_qat": learned, "onnx_int8_other": learned | {"source": "other"}}
-    found["variants"] |= {"litert_int8_other": learned, "litert_fp32_tensorflow": learned}
-    found["variants"] |= {"litert_int8_qat_tensorflow": learned | {"recipe": "litert_int8_qat_tensorflow"}}
-    found["finetuned"]["other"] = found["finetuned"]["qat"]
-    params = Params.model_validate(found)
-    assert counterparts("onnx_int8_qat", params) == ["litert_int8_qat", "litert_int8_qat_tensorflow"]
-    assert counterparts("litert_int8_qat", params) == ["onnx_int8_qat", "litert_int8_qat_tensorflow"]
-    assert counterparts("litert_int8_qat_tensorflow", params) == ["onnx_int8_qat", "litert_int8_qat"]
-    assert counterparts("litert_fp32_tensorflow", params) == []
-    assert counterparts("onnx_int8_static", params) == []
-    assert counterparts("onnx_int8_other", params) == []
+def test_outputs_of_the_same_integer_are_equal_where_scales_differ_in_the_last_place() -> None:
+    other = LOGITS * np.float32(1 + 2**-23)
+    other[0, 0] += STEP
+    parity = compare(LOGITS, other, STEP, kernels=("XNNPACK", "onnxruntime"))
+    assert (parity.equal, parity.values) == (11, 12)
+    assert (parity.kernels, parity.reference_kernels) == ("XNNPACK", "onnxruntime")
+    assert compare(LOGITS, other, None).equal == 5
+
+
+def test_a_parity_of_an_older_scorecard_is_read() -> None:
+    old = Parity.model_validate({"top1": 1, "n": 2, "identical": 0.5, "largest": 0.1, "step": None})
+    assert (old.equal, old.values, old.kernels) == (None, None, None)

@@ -37,13 +37,29 @@ FREE = {
     "acceptance.clipped_biases",
     "acceptance.clipped_weights",
     "acceptance.unmatched_weights",
+    "parity.network.equal",
     "parity.network.largest",
     "parity.network.top1",
+    "parity.reference kernels.equal",
+    "parity.reference kernels.largest",
+    "parity.reference kernels.top1",
     "latency.batches.1.ratio_ci95.1",
     "latency.batches.64.ratio_ci95.1",
 }
 """What nothing else in the scorecard tells to be true. The upper end of a ratio's interval, which is judged, can be
 raised, and not be lowered."""
+PART = Parity(
+    top1=8,
+    n=10,
+    identical=0.5,
+    largest=1,
+    step=None,
+    equal=17,
+    values=20,
+    kernels="XNNPACK",
+    reference_kernels="reference kernels",
+)
+"""Slow kernels get the first images only."""
 
 
 def logits(answers: np.ndarray, classes: int) -> np.ndarray:
@@ -60,12 +76,20 @@ def measured(
     for name, found, size in (("onnx_fp32", before, 4000), ("onnx_int8_static", answers, 1000)):
         quality = classification.judge(test, logits(found, k), logits(before, k), classes=names)
         same = int((found == before).sum())
-        parity = Parity(top1=same, n=len(labels), identical=same / len(labels), largest=3, step=None)
+        parity = Parity(
+            top1=same,
+            n=len(labels),
+            identical=same / len(labels),
+            largest=3,
+            step=None,
+            equal=k * len(labels) - 2 * (len(labels) - same),
+            values=k * len(labels),
+        )
         card = make_card(name).model_copy(
             update={
                 "quality": quality,
                 "size": Size(file_bytes=size, weight_bytes=900, ratio=size / 4000, floor_ratio=1.2),
-                "parity": {"network": parity},
+                "parity": {"network": parity, "reference kernels": PART.model_copy(update={"values": 10 * k})},
             }
         )
         cards.append(card)
@@ -135,6 +159,13 @@ def test_a_figure_that_was_changed_alone_is_found_out(pair: list[Scorecard]) -> 
         if not list(contradictions(changed(card, path, better), baseline)):
             unseen.add(".".join(map(str, path)))
     assert unseen <= FREE
+
+
+def test_only_other_kernels_are_compared_on_a_part_of_the_images(pair: list[Scorecard]) -> None:
+    baseline, card = pair
+    for name in ("network", "litert_int8_static"):
+        forged = card.model_copy(update={"parity": {name: card.parity["reference kernels"]}})
+        assert f"parity with {name}: 8 of 10 images" in "; ".join(contradictions(forged, baseline))
 
 
 @pytest.mark.parametrize("figure", [math.nan, math.inf, -math.inf, -1.0])

@@ -2,6 +2,7 @@
 
 from octavo.backends.backend import Backend
 from octavo.backends.litert import inspection, interpreter, layers, stored_integers
+from octavo.backends.litert.kernels import default, others
 
 BACKEND = Backend(
     open_model=interpreter.open_model,
@@ -11,4 +12,6 @@ BACKEND = Backend(
     output_step=inspection.output_step,
     stored_integers=stored_integers.read,
     layer_sqnr=layers.measure,
+    kernels=default.name,
+    other_kernels=others.outputs,
 )

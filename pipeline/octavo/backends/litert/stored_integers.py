@@ -1,4 +1,4 @@
-"""Clipped biases and 8-bit weights with their scales in LiteRT files."""
+"""Clipped biases, 8-bit weights with their scales, and fixed scales in LiteRT files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,11 +19,12 @@ WEIGHTS: dict[int, np.dtype[Any]] = {
     schema.TensorType.INT8: np.dtype(np.int8),
     schema.TensorType.UINT8: np.dtype(np.uint8),
 }
+COMPUTED = (*WEIGHTS, schema.TensorType.INT16)
 
 
 @damage.told
 def read(path: Path) -> StoredIntegers:
-    """The number of clipped biases, and the weights stored as 8-bit integers, of all subgraphs.
+    """The number of clipped biases, the weights stored as 8-bit integers, and the fixed scales, of all subgraphs.
 
     A bias is clipped if it is at an end of its integer type. Constants without a scale are not weights, but shapes, for
     example.
@@ -32,18 +33,22 @@ def read(path: Path) -> StoredIntegers:
         ModelError: the file cannot be read.
     """
     model = litert_model.load(path)
-    constants = list(_constants(model))
+    constants = [tensor for tensor, stored in _quantized(model) if stored]
     biases = [_values(model, tensor, BIASES[tensor.type]) for tensor in constants if tensor.type in BIASES]
     cut_off = sum(int(np.count_nonzero(is_at_an_end(bias))) for bias in biases)
-    return StoredIntegers(cut_off, [_stored(model, tensor) for tensor in constants if tensor.type in WEIGHTS])
+    weights = [_stored(model, tensor) for tensor in constants if tensor.type in WEIGHTS]
+    computed = [tensor for tensor, stored in _quantized(model) if not stored and tensor.type in COMPUTED]
+    steps = frozenset(float(scale) for tensor in computed for scale in tensor.quantization.scale)
+    return StoredIntegers(cut_off, weights, steps)
 
 
-def _constants(model: schema.ModelT) -> Iterator[schema.TensorT]:
+def _quantized(model: schema.ModelT) -> Iterator[tuple[schema.TensorT, bool]]:
+    """The tensors that have a scale, and whether the file stores their values."""
     for graph in model.subgraphs:
         for tensor in graph.tensors:
             quantization, data = tensor.quantization, model.buffers[tensor.buffer].data
-            if data is not None and len(data) and quantization is not None and quantization.scale is not None:
-                yield tensor
+            if quantization is not None and quantization.scale is not None:
+                yield tensor, data is not None and len(data) > 0
 
 
 def _stored(model: schema.ModelT, tensor: schema.TensorT) -> Stored:

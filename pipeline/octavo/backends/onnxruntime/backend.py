@@ -15,4 +15,5 @@ BACKEND = Backend(
     layer_sqnr=layers.measure,
     keeps_layers=True,
     saturation=saturation.measure,
+    kernels=lambda *_: "onnxruntime",
 )

@@ -35,7 +35,7 @@ def count(path: Path, network: Path) -> Clips:
     Raises:
         ModelError: one of the two files cannot be read.
     """
-    biases, stored = registry.backend_of(path).stored_integers(path)
+    biases, stored, _ = registry.backend_of(path).stored_integers(path)
     if not stored:
         return Clips(biases, 0, 0)
     clipped, unmatched = weights.count(stored, network)

@@ -16,6 +16,7 @@ from octavo.evaluation.scorecard import Scorecard, Scorecards
 from octavo.project.params.encoding import InputEncoding, Layout
 from octavo.project.params.params import Params
 from octavo.promotion.decision import Decision
+from octavo.reporting import equal_outputs
 from octavo.reporting.documents import statements
 from octavo.reporting.figures.svg import READABLE
 
@@ -58,6 +59,7 @@ def model_card(card: Scorecard, scorecards: Scorecards, decision: Decision, para
             bounds=(judged and judged.accuracy_bounds) or card.quality.vs_baseline.ci,
             summary=statements.summary(card, scorecards),
             limits=statements.limits(card, scorecards, decision),
+            comparisons=equal_outputs.comparisons(card),
             libraries=statements.libraries(card, scorecards.machine),
             classes=scorecards.classes,
             file=Path(card.model.path).name,

@@ -12,7 +12,7 @@ from octavo.backends.predictor import BATCH, Predictor, logits, notes, outputs
 from octavo.backends.records import Acceptance, Latency, Refusal
 from octavo.backends.registry import open_model
 from octavo.data.splits import Samples, Split
-from octavo.evaluation import evaluate
+from octavo.evaluation import evaluate, twins
 from octavo.evaluation.assembly import MACHINE_DIGITS, digest
 from octavo.evaluation.evaluate import Compared, ModelPaths
 from octavo.evaluation.scorecard import Evaluation, Latencies, Lineage, Scorecard
@@ -100,12 +100,15 @@ def measure(made: Made, network: Path, division: Division, lineage: Lineage) -> 
             except NotFinite as error:
                 made.refused[name] = Refusal(cause="not finite", reason=str(error), remedy=REMEDY)
             advance()
+    measured = {name: evaluation for name, (evaluation, _) in found.items()}
     timed = _timed({name: opened[name] for name in found}, test)
     machine = latency.describe_machine()
     cards = [
         _scorecard(
             name,
-            evaluation,
+            evaluation.model_copy(
+                update={"parity": evaluation.parity | twins.beside_twins(name, measured, lambda each: found[each][1])}
+            ),
             _on_test(made.acceptances[name], source, answers),
             Latencies(threads=1, batches={"1": timed[name]}, machine=digest(machine)[:MACHINE_DIGITS]),
             lineage,

@@ -13,7 +13,7 @@ from octavo.onnx_graph.foreign.comparison import Agreement
 from octavo.project import story
 from octavo.project.params.encoding import InputEncoding
 from octavo.promotion.decision import Decision
-from octavo.reporting import compare, variants_table
+from octavo.reporting import compare, equal_outputs, variants_table
 from octavo.reporting.one_command.given.network import FloatNetwork
 from octavo.reporting.one_command.given.preparing import Prepared
 from octavo.reporting.one_command.planning import Plan
@@ -77,7 +77,7 @@ def tell(result: Result, out: Path, as_json: bool) -> None:
         found["notes"] = {card.variant: card.notes for card in result.scorecards.scorecards if card.notes}
         click.echo(json.dumps(found | json.loads(compare.as_json(rows, result.decision)), indent=2))
         return
-    compare.show(rows, result.decision)
+    compare.show(rows, result.decision, equal_outputs.lines(result.scorecards))
     for note, names in _grouped((card.variant, note) for card in result.scorecards.scorecards for note in card.notes):
         click.echo(f"{', '.join(names)}: {note}")
     for reason, names in _grouped(result.left_out.items()):
