@@ -42,8 +42,9 @@ def test_it_adds_every_pair_as_onnxruntime_does() -> None:
         scales, zeros = RANDOM.uniform(0.01, 0.1, 3).astype(np.float32), RANDOM.integers(0, 256, 3).astype(np.uint8)
         first, second, (scale, zero) = ((np.array(scales[place]), np.array(zeros[place])) for place in range(3))
         values = (reference.Quantized(add_rounding.FIRST, *first), reference.Quantized(add_rounding.SECOND, *second))
+        grids = add_rounding.Addition(*first, *second, scale, zero)
         added = reference.quantize(reference.add(*values), scale, zero)
-        np.testing.assert_array_equal(added, add_rounding._computed(*first, *second, scale, zero))
+        np.testing.assert_array_equal(added, add_rounding._onnxruntime(grids))
 
 
 def graph(
