@@ -157,7 +157,8 @@ def clip(translation: Translation, node: onnx.NodeProto) -> None:
         integers = end.scaling is not None and translation.is_integer(source)
         given = translation.tensor(source, order, integers)
         result = translation.hold(end.value, order, end.scaling if integers else None)
-        translation.call(known[limits], [given], [result], None, 2 if integers else 1)
+        version = 2 if integers and known[limits] != Code.RELU_N1_TO_1 else 1
+        translation.call(known[limits], [given], [result], None, version)
         return
     given = translation.tensor(source, order)
     steps = [(Code.MAXIMUM, limits[0]), (Code.MINIMUM, limits[1])]
