@@ -8,8 +8,8 @@ from onnx import helper
 
 from octavo.onnx_graph import qdq
 
-CLOSE = 1e-4
-"""Largest relative difference from a number that counts as rounding."""
+CLOSE = 1e-3
+"""Largest relative difference from a number that counts as rounding, to float16 at most."""
 
 
 def fuse(model: onnx.ModelProto) -> None:
