@@ -9,15 +9,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 from octavo.backends.litert.content.packing import FileGraph, FileOperator, FileTensor, Scaling, pack
 from octavo.onnx_graph import qdq
-from octavo.quantization import add_rounding
-from octavo.quantization.add_rounding import FIRST, SECOND, Addition
+from octavo.quantization.rounding import sums
+from octavo.quantization.rounding.sums import FIRST, SECOND, Addition
 
 LEARNED = (0.023822026327252388, 0.059663183987140656, 0.03640466183423996)
 """Scales of a residual network's first sum on MNIST; its second value has zero point 105."""
 RANDOM = np.random.default_rng(0)
 KERNELS = {
-    "XNNPACK": (OpResolverType.AUTO, add_rounding._xnnpack),
-    "reference": (OpResolverType.BUILTIN_REF, add_rounding._reference),
+    "XNNPACK": (OpResolverType.AUTO, sums._xnnpack),
+    "reference": (OpResolverType.BUILTIN_REF, sums._reference),
 }
 SHIFT = 128
 
@@ -49,10 +49,10 @@ def grids(model: onnx.ModelProto, ends: str) -> Addition:
 
 def apart(model: onnx.ModelProto) -> list[int]:
     """Pairs that LiteRT's two kernel sets add otherwise than onnxruntime does."""
-    computed = add_rounding._onnxruntime(grids(model, "QuantizeLinear"))
+    computed = sums._onnxruntime(grids(model, "QuantizeLinear"))
     wanted = grids(model, "DequantizeLinear")
     return [
-        int(np.count_nonzero(computed != kernel(wanted))) for kernel in (add_rounding._xnnpack, add_rounding._reference)
+        int(np.count_nonzero(computed != kernel(wanted))) for kernel in (sums._xnnpack, sums._reference)
     ]
 
 
@@ -104,7 +104,7 @@ def test_every_pair_is_added_as_the_kernel_adds_it(kernel: str, ratios: tuple[fl
 def test_the_scale_moves_by_no_more_than_it_must() -> None:
     learned, settled = residual(LEARNED, 105), residual(LEARNED, 105)
     assert sum(apart(learned)) > 0
-    add_rounding.settle(settled)
+    sums.settle(settled)
     assert sum(apart(settled)) == 0
     for ends in ("QuantizeLinear", "DequantizeLinear"):
         assert abs(float(grids(settled, ends).scale) / LEARNED[2] - 1) < 1e-6
@@ -114,7 +114,7 @@ def test_sums_that_are_right_stay_as_they_are() -> None:
     model = residual((0.05, 0.06, 0.07), 105)
     before = model.SerializeToString()
     assert apart(model) == [0, 0]
-    add_rounding.settle(model)
+    sums.settle(model)
     assert model.SerializeToString() == before
 
 
@@ -123,7 +123,7 @@ def test_settled_scales_agree_for_more_pairs_than_the_given_ones() -> None:
         first, _, second, zero, scale, _ = drawn((0.3, 1.5))
         model = residual((float(first), float(second), float(scale)), int(zero))
         before = sum(apart(model))
-        add_rounding.settle(model)
+        sums.settle(model)
         assert sum(apart(model)) <= before
 
 
@@ -132,5 +132,5 @@ def test_scales_beyond_xnnpacks_kernels_stay_as_they_are() -> None:
     for scales in ((0.05, 0.01, 5e-5), (1e-5, 2e-5, 0.1)):
         model = residual(scales, 105)
         before = model.SerializeToString()
-        add_rounding.settle(model)
+        sums.settle(model)
         assert model.SerializeToString() == before
