@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from octavo.backends.onnxruntime.intermediate_outputs import open_probe
-from octavo.quantization import add_rounding
+from octavo.quantization.rounding import sums
 from tests import integer_reference as reference
 
 RANDOM = np.random.default_rng(0)
@@ -41,9 +41,10 @@ def test_it_adds_every_pair_as_onnxruntime_does() -> None:
     for _ in range(20):
         scales, zeros = RANDOM.uniform(0.01, 0.1, 3).astype(np.float32), RANDOM.integers(0, 256, 3).astype(np.uint8)
         first, second, (scale, zero) = ((np.array(scales[place]), np.array(zeros[place])) for place in range(3))
-        values = (reference.Quantized(add_rounding.FIRST, *first), reference.Quantized(add_rounding.SECOND, *second))
+        values = (reference.Quantized(sums.FIRST, *first), reference.Quantized(sums.SECOND, *second))
+        grids = sums.Addition(*first, *second, scale, zero)
         added = reference.quantize(reference.add(*values), scale, zero)
-        np.testing.assert_array_equal(added, add_rounding._computed(*first, *second, scale, zero))
+        np.testing.assert_array_equal(added, sums._onnxruntime(grids))
 
 
 def graph(

@@ -8,13 +8,13 @@ from onnx import helper
 
 from octavo.onnx_graph import qdq
 
-CLOSE = 1e-4
-"""Largest relative difference from a number that counts as rounding."""
+CLOSE = 1e-3
+"""Largest relative difference from a number that counts as rounding, to float16 at most."""
 
 
 def fuse(model: onnx.ModelProto) -> None:
     """Write HardSwish and Gelu as one operator each, in place. Parts that others read stay."""
-    numbers = {name: float(array.ravel()[0]) for name, array in qdq.initializers(model).items() if array.size == 1}
+    numbers = _numbers(model)
     for node in list(model.graph.node):
         makers = qdq.producers(model)
         if node.op_type == "Mul":
@@ -30,6 +30,15 @@ def fuse(model: onnx.ModelProto) -> None:
                 model.graph.node.insert(place, helper.make_node("Gelu", [source], [last.output[0]]))
                 model.graph.node[place].doc_string = last.doc_string
                 model.graph.node.remove(last)
+
+
+def _numbers(model: onnx.ModelProto) -> dict[str, float]:
+    """Constants of one element, also behind a Cast."""
+    found = {name: float(array.ravel()[0]) for name, array in qdq.initializers(model).items() if array.size == 1}
+    for node in model.graph.node:
+        if node.op_type == "Cast" and node.input[0] in found:
+            found[node.output[0]] = found[node.input[0]]
+    return found
 
 
 def _hard_swish(node: onnx.NodeProto, makers: Mapping[str, onnx.NodeProto]) -> str | None:

@@ -162,6 +162,8 @@ class Translation:
             held if axes is None else Held(held.tensor, layouts.transposed(held.order, axes))
             for held in self._held[source]
         ]
+        if axes is None:
+            self._flat[name] += self._flat[source]
 
     def is_held(self, name: str, integer: bool = False) -> bool:
         """Whether a tensor of that type holds the value already."""

@@ -50,6 +50,8 @@ FIXED = {
     "Tanh": (Code.TANH, Scaling(np.array([1 / 128], np.float32), np.array([0]))),
 }
 """Operators whose integer kernels give one range only."""
+COARSEST = 2
+"""Steps of the range that is asked for."""
 INTEGER_UNARY = ("HardSwish", "LeakyRelu")
 
 
@@ -157,7 +159,8 @@ def clip(translation: Translation, node: onnx.NodeProto) -> None:
         integers = end.scaling is not None and translation.is_integer(source)
         given = translation.tensor(source, order, integers)
         result = translation.hold(end.value, order, end.scaling if integers else None)
-        translation.call(known[limits], [given], [result], None, 2 if integers else 1)
+        version = 2 if integers and known[limits] != Code.RELU_N1_TO_1 else 1
+        translation.call(known[limits], [given], [result], None, version)
         return
     given = translation.tensor(source, order)
     steps = [(Code.MAXIMUM, limits[0]), (Code.MINIMUM, limits[1])]
@@ -222,7 +225,7 @@ def in_one_range(
     options: object,
     order: layouts.Order | None = None,
 ) -> None:
-    """An operator whose integer kernel gives one range only.
+    """An operator whose integer kernel gives one range only. It computes in float where much finer steps are asked for.
 
     Args:
         translation: the graph.
@@ -233,7 +236,7 @@ def in_one_range(
         order: of the axes; by default the one at hand.
     """
     end, order = ending(translation, node), order or translation.order(node.input[0])
-    integers = end.scaling is not None and translation.is_integer(node.input[0])
+    integers = translation.is_integer(node.input[0]) and end.scaling is not None and _suffices(scaling, end.scaling)
     given = translation.tensor(node.input[0], order, integers)
     if not integers or end.scaling is None:
         translation.call(code, [given], [translation.hold(end.value, order)], options)
@@ -245,6 +248,11 @@ def in_one_range(
     translation.call(code, [given], [inner], options, 2)
     if inner != result:
         translation.call(Code.QUANTIZE, [inner], [result], schema.QuantizeOptionsT(), 2)
+
+
+def _suffices(given: Scaling, wanted: Scaling) -> bool:
+    """Whether rounding to `given` first loses less than one bit. The shares of many places in attention are small."""
+    return bool(given.scale[0] <= COARSEST * wanted.scale[0])
 
 
 def _is(first: Scaling, second: Scaling) -> bool:

@@ -104,16 +104,16 @@ def dense(translation: Translation, node: onnx.NodeProto) -> None:
     if not translation.is_constant(name) or translation.rank(name) != 2:
         product(translation, node)
         return
-    if node.op_type == "Gemm" and (qdq.attribute(node, "transA", 0) or qdq.attribute(node, "alpha", 1.0) != 1):
-        raise ModelError("a Gemm with alpha or a transposed input has no form in LiteRT")
+    if node.op_type == "Gemm" and qdq.attribute(node, "alpha", 1.0) != 1:
+        raise ModelError("a Gemm with alpha has no form in LiteRT")
     order = (0, 1) if qdq.attribute(node, "transB", 0) else (1, 0)
     weights = _weights(translation, node, order, depthwise=False)
     end = ending(translation, node, fuses=True)
     integers = _computes_in_integers(translation, source, weights, end)
-    rank = translation.rank(source)
-    flat = translation.flattened(source, integers)
+    rank, turned = translation.rank(source), bool(qdq.attribute(node, "transA", 0))
+    flat = None if turned else translation.flattened(source, integers)
     if flat is None:
-        given = translation.tensor(source, layouts.same(rank), integers)
+        given = translation.tensor(source, (1, 0) if turned else layouts.same(rank), integers)
     else:
         given, places = flat
         weights = _permuted(weights, places)

@@ -90,19 +90,21 @@ def _average_in_integers(translation: Translation, node: onnx.NodeProto, view: W
 
 
 def _pool(translation: Translation, node: onnx.NodeProto, view: Window) -> None:
-    """LiteRT's own operator. In integers its output has the range of its input."""
+    """LiteRT's own operator. In integers its output has the range of its input.
+
+    An average that leaves out padding which LiteRT does not add by itself computes in float: it is corrected afterwards.
+    """
     source, target, rank = node.input[0], node.output[0], translation.rank(node.input[0])
     last, average = layouts.channels_last(rank), node.op_type == "AveragePool"
-    integers = translation.is_integer(source)
+    corrected = average and view.padding < 0 and not qdq.attribute(node, "count_include_pad", 0)
+    integers = translation.is_integer(source) and not corrected
     given = translation.tensor(source, last, integers)
     result = translation.hold(target, last, translation.scaling(source) if integers else None)
     inner = result
     if rank == 3:
         view, given, inner = windows.widened(translation, view, given, result)
-    counts = None
+    counts = _counts(view, translation.shape(source)[2:]) if corrected else None
     if view.padding < 0:
-        if average:
-            counts = _counts(node, view, translation.shape(source)[2:], integers)
         given = windows.padded(translation, given, view.begin, view.end, 0 if average else -np.inf)
     elif view.padding == schema.Padding.SAME and average and qdq.attribute(node, "count_include_pad", 0):
         given = windows.padded(translation, given, view.begin, view.end, 0)
@@ -124,16 +126,8 @@ def _pool(translation: Translation, node: onnx.NodeProto, view: Window) -> None:
         windows.narrowed(translation, inner, result, target, last)
 
 
-def _counts(node: onnx.NodeProto, view: Window, spatial: tuple[int, ...], integers: bool) -> np.ndarray | None:
-    """What each average over padding is multiplied by, so that padding does not count; None if it counts.
-
-    Raises:
-        ModelError: the average is in integers, which cannot be multiplied so.
-    """
-    if qdq.attribute(node, "count_include_pad", 0):
-        return None
-    if integers:
-        raise ModelError("an AveragePool in integers with padding of its own has no form in LiteRT")
+def _counts(view: Window, spatial: tuple[int, ...]) -> np.ndarray:
+    """What each average over padding is multiplied by, so that padding does not count."""
     factors = np.ones((1, 1), np.float64)
     sizes = spatial if len(spatial) == 2 else (1, *spatial)
     for axis, (size, stride, low) in enumerate(zip(view.size, view.strides, view.begin, strict=True)):

@@ -11,6 +11,9 @@ from octavo.project.errors import ModelError
 from octavo.quantization.litert.endings import SHIFT, alike, scaling_of
 from octavo.quantization.litert.translation import Code, Packed, Translation, Type, option
 
+WORTHWHILE = 64
+"""Elements from which float16 saves more bytes than the operator that makes floats of them takes."""
+
 
 def quantize(translation: Translation, node: onnx.NodeProto) -> None:
     """QuantizeLinear. No operator where the integers are there already."""
@@ -68,14 +71,21 @@ def _stored(translation: Translation, node: onnx.NodeProto) -> Packed:
 
 
 def keep_constants(translation: Translation, model: onnx.ModelProto) -> set[str]:
-    """Note the constants that a Cast, or a Cast and a Mul, make floats of. Returns the outputs of these operators."""
+    """Note the constants that a Cast, or a Cast and a Mul, make floats of. Returns the outputs of these operators.
+
+    Constants in float16 are at hand in float32 too, for operators that compute with them here.
+    """
     done: set[str] = set()
     for node in model.graph.node:
         source = translation.constants.get(node.input[0]) if node.input else None
         if node.op_type == "Cast" and source is not None and source.dtype in (np.float16, np.int8):
-            translation.kept[node.output[0]] = Packed(source, None)
-            translation.shapes[node.output[0]] = source.shape
-            done.add(node.output[0])
+            name = node.output[0]
+            if source.dtype == np.float16:
+                translation.constants[name] = source.astype(np.float32)
+            if source.dtype == np.int8 or source.size >= WORTHWHILE:
+                translation.kept[name] = Packed(source, None)
+            translation.shapes[name] = source.shape
+            done.add(name)
         elif node.op_type == "Mul" and node.input[0] in done and node.input[1] in translation.constants:
             kept, scale = translation.kept[node.input[0]], translation.constants[node.input[1]]
             if kept.values.dtype == np.int8 and max(scale.shape, default=1) == scale.size:

@@ -258,4 +258,4 @@ def depth_to_space(translation: Translation, node: onnx.NodeProto) -> None:
     made = schema.DepthToSpaceOptionsT() if deep else schema.SpaceToDepthOptionsT()
     options = option(made, blockSize=block)
     code = Code.DEPTH_TO_SPACE if deep else Code.SPACE_TO_DEPTH
-    translation.call(code, [given], [result], options, 2 if scaling else 1)
+    translation.call(code, [given], [result], options, 2 if scaling and not deep else 1)

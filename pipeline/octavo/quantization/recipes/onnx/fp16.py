@@ -51,10 +51,12 @@ def store_weights(model: onnx.ModelProto) -> None:
         for node in model.graph.node
         if node.op_type in qdq.OUTPUT_AXIS
     }
+    sizes = {name for node in model.graph.node if node.op_type == "Resize" for name in node.input[1:]}
     for tensor in model.graph.initializer:
         if tensor.data_type == TensorProto.FLOAT:
             values = numpy_helper.to_array(tensor)
-            if _fits(values, kernels.get(tensor.name)):
+            changes_size = tensor.name in sizes and not np.array_equal(values.astype(np.float16), values)
+            if _fits(values, kernels.get(tensor.name)) and not changes_size:
                 _store_as_fp16(model.graph, tensor, values)
 
 
