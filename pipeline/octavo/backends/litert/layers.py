@@ -1,4 +1,4 @@
-"""Compare the layers of a LiteRT file with its source network. Tensors carry the names of their Keras layers."""
+"""Compare the layers of a LiteRT file with its source network."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -85,13 +85,17 @@ def values(path: Path, fed: np.ndarray, layers: Collection[str], last: str | Non
 
 
 def _places(path: Path, layers: Collection[str], last: str | None) -> dict[int, str]:
-    """Number of a tensor -> layer, in the order in which they run. Fused operators count for the last one's layer."""
+    """Number of a tensor -> layer, in the order in which they run. Fused operators count for the last one's layer.
+
+    A file that was not converted has its layers beside it. A converted one has them in the names of its tensors.
+    """
     model = litert_model.load(path)
     graph = model.subgraphs[0]
+    beside = {int(number): layer for number, layer in canonicalize.layers(path).items() if number.isdecimal()}
     found = {}
     for output in (int(output) for operator in graph.operators for output in operator.outputs):
-        fused = graph.tensors[output].name.decode().split(";")[0]
-        named = [part for part in fused.split("/") if part in layers]
+        fused = beside.get(output, graph.tensors[output].name.decode().split(";")[0])
+        named = [fused] if fused in layers else [part for part in fused.split("/") if part in layers]
         if output in graph.outputs and last is not None:
             found[output] = last
         elif named:

@@ -245,7 +245,22 @@ ELEMENTWISE: Mapping[str, Case] = {
     "row softmax": one("Softmax", axis=1),
     **{
         name.lower(): one(name)
-        for name in "Abs Ceil Celu Cos Elu Exp Floor Neg Round Selu Sign Sin Softplus Softsign".split()
+        for name in [
+            "Abs",
+            "Ceil",
+            "Celu",
+            "Cos",
+            "Elu",
+            "Exp",
+            "Floor",
+            "Neg",
+            "Round",
+            "Selu",
+            "Sign",
+            "Sin",
+            "Softplus",
+            "Softsign",
+        ]
     },
     "elu 0.4": one("Elu", alpha=0.4),
     "celu 0.4": one("Celu", alpha=0.4),
@@ -305,15 +320,13 @@ NORMALIZED: Mapping[str, Case] = {
         "InstanceNormalization", "images", drawn(graph, 4), drawn(graph, 4)
     ),
     "tokens attention": attention,
-    "tokens product": lambda graph: graph.add(
-        "MatMul", "images", graph.add("Transpose", "images", perm=[0, 2, 1])
-    ),
+    "tokens product": lambda graph: graph.add("MatMul", "images", graph.add("Transpose", "images", perm=[0, 2, 1])),
 }
 CASES = {**LAYERS, **POOLS, **ELEMENTWISE, **MOVERS, **NORMALIZED}
 
 
 def shape_of(case: str) -> tuple[int, ...]:
-    return SHAPES.get(case.split()[0], IMAGE)
+    return SHAPES.get(case.split(maxsplit=1)[0], IMAGE)
 
 
 def built(case: str, n: int = 6) -> tuple[Graph, str]:

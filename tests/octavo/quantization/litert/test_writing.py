@@ -4,22 +4,19 @@ import numpy as np
 import onnx
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from onnx import TensorProto, helper, numpy_helper
 
 from octavo.backends.litert.content import tensors
 from octavo.backends.onnxruntime.intermediate_outputs import open_probe
 from octavo.onnx_graph import qdq
 from octavo.onnx_graph.integer_ranges import uint8_parameters
 from octavo.onnx_graph.rewrites import network_input, preparation
-from octavo.project.errors import ModelError
 from octavo.project.params.encoding import InputEncoding
 from octavo.quantization import ptq
-from octavo.quantization.litert import writing
 from octavo.quantization.litert.kernels import LITERT
 from octavo.quantization.litert.writing import write
 from octavo.quantization.recipes.onnx.fp16 import store_weights
 from tests.octavo.quantization.litert.running import answers
-from tests.octavo.quantization.litert.single_operators import CASES, ELEMENTWISE, LAYERS, MOVERS, POOLS, built
+from tests.octavo.quantization.litert.single_operators import CASES, built
 
 CLOSE = 1e-5
 """Of the largest output."""

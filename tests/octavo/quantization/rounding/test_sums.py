@@ -51,9 +51,7 @@ def apart(model: onnx.ModelProto) -> list[int]:
     """Pairs that LiteRT's two kernel sets add otherwise than onnxruntime does."""
     computed = sums._onnxruntime(grids(model, "QuantizeLinear"))
     wanted = grids(model, "DequantizeLinear")
-    return [
-        int(np.count_nonzero(computed != kernel(wanted))) for kernel in (sums._xnnpack, sums._reference)
-    ]
+    return [int(np.count_nonzero(computed != kernel(wanted))) for kernel in (sums._xnnpack, sums._reference)]
 
 
 def drawn(ratios: tuple[float, float]) -> Addition:
