@@ -31,6 +31,8 @@ class Kernels:
     without_weights: tuple[str, ...]
     float_output: tuple[str, ...]
     """Operators with weights whose integer kernels can return float."""
+    float_ends: bool = False
+    """Whether the output of the network may stay float where a kernel can return it so."""
     fixed: Mapping[str, Range] = field(default_factory=dict)
     """Operators whose integer kernels give one range only."""
     rounds_constants: bool = False
@@ -80,11 +82,12 @@ def points(model: onnx.ModelProto, left: Collection[str] = (), kernels: Kernels 
     model = kernels.seen(model)
     makers, readers, weighted = qdq.producers(model), qdq.consumers(model), set(layers(model, kernels))
     free = set(qdq.constants(model)) if kernels.rounds_constants else set[str]()
-    products, ends = _products(model), {value.name for value in model.graph.output}
+    products = _products(model)
+    rounded_ends = set[str]() if kernels.float_ends else {value.name for value in model.graph.output}
     found: set[str] = set()
     for node in model.graph.node:
         result = behind_clip(node, readers)
-        rounds = node.op_type not in kernels.float_output or result != node.output[0] or result in ends
+        rounds = node.op_type not in kernels.float_output or result != node.output[0] or result in rounded_ends
         if node.output[0] in weighted.difference(left):
             found.add(qdq.origin(node.input[0], makers))
             if rounds:

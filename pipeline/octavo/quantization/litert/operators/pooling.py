@@ -92,7 +92,7 @@ def _average_in_integers(translation: Translation, node: onnx.NodeProto, view: W
 def _pool(translation: Translation, node: onnx.NodeProto, view: Window) -> None:
     """LiteRT's own operator. In integers its output has the range of its input.
 
-    An average that leaves out padding which LiteRT does not add by itself computes in float: it is corrected afterwards.
+    An average that leaves out padding which LiteRT does not add by itself is computed in float, and corrected then.
     """
     source, target, rank = node.input[0], node.output[0], translation.rank(node.input[0])
     last, average = layouts.channels_last(rank), node.op_type == "AveragePool"
