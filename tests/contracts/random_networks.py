@@ -4,6 +4,7 @@ Weights are random, but with the statistics of trained ones: biases are not zero
 normalization has the mean and variance of what it reads.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +17,12 @@ from tests.contracts import random_layers
 from tests.contracts.eager_graph import Graph
 from tests.contracts.random_activations import ACTIVATIONS
 from tests.contracts.random_ends import ENDS
+from tests.contracts.random_forms import FORMS
 from tests.contracts.random_layers import LAYERS, Layer
 
 IMAGES = ((8, 8), (8, 8, 3), (16,), (12, 4), (9, 7, 2), (4, 6, 6, 2))
 """Shapes of one image: grey, colour, a row of features, a signal with channels, an uneven image, a volume."""
+KINDS = {**LAYERS, **FORMS}
 MEASURED, CALIBRATED = 16, 96
 """Images that batch normalization's statistics are taken of, and images to calibrate with."""
 
@@ -47,12 +50,12 @@ class Network:
     test: np.ndarray
 
 
-def layers(benign: bool = False) -> st.SearchStrategy[Layer]:
+def layers(benign: bool = False, kinds: Collection[str] = LAYERS) -> st.SearchStrategy[Layer]:
     """Layers; benign ones have no channel that is dead, nearly dead or far louder than the others."""
     channels = ["alive"] if benign else ["alive", "alive", "dead", "near_dead", "loud"]
     return st.builds(
         Layer,
-        kind=st.sampled_from(sorted(LAYERS)),
+        kind=st.sampled_from(sorted(kinds)),
         width=st.sampled_from([8, 4, 6, 16]),
         kernel=st.sampled_from([3, 1, 2, 5]),
         stride=st.sampled_from([1, 1, 2]),
@@ -68,13 +71,13 @@ def layers(benign: bool = False) -> st.SearchStrategy[Layer]:
     )
 
 
-def plans(benign: bool = False) -> st.SearchStrategy[Plan]:
+def plans(benign: bool = False, kinds: Collection[str] = LAYERS) -> st.SearchStrategy[Plan]:
     return st.builds(
         Plan,
         image=st.sampled_from(IMAGES),
         channels_first=st.booleans(),
         stored_as_bytes=st.booleans(),
-        layers=st.lists(layers(benign), min_size=1, max_size=6).map(tuple),
+        layers=st.lists(layers(benign, kinds), min_size=1, max_size=6).map(tuple),
         end=st.sampled_from(sorted(ENDS)),
         classes=st.sampled_from([10, 2, 1, 33]),
         seed=st.integers(0, 999),
@@ -92,7 +95,7 @@ def build(plan: Plan, folder: Path) -> Network:
     graph = Graph(measured.astype(np.float32) / 255 if plan.stored_as_bytes else measured, rng)
     value = random_layers.enter(graph, plan.image, plan.channels_first)
     for layer in plan.layers:
-        value = LAYERS[layer.kind](graph, value, layer)
+        value = KINDS[layer.kind](graph, value, layer)
     ENDS[plan.end](graph, value, plan.classes)
     canonicalize.save(graph.model(), folder / "model.onnx")
     labels = np.arange(CALIBRATED) % plan.classes

@@ -41,6 +41,8 @@ class Kernels:
     """The graph with the operators that the runtime makes of it. Values keep their names."""
 
 
+FOLLOWED = ("Dropout", "Flatten", "Identity")
+"""Operators besides `qdq.MOVERS` behind which a runtime that gives no floats goes on in integers."""
 ONNXRUNTIME = Kernels(
     layers=qdq.INTEGER_KERNELS,
     without_weights=("Add", "AveragePool", "Concat", "GlobalAveragePool", "LeakyRelu", "Mul", "Sigmoid"),
@@ -122,12 +124,12 @@ def _without_use(model: onnx.ModelProto, rounded: Mapping[str, str], layers: Col
     Returns:
         Their outputs.
     """
-    readers, useful = qdq.consumers(model), set(layers)
+    readers, useful, movers = qdq.consumers(model), set(layers), (*qdq.MOVERS, *FOLLOWED)
     ends = {value.name for value in model.graph.output}
 
     def is_read_in_integers(name: str) -> bool:
         return name in ends or any(
-            is_read_in_integers(node.output[0]) if node.op_type in qdq.MOVERS else node.output[0] in useful
+            is_read_in_integers(node.output[0]) if node.op_type in movers else node.output[0] in useful
             for node in readers.get(name, [])
         )
 

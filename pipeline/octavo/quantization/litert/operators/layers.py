@@ -46,6 +46,8 @@ def convolution(translation: Translation, node: onnx.NodeProto) -> None:
     size = translation.shape(node.input[1])[2:]
     view = windows.window(node, size, translation.shape(source)[2:], translation.shape(target)[2:])
     groups, channels = qdq.attribute(node, "group", 1), translation.shape(source)[SECOND_AXIS]
+    if groups > 1 and rank > 4:
+        raise ModelError("a convolution over 3 spatial axes in groups has no form in LiteRT")
     depthwise = groups == channels and groups > 1 and rank < 5
     weights = _weights(translation, node, _order(rank, depthwise), depthwise)
     end = ending(translation, node, fuses=True)
@@ -104,8 +106,8 @@ def dense(translation: Translation, node: onnx.NodeProto) -> None:
     if not translation.is_constant(name) or translation.rank(name) != 2:
         product(translation, node)
         return
-    if node.op_type == "Gemm" and qdq.attribute(node, "alpha", 1.0) != 1:
-        raise ModelError("a Gemm with alpha has no form in LiteRT")
+    if any(qdq.attribute(node, factor, 1.0) != 1 for factor in ("alpha", "beta")):
+        raise ModelError("a Gemm of a transposed input with a factor has no form in LiteRT")
     order = (0, 1) if qdq.attribute(node, "transB", 0) else (1, 0)
     weights = _weights(translation, node, order, depthwise=False)
     end = ending(translation, node, fuses=True)
