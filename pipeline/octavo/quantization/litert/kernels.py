@@ -1,5 +1,7 @@
 """What LiteRT computes in integers. More than onnxruntime, and a microcontroller computes nothing else well."""
 
+from dataclasses import replace
+
 import onnx
 
 from octavo.onnx_graph import canonicalize
@@ -35,3 +37,14 @@ LITERT = Kernels(
     rounds_constants=True,
     seen=_whole,
 )
+_INTEGER_ENDS = replace(
+    LITERT,
+    without_weights=(*LITERT.without_weights, "Softmax"),
+    fixed={**LITERT.fixed, "Softmax": HALF_OPEN},
+)
+"""For a file whose output is int8. Otherwise a Softmax computes in float, which is more exact."""
+
+
+def kernels_for(ends: str) -> Kernels:
+    """The kernels for a file whose input and output are `float32` or `int8`."""
+    return _INTEGER_ENDS if ends == "int8" else LITERT

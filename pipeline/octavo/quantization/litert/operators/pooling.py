@@ -30,17 +30,20 @@ RANGE_OF_INPUT = (Code.REDUCE_MAX, Code.REDUCE_MIN)
 
 
 def pool(translation: Translation, node: onnx.NodeProto) -> None:
-    """MaxPool and AveragePool of one or two spatial axes.
+    """MaxPool and AveragePool of one to three spatial axes.
 
     Raises:
-        ModelError: three spatial axes, dilations, or a second output.
+        ModelError: dilations, a second output, or three spatial axes with padding.
     """
     source, target, rank = node.input[0], node.output[0], translation.rank(node.input[0])
     dilated = any(each != 1 for each in qdq.attribute(node, "dilations", [1]))
-    if rank > 4 or dilated or len(node.output) > 1:
-        raise ModelError(f"a {node.op_type} of 3 spatial axes, with dilations or with indices has no form in LiteRT")
+    if dilated or len(node.output) > 1:
+        raise ModelError(f"a {node.op_type} with dilations or with indices has no form in LiteRT")
     size, shape = tuple(qdq.attribute(node, "kernel_shape", [])), translation.shape(source)[2:]
     view = windows.window(node, size, shape, translation.shape(target)[2:])
+    if rank == 5:
+        _pool_volumes(translation, node, view)
+        return
     average, rounds = node.op_type == "AveragePool", ending(translation, node).scaling is not None
     if average and translation.is_integer(source) and rounds and not _leaves_out_padding(node, view):
         if size == shape and view.padding == schema.Padding.VALID:
@@ -124,6 +127,44 @@ def _pool(translation: Translation, node: onnx.NodeProto, view: Window) -> None:
         translation.call(Code.MUL, [made, translation.constant(counts)], [inner], schema.MulOptionsT())
     if inner != result:
         windows.narrowed(translation, inner, result, target, last)
+
+
+def _pool_volumes(translation: Translation, node: onnx.NodeProto, view: Window) -> None:
+    """Pooling along three axes: first along the last two, of every slice, then along the first."""
+    if any(view.begin) or any(each > 0 for each in view.end):
+        raise ModelError(f"a {node.op_type} of three spatial axes with padding has no form in LiteRT")
+    source, target, last = node.input[0], node.output[0], layouts.channels_last(5)
+    integers = translation.is_integer(source) and node.op_type == "MaxPool"
+    scaling = translation.scaling(source) if integers else None
+    given, (depth, height, width) = translation.tensor(source, last, integers), translation.shape(source)[2:]
+    (deep, high, wide), channels = translation.shape(target)[2:], translation.shape(source)[1]
+    code = Code.AVERAGE_POOL_2D if node.op_type == "AveragePool" else Code.MAX_POOL_2D
+
+    def shaped(tensor: int, shape: tuple[int, ...], batch: int) -> int:
+        result = translation.between((batch, *shape), scaling)
+        wanted = translation.constant(np.array([-1, *shape], np.int32))
+        translation.call(Code.RESHAPE, [tensor, wanted], [result])
+        return result
+
+    def pooled(tensor: int, shape: tuple[int, ...], size: tuple[int, ...], strides: tuple[int, ...]) -> int:
+        result = translation.between((translation.graph.tensors[tensor].shape[0], *shape, channels), scaling)
+        options = option(
+            schema.Pool2DOptionsT(),
+            padding=schema.Padding.VALID,
+            filterHeight=size[0],
+            filterWidth=size[1],
+            strideH=strides[0],
+            strideW=strides[1],
+        )
+        translation.call(code, [tensor], [result], options, 2 if integers else 1)
+        return result
+
+    slices = pooled(shaped(given, (height, width, channels), depth), (high, wide), view.size[1:], view.strides[1:])
+    columns = shaped(slices, (depth, high * wide, channels), 1)
+    found = pooled(columns, (deep, high * wide), (view.size[0], 1), (view.strides[0], 1))
+    result = translation.hold(target, last, scaling)
+    wanted = translation.constant(np.array([-1, deep, high, wide, channels], np.int32))
+    translation.call(Code.RESHAPE, [found, wanted], [result])
 
 
 def _counts(view: Window, spatial: tuple[int, ...]) -> np.ndarray:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from octavo.data.splits import Samples
 from octavo.quantization.learned.restoring import integer_graph
-from octavo.quantization.litert.kernels import LITERT
+from octavo.quantization.litert.kernels import kernels_for
 from octavo.quantization.litert.saving import save
 from octavo.quantization.recipes.litert._options import EndOptions
 
@@ -28,5 +28,5 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
         ModelError: the network has no learned ranges; an operator has no form in LiteRT; or float images do not fit the
             option `take_bytes`.
     """
-    model = integer_graph(exported, samples, LITERT, options.take_bytes)
+    model = integer_graph(exported, samples, kernels_for(options.io), options.take_bytes)
     save(model, target, samples, options.io)

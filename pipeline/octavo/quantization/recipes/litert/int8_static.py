@@ -7,7 +7,7 @@ onnxruntime computes all that LiteRT does in integers. Operators that no kernel 
 from pathlib import Path
 
 from octavo.data.splits import Samples
-from octavo.quantization.litert.kernels import LITERT
+from octavo.quantization.litert.kernels import kernels_for
 from octavo.quantization.litert.saving import save
 from octavo.quantization.recipes.litert._options import EndOptions
 from octavo.quantization.searching.static import StaticOptions, quantized
@@ -32,4 +32,4 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
             option `take_bytes`.
         ParamsError: `float_layers` names a layer that the network does not have.
     """
-    save(quantized(exported, target, samples, options, LITERT), target, samples, options.io)
+    save(quantized(exported, target, samples, options, kernels_for(options.io)), target, samples, options.io)
