@@ -14,9 +14,8 @@ CLOSE = 1e-3
 
 def fuse(model: onnx.ModelProto) -> None:
     """Write HardSwish and Gelu as one operator each, in place. Parts that others read stay."""
-    numbers = _numbers(model)
+    numbers, makers = _numbers(model), qdq.producers(model)
     for node in list(model.graph.node):
-        makers = qdq.producers(model)
         if node.op_type == "Mul":
             source = _hard_swish(node, makers)
             if source is not None:

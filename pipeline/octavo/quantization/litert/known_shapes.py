@@ -72,15 +72,14 @@ def _values(model: onnx.ModelProto, names: Sequence[str], batch: int, example: S
 
 
 def _drop_targets(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Drop computed targets of operators whose output's shape is known, and what computes them."""
+    """Drop computed targets of operators whose output's shape is known."""
     for node in model.graph.node:
         if node.op_type in FROM_SHAPE and node.output[0] in shapes:
             node.input[:] = node.input[:1]
-    canonicalize.drop_unread(model.graph)
 
 
 def _fold(model: onnx.ModelProto, one: Mapping[str, np.ndarray], two: Mapping[str, np.ndarray]) -> None:
-    """Make constants of values that are the same for both batches, in place."""
+    """Make constants of values that are the same for both batches, in place. What nothing reads any more goes."""
     for node in list(model.graph.node):
         for name in node.output:
             if name in one and np.array_equal(one[name], two[name]):
