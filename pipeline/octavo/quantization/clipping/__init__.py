@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from octavo.backends import registry
 from octavo.quantization.clipping import weights
 
@@ -26,7 +28,7 @@ def count(path: Path, network: Path) -> Clips:
 
     Weights count if they are stored as 8-bit integers and their float value lies more than half a step beyond the
     range. The float values are searched for among the constants of `network`, in any layout, as they are and equalized.
-    A constant matches if it rounds to the stored integers.
+    A constant matches if it rounds to the stored integers. Equal integers are left out: a file's own averages.
 
     Args:
         path: a model file. In ONNX only the main graph is searched, not the bodies of loops and branches.
@@ -35,7 +37,8 @@ def count(path: Path, network: Path) -> Clips:
     Raises:
         ModelError: one of the two files cannot be read.
     """
-    biases, stored, _ = registry.backend_of(path).stored_integers(path)
+    biases, constants, _ = registry.backend_of(path).stored_integers(path)
+    stored = [each for each in constants if each.integers.size < 2 or np.ptp(each.integers)]
     if not stored:
         return Clips(biases, 0, 0)
     clipped, unmatched = weights.count(stored, network)
