@@ -13,7 +13,7 @@ from tests.contracts.independent_count import Share
 B = schema.BuiltinOperator
 NAMES = {value: name for name, value in vars(B).items() if isinstance(value, int)}
 INTEGERS = {schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT16, schema.TensorType.INT4}
-LINEAR = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
+LINEAR = {"BATCH_MATMUL", "CONV_2D", "CONV_3D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
 SETTINGS = {
     "EXPAND_DIMS",
     "GATHER",
@@ -32,11 +32,11 @@ SETTINGS = {
 ELEMENTWISE = {"ADD", "SUB"}
 THROUGH = {"DEQUANTIZE", "QUANTIZE", "CAST", "RESHAPE", "TRANSPOSE"}
 SUMLESS = """
-AVERAGE_POOL_2D CONCATENATION DIV ELU EXP GELU
-HARD_SWISH LEAKY_RELU LOGISTIC MAXIMUM MAX_POOL_2D MINIMUM
-MUL NEG POW PRELU RELU RELU6
+ABS AVERAGE_POOL_2D CONCATENATION DIV ELU EXP GELU
+HARD_SWISH LEAKY_RELU LOG LOGISTIC MAXIMUM MAX_POOL_2D MINIMUM
+MUL NEG POW PRELU REDUCE_MAX RELU RELU6 RELU_N1_TO_1
 RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR RSQRT SOFTMAX SPACE_TO_BATCH_ND BATCH_TO_SPACE_ND
-SPLIT SQUARED_DIFFERENCE SUM TANH
+SPLIT SPLIT_V SQRT SQUARED_DIFFERENCE SUM TANH
 """
 WITHOUT_SUMS = SETTINGS | THROUGH | ELEMENTWISE | set(SUMLESS.split())
 
@@ -112,6 +112,10 @@ def _macs(name: str, operator: Any, shapes: dict[int, list[int]]) -> int:
     output, weight = shapes[operator.outputs[0]], shapes[operator.inputs[1]]
     if name == "TRANSPOSE_CONV":
         return prod(shapes[operator.inputs[2]]) * prod(weight[:3])
+    if name == "BATCH_MATMUL":
+        return prod(output) * shapes[operator.inputs[0]][-1]
+    if name == "CONV_3D":
+        return prod(output) * prod(weight[:4])
     if name == "DEPTHWISE_CONV_2D":
         return prod(output) * prod(weight[1:3])
     return prod(output) * prod(weight[1:])

@@ -32,7 +32,7 @@ def rounded_up_pool(graph: Graph, value: str, layer: Layer) -> str:
     kind, sides = ("MaxPool", "AveragePool")[layer.form % 2], len(places)
     how = {"kernel_shape": [2 + place for place in range(sides)], "strides": [1 + layer.stride] * sides}
     if layer.form // 2 % 2:
-        return graph.add(kind, value, ceil_mode=1, **how)
+        return graph.add(kind, value, ceil_mode=1, **how | {"strides": [2] * sides})
     if layer.form // 4 % 2:
         return graph.add(kind, value, auto_pad=PADDINGS[layer.width // 2 % 2], **how)
     return graph.add(kind, value, pads=[1] * sides + [0] * sides, **how)

@@ -50,7 +50,9 @@ class Network:
     test: np.ndarray
 
 
-def layers(benign: bool = False, kinds: Collection[str] = LAYERS) -> st.SearchStrategy[Layer]:
+def layers(
+    benign: bool = False, kinds: Collection[str] = LAYERS, activations: Collection[str] = ()
+) -> st.SearchStrategy[Layer]:
     """Layers; benign ones have no channel that is dead, nearly dead or far louder than the others."""
     channels = ["alive"] if benign else ["alive", "alive", "dead", "near_dead", "loud"]
     return st.builds(
@@ -64,21 +66,34 @@ def layers(benign: bool = False, kinds: Collection[str] = LAYERS) -> st.SearchSt
         padding=st.sampled_from(["same", "valid", "uneven"]),
         bias=st.sampled_from(["drawn", "none", "half"]),
         normalized=st.sampled_from(["no", "no", "operator", "parts"]),
-        activation=st.sampled_from(["Relu", "none", *sorted(ACTIVATIONS)]),
+        activation=st.sampled_from(sorted(activations) or ["Relu", "none", *sorted(ACTIVATIONS)]),
         channel=st.sampled_from(channels),
         shared=st.booleans(),
         form=st.integers(0, 7),
     )
 
 
-def plans(benign: bool = False, kinds: Collection[str] = LAYERS) -> st.SearchStrategy[Plan]:
+def plans(
+    benign: bool = False,
+    kinds: Collection[str] = LAYERS,
+    activations: Collection[str] = (),
+    ends: Collection[str] = ENDS,
+) -> st.SearchStrategy[Plan]:
+    """Plans of networks.
+
+    Args:
+        benign: whether no channel is dead, nearly dead or far louder than the others.
+        kinds: of layers.
+        activations: after layers; empty for all.
+        ends: of networks.
+    """
     return st.builds(
         Plan,
         image=st.sampled_from(IMAGES),
         channels_first=st.booleans(),
         stored_as_bytes=st.booleans(),
-        layers=st.lists(layers(benign, kinds), min_size=1, max_size=6).map(tuple),
-        end=st.sampled_from(sorted(ENDS)),
+        layers=st.lists(layers(benign, kinds, activations), min_size=1, max_size=6).map(tuple),
+        end=st.sampled_from(sorted(ends)),
         classes=st.sampled_from([10, 2, 1, 33]),
         seed=st.integers(0, 999),
     )

@@ -170,6 +170,8 @@ POOLS: Mapping[str, Case] = {
     "max pool": one("MaxPool", kernel_shape=[2, 3], strides=[2, 2]),
     "max pool padded": one("MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 0, 1]),
     "max pool ceil": one("MaxPool", kernel_shape=[2, 2], strides=[2, 4], ceil_mode=1),
+    "max pool ceil beyond": one("MaxPool", kernel_shape=[2, 2], strides=[3, 2], ceil_mode=1),
+    "signal average pool ceil": one("AveragePool", kernel_shape=[2], strides=[3], pads=[1, 0], ceil_mode=1),
     "max pool lower": one("MaxPool", kernel_shape=[2, 2], strides=[1, 2], auto_pad="SAME_LOWER"),
     "average pool": one("AveragePool", kernel_shape=[2, 3], strides=[2, 1]),
     "average pool same": one("AveragePool", kernel_shape=[3, 3], strides=[2, 2], auto_pad="SAME_UPPER"),
