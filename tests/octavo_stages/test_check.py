@@ -89,6 +89,26 @@ def test_what_a_recipe_cannot_make_ends_with_one_sentence_that_names_the_variant
     assert not paths.OPTIONS_CHECKED.exists()
 
 
+def test_what_takes_a_saved_model_is_not_made_of_a_network_in_onnx(capsys: pytest.CaptureFixture[str]) -> None:
+    for recipe in ("litert_int8_static", "litert_int8_static_tensorflow"):
+        ask("litert_int8_a", recipe=recipe, source="theirs")
+        brought = {"theirs": {"file": "net.onnx"}}
+        Path("params.yaml").write_text(
+            yaml.safe_dump(yaml.safe_load(Path("params.yaml").read_text()) | {"brought": brought})
+        )
+        Path("net.onnx").touch()
+        if recipe == "litert_int8_static":
+            main()
+            capsys.readouterr()
+    paths.OPTIONS_CHECKED.unlink()
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "a SavedModel, and 'theirs' is net.onnx. Use litert_int8_static." in line
+    assert not paths.OPTIONS_CHECKED.exists()
+
+
 @pytest.mark.parametrize(
     ("sections", "made", "said"),
     [

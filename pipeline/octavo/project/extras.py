@@ -65,8 +65,13 @@ def missing(names: Iterable[str]) -> list[str]:
     return [name for name in names if find_spec(EXTRAS[name][0]) is None]
 
 
+def command(name: str) -> str:
+    """What installs an extra."""
+    return f"pip install 'octavo[{name}]'"
+
+
 def sentence(fault: ModuleNotFoundError) -> str | None:
     """The missing library and how to install it, as a message; None if no extra installs it."""
     top = (fault.name or "").partition(".")[0]
     extra = next((name for name, modules in EXTRAS.items() if top in modules), None)
-    return extra and f"This needs {top}, which is not installed. Run: pip install 'octavo[{extra}]'"
+    return extra and f"This needs {top}, which is not installed. Run: {command(extra)}"

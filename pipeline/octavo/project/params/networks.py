@@ -22,7 +22,7 @@ DOORS = {".onnx": "octavo.brought.onnx_file", ".keras": KERAS_DOOR, ".h5": KERAS
 SAVED_MODEL = "saved_model.pb"
 """The file in a folder that makes it a SavedModel."""
 WITH_TENSORFLOW = (KERAS_DOOR, SAVED_MODEL_DOOR)
-"""Modules that read networks with TensorFlow. All formats can be made of these networks."""
+"""Modules that read networks with TensorFlow. These networks have a SavedModel, which TensorFlow's converter takes."""
 TRAINABLE = (".keras", ".h5")
 """Suffixes of files whose networks can be trained on."""
 NAME = re.compile(r"[a-z][a-z0-9_]*")

@@ -22,8 +22,8 @@ def section(given: str, project: Path, root: Path) -> dict[str, Any]:
         root: of the repository.
 
     Returns:
-        `build`; or `file`, `trained_with_keras` and `seen`, what was seen of the file, or None; and for ONNX `layout`
-        and `image_size` as the file's input says, None where it does not.
+        `build`; or `file` and `seen`, what was seen of the file, or None; and for ONNX `layout` and `image_size` as the
+        file's input says, None where it does not.
 
     Raises:
         ParamsError: there is no such network, or no such file.
@@ -34,9 +34,8 @@ def section(given: str, project: Path, root: Path) -> dict[str, Any]:
         if not path.exists():
             raise ParamsError(f"Model '{given}': there is no such file here. Name another, or a network: {_known()}.")
         found: dict[str, Any] = {"file": written(path.resolve(), project, root)}
-        found["trained_with_keras"] = door(path) in WITH_TENSORFLOW
         found["seen"] = seen = trial.network(path)
-        if seen and seen.shape and not found["trained_with_keras"]:
+        if seen and seen.shape and door(path) not in WITH_TENSORFLOW:
             found["layout"], size = _layout([0, *(side or 0 for side in seen.shape)])
             found["image_size"] = size if all(0 < side <= SIDES for side in size) else None
         return found

@@ -3,7 +3,7 @@
 from octavo.project import extras
 from octavo.project.params.networks import WITH_TENSORFLOW
 from octavo.project.params.params import Params
-from octavo.project.params.variants import VARIANT_NAME
+from octavo.project.params.variants import CONVERTED, VARIANT_NAME
 
 
 def of(params: Params) -> list[str]:
@@ -12,6 +12,7 @@ def of(params: Params) -> list[str]:
     runtimes = formats & extras.EXTRAS.keys()
     needed = {"dvc", "mlflow", params.data.source, *runtimes}
     keras = any(each.path and each.module in WITH_TENSORFLOW for each in params.brought.values())
-    if params.networks or keras or runtimes:  # a runtime that is an extra has files that TensorFlow writes
+    converted = any(each.recipe.endswith(CONVERTED) for each in params.variants.values())
+    if params.networks or keras or converted:
         needed.add("train")
     return [name for name in extras.EXTRAS if name in needed]

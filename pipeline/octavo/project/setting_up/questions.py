@@ -15,9 +15,7 @@ from octavo.project.params.registry import Registry
 from octavo.project.params.section import faults
 from octavo.project.setting_up import given_data, given_model
 
-OF_ONNX = ("onnx",)
-"""Formats that are made of a network brought as ONNX."""
-FORMATS, BOTH = (*OF_ONNX, "litert"), "both"
+FORMATS, BOTH = ("onnx", "litert"), "both"
 
 
 @dataclass(frozen=True)
@@ -57,28 +55,12 @@ def answers(given: Mapping[str, str | None], ask: bool, project: Path, root: Pat
         "format": Question("3/4 Formats of the model files: onnx, litert or both", "both", _formats),
         "name": Question("4/4 Name of the model in MLflow's registry", project.name, _name),
     }
-    found = {
+    return {
         name: question.read(answer)
         if (answer := given.get(name)) is not None
         else (_asked(question) if ask else question.read(question.default))
         for name, question in questions.items()
     }
-    return found | {"format": _possible(found["format"], found["model"])}
-
-
-def _possible(formats: tuple[str, ...], model: Mapping[str, Any]) -> tuple[str, ...]:
-    """Those of the formats that can be made of the network.
-
-    Raises:
-        ParamsError: there are none.
-    """
-    any_format = model.get("trained_with_keras", True)
-    possible = tuple(each for each in formats if any_format or each in OF_ONNX)
-    if not possible:
-        raise ParamsError(f"A network in {model['file']} has no {formats[0]} files. Allowed: {', '.join(OF_ONNX)}.")
-    for name in set(formats) - set(possible):
-        click.echo(f"left out: {name}, which is not made of {model['file']}", err=True)
-    return possible
 
 
 def _asked(question: Question) -> Any:

@@ -31,9 +31,10 @@ from octavo.backends.records import Acceptance
 from octavo.data.splits import Samples
 from octavo.project import foreign_code
 from octavo.project.errors import ModelError, ParamsError, known_are
+from octavo.project.params.networks import WITH_TENSORFLOW
 from octavo.project.params.params import PARAMS, Params
 from octavo.project.params.section import faults
-from octavo.project.params.variants import module_of
+from octavo.project.params.variants import CONVERTED, module_of
 from octavo.quantization import acceptance
 
 FORMER = {
@@ -238,7 +239,12 @@ def _require_format(variant: str, recipe: str) -> None:
 
 def _require_source(variant: str, recipe: Recipe, params: Params) -> None:
     asked = params.variants[variant]
-    if asked.source in params.brought:
+    if network := params.brought.get(asked.source):
+        if asked.recipe.endswith(CONVERTED) and network.path and network.module not in WITH_TENSORFLOW:
+            raise ParamsError(
+                f"Recipe '{asked.recipe}' needs a network that is built here, or brought as a Keras file or a "
+                f"SavedModel, and '{asked.source}' is {network.path}. Use {asked.recipe.removesuffix(CONVERTED)}."
+            )
         return  # only its file says whether it was trained with fake quantization
     if getattr(recipe, "LEARNED", False) and not params.is_quantization_aware(asked.source):
         known = [name for name in params.finetuned if params.is_quantization_aware(name)]

@@ -1,5 +1,6 @@
 """The command `octavo quantize`, as people type it. Arguments are checked here, before slow libraries are imported."""
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ ELSEWHERE = {
     **dict.fromkeys((".pt", ".pth", ".pt2", ".ckpt", ".safetensors"), "torch.onnx.export"),
     **dict.fromkeys((".keras", ".h5", ".hdf5", ".pb"), "tf2onnx, or with model.export of Keras 3 and format onnx"),
     **dict.fromkeys((".pkl", ".joblib"), "skl2onnx"),
+    **dict.fromkeys((".tflite",), "tf2onnx and its option --tflite, if it is a float network"),
 }
 """Suffix of a file that other programs write -> what makes ONNX of it."""
 KERAS = (".keras", ".h5")
@@ -42,7 +44,10 @@ def _numbers(_: click.Context, option: click.Parameter, text: str | None) -> tup
 )
 @click.option("--test", type=click.Path(path_type=Path), help="Data for the test, not taken from --data.")
 @click.option("--recipe", "recipes", multiple=True, metavar="NAME", help="Make only this one; may be repeated.")
-@click.option("--seconds", default=20.0, show_default=True, help="How much a search may try; 0 for no search.")
+@click.option(
+    "--format", metavar="NAME", help="Make files of this format only: onnx or litert. The others are left out."
+)
+@click.option("--seconds", default=20.0, show_default=True, help="How much each search may try; 0 for none.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the results; by default <MODEL>-octavo.")
 @click.option("--scale", type=float, help="Pixels are divided by it; by default 255. Give 1 if the model takes 0..255.")
 @click.option("--mean", callback=_numbers, help="Subtracted after --scale: one number, or one for each channel.")
@@ -55,6 +60,8 @@ def _numbers(_: click.Context, option: click.Parameter, text: str | None) -> tup
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def quantize(model: Path, data: Path, **options: Any) -> None:
     """Quantize MODEL, a float ONNX file, measure each variant on your data, and say which one to ship.
+
+    The variants are ONNX files and, where octavo[litert] is installed, LiteRT files.
 
     DATA is a folder with one folder of images for each class, a folder of images without classes, an .npz or .npy
     file, a folder of .npy files, or a .csv or .parquet table of paths and labels. It is
@@ -70,8 +77,8 @@ def _check(model: Path, data: Path, options: dict[str, Any]) -> None:
     """Check what can be checked without slow libraries.
 
     Raises:
-        OctavoError: a path does not exist, a recipe is unknown, or a number is out of range.
-        ModuleNotFoundError: MLflow is asked for, and not installed.
+        OctavoError: a path does not exist, a recipe or a format is unknown, or a number is out of range.
+        ModuleNotFoundError: MLflow or a format is asked for, and not installed.
     """
     if not model.is_file():
         raise ModelError(f"{model} is {'a folder' if model.is_dir() else 'not there'}. MODEL is an ONNX file.")
@@ -84,8 +91,7 @@ def _check(model: Path, data: Path, options: dict[str, Any]) -> None:
     for name, path in (("--data", data), ("--calibration", options["calibration"]), ("--test", options["test"])):
         if path is not None and not path.exists():
             raise DataError(f"{name} {path} is not there. Give a folder of images, an array or a table.")
-    for recipe in options["recipes"]:
-        _check_recipe(recipe)
+    _check_recipes(options["recipes"], options["format"])
     if not 0 <= options["seconds"] <= LONGEST:
         raise ParamsError(
             f"--seconds is {options['seconds']:g}, allowed are 0 to {LONGEST:g}. 0 switches the search off."
@@ -95,14 +101,22 @@ def _check(model: Path, data: Path, options: dict[str, Any]) -> None:
         extras.require("mlflow")
 
 
-def _check_recipe(name: str) -> None:
-    """Check the name by the recipes' files: to import their package takes a second."""
+def _check_recipes(asked: Sequence[str], form: str | None) -> None:
+    """Check recipes and their format by the recipes' files: to import their package takes a second."""
     package = find_spec(RECIPES)
     assert package, f"{RECIPES} is not there"
     folders = [Path(folder) for folder in package.submodule_search_locations or ()]
-    known = sorted(f"{path.parent.name}_{path.stem}" for each in folders for path in each.glob("*/[!_]*.py"))
-    if name not in known:
-        raise ParamsError(f"Unknown recipe '{name}'.{known_are(name, known)}.")
+    files = [path for each in folders for path in each.glob("*/[!_]*.py")]
+    known, formats = sorted(f"{path.parent.name}_{path.stem}" for path in files), {path.parent.name for path in files}
+    if form not in (None, *formats):
+        raise ParamsError(f"Unknown format '{form}'.{known_are(str(form), sorted(formats))}.")
+    for name in asked:
+        made = name.partition("_")[0]
+        if name not in known:
+            raise ParamsError(f"Unknown recipe '{name}'.{known_are(name, known)}.")
+        if form not in (None, made):
+            raise ParamsError(f"--recipe {name} makes {made} files, and --format is {form}. Leave out one of the two.")
+    extras.require(*extras.EXTRAS.keys() & {form, *(name.partition("_")[0] for name in asked)})
 
 
 def _check_encoding(options: dict[str, Any]) -> None:

@@ -54,9 +54,8 @@ def make(plan: Plan, network: Path, folder: Path, samples: Samples) -> Made:
         ModelError: there is no file of the baseline.
     """
     made = Made({}, {}, {})
-    form = model_files.path_of(BASELINE).name
     for name, options in plan.options.items():
-        target = folder / name / form
+        target = folder / name / model_files.path_of(name).name
         try:
             with story.counter(f"make {name}"):
                 made.acceptances[name] = recipes.quantize(name, network, target, samples, options)
@@ -80,28 +79,11 @@ def measure(made: Made, network: Path, division: Division, lineage: Lineage) -> 
         division: the examples.
         lineage: where the scorecards come from.
     """
-    opened = {name: open_model(path) for name, path in made.files.items()}
     test = division.test.images
     source = logits(open_model(network / "model.onnx"), test, "The model")
-    beside = logits(opened[BASELINE], test, BASELINE)
-    learned = network_notes.read(network)
-    found: dict[str, tuple[Evaluation, np.ndarray]] = {}
-    with story.counter("measure", len(opened)) as advance:
-        for name, predict in opened.items():
-            paths = ModelPaths(made.files[name], made.files[BASELINE], network / "model.onnx")
-            try:
-                size = at_once(predict)
-                answers = logits(predict, test, name, size)
-                compared = Compared(answers, beside, source)
-                card = evaluate.measured(
-                    predict, paths, division.test, compared, test[: layer_sqnr.IMAGES], division.classes
-                )
-                found[name] = card.model_copy(update={"notes": [*learned, *notes(predict, size)]}), answers
-            except NotFinite as error:
-                made.refused[name] = Refusal(cause="not finite", reason=str(error), remedy=REMEDY)
-            advance()
+    found = _evaluated(made, network, division, source)
     measured = {name: evaluation for name, (evaluation, _) in found.items()}
-    timed = _timed({name: opened[name] for name in found}, test)
+    timed = _timed({name: open_model(made.files[name]) for name in found}, test)
     machine = latency.describe_machine()
     cards = [
         _scorecard(
@@ -118,6 +100,38 @@ def measure(made: Made, network: Path, division: Division, lineage: Lineage) -> 
     return cards, machine
 
 
+def _evaluated(
+    made: Made, network: Path, division: Division, source: np.ndarray
+) -> dict[str, tuple[Evaluation, np.ndarray]]:
+    """What is measured on each file, and its logits. One file at a time is open: it keeps the memory of its batches.
+
+    Args:
+        made: the files. One whose outputs are not finite becomes a refusal.
+        network: folder of the network.
+        division: the examples.
+        source: the network's logits, float32 (N, classes).
+    """
+    test = division.test.images
+    beside, learned = logits(open_model(made.files[BASELINE]), test, BASELINE), network_notes.read(network)
+    found: dict[str, tuple[Evaluation, np.ndarray]] = {}
+    with story.counter("measure", len(made.files)) as advance:
+        for name, path in made.files.items():
+            predict = open_model(path)
+            size = at_once(predict)
+            paths = ModelPaths(path, made.files[BASELINE], network / "model.onnx")
+            try:
+                answers = logits(predict, test, name, size)
+                compared = Compared(answers, beside, source)
+                card = evaluate.measured(
+                    predict, paths, division.test, compared, test[: layer_sqnr.IMAGES], division.classes
+                )
+                found[name] = card.model_copy(update={"notes": [*learned, *notes(predict, size)]}), answers
+            except NotFinite as error:
+                made.refused[name] = Refusal(cause="not finite", reason=str(error), remedy=REMEDY)
+            advance()
+    return found
+
+
 def at_once(predict: Predictor) -> int:
     """How many images a call takes where answers are counted, and in `run.py`: as many as do not change an answer."""
     return 1 if predict.mixes else BATCH
@@ -132,10 +146,12 @@ def agreements(made: Made, network: Path, selection: Split) -> dict[str, float]:
         selection: the examples that choices are made on.
     """
     source = logits(open_model(network / "model.onnx"), selection.images, "The model")
-    names = [name for name in made.files if name not in made.refused]
-    opened = {name: open_model(made.files[name]) for name in names}
-    found = {name: outputs(predict, selection.images, at_once(predict)) for name, predict in opened.items()}
-    return {name: float(CLASSIFICATION.same(answers, source).mean()) for name, answers in found.items()}
+    found: dict[str, float] = {}
+    for name in made.files.keys() - made.refused.keys():
+        predict = open_model(made.files[name])
+        answers = outputs(predict, selection.images, at_once(predict))
+        found[name] = float(CLASSIFICATION.same(answers, source).mean())
+    return found
 
 
 def _on_test(accepted: Acceptance, source: np.ndarray, answers: np.ndarray) -> Acceptance:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from octavo.backends import registry
+from octavo.project import extras
 from octavo.project.errors import ParamsError
 from octavo.project.params.variants import CONVERTED
 from octavo.quantization import recipes
@@ -50,6 +51,19 @@ SPACES = (
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What the user wants."""
+
+    recipes: Sequence[str] = ()
+    """Their names; empty for all."""
+    format: str | None = None
+    """Name of the only format; None for all."""
+
+
+ANY = Asked()
+
+
+@dataclass(frozen=True)
 class Plan:
     options: dict[str, dict[str, Any]]
     """Recipe -> its options, the baseline first."""
@@ -59,30 +73,27 @@ class Plan:
     """What limits the search, as sentences."""
 
 
-def plan(
-    network: FloatNetwork, path: Path, asked: Sequence[str], seconds: float, images: tuple[np.ndarray, int]
-) -> Plan:
+def plan(network: FloatNetwork, path: Path, asked: Asked, seconds: float, images: tuple[np.ndarray, int]) -> Plan:
     """What to make.
 
     Args:
         network: to quantize.
         path: its ONNX file.
-        asked: recipes; empty for all.
+        asked: what the user wants.
         seconds: that a search may take.
         images: that a search runs on.
 
     Raises:
         ParamsError: a recipe that is asked for cannot be made of this network.
     """
-    form = registry.format_of(path)
-    left_out = {name: reason for name in recipes.names() if (reason := _reason(name, form.name, network, asked))}
-    for name in asked:
+    left_out = {name: reason for name in recipes.names() if (reason := _reason(name, network, asked))}
+    for name in asked.recipes:
         if name in left_out:
-            possible = ", ".join(other for other in recipes.names() if _reason(other, form.name, network, ()) is None)
+            possible = ", ".join(other for other in recipes.names() if _reason(other, network, ANY) is None)
             raise ParamsError(f"--recipe {name} is not possible: {left_out[name]}. Possible: {possible}.")
     options: dict[str, dict[str, Any]] = {BASELINE: {}}
     remarks: tuple[str, ...] = ()
-    for name in recipes.names():
+    for name in sorted(recipes.names(), key=lambda each: _form(each) != _form(BASELINE)):
         if name not in left_out and name != BASELINE:
             options[name] = {}
             if "search" in recipes.load(name).Options.model_fields:
@@ -90,21 +101,39 @@ def plan(
     return Plan(options, left_out, remarks)
 
 
-def _reason(name: str, form: str, network: FloatNetwork, asked: Sequence[str]) -> str | None:
-    """Why a recipe is left out; None if it is made."""
-    made = name.partition("_")[0]
+def _reason(name: str, network: FloatNetwork, asked: Asked) -> str | None:
+    """Why a recipe is left out, as a clause; None if it is made."""
     if name == BASELINE:
         return None
-    if made != form or name.endswith(CONVERTED):
-        return f"it needs a network in Keras, and this is a file in {registry.named(form).title}"
-    if asked and name not in asked:
+    if asked.format not in (None, _form(name)):
+        return f"--format is {asked.format}"
+    if asked.recipes and name not in asked.recipes:
         return "--recipe names others"
+    return _lacking(name) or _unfit(name, network)
+
+
+def _lacking(name: str) -> str | None:
+    """What a recipe needs and does not have, as a clause; None if nothing."""
+    form = registry.named(_form(name))
+    if name.endswith(CONVERTED):
+        return "TensorFlow's converter takes a network in Keras, and this is a file in ONNX"
+    if form.name in extras.EXTRAS and extras.missing([form.name]):
+        return f"{form.title} is not installed. Run: {extras.command(form.name)}"
+    return None
+
+
+def _unfit(name: str, network: FloatNetwork) -> str | None:
+    """Why a recipe is for another network, as a clause; None if it is for this one."""
     learned = getattr(recipes.load(name), "LEARNED", False)
     if learned and not network.is_fake_quantized:
         return "it needs a network that was trained with fake quantization"
     if network.is_fake_quantized and not learned:
         return "the network was trained with fake quantization, and it would lose the learned ranges"
     return None
+
+
+def _form(name: str) -> str:
+    return name.partition("_")[0]
 
 
 def _searched(path: Path, seconds: float, images: Images) -> tuple[dict[str, Any], tuple[str, ...]]:

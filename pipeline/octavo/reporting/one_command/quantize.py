@@ -28,7 +28,7 @@ from octavo.reporting.one_command.given.labelling import Division
 from octavo.reporting.one_command.given.network import FloatNetwork
 from octavo.reporting.one_command.given.preparing import GivenData, Prepared
 from octavo.reporting.one_command.measuring import Made
-from octavo.reporting.one_command.planning import BASELINE, Plan
+from octavo.reporting.one_command.planning import BASELINE, Asked, Plan
 from octavo.reporting.one_command.results import output_folder, run_files, shipping, telling
 from octavo.reporting.one_command.results.shipping import Shipping
 from octavo.reporting.one_command.results.telling import Result
@@ -92,7 +92,8 @@ def _plan(net: FloatNetwork, source: Path, prepared: Prepared, division: Divisio
         options: of the command, by name.
     """
     images = encode(division.calibration, prepared.encoding), len(division.selection.labels)
-    return planning.plan(net, source / "model.onnx", options["recipes"], options["seconds"], images)
+    asked = Asked(options["recipes"], options["format"])
+    return planning.plan(net, source / "model.onnx", asked, options["seconds"], images)
 
 
 def _make(plan: Plan, source: Path, prepared: Prepared, division: Division, given: GivenData) -> Result:
@@ -114,8 +115,9 @@ def _make(plan: Plan, source: Path, prepared: Prepared, division: Division, give
     _write(scorecards, decision, shipped, made)
     for card in scorecards.scorecards:
         file = made.files[card.variant]
-        at_once = measuring.at_once(open_model(file))
-        run_files.write(card, file, prepared.encoding, division.test.images[0], division.classes, at_once)
+        opened = open_model(file)
+        example, at_once = division.test.images[0], measuring.at_once(opened)
+        run_files.write(card, file, opened.input_encoding, example, division.classes, at_once)
     return Result(scorecards, decision, shipped, plan.left_out, prepared.remarks)
 
 

@@ -75,9 +75,11 @@ def test_the_input_says_the_encoding(with_dvc: Path, run: Run, shape: list[str |
     assert params.brought["theirs"].file == Path("../models/my net.onnx")
     assert not params.networks
     assert {variant.source for variant in params.variants.values()} == {"theirs"}
-    assert {name.partition("_")[0] for name in params.variants} == {"onnx"}
-    assert "left out: litert" in done.stderr
-    assert "train" not in needed_extras.of(params)
+    assert {name.partition("_")[0] for name in params.variants} == {"onnx", "litert"}
+    assert not any("qat" in name for name in params.variants)
+    needed = needed_extras.of(params)
+    assert "litert" in needed
+    assert "train" not in needed
 
 
 @pytest.mark.parametrize(
@@ -138,6 +140,26 @@ def test_a_keras_file_has_all_formats(with_dvc: Path, run: Run) -> None:
     assert {"train", "litert"} <= set(needed_extras.of(params))
 
 
+def test_litert_files_alone_are_made_of_an_onnx_file(with_dvc: Path, run: Run) -> None:
+    network(with_dvc / "net.onnx", ["N", 28, 28])
+    done = run("init", "--yes", "--model", "net.onnx", "--format", "litert")
+    assert done.exit_code == 0, done.exception
+    params = load_params()
+    assert params.baseline == "litert_fp32"
+    assert {name.partition("_")[0] for name in params.variants} == {"litert"}
+    assert params.variants["litert_int8_static"].options == {"search": {}}
+
+
+def test_only_tensorflows_converter_needs_tensorflow(with_dvc: Path, run: Run) -> None:
+    network(with_dvc / "net.onnx", ["N", 28, 28])
+    assert run("init", "--yes", "--model", "net.onnx").exit_code == 0
+    params = load_params()
+    assert {"litert"} == set(needed_extras.of(params)) & {"litert", "train"}
+    converted = params.variants["litert_fp32"].model_copy(update={"recipe": "litert_fp32_tensorflow"})
+    both = params.model_copy(update={"variants": params.variants | {"litert_fp32_tensorflow": converted}})
+    assert "train" in needed_extras.of(both)
+
+
 def test_a_saved_model_is_known_by_the_file_in_its_folder(with_dvc: Path, run: Run) -> None:
     (with_dvc / "served").mkdir()
     assert run("init", "--yes", "--model", "served").exit_code == 1
@@ -155,7 +177,6 @@ def test_a_saved_model_is_known_by_the_file_in_its_folder(with_dvc: Path, run: R
         (["--model", "none.onnx"], "there is no such file here"),
         (["--model", "bad.onnx"], "bad.onnx"),
         (["--model", "net.pt"], "a file in .onnx"),
-        (["--model", "good.onnx", "--format", "litert"], "has no litert files. Allowed: onnx"),
         (["--model", "two.onnx"], "two.onnx has 2 inputs (image, image1), and networks with one are accepted"),
         (["--model", "bytes.onnx"], "is uint8, and float32 is needed"),
         (

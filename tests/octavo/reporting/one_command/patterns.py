@@ -15,6 +15,7 @@ OPTIONS: dict[str, Any] = {
     "calibration": None,
     "test": None,
     "recipes": (),
+    "format": None,
     "seconds": 0.0,
     "out": None,
     "scale": None,

@@ -34,6 +34,11 @@ def refusal(*arguments: object) -> str:
     [
         (("--recipe", "onnx_int8_statc"), "Did you mean 'onnx_int8_static'? Known: litert_fp16"),
         (("--recipe", ""), "Known: "),
+        (("--format", "tflite"), "Did you mean 'litert'? Known: litert, onnx"),
+        (
+            ("--format", "onnx", "--recipe", "litert_fp16"),
+            "--recipe litert_fp16 makes litert files, and --format is onnx",
+        ),
         (("--seconds", "-1"), "allowed are 0 to 3600"),
         (("--seconds", "nan"), "allowed are 0 to 3600"),
         (("--scale", "0"), "--scale is 0"),
@@ -58,7 +63,8 @@ def test_missing_files(model: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "by"), [("a.pth", "torch.onnx.export"), ("b.keras", "tf2onnx"), ("c.PKL", "skl2onnx")]
+    ("name", "by"),
+    [("a.pth", "torch.onnx.export"), ("b.keras", "tf2onnx"), ("c.PKL", "skl2onnx"), ("d.tflite", "--tflite")],
 )
 def test_files_of_other_programs_are_told_the_way(tmp_path: Path, name: str, by: str) -> None:
     (tmp_path / name).touch()
@@ -82,6 +88,19 @@ def test_wrong_arguments_do_not_wait_for_libraries(model: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[0].startswith("Unknown recipe 'no'")
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("asked", [("--format", "litert"), ("--recipe", "litert_fp16")])
+def test_litert_files_without_litert_are_refused_before_anything_is_made(
+    model: Path, tmp_path: Path, asked: tuple[str, str], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "ai_edge_litert" else find_spec(name))
+    with pytest.raises(SystemExit) as ended, boundary():
+        quantize.main([str(model), "--data", str(tmp_path), *asked], standalone_mode=False)
+    assert ended.value.code == 1
+    assert "pip install 'octavo[litert]'" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
 
 
 def test_register_without_mlflow_is_refused_before_anything_is_made(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from PIL import Image
@@ -22,7 +23,23 @@ from octavo.reporting.one_command.quantize import LIMITS, MAX_ACCURACY_DROP, qua
 from tests.architecture.source_tree import ROOT
 from tests.octavo.reporting.one_command import patterns
 
-MADE = ("onnx_fp16", "onnx_fp32", "onnx_int8_dynamic", "onnx_int8_static", "onnx_int8_weight_only")
+LITERT = ("litert_fp16", "litert_fp32", "litert_int8_dynamic", "litert_int8_static", "litert_int8_weight_only")
+ONNX = ("onnx_fp16", "onnx_fp32", "onnx_int8_dynamic", "onnx_int8_static", "onnx_int8_weight_only")
+MADE = (*LITERT, *ONNX)
+
+
+def answered(file: Path, pixels: np.ndarray) -> np.ndarray:
+    """The scores of a file by its runtime alone."""
+    fed = patterns.encoded(pixels)
+    if file.suffix == ".onnx":
+        session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        return np.asarray(session.run(["scores"], {"photo": fed})[0])
+    interpreter = Interpreter(str(file))
+    interpreter.resize_tensor_input(0, (len(fed), *fed.shape[2:], 3))
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], fed.transpose(0, 2, 3, 1))
+    interpreter.invoke()
+    return np.asarray(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
 
 
 def run(model: Path, data: Path, capsys: pytest.CaptureFixture[str], **options: Any) -> dict[str, Any]:
@@ -61,7 +78,8 @@ def test_the_folder_holds_models_programs_records_and_the_report(made: tuple[Pat
     out, printed, _ = made
     assert sorted(path.name for path in out.iterdir()) == ["decision.json", *MADE, "report.html", "scorecards.json"]
     for name in MADE:
-        assert {"model.onnx", "run.py", "run.cpp"} <= {path.name for path in (out / name).iterdir()}
+        model = "model.onnx" if name in ONNX else "model.tflite"
+        assert {model, "run.py", "run.cpp"} <= {path.name for path in (out / name).iterdir()}
     cards, decision = load_scorecards(out / "scorecards.json"), load_decision(out / "decision.json")
     assert sorted(card.variant for card in cards.scorecards) == sorted(MADE)
     for card in cards.scorecards:
@@ -71,20 +89,36 @@ def test_the_folder_holds_models_programs_records_and_the_report(made: tuple[Pat
     assert [path.name for path in out.parent.iterdir()] == [out.name], "nothing is left beside it"
 
 
-def test_it_needs_the_base_install_alone(made: tuple[Path, dict[str, Any], set[str]]) -> None:
-    assert made[2].isdisjoint({"tensorflow", "mlflow", "dvc", "tf2onnx", "ai_edge_litert"})
+def test_it_needs_neither_training_nor_a_project(made: tuple[Path, dict[str, Any], set[str]]) -> None:
+    assert made[2].isdisjoint({"tensorflow", "mlflow", "dvc", "tf2onnx"})
+
+
+def test_without_litert_there_are_the_onnx_files(model: Path, photos: Path, tmp_path: Path) -> None:
+    """Where the package cannot be imported, nothing tries to."""
+    program = (
+        "import sys; sys.modules['ai_edge_litert'] = None; from pathlib import Path; "
+        "from octavo.reporting.one_command.quantize import quantize; "
+        f"quantize(Path({str(model)!r}), Path({str(photos)!r}), {patterns.OPTIONS!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout)
+    assert sorted(each["variant"] for each in printed["variants"]) == sorted(ONNX)
+    for name in LITERT:
+        assert printed["left_out"][name] == "LiteRT is not installed. Run: pip install 'octavo[litert]'"
 
 
 def test_what_is_left_out_is_named_with_the_reason(made: tuple[Path, dict[str, Any], set[str]]) -> None:
     left_out = made[1]["left_out"]
     assert "fake quantization" in left_out["onnx_int8_qat"]
     assert "Keras" in left_out["litert_int8_static_tensorflow"]
+    assert "fake quantization" in left_out["litert_int8_qat"]
     assert not left_out.keys() & set(MADE)
 
 
 def test_a_recipe_that_is_asked_for_and_not_possible_is_refused(model: Path, photos: Path, tmp_path: Path) -> None:
     asked = patterns.OPTIONS | {"out": tmp_path / "out", "recipes": ("onnx_fp16", "onnx_int8_qat")}
-    said = r"--recipe onnx_int8_qat is not possible: it needs .*fake quantization\. Possible: onnx_fp16, onnx_fp32"
+    said = r"--recipe onnx_int8_qat is not possible: it needs .*fake quantization\. Possible: litert_fp16, litert_fp32"
     with pytest.raises(ParamsError, match=said):
         quantize(model, photos, asked)
     assert list(tmp_path.iterdir()) == []
@@ -103,14 +137,34 @@ def test_figures_are_of_test_images_alone(made: tuple[Path, dict[str, Any], set[
 
 
 def test_accuracy_is_that_of_the_file_by_hand(made: tuple[Path, dict[str, Any], set[str]]) -> None:
-    """Of all images, by onnxruntime alone: near the accuracy of the test images."""
+    """Of all images, by the runtime alone: near the accuracy of the test images."""
     out, _, _ = made
     pixels, labels = patterns.images(600)
-    session = onnxruntime.InferenceSession(out / "onnx_int8_static" / "model.onnx", providers=["CPUExecutionProvider"])
-    (scores,) = session.run(["scores"], {"photo": patterns.encoded(pixels)})
-    card = load_scorecards(out / "scorecards.json").card("onnx_int8_static")
-    assert card.quality.top1 > 0.8, "the network is no good, and nothing here means anything"
-    assert abs((scores.argmax(1) == labels).mean() - card.quality.top1) < 0.05
+    for card in load_scorecards(out / "scorecards.json").scorecards:
+        scores = answered(out / card.model.path, pixels)
+        assert card.quality.top1 > 0.8, "the network is no good, and nothing here means anything"
+        assert abs((scores.argmax(1) == labels).mean() - card.quality.top1) < 0.05
+
+
+def test_twins_hold_the_same_integers(made: tuple[Path, dict[str, Any], set[str]]) -> None:
+    out, _, _ = made
+    pixels, _ = patterns.images(600)
+    both = [answered(out / file, pixels) for file in ("onnx_int8_static/model.onnx", "litert_int8_static/model.tflite")]
+    assert np.array_equal(*both)
+    trials = [(out / name / "trials.csv").read_text() for name in ("onnx_int8_static", "litert_int8_static")]
+    assert trials[0] == trials[1]
+
+
+def test_files_of_both_formats_are_measured_beside_one_baseline(made: tuple[Path, dict[str, Any], set[str]]) -> None:
+    cards, decision = load_scorecards(made[0] / "scorecards.json"), load_decision(made[0] / "decision.json")
+    assert decision.baseline == "onnx_fp32"
+    assert {verdict.variant for verdict in decision.verdicts} == set(MADE) - {"onnx_fp32"}
+    size = cards.card("onnx_fp32").size.file_bytes
+    for card in cards.scorecards:
+        assert card.size.ratio == pytest.approx(card.size.file_bytes / size, abs=1e-3)
+        assert card.quality.vs_baseline.agreement > 0.9
+        assert (card.proof.integer_weight_share == 1) == ("int8" in card.variant)
+    assert cards.card("litert_int8_static").proof.integer_compute_share == 1
 
 
 def test_run_py_runs_as_typed_and_answers_as_the_file_does(
@@ -126,8 +180,7 @@ def test_run_py_runs_as_typed_and_answers_as_the_file_does(
         lines = subprocess.run(
             [sys.executable, "-c", alone, program, tmp_path / "nine.npy"], capture_output=True, text=True, check=True
         ).stdout.splitlines()
-        session = onnxruntime.InferenceSession(out / name / "model.onnx", providers=["CPUExecutionProvider"])
-        (scores,) = session.run(None, {"photo": patterns.encoded(pixels)})
+        scores = answered(next((out / name).glob("model.*")), pixels)
         wanted = [f"{n} {patterns.KINDS[row.argmax()]} {row.max():.4f}" for n, row in enumerate(scores)]
         if name != "onnx_int8_dynamic":  # it asks for a session option
             assert lines == wanted, name
@@ -160,6 +213,11 @@ def test_run_cpp_declares_the_same_input(made: tuple[Path, dict[str, Any], set[s
     for option, value in asked.session_options.items():
         if option.startswith("session."):
             assert f'AddConfigEntry("{option}", "{value}")' in text
+    litert = (made[0] / "litert_int8_static" / "run.cpp").read_text()
+    assert 'TfLiteModelCreateFromFile("model.tflite")' in litert
+    assert "{1, 16, 16, 3}" in litert, "a LiteRT file takes the channels last"
+    assert "encoded[i] = value;" in litert
+    assert "onnxruntime" not in litert
 
 
 def test_the_same_inputs_give_the_same_bytes(
@@ -408,14 +466,19 @@ def test_a_network_with_learned_integers_is_made_smaller_and_keeps_them(
     int8 = {"activation_type": QuantType.QInt8, "weight_type": QuantType.QInt8, "per_channel": True}
     quantize_static(tmp_path / "ready.onnx", tmp_path / "learned.onnx", Reader(), **int8)
     printed = run(tmp_path / "learned.onnx", photos, capsys, out=tmp_path / "out")
-    assert printed["ship"] == "onnx_int8_qat"
-    assert "would lose the learned ranges" in printed["left_out"]["onnx_int8_static"]
+    assert printed["ship"] in ("onnx_int8_qat", "litert_int8_qat")
+    for name in ("onnx_int8_static", "litert_fp32"):
+        assert "would lose the learned ranges" in printed["left_out"][name]
     given, made = (
         onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         for path in (tmp_path / "learned.onnx", tmp_path / "out/onnx_int8_qat/model.onnx")
     )
     feeds = {"photo": patterns.encoded(patterns.images(200, 5)[0])}
     assert np.array_equal(given.run(None, feeds)[0], made.run(None, feeds)[0])
-    baseline, integer = load_scorecards(tmp_path / "out/scorecards.json").scorecards
+    pixels = patterns.images(200, 5)[0]
+    twin = answered(tmp_path / "out/litert_int8_qat/model.tflite", pixels)
+    assert np.array_equal(twin, answered(tmp_path / "out/onnx_int8_qat/model.onnx", pixels))
+    baseline, integer, litert = load_scorecards(tmp_path / "out/scorecards.json").scorecards
+    assert litert.proof.integer_compute_share == 1
     assert (baseline.proof.integer_weight_share, integer.proof.integer_compute_share) == (0, 1)
     assert integer.notes[-1] == "onnx_int8_qat gives bit for bit the outputs of the given file on 64 examples."

@@ -50,13 +50,13 @@ def _base(wanted: list[Requirement]) -> CheckResult:
 
 def _extra(extra: str, wanted: list[Requirement], is_needed: bool) -> CheckResult:
     """The line of one extra. One that is not installed is in order unless the project needs it."""
-    name, install = f"[{extra}]", f"Run: pip install 'octavo[{extra}]'"
+    name, install = f"[{extra}]", f"Run: {extras.command(extra)}"
     missing = [each.name for each in wanted if _version(each.name) is None]
     if missing:
         said = "not installed" if len(missing) == len(wanted) else f"{', '.join(missing)} not installed"
         if is_needed:
             return CheckResult(name, f"{said}, and the project needs it", install)
-        return CheckResult(name, f"{said}; if you need it: pip install 'octavo[{extra}]'")
+        return CheckResult(name, f"{said}; if you need it: {extras.command(extra)}")
     if unfit := _unfit(wanted):
         return CheckResult(name, unfit, install)
     return CheckResult(name, ", ".join(f"{each.name} {_version(each.name)}" for each in wanted))

@@ -1,4 +1,7 @@
-"""Programs beside a model file that run it without Octavo: `run.py` and `run.cpp`."""
+"""Programs beside a model file that run it without Octavo: `run.py` and `run.cpp`.
+
+The template of a format, such as `onnx_run.py.j2`, says how its library is called, and `run.py.j2` all else.
+"""
 
 import re
 from functools import cache
@@ -38,7 +41,7 @@ def write(
     for program in PROGRAMS:
         text = (
             _templates()
-            .get_template(f"{program}.j2")
+            .get_template(f"{card.format}_{program}.j2")
             .render(
                 file=model.name,
                 source=card.interface.input.name,
