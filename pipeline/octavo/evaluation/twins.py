@@ -1,4 +1,4 @@
-"""Twins: two variants of different formats with the same integers. Found by what the files hold, not by their names.
+"""Twins: two variants with the same integers, mostly of different formats. Found by what the files hold, not by names.
 
 Two files have the same integers if they store the same weights, in any order and layout, and round what they compute to
 the same steps. Formats store the same weights in different ways. So these do not count: how often a constant is stored;
@@ -59,9 +59,9 @@ def _divisors(found: np.ndarray, scale: np.ndarray) -> np.ndarray:
 
 
 def are_twins(one: Evaluation, other: Evaluation) -> bool:
-    """Whether two files are of different formats and have the same integers."""
+    """Whether two files have the same integers. A file is no twin of itself."""
     mine, theirs = one.integers, other.integers
-    if mine is None or theirs is None or Path(one.model.path).suffix == Path(other.model.path).suffix:
+    if mine is None or theirs is None or one.model.sha256 == other.model.sha256:
         return False
     return (
         bool(mine.weights)
