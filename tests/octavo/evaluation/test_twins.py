@@ -185,5 +185,40 @@ def test_files_without_integers_are_no_pair(tmp_path: Path) -> None:
     file.main.ends(["x"], ["y"])
     nothing = measured(file.write(tmp_path / "float.tflite"))
     one = measured(Layer().write(tmp_path / "one.onnx"))
-    assert not twins.are_twins(one.model_copy(update={"integers": nothing.integers}), nothing)
+    float_onnx = one.model_copy(update={"integers": nothing.integers, "proof": nothing.proof})
+    assert not twins.are_twins(float_onnx, nothing)
     assert not twins.are_twins(one.model_copy(update={"integers": None}), nothing)
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "expected"),
+    [
+        ([0.1, 0.2, 0.3], [0.1, 0.2], True),
+        ([0.1, 0.2, 0.3], [0.1, 0.2, 0.4], False),
+        ([0.1, 0.2, 0.0035, 1 / 255], [0.1, 0.2, 1 / 256], True),
+        ([0.1, 0.2, 0.0035], [0.1, 0.2, 0.4, 1 / 256], True),
+        ([0.1, 0.2, 0.0041], [0.1, 0.2, 0.4, 1 / 256], False),
+        ([0.1, 0.2, 2 / 255], [0.1, 0.2, 1 / 128], True),
+        ([0.1], [], False),
+    ],
+)
+def test_one_file_may_fix_more_steps_and_litert_prescribes_some(
+    mine: list[float], theirs: list[float], expected: bool, tmp_path: Path
+) -> None:
+    one = measured(Layer().write(tmp_path / "one.onnx"))
+    other = measured(floats().write(tmp_path / "other.tflite"))
+    for first, second in ((mine, theirs), (theirs, mine)):
+        fixed = [
+            card.model_copy(update={"integers": card.integers.model_copy(update={"steps": steps})})
+            for card, steps in ((one, first), (other, second))
+            if card.integers is not None
+        ]
+        assert twins.are_twins(*fixed) == expected
+
+
+def test_a_constant_of_one_value_is_an_operator_elsewhere(tmp_path: Path) -> None:
+    file = floats()
+    file.main.constant("average", np.full((1, 2, 2, 3), 127, np.int8), scale=0.25 / 127)
+    assert are_twins(Layer(), file, tmp_path)
+    file.main.constant("more", np.arange(12, dtype=np.int8).reshape(1, 2, 2, 3), scale=0.25 / 127)
+    assert not are_twins(Layer(), file, tmp_path)
