@@ -222,3 +222,14 @@ def test_a_constant_of_one_value_is_an_operator_elsewhere(tmp_path: Path) -> Non
     assert are_twins(Layer(), file, tmp_path)
     file.main.constant("more", np.arange(12, dtype=np.int8).reshape(1, 2, 2, 3), scale=0.25 / 127)
     assert not are_twins(Layer(), file, tmp_path)
+
+
+def test_outputs_that_are_reshaped_come_from_the_same_integers(tmp_path: Path) -> None:
+    model = onnx.load(Layer().write(tmp_path / "one.onnx"))
+    model.graph.node[-1].output[0] = "moved"
+    model.graph.initializer.append(numpy_helper.from_array(np.array([-1, 3]), "shape"))
+    model.graph.node.append(helper.make_node("Reshape", ["moved", "shape"], ["y"]))
+    onnx.save(model, tmp_path / "one.onnx")
+    one, other = measured(tmp_path / "one.onnx"), measured(floats().write(tmp_path / "other.tflite"))
+    assert integer_coverage.output_step(tmp_path / "one.onnx") == pytest.approx(OUT_SCALE)
+    assert twins.are_twins(one, other)
