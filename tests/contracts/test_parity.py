@@ -15,9 +15,9 @@ import numpy as np
 import onnx
 import pytest
 
+from octavo.backends import model_files
 from octavo.backends.litert.content import tensors
 from octavo.backends.litert.kernels import others
-from octavo.backends.records import ModelFile
 from octavo.backends.registry import open_model
 from octavo.data import sources
 from octavo.data.input_encoding import encode
@@ -117,7 +117,7 @@ def test_logits_have_the_same_steps(chain: Chain) -> None:
 def held(path: Path) -> Evaluation:
     """As much of an evaluation as the comparison needs."""
     known: dict[str, Any] = {
-        "model": ModelFile(path=str(path), sha256=""),
+        "model": model_files.of(path),
         "integers": twins.integers(path),
         "proof": integer_coverage.prove(path, np.zeros((1, 28, 28), np.float32)),
     }

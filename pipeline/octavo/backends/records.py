@@ -36,7 +36,7 @@ class Interface(Record):
 
 
 class Integers(Record):
-    """The integers of a model file, to recognise a file of another format that has the same ones."""
+    """The integers of a model file, to recognise another file that has the same ones, of any format."""
 
     weights: list[tuple[str, float]]
     """For each stored constant: a digest of its 8-bit integers without their order, and the Euclidean norm of the

@@ -112,7 +112,7 @@ class Scorecard(Record):
     """Its outputs compared with those of the exported network; None in older scorecards."""
     parity: dict[str, Parity] = {}
     """Compared with `network`, the exported source network; with other kernels on the same file, by their name; and
-    with its twins, the variants of other formats that have the same integers."""
+    with its twins, the variants that have the same integers."""
     interface: Interface | None = None
     """Inputs and outputs of the file; None in older scorecards."""
     layer_sqnr_db: dict[str, float] = {}

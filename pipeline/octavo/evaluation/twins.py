@@ -1,9 +1,10 @@
-"""Twins: two variants of different formats with the same integers. Found by what the files hold, not by their names.
+"""Twins: two variants with the same integers, mostly of different formats. Found by what the files hold, not by names.
 
 Two files have the same integers if they store the same weights, in any order and layout, and round what they compute to
 the same steps. Formats store the same weights in different ways. So these do not count: how often a constant is stored;
-zeros, because some formats fill up with them; single numbers, because some formats have an operator for them; the
-offset between int8 and uint8; and a common divisor of a channel's integers, because its scale makes up for it.
+zeros, because some formats fill up with them; constants of one value, such as those of an average, because some formats
+have an operator for them; the offset between int8 and uint8; and a common divisor of a channel's integers, because its
+scale makes up for it.
 """
 
 import hashlib
@@ -23,6 +24,11 @@ from octavo.project.files import damage
 ROUNDING = 1e-6
 """Relative difference of two scales that are the same number, computed in float32 in two ways."""
 
+PRESCRIBED = (2**-8, 2**-7)
+"""Steps that LiteRT prescribes for the outputs of sigmoid and softmax, and of tanh."""
+WIDER = 256 / 255 * (1 + ROUNDING)
+"""A range of 255 steps that ends where one of 256 prescribed steps ends has this step, in prescribed steps."""
+
 
 @damage.told
 def integers(path: Path) -> Integers:
@@ -33,17 +39,21 @@ def integers(path: Path) -> Integers:
     """
     backend = registry.backend_of(path)
     stored = backend.stored_integers(path)
-    weights = {_weights(each) for each in stored.constants if np.count_nonzero(each.integers - each.zero) > 1}
+    weights = {_weights(each) for each in stored.constants}
     return Integers(
-        weights=sorted(weights), output_step=backend.output_step(path), steps=sorted(map(float, stored.steps))
+        weights=sorted(each for each in weights if each is not None),
+        output_step=backend.output_step(path),
+        steps=sorted(map(float, stored.steps)),
     )
 
 
-def _weights(stored: Stored) -> tuple[str, float]:
-    """A digest of the integers without order, and the norm of the values that they stand for."""
+def _weights(stored: Stored) -> tuple[str, float] | None:
+    """A digest of the integers without order, and the norm of the values that they stand for. None for one value."""
     found = stored.integers.astype(np.int32) - stored.zero.astype(np.int32)
     scale = np.asarray(stored.scale, np.float64)
     coprime = (found // _divisors(found, scale))[found != 0]
+    if not (coprime != coprime[:1]).any():
+        return None
     digest = hashlib.sha256(np.sort(coprime, axis=None).astype("<i4").tobytes()).hexdigest()
     return digest, float(np.linalg.norm((found * scale).ravel()))
 
@@ -59,9 +69,9 @@ def _divisors(found: np.ndarray, scale: np.ndarray) -> np.ndarray:
 
 
 def are_twins(one: Evaluation, other: Evaluation) -> bool:
-    """Whether two files are of different formats and have the same integers."""
+    """Whether two files have the same integers. A file is no twin of itself."""
     mine, theirs = one.integers, other.integers
-    if mine is None or theirs is None or Path(one.model.path).suffix == Path(other.model.path).suffix:
+    if mine is None or theirs is None or one.model.sha256 == other.model.sha256:
         return False
     return (
         bool(mine.weights)
@@ -86,9 +96,15 @@ def _have_same_steps(mine: Integers, theirs: Integers) -> bool:
         ends = mine.output_step is theirs.output_step
     else:
         ends = _close(mine.output_step, theirs.output_step)
-    fewer, more = sorted((mine.steps, theirs.steps), key=len)
-    both = all(any(_close(step, each) for each in more) for step in fewer)
-    return ends and both and bool(fewer) == bool(more)
+    within = not _lacking(mine.steps, theirs.steps) or not _lacking(theirs.steps, mine.steps)
+    return ends and within and bool(mine.steps) == bool(theirs.steps)
+
+
+def _lacking(some: Sequence[float], others: Sequence[float]) -> list[float]:
+    """The steps that the others lack. A prescribed step may take the place of a narrower one."""
+    widest = WIDER * max((step for step in PRESCRIBED if step in others), default=0)
+    asked = [step for step in some if step not in PRESCRIBED and step > widest]
+    return [step for step in asked if not any(_close(step, each) for each in others)]
 
 
 def _close(one: float, other: float) -> bool:

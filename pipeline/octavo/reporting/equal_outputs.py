@@ -7,12 +7,15 @@ NETWORK = "network"
 
 
 def lines(scorecards: Scorecards) -> list[str]:
-    """One line for each pair of variants with the same integers. The later one is compared with the earlier one."""
+    """One line for each pair of variants with the same integers. The later one is compared with the earlier one.
+
+    If the outputs are floats, the weights are the same integers, but each runtime may round activations in its own way.
+    """
     earlier: list[str] = []
     found: list[str] = []
     for card in scorecards.scorecards:
-        twins = [name for name in earlier if name in card.parity]
-        found += [f"Same integers in {card.variant} and {name}: {told(card.parity[name])}." for name in twins]
+        twins = {name: card.parity[name] for name in earlier if name in card.parity}
+        found += [f"Same {_what(each)} in {card.variant} and {name}: {told(each)}." for name, each in twins.items()]
         earlier.append(card.variant)
     return found
 
@@ -23,7 +26,11 @@ def comparisons(card: Scorecard) -> dict[str, str]:
 
 
 def _whom(name: str, parity: Parity) -> str:
-    return f"the same file by {name}" if name == parity.reference_kernels else f"{name}, of the same integers"
+    return f"the same file by {name}" if name == parity.reference_kernels else f"{name}, of the same {_what(parity)}"
+
+
+def _what(parity: Parity) -> str:
+    return "weights" if parity.step is None else "integers"
 
 
 def told(parity: Parity) -> str:

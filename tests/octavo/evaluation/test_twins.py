@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from octavo.backends.records import ModelFile
+from octavo.backends import model_files
 from octavo.evaluation import integer_coverage, twins
 from octavo.evaluation.scorecard import Evaluation
 from tests.litert_files import OUT_SCALE, OUT_ZERO, W_SCALE, WEIGHTS, Code, File, dense
@@ -109,7 +109,7 @@ CHANGED = np.where(np.arange(48).reshape(3, 16) == 20, WEIGHTS - np.sign(WEIGHTS
 def measured(path: Path) -> Evaluation:
     """As much of an evaluation as the comparison needs."""
     known: dict[str, Any] = {
-        "model": ModelFile(path=str(path), sha256=""),
+        "model": model_files.of(path),
         "integers": twins.integers(path),
         "proof": integer_coverage.prove(path, np.zeros((1, 4, 4), np.float32)),
     }
@@ -170,16 +170,66 @@ def test_float_outputs_are_compared_only_where_ranges_are_found_in_the_same_way(
     assert not twins.are_twins(in_onnx, stored)
 
 
-def test_two_files_of_one_format_are_no_pair_and_float_files_neither(tmp_path: Path) -> None:
-    one, other = (measured(Layer().write(tmp_path / f"{name}.onnx")) for name in ("one", "other"))
-    assert one.integers == other.integers
-    assert not twins.are_twins(one, other)
-    float_file = File()
-    float_file.main.value("x", [-1, 4, 4])
-    float_file.main.value("y", [-1, 4, 4])
-    float_file.main.operator(Code.RELU, ["x"], ["y"])
-    float_file.main.ends(["x"], ["y"])
-    nothing = measured(float_file.write(tmp_path / "float.tflite"))
-    empty = one.model_copy(update={"integers": nothing.integers})
-    assert not twins.are_twins(empty, nothing)
+def test_two_files_of_one_format_can_be_a_pair_but_not_a_file_and_its_copy(tmp_path: Path) -> None:
+    one, copy = (measured(Layer().write(tmp_path / f"{name}.onnx")) for name in ("one", "copy"))
+    other = measured(Layer(scale=[W_SCALE] * 3).write(tmp_path / "other.onnx"))
+    assert twins.are_twins(one, other)
+    assert not twins.are_twins(one, copy)
+
+
+def test_files_without_integers_are_no_pair(tmp_path: Path) -> None:
+    file = File()
+    file.main.value("x", [-1, 4, 4])
+    file.main.value("y", [-1, 4, 4])
+    file.main.operator(Code.RELU, ["x"], ["y"])
+    file.main.ends(["x"], ["y"])
+    nothing = measured(file.write(tmp_path / "float.tflite"))
+    one = measured(Layer().write(tmp_path / "one.onnx"))
+    float_onnx = one.model_copy(update={"integers": nothing.integers, "proof": nothing.proof})
+    assert not twins.are_twins(float_onnx, nothing)
     assert not twins.are_twins(one.model_copy(update={"integers": None}), nothing)
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "expected"),
+    [
+        ([0.1, 0.2, 0.3], [0.1, 0.2], True),
+        ([0.1, 0.2, 0.3], [0.1, 0.2, 0.4], False),
+        ([0.1, 0.2, 0.0035, 1 / 255], [0.1, 0.2, 1 / 256], True),
+        ([0.1, 0.2, 0.0035], [0.1, 0.2, 0.4, 1 / 256], True),
+        ([0.1, 0.2, 0.0041], [0.1, 0.2, 0.4, 1 / 256], False),
+        ([0.1, 0.2, 2 / 255], [0.1, 0.2, 1 / 128], True),
+        ([0.1], [], False),
+    ],
+)
+def test_one_file_may_fix_more_steps_and_litert_prescribes_some(
+    mine: list[float], theirs: list[float], expected: bool, tmp_path: Path
+) -> None:
+    one = measured(Layer().write(tmp_path / "one.onnx"))
+    other = measured(floats().write(tmp_path / "other.tflite"))
+    for first, second in ((mine, theirs), (theirs, mine)):
+        fixed = [
+            card.model_copy(update={"integers": card.integers.model_copy(update={"steps": steps})})
+            for card, steps in ((one, first), (other, second))
+            if card.integers is not None
+        ]
+        assert twins.are_twins(*fixed) == expected
+
+
+def test_a_constant_of_one_value_is_an_operator_elsewhere(tmp_path: Path) -> None:
+    file = floats()
+    file.main.constant("average", np.full((1, 2, 2, 3), 127, np.int8), scale=0.25 / 127)
+    assert are_twins(Layer(), file, tmp_path)
+    file.main.constant("more", np.arange(12, dtype=np.int8).reshape(1, 2, 2, 3), scale=0.25 / 127)
+    assert not are_twins(Layer(), file, tmp_path)
+
+
+def test_outputs_that_are_reshaped_come_from_the_same_integers(tmp_path: Path) -> None:
+    model = onnx.load(Layer().write(tmp_path / "one.onnx"))
+    model.graph.node[-1].output[0] = "moved"
+    model.graph.initializer.append(numpy_helper.from_array(np.array([-1, 3]), "shape"))
+    model.graph.node.append(helper.make_node("Reshape", ["moved", "shape"], ["y"]))
+    onnx.save(model, tmp_path / "one.onnx")
+    one, other = measured(tmp_path / "one.onnx"), measured(floats().write(tmp_path / "other.tflite"))
+    assert integer_coverage.output_step(tmp_path / "one.onnx") == pytest.approx(OUT_SCALE)
+    assert twins.are_twins(one, other)

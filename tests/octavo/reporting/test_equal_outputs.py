@@ -65,8 +65,10 @@ def test_a_parity_of_an_older_scorecard_has_its_decisions() -> None:
     assert equal_outputs.told(old) == "9 of 10 decisions are equal"
 
 
-def test_of_float_outputs_the_largest_difference_is_told() -> None:
+def test_of_float_outputs_the_largest_difference_is_told(scorecards: Scorecards) -> None:
     floats = BACK.model_copy(update={"step": None, "largest": 0.1073})
+    card = scorecards.scorecards[0].model_copy(update={"parity": {"litert_int8_dynamic": floats}})
+    assert list(equal_outputs.comparisons(card)) == ["litert_int8_dynamic, of the same weights"]
     assert equal_outputs.told(floats) == (
         "9,999 of 10,000 decisions are equal, float outputs differ by at most 0.11 (onnxruntime against XNNPACK)"
     )

@@ -82,7 +82,8 @@ def output_step(path: Path) -> float | None:
         ModelError: the file cannot be read.
     """
     model = file_io.load(path)
-    maker = qdq.producers(model).get(model.graph.output[0].name)
+    makers = qdq.producers(model)
+    maker = makers.get(qdq.origin(model.graph.output[0].name, makers))
     if maker is None or maker.op_type != "DequantizeLinear":
         return None
     return float(qdq.initializers(model)[maker.input[1]])

@@ -28,7 +28,7 @@ PATIENCE = 1800
 """Seconds that one set may take."""
 LONGEST = 300
 """Characters of a program's message that are kept."""
-SOURCE = re.compile(r"^\S+\.(?:cc|cpp|h):\d+ ")
+SOURCE = re.compile(r"^\S+\.(?:cc|cpp|h)(?::\d+)? ")
 """The place in the source code that TFLite Micro puts before a message."""
 
 
