@@ -1,4 +1,4 @@
-"""Operators with weights: convolutions, and dense layers."""
+"""Operators with weights: convolutions, and dense layers. Transposed convolutions are in `transposed`."""
 
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ from octavo.quantization.litert.operators import windows
 from octavo.quantization.litert.operators.windows import Window
 from octavo.quantization.litert.translation import Code, Packed, Translation, option
 
+CONVOLUTIONS = ("Conv", "ConvTranspose")
 LARGE = 1024
 """Elements of weights from which a layer quantizes its float input at each call, as in LiteRT's converter."""
 SECOND_AXIS = 1
@@ -49,10 +50,10 @@ def convolution(translation: Translation, node: onnx.NodeProto) -> None:
     if groups > 1 and rank > 4:
         raise ModelError("a convolution over 3 spatial axes in groups has no form in LiteRT")
     depthwise = groups == channels and groups > 1 and rank < 5
-    weights = _weights(translation, node, _order(rank, depthwise), depthwise)
+    weights = weights_of(translation, node, _order(rank, depthwise), depthwise)
     end = ending(translation, node, fuses=True)
     last = layouts.channels_last(rank)
-    integers = rank < 5 and _computes_in_integers(translation, source, weights, end)
+    integers = rank < 5 and computes_in_integers(translation, source, weights, end)
     given = translation.tensor(source, last, integers)
     result = translation.hold(end.value, last, end.scaling if integers else None)
     if rank == 3:
@@ -62,7 +63,7 @@ def convolution(translation: Translation, node: onnx.NodeProto) -> None:
     if view.padding < 0:
         given = windows.padded(translation, given, view.begin, view.end, 0)
     code = Code.CONV_3D if rank == 5 else Code.DEPTHWISE_CONV_2D if depthwise else Code.CONV_2D
-    inputs = [given, *_parameters(translation, weights, given, integers, code)]
+    inputs = [given, *parameters(translation, weights, given, integers, code)]
     options = _options(view, depthwise and translation.shape(node.input[1])[0] // channels, end.activation)
     translation.call(code, inputs, [inner], options, _version(code, integers, groups > 1 and not depthwise))
     if inner != result:
@@ -109,9 +110,9 @@ def dense(translation: Translation, node: onnx.NodeProto) -> None:
     if any(qdq.attribute(node, factor, 1.0) != 1 for factor in ("alpha", "beta")):
         raise ModelError("a Gemm of a transposed input with a factor has no form in LiteRT")
     order = (0, 1) if qdq.attribute(node, "transB", 0) else (1, 0)
-    weights = _weights(translation, node, order, depthwise=False)
+    weights = weights_of(translation, node, order)
     end = ending(translation, node, fuses=True)
-    integers = _computes_in_integers(translation, source, weights, end)
+    integers = computes_in_integers(translation, source, weights, end)
     rank, turned = translation.rank(source), bool(qdq.attribute(node, "transA", 0))
     flat = None if turned else translation.flattened(source, integers)
     if flat is None:
@@ -120,7 +121,7 @@ def dense(translation: Translation, node: onnx.NodeProto) -> None:
         given, places = flat
         weights = _permuted(weights, places)
     result = translation.hold(end.value, layouts.same(rank), end.scaling if integers else None)
-    inputs = [given, *_parameters(translation, weights, given, integers, Code.FULLY_CONNECTED)]
+    inputs = [given, *parameters(translation, weights, given, integers, Code.FULLY_CONNECTED)]
     options = option(schema.FullyConnectedOptionsT(), fusedActivationFunction=end.activation, keepNumDims=rank > 2)
     per_channel = integers and weights.kept.scaling is not None and len(weights.kept.scaling.scale) > 1
     version = 12 if per_channel else 5 if rank > 2 else 4 if integers else 1
@@ -141,21 +142,39 @@ def product(translation: Translation, node: onnx.NodeProto) -> None:
     translation.call(Code.BATCH_MATMUL, given, [result], schema.BatchMatMulOptionsT(), 2 if integers else 1)
 
 
-def _computes_in_integers(translation: Translation, source: str, weights: Weights, end: Ending) -> bool:
+def computes_in_integers(translation: Translation, source: str, weights: Weights, end: Ending) -> bool:
+    """Whether a layer computes in integers: its input, weights and output are.
+
+    Args:
+        translation: the graph so far.
+        source: name of the input.
+        weights: of the layer.
+        end: of its output.
+    """
     return end.scaling is not None and weights.are_integers and translation.is_integer(source)
 
 
-def _weights(translation: Translation, node: onnx.NodeProto, order: layouts.Order, depthwise: bool) -> Weights:
-    """Weights and bias in LiteRT's order; of a depthwise convolution with all output channels along the last axis.
+def weights_of(
+    translation: Translation, node: onnx.NodeProto, order: layouts.Order, depthwise: bool = False, name: str = ""
+) -> Weights:
+    """Weights and bias in LiteRT's order.
+
+    Args:
+        translation: knows the constants.
+        node: the layer.
+        order: of the axes. One spatial axis becomes two.
+        depthwise: whether all output channels lie along the last axis.
+        name: of the weights, if not those of the node.
 
     Raises:
         ModelError: they are computed.
     """
-    name = node.input[1]
+    name = name or node.input[1]
     if not translation.is_constant(name):
         raise ModelError(f"a {node.op_type} with computed weights has no form in LiteRT")
     kept = translation.kept.get(name) or Packed(translation.constants[name], None)
     values, scaling = kept.values.transpose(order), kept.scaling
+    outputs = values.shape[order.index(qdq.OUTPUT_AXIS[node.op_type]) if node.op_type in CONVOLUTIONS else 0]
     if len(order) == 3:  # one spatial axis becomes two
         values = np.expand_dims(values, 1)
     if scaling is not None:
@@ -168,15 +187,21 @@ def _weights(translation: Translation, node: onnx.NodeProto, order: layouts.Orde
     if whole is not None and whole.scaling is not None:
         real = (whole.values * whole.scaling.scale).astype(np.float32)
         return Weights(Packed(values, scaling), real, whole.values)
-    outputs = values.shape[-1 if depthwise else 0] if node.op_type != "Conv" or values.ndim < 5 else values.shape[-1]
     real = translation.constants[bias].ravel() if bias else np.zeros(outputs, np.float32)
     return Weights(Packed(values, scaling), np.broadcast_to(real, outputs), None)
 
 
-def _parameters(translation: Translation, weights: Weights, given: int, integers: bool, code: int) -> list[int]:
+def parameters(translation: Translation, weights: Weights, given: int, integers: bool, code: int) -> list[int]:
     """The tensors of weights and bias. In integers the bias is int32, in steps of input scale times weight scale.
 
     A bias is rounded as onnxruntime rounds it: quotient in float32, halves to even.
+
+    Args:
+        translation: the graph, which gets the tensors.
+        weights: of the layer.
+        given: the tensor of its input.
+        integers: whether it computes in integers.
+        code: LiteRT's operator.
     """
     kept = weights.kept
     if not integers:
@@ -193,66 +218,14 @@ def _parameters(translation: Translation, weights: Weights, given: int, integers
     return [translation.constant(kept.values, kept.scaling), bias]
 
 
-def transposed_convolution(translation: Translation, node: onnx.NodeProto) -> None:
-    """ConvTranspose of two spatial axes. The output is cropped where LiteRT's paddings leave too much.
-
-    Raises:
-        ModelError: it has groups or dilations, which LiteRT has not, or reaches beyond what its window covers.
-    """
-    source, target = node.input[0], node.output[0]
-    if qdq.attribute(node, "group", 1) != 1 or translation.rank(target) != 4:
-        raise ModelError("a ConvTranspose with groups, or of other than two spatial axes, has no form in LiteRT")
-    if any(each != 1 for each in qdq.attribute(node, "dilations", [1])):
-        raise ModelError("a ConvTranspose with dilations has no form in LiteRT")
-    size = translation.shape(node.input[1])[2:]
-    weights = _weights(translation, node, (1, 2, 3, 0), depthwise=False)
-    end, last = ending(translation, node), layouts.channels_last(4)
-    integers = _computes_in_integers(translation, source, weights, end)
-    given = translation.tensor(source, last, integers)
-    strides = tuple(qdq.attribute(node, "strides", [1, 1]))
-    spatial, wanted = translation.shape(source)[2:], translation.shape(target)[2:]
-    whole = [(each - 1) * stride + span for each, stride, span in zip(spatial, strides, size, strict=True)]
-    begin = _cropped(node, whole, wanted)
-    total = [max(full - out, 0) for full, out in zip(whole, wanted, strict=True)]
-    covers = all(-(-out // stride) == each for out, stride, each in zip(wanted, strides, spatial, strict=True))
-    same = (
-        covers
-        and begin == [each // 2 for each in total]
-        and all(full >= out for full, out in zip(whole, wanted, strict=True))
-    )
-    result = translation.hold(end.value, last, end.scaling if integers else None)
-    channels = translation.shape(target)[1]
-    made, inner = wanted, result
-    if not same:
-        if any(out + low > full for out, low, full in zip(wanted, begin, whole, strict=True)):
-            raise ModelError("a ConvTranspose with an output_padding beyond its window has no form in LiteRT")
-        made = tuple(whole)
-        inner = (
-            result if made == wanted else translation.between((1, *made, channels), end.scaling if integers else None)
-        )
-    parameters = _parameters(translation, weights, given, integers, Code.TRANSPOSE_CONV)
-    shape = shape_of(translation, given, (*made, channels))
-    padding = schema.Padding.SAME if same else schema.Padding.VALID
-    options = option(schema.TransposeConvOptionsT(), padding=padding, strideH=strides[0], strideW=strides[1])
-    translation.call(Code.TRANSPOSE_CONV, [shape, parameters[0], given, *parameters[1:]], [inner], options, 3)
-    if inner != result:
-        starts, ends = [0, *begin, 0], [0, *(low + out for low, out in zip(begin, wanted, strict=True)), channels]
-        steps = [translation.constant(np.array(each, np.int32)) for each in (starts, ends, [1] * 4)]
-        cut = option(schema.StridedSliceOptionsT(), beginMask=1, endMask=1)
-        translation.call(Code.STRIDED_SLICE, [inner, *steps], [result], cut, 2 if integers else 1)
-
-
-def _cropped(node: onnx.NodeProto, whole: list[int], wanted: tuple[int, ...]) -> list[int]:
-    """Pixels that are cut off before the first one of each axis."""
-    automatic = qdq.attribute(node, "auto_pad", b"NOTSET").decode()
-    if automatic == "NOTSET" and "output_shape" not in {item.name for item in node.attribute}:
-        return list(qdq.attribute(node, "pads", [0] * 4)[:2])
-    total = [max(full - out, 0) for full, out in zip(whole, wanted, strict=True)]
-    return [each // 2 if automatic == "SAME_UPPER" else each - each // 2 for each in total]
-
-
 def shape_of(translation: Translation, source: int, inner: tuple[int, ...]) -> int:
-    """A tensor with a shape, int32: the size of the batch of the tensor `source`, and `inner`."""
+    """A tensor with a shape, int32.
+
+    Args:
+        translation: the graph, which gets the operators.
+        source: a tensor with the batch along its first axis.
+        inner: the sizes behind that of the batch.
+    """
     rank = len(translation.graph.tensors[source].shape)
     shape, batch = (translation.between((size,), type_=schema.TensorType.INT32) for size in (rank, 1))
     translation.call(Code.SHAPE, [source], [shape], option(schema.ShapeOptionsT(), outType=schema.TensorType.INT32))

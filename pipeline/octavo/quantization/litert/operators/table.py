@@ -15,6 +15,7 @@ from octavo.quantization.litert.operators import (
     resizing,
     rounding,
     shaping,
+    transposed,
 )
 from octavo.quantization.litert.translation import Code, Translation, option
 
@@ -47,7 +48,7 @@ TABLE: dict[str, Translator] = {
     "Cast": rounding.cast,
     "Concat": shaping.concat,
     "Conv": layers.convolution,
-    "ConvTranspose": layers.transposed_convolution,
+    "ConvTranspose": transposed.transposed_convolution,
     "DequantizeLinear": rounding.dequantize,
     "Expand": shaping.expand,
     "Gather": shaping.gather,
