@@ -1,0 +1,1 @@
+"""LiteRT files beside their ONNX twins and beside the converter's files: `python -m benchmarks.twins`."""
