@@ -25,7 +25,7 @@ from octavo.data.splits import load_split
 from octavo.project import errors
 
 RESULTS = Path(__file__).parents[1] / "results" / "twins.json"
-ROUNDS = 200
+ROUNDS = 30
 WIDTH = 170
 """Columns that the table takes where the terminal tells no more."""
 
@@ -34,7 +34,7 @@ WIDTH = 170
 @click.option("--networks", type=click.Path(path_type=Path), help="Where trained networks are kept.")
 @click.option("--only", multiple=True, type=click.Choice(NETWORKS), help="Just these networks, and no record.")
 @click.option("--python", default=sys.executable, help="An interpreter that has TFLite Micro and OpenVINO.")
-@click.option("--rounds", default=ROUNDS, show_default=True, help="Rounds of timing.")
+@click.option("--rounds", default=ROUNDS, show_default=True, help="Rounds of timing, for each opening.")
 @errors.boundary()
 def main(networks: Path | None, only: Sequence[str], python: str, rounds: int) -> None:
     """Compare LiteRT files with their ONNX twins and with the converter's files."""

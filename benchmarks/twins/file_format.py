@@ -17,10 +17,15 @@ def verified(path: Path) -> bool:
     ai-edge-litert's interpreter runs it before anything else. That it does so is seen on a copy with one fault that
     nothing but a verifier notices: a tensor's name is not terminated.
     """
-    content = bytearray(path.read_bytes())
-    name = schema.Model.GetRootAs(content, 0).Subgraphs(0).Tensors(0).Name()
-    content[content.index(name) + len(name)] = ord("!")
-    return _opens(path.read_bytes()) and not _opens(bytes(content))
+    content = path.read_bytes()
+    return _opens(content) and not _opens(_unterminated(content))
+
+
+def _unterminated(content: bytes) -> bytes:
+    graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
+    name = graph.Tensors(graph.Inputs(0)).Name()
+    end = content.index(name) + len(name)
+    return content[:end] + b"!" + content[end + 1 :]
 
 
 def _opens(content: bytes) -> bool:

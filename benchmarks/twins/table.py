@@ -44,7 +44,7 @@ def _answer(name: str) -> Callable[[Row], str]:
 
 
 def _latency(row: Row) -> str:
-    low, high = row["latency_ratio_ci95"]
+    low, high = row["latency_ratio_range"]
     return f"{row['latency_ratio']:.3f}\n{low:.3f} to {high:.3f}"
 
 
@@ -54,7 +54,8 @@ LINES: dict[str, Callable[[Row], str]] = {
     "÷ twin": _ratio("written_bytes", "twin_bytes"),
     "bytes of converter's": _number("converter_bytes"),
     "÷ converter's": _ratio("written_bytes", "converter_bytes"),
-    "ms to write": lambda row: f"{row['milliseconds']:.0f}",
+    "ms to write": lambda row: f"{row['milliseconds']:.1f}",
+    "written from the twin's graph": _answer("from_twin"),
     "same bytes again": _answer("identical"),
     "codes, decisions: XNNPACK": _equality("xnnpack"),
     "reference kernels": _equality("reference"),
@@ -64,7 +65,7 @@ LINES: dict[str, Callable[[Row], str]] = {
     "one from input to output": _answer("one_part"),
     "of converter's": _number("delegates_converter"),
     "µs, batch 1": lambda row: f"{row['p50_us']:.0f}",
-    "÷ converter's, 95%": _latency,
+    "÷ converter's, range": _latency,
     "arena, bytes": _number("arena_bytes"),
     "arena of converter's": _number("arena_bytes_converter"),
     "verified": _answer("verified"),
@@ -75,7 +76,7 @@ SECTIONS = {
     "same bytes again",
     "OpenVINO",
     "of converter's",
-    "÷ converter's, 95%",
+    "÷ converter's, range",
     "arena of converter's",
 }
 """Lines under which there is a rule."""
