@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 try:
-    from tflite_micro.python.tflite_micro import runtime  # type: ignore[import-not-found]
+    from tflite_micro.python.tflite_micro import runtime
 except ImportError:
     sys.exit("not installed")
 
