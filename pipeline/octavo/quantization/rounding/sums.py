@@ -10,7 +10,6 @@ Sources: `src/microparams-init.c` of XNNPACK (`xnn_init_qs8_add_minmax`), `kerne
 `kernels/internal/common.h` of LiteRT. Both are repeated here in integers, because not every installation has LiteRT.
 """
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -47,28 +46,44 @@ def settle(model: onnx.ModelProto) -> None:
 
     QuantizeLinear and DequantizeLinear may get different scales: LiteRT computes with the second one.
     """
-    for node, rounding, grids in list(_sums(model)):
-        scale, rounded = _best(grids)
-        if rounded != scale or scale != grids.scale:
-            name = rounding.output[0]
-            rounding.input[1] = qdq.add_constant(model, f"{name}/scale", rounded)
-            for reader in qdq.consumers(model)[name]:
-                if reader.op_type == "DequantizeLinear":
-                    reader.input[1] = qdq.add_constant(model, f"{node.output[0]}/real/scale", scale)
-
-
-def _sums(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, onnx.NodeProto, Addition]]:
-    """Each quantized Add, the QuantizeLinear of its output, and the grids."""
-    constants, makers, readers = qdq.initializers(model), qdq.producers(model), qdq.consumers(model)
     for node in [node for node in model.graph.node if node.op_type == "Add"]:
-        reader = node
-        while (reader is node or reader.op_type in qdq.CLIPS) and reader.output[0] in readers:
-            reader = readers[reader.output[0]][0]
-        ends = [*(makers.get(name, node) for name in node.input), reader]
-        if [end.op_type for end in ends] == ENDS:
-            grids = [constants[name] for end in ends for name in end.input[1:]]
-            if [(grid.size, grid.dtype.name) for grid in grids] == [(1, "float32"), (1, "uint8")] * 3:
-                yield node, reader, Addition(*(grid.reshape(()) for grid in grids))
+        found = _grids(model, node)  # a sum before this one may have changed the scale of its inputs
+        if found is not None:
+            rounding, grids = found
+            scale, rounded = _best(grids)
+            if rounded != scale or scale != grids.scale:
+                replace_scales(model, rounding, rounded, scale)
+
+
+def replace_scales(model: onnx.ModelProto, rounding: onnx.NodeProto, rounded: np.ndarray, scale: np.ndarray) -> None:
+    """Give a QuantizeLinear and what reads it other scales, in place.
+
+    Args:
+        model: the graph.
+        rounding: the QuantizeLinear.
+        rounded: its scale.
+        scale: of the DequantizeLinear behind it.
+    """
+    name = rounding.output[0]
+    rounding.input[1] = qdq.add_constant(model, f"{name}/scale", rounded)
+    for reader in qdq.consumers(model)[name]:
+        if reader.op_type == "DequantizeLinear":
+            reader.input[1] = qdq.add_constant(model, f"{name}/real/scale", scale)
+
+
+def _grids(model: onnx.ModelProto, node: onnx.NodeProto) -> tuple[onnx.NodeProto, Addition] | None:
+    """The QuantizeLinear behind an Add, and the grids; None if a value is not in integers."""
+    constants, makers, readers = qdq.initializers(model), qdq.producers(model), qdq.consumers(model)
+    reader = node
+    while (reader is node or reader.op_type in qdq.CLIPS) and reader.output[0] in readers:
+        reader = readers[reader.output[0]][0]
+    ends = [*(makers.get(name, node) for name in node.input), reader]
+    if [end.op_type for end in ends] != ENDS:
+        return None
+    grids = [constants[name] for end in ends for name in end.input[1:]]
+    if [(grid.size, grid.dtype.name) for grid in grids] != [(1, "float32"), (1, "uint8")] * 3:
+        return None
+    return reader, Addition(*(grid.reshape(()) for grid in grids))
 
 
 def _best(grids: Addition) -> tuple[np.ndarray, np.ndarray]:
@@ -121,18 +136,21 @@ def _reference(grids: Addition) -> np.ndarray:
     """As `_onnxruntime`, of LiteRT's reference kernels and TFLite Micro: both values are scaled, then their sum."""
     first, second, scale = (float(grid) for grid in (grids.first_scale, grids.second_scale, grids.scale))
     twice = 2 * max(first, second)
-    total = _times((FIRST - int(grids.first_zero)) << LEFT_SHIFT, first / twice)
-    total += _times((SECOND - int(grids.second_zero)) << LEFT_SHIFT, second / twice)
-    return _cut(_times(total, twice / ((1 << LEFT_SHIFT) * scale)) + int(grids.zero))
+    total = times((FIRST - int(grids.first_zero)) << LEFT_SHIFT, first / twice)
+    total += times((SECOND - int(grids.second_zero)) << LEFT_SHIFT, second / twice)
+    return _cut(times(total, twice / ((1 << LEFT_SHIFT) * scale)) + int(grids.zero))
 
 
-def _times(values: np.ndarray, factor: float) -> np.ndarray:
-    """The product with a factor below 1 of 31 bits: halves round up, then away from zero."""
+def times(values: np.ndarray, factor: float) -> np.ndarray:
+    """The product of integers with a factor of 31 bits, as LiteRT's reference kernels compute it.
+
+    Halves round up, and in a second rounding away from zero.
+    """
     mantissa, exponent = np.frexp(factor)
-    products = values * int(np.rint(np.ldexp(mantissa, 31)))
+    products = (values << max(int(exponent), 0)) * int(np.rint(np.ldexp(mantissa, 31)))
     nudged = products + np.where(products >= 0, 1 << 30, 1 - (1 << 30))
     high = np.where(nudged >= 0, nudged >> 31, -(-nudged >> 31))
-    shift = -int(exponent)
+    shift = max(-int(exponent), 0)
     rest, half = high & ((1 << shift) - 1), ((1 << shift) - 1) >> 1
     return (high >> shift) + (rest > half + (high < 0))
 

@@ -19,7 +19,7 @@ ORDERS = {3: (1, 2, 0), 4: (1, 2, 3, 0), 5: (2, 3, 4, 1, 0)}
 
 
 @dataclass(frozen=True)
-class Plan:
+class Extent:
     """How large an output LiteRT makes, and what of it is kept."""
 
     strides: tuple[int, ...]
@@ -28,9 +28,9 @@ class Plan:
     """Pixels that are cut off before the first one."""
     padding: int
 
-    def widened(self) -> "Plan":
+    def widened(self) -> "Extent":
         """The same with an axis of size 1 in front."""
-        return Plan((1, *self.strides), (1, *self.made), (0, *self.begin), self.padding)
+        return Extent((1, *self.strides), (1, *self.made), (0, *self.begin), self.padding)
 
 
 def transposed_convolution(translation: Translation, node: onnx.NodeProto) -> None:
@@ -67,7 +67,7 @@ def transposed_convolution(translation: Translation, node: onnx.NodeProto) -> No
         _reshaped(translation, made, translation.graph.tensors[result].shape[1:], result)
 
 
-def _plan(translation: Translation, node: onnx.NodeProto) -> Plan:
+def _plan(translation: Translation, node: onnx.NodeProto) -> Extent:
     size, spatial = translation.shape(node.input[1])[2:], translation.shape(node.input[0])[2:]
     wanted, strides = translation.shape(node.output[0])[2:], tuple(qdq.attribute(node, "strides", [1] * len(size)))
     whole = tuple((each - 1) * stride + span for each, stride, span in zip(spatial, strides, size, strict=True))
@@ -75,10 +75,10 @@ def _plan(translation: Translation, node: onnx.NodeProto) -> Plan:
     covers = all(-(-out // stride) == each for out, stride, each in zip(wanted, strides, spatial, strict=True))
     total = [full - out for full, out in zip(whole, wanted, strict=True)]
     if covers and min(total) >= 0 and begin == tuple(each // 2 for each in total):
-        return Plan(strides, wanted, begin, int(schema.Padding.SAME))
+        return Extent(strides, wanted, begin, int(schema.Padding.SAME))
     if any(out + low > full for out, low, full in zip(wanted, begin, whole, strict=True)):
         raise ModelError("a ConvTranspose with an output_padding beyond its window has no form in LiteRT")
-    return Plan(strides, whole, begin, int(schema.Padding.VALID))
+    return Extent(strides, whole, begin, int(schema.Padding.VALID))
 
 
 def _cropped(node: onnx.NodeProto, whole: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, ...]:
@@ -90,7 +90,7 @@ def _cropped(node: onnx.NodeProto, whole: tuple[int, ...], wanted: tuple[int, ..
     return tuple(each // 2 if automatic == "SAME_UPPER" else each - each // 2 for each in total)
 
 
-def _options(plan: Plan) -> object:
+def _options(plan: Extent) -> object:
     names = ("D", "H", "W")[-len(plan.strides) :]
     strides = {f"stride{name}": each for name, each in zip(names, plan.strides, strict=True)}
     if len(names) == 2:

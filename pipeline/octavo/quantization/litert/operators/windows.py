@@ -10,6 +10,7 @@ from octavo.backends.litert.content.packing import Scaling
 from octavo.onnx_graph import qdq
 from octavo.project.errors import ModelError
 from octavo.quantization.litert import layouts
+from octavo.quantization.litert.endings import LOWEST, Fused
 from octavo.quantization.litert.translation import Code, Translation
 
 
@@ -84,7 +85,7 @@ def padded(translation: Translation, source: int, begin: tuple[int, ...], end: t
     target = translation.between(shape, known.scaling)
     inputs = [source, translation.constant(np.array(pairs, np.int32))]
     version = 2 if known.scaling else 1
-    if fill == 0:
+    if fill == 0 or (np.isinf(fill) and _starts_at_zero(translation, source)):
         translation.call(Code.PAD, inputs, [target], schema.PadOptionsT(), version)
     else:
         inputs.append(_filling(translation, known.scaling, fill))
@@ -92,12 +93,22 @@ def padded(translation: Translation, source: int, begin: tuple[int, ...], end: t
     return target
 
 
+def _starts_at_zero(translation: Translation, source: int) -> bool:
+    """Whether 0 is the lowest value that a tensor can hold. XNNPACK pads with 0 only."""
+    scaling = translation.graph.tensors[source].scaling
+    if scaling is not None:
+        return int(scaling.zero[0]) == LOWEST
+    maker = next((call for call in reversed(translation.graph.calls) if source in call.outputs), None)
+    fused = getattr(getattr(maker, "options", None), "fusedActivationFunction", None)
+    return maker is not None and (maker.code in (Code.RELU, Code.RELU6) or fused in (Fused.RELU, Fused.RELU6))
+
+
 def _filling(translation: Translation, scaling: Scaling | None, fill: float) -> int:
     if scaling is None:
         return translation.constant(np.array([np.finfo(np.float32).min if np.isinf(fill) else fill], np.float32))
     if not np.isinf(fill):
         raise ModelError("a padding in integers with another value than 0 has no form in LiteRT")
-    return translation.constant(np.array([-128], np.int8), scaling)
+    return translation.constant(np.array([LOWEST], np.int8), scaling)
 
 
 def widened(translation: Translation, view: Window, given: int, result: int) -> tuple[Window, int, int]:
