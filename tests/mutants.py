@@ -40,12 +40,18 @@ from octavo.data.sources import image_file, npz
 from octavo.evaluation import integer_coverage, scorecard
 from octavo.onnx_graph import canonicalize, file_io, structure
 from octavo.onnx_graph import stored_integers as onnx_stored_integers
+from octavo.onnx_graph.rewrites import network_input
 from octavo.project.files import damage, json_file, npy_file, yaml_file
 from octavo.project.git import revision
 from octavo.project.params.data import Data
+from octavo.project.params.encoding import InputEncoding
 from octavo.project.params.params import load_params
 from octavo.promotion import audit_record, decision, evidence
 from octavo.promotion.evidence import Grounds, judge
+from octavo.quantization import calibration, ptq
+from octavo.quantization.litert.kernels import LITERT
+from octavo.quantization.litert.writing import write
+from octavo.quantization.recipes.onnx.fp16 import store_weights
 from octavo.reporting.documents import signature
 from octavo_mlflow.flavors import image_input
 from octavo_mlflow.nightly import record as nightly_record
@@ -292,7 +298,19 @@ def _litert() -> list[bytes]:
         litert_files.dense().content(),
         litert_files.dense(np.float32, np.float32).content(),
         litert_files.dense(np.uint8, np.uint8).content(),
+        *_written(),
     ]
+
+
+def _written() -> list[bytes]:
+    """LiteRT files that Octavo writes: float, with float16 weights, in integers, and one that declares its input."""
+    plain, halved, declared = (onnx_graphs.stack(2) for _ in range(3))
+    store_weights(halved)
+    network_input.declare(declared, InputEncoding(mean=(0.5,), layout="channels_first"))
+    seen = calibration.observe(plain, ptq.points(plain, kernels=LITERT), onnx_graphs.images())
+    whole = ptq.quantize(plain, {name: calibration.min_max(each) for name, each in seen.items()}, kernels=LITERT)
+    floats = [write(graph, (4, 8, 8)).content for graph in (plain, halved, declared)]
+    return floats + [write(whole, (4, 8, 8), ends=ends).content for ends in ("float32", "int8")]
 
 
 def _read_model(path: Path) -> None:

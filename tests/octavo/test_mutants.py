@@ -20,7 +20,7 @@ INPUTS = EXAMPLES // 2
 
 @pytest.mark.parametrize("name", READERS)
 def test_valid_files_are_read_and_mutated_ones_too_or_refused(name: str, tmp_path: Path) -> None:
-    for seed in READERS[name].seeds[:3]:
+    for seed in READERS[name].seeds[:8]:
         path = tmp_path / f"valid{READERS[name].suffix}"
         path.write_bytes(seed)
         if name != "params.yaml" or seed is READERS[name].seeds[0]:

@@ -16,8 +16,6 @@ Shapes = dict[str, tuple[int, ...]]
 FROM_SHAPE = ("Reshape", "Expand")
 """Operators whose form follows from the shape of their output."""
 ROOTS = ("Shape", "Size")
-ROUNDS_UP = "ceil_mode"
-"""Of a pooling whose last window starts behind the image, ONNX infers one output more than runtimes give."""
 
 
 def settle(model: onnx.ModelProto, example: Sequence[int]) -> tuple[Shapes, dict[str, int]]:
@@ -58,11 +56,19 @@ def _shapes(model: onnx.ModelProto, batch: int, example: Sequence[int]) -> Shape
     for output in bare.graph.output:
         output.type.tensor_type.ClearField("shape")
     del bare.graph.value_info[:]
-    inferred = {} if any(qdq.attribute(node, ROUNDS_UP, 0) for node in model.graph.node) else qdq.shapes(bare)
+    inferred = {} if any(map(_rounds_size, model.graph.node)) else qdq.shapes(bare)
     found = {name: tuple(size or 0 for size in sizes) for name, sizes in inferred.items() if None not in sizes}
     found[model.graph.input[0].name] = (batch, *example)
     lacking = [name for node in model.graph.node for name in node.output if name and name not in found]
     return found | {name: value.shape for name, value in _values(model, lacking, batch, example).items()}
+
+
+def _rounds_size(node: onnx.NodeProto) -> bool:
+    """Whether ONNX may infer another size than runtimes give: of a pooling whose last window starts behind the image, or
+    of a Resize by factors, which runtimes multiply in float32.
+    """
+    by_factors = node.op_type == "Resize" and bool(node.input[min(2, len(node.input) - 1)])
+    return by_factors or bool(qdq.attribute(node, "ceil_mode", 0))
 
 
 def _values(model: onnx.ModelProto, names: Sequence[str], batch: int, example: Sequence[int]) -> dict[str, np.ndarray]:

@@ -63,7 +63,11 @@ def _scales(translation: Translation, node: onnx.NodeProto, axes: list[int]) -> 
     """The factor of each axis, where the node gives factors and not sizes."""
     name = node.input[2] if len(node.input) > 2 else node.input[1] if len(node.input) == 2 else ""
     values = translation.constants.get(name)
-    return [None if values is None or not values.size else float(values[axis]) for axis in axes]
+    if values is None or not values.size:
+        return [None] * len(axes)
+    rank = translation.rank(node.input[0])
+    listed = [axis % rank for axis in qdq.attribute(node, "axes", range(rank))]
+    return [float(values[listed.index(axis)]) if axis in listed else None for axis in axes]
 
 
 def _places(node: onnx.NodeProto, given: int, wanted: int, scale: float | None) -> np.ndarray:
