@@ -4,6 +4,7 @@ Every command runs in a user's repository that has packages called `pipeline`, `
 they could make a difference, also in one that has not.
 """
 
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -128,12 +129,34 @@ def test_what_the_base_install_lacks_is_said_in_a_sentence(install: Install, cop
     lacks(environment, project, "digits", "python", "-m", "octavo_stages.prepare")
 
 
-def test_litert_files_are_measured(install: Install, copy: Copy) -> None:
-    project = copy()
-    assert set(VARIANTS) <= set(measure(install("litert"), project, *VARIANTS).split())
+def test_litert_files_are_made_and_measured(install: Install, copy: Copy) -> None:
+    environment, project = install("litert"), copy()
+    assert environment.attempt(project, "python", "-c", "import tensorflow").returncode
+    model = project / "artifacts/models/litert_int8_dynamic/model.tflite"
+    before = model.read_bytes()
+    model.unlink()
+    environment.stage(project, "quantize", "litert_int8_dynamic")
+    assert model.read_bytes() == before
+    assert set(VARIANTS) <= set(measure(environment, project, *VARIANTS).split())
     converted = "litert_fp32_tensorflow"
     change(project, variants=lambda made: made | {converted: {"source": "fp32", "recipe": converted}})
     lacks(install("litert"), project, "train", "python", "-m", "octavo_stages.quantize", converted)
+
+
+def test_one_command_makes_litert_files_where_litert_is_installed(install: Install, copy: Copy) -> None:
+    project = copy()
+    command = ("octavo", "quantize", "artifacts/exported/fp32/model.onnx", "--data", "images.npz", "--seconds", "0")
+    base = json.loads(install().run(project, *command, "--json", "--out", "base"))
+    assert base["left_out"]["litert_int8_static"] == "LiteRT is not installed. Run: pip install 'octavo[litert]'"
+    assert {each["variant"].partition("_")[0] for each in base["variants"]} == {"onnx"}
+    lacks(install(), project, "litert", *command, "--format", "litert")
+    both = json.loads(install("litert").run(project, *command, "--json", "--out", "both"))
+    made = {each["variant"] for each in both["variants"]}
+    assert {"litert_fp32", "litert_int8_static", "onnx_int8_static"} <= made
+    assert install("litert").run(project, "python", "both/litert_int8_static/run.py").startswith("0 ")
+    for name in ("onnx_fp32", "onnx_int8_static"):
+        files = [project / folder / name / "model.onnx" for folder in ("base", "both")]
+        assert files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_digits_need_no_download(install: Install, copy: Copy) -> None:

@@ -149,8 +149,8 @@ def test_accuracy_is_that_of_the_file_by_hand(made: tuple[Path, dict[str, Any], 
 def test_twins_hold_the_same_integers(made: tuple[Path, dict[str, Any], set[str]]) -> None:
     out, _, _ = made
     pixels, _ = patterns.images(600)
-    both = [answered(out / file, pixels) for file in ("onnx_int8_static/model.onnx", "litert_int8_static/model.tflite")]
-    assert np.array_equal(*both)
+    one, other = (out / "onnx_int8_static/model.onnx", out / "litert_int8_static/model.tflite")
+    assert np.array_equal(answered(one, pixels), answered(other, pixels))
     trials = [(out / name / "trials.csv").read_text() for name in ("onnx_int8_static", "litert_int8_static")]
     assert trials[0] == trials[1]
 
