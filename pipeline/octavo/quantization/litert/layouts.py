@@ -58,6 +58,11 @@ def stays(shape: Sequence[int], held: Order, wanted: Order) -> bool:
     """Whether two orders of a value of `shape` have the same values one after another: only axes of size 1 move.
 
     The first axis counts as larger, because it is the batch.
+
+    Args:
+        shape: of the value, for one example.
+        held: the order that a tensor has.
+        wanted: the order that is asked for.
     """
     sizes = [max(size, 2) if axis == 0 else size for axis, size in enumerate(shape)]
     first, second = ([axis for axis in order if sizes[axis] > 1] for order in (held, wanted))

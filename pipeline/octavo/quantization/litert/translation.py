@@ -153,7 +153,13 @@ class Translation:
         return self._append(name, order, scaling)
 
     def alias(self, name: str, source: str, axes: Sequence[int] | None = None) -> None:
-        """Let the tensors of `source` hold the value `name` too, which is `source`, or its transpose along `axes`."""
+        """Let the tensors that hold a value hold another too, which is equal to it or its transpose.
+
+        Args:
+            name: of the other value.
+            source: the value that tensors hold.
+            axes: the permutation, as Transpose has it; None where the values are equal.
+        """
         if source in self.kept:
             self.kept[name] = self.kept[source]
         elif source in self.constants:
@@ -170,11 +176,23 @@ class Translation:
         return any((self._scaling(held) is not None) == integer for held in self._held[name])
 
     def hold_as(self, name: str, tensor: int, order: Order) -> None:
-        """Let an existing tensor hold the value `name`."""
+        """Let an existing tensor hold a value.
+
+        Args:
+            name: of the value.
+            tensor: its number.
+            order: of its axes.
+        """
         self._held[name].append(Held(tensor, order))
 
     def hold_flat(self, name: str, tensor: int, places: np.ndarray) -> None:
-        """Let a tensor (N, features) hold the value `name` with its features in the order `places`."""
+        """Let a tensor (N, features) hold a value with its features in another order.
+
+        Args:
+            name: of the value.
+            tensor: its number.
+            places: which feature of the value lies at each place, int (features,).
+        """
         self._flat[name].append((tensor, places))
 
     def flattened(self, name: str, integer: bool) -> tuple[int, np.ndarray] | None:

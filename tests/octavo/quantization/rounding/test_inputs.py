@@ -29,8 +29,8 @@ def rounded(scale: float, zero: int, encoding: InputEncoding) -> onnx.ModelProto
     ]
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 16, 16]) for name in ("images", "logits")]
     stored = [
-        numpy_helper.from_array(array, name)
-        for name, array in {"scale": np.array(scale, np.float32), "zero": np.array(zero, np.uint8)}.items()
+        numpy_helper.from_array(np.array(scale, np.float32), "scale"),
+        numpy_helper.from_array(np.array(zero, np.uint8), "zero"),
     ]
     graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], stored)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

@@ -58,7 +58,7 @@ def drawn(ratios: tuple[float, float]) -> Addition:
     """A random addition; the larger of the values' scales is to the sum's as one of these ratios or between them."""
     scale = np.float32(np.exp(RANDOM.uniform(-6, 1)))
     ratio = np.exp(RANDOM.uniform(*np.log(ratios)))
-    scales = np.float32([scale * ratio, scale * ratio * np.exp(RANDOM.uniform(-5, 0))])
+    scales = np.array([scale * ratio, scale * ratio * np.exp(RANDOM.uniform(-5, 0))], np.float32)
     RANDOM.shuffle(scales)
     zeros = RANDOM.choice([0, 255, *RANDOM.integers(0, 256, 4)], 3).astype(np.uint8)
     return Addition(

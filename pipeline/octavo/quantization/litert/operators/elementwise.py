@@ -98,6 +98,12 @@ def operand(translation: Translation, name: str, order: layouts.Order, integers:
     """A tensor of a value that broadcasts to a result in `order`.
 
     A constant of lower rank gets axes of size 1 where its value has none. A single number needs no axes.
+
+    Args:
+        translation: the graph, which gets a Reshape where a value that is no constant has fewer axes.
+        name: of the value.
+        order: of the axes of the result.
+        integers: whether the tensor is to be in integers; otherwise in float.
     """
     rank, own = len(order), translation.rank(name)
     if own == rank:
@@ -189,7 +195,18 @@ def chain(
 
 
 def apply(translation: Translation, code: int, given: int, number: float | None, result: int) -> int:
-    """One operator on a tensor, and a number unless it is None. Returns `result`."""
+    """One operator on a float tensor and perhaps a number.
+
+    Args:
+        translation: the graph, which gets the operator.
+        code: a `BuiltinOperator`.
+        given: the tensor.
+        number: the second input; None for an operator with one input.
+        result: the tensor that it writes.
+
+    Returns:
+        `result`.
+    """
     inputs = [given] if number is None else [given, translation.constant(np.array(number, np.float32))]
     translation.call(code, inputs, [result], OPTIONS.get(code, lambda: None)())
     return result

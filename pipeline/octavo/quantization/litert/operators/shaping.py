@@ -20,6 +20,12 @@ MIRRORS = {"reflect": schema.MirrorPadMode.REFLECT}
 def integers(translation: Translation, node: onnx.NodeProto, place: int, attribute: str) -> list[int]:
     """Whole numbers that a node has as an input, or as an attribute in older opsets; empty if it has none.
 
+    Args:
+        translation: the graph, which knows the constants.
+        node: the operator.
+        place: of the input, counted from 0.
+        attribute: its name.
+
     Raises:
         ModelError: they are computed.
     """
@@ -32,7 +38,13 @@ def integers(translation: Translation, node: onnx.NodeProto, place: int, attribu
 
 
 def moved(translation: Translation, name: str, order: layouts.Order) -> tuple[int, Scaling | None]:
-    """The tensor of a value that is only moved: in integers if it is in integers, and its scaling."""
+    """The tensor of a value that is only moved, in integers if the value is, and its scaling; None in float.
+
+    Args:
+        translation: the graph.
+        name: of the value.
+        order: of the tensor's axes.
+    """
     whole = translation.is_integer(name) and not translation.is_constant(name)
     return translation.tensor(name, order, whole), translation.scaling(name) if whole else None
 
@@ -233,7 +245,7 @@ def _repeat(translation: Translation, source: str, name: str) -> None:
 
 
 def tile(translation: Translation, node: onnx.NodeProto) -> None:
-    """Tile."""
+    """Tile, which repeats a value along its axes."""
     source, order = node.input[0], translation.order(node.input[0])
     times = integers(translation, node, 1, "repeats")
     given, scaling = moved(translation, source, order)

@@ -112,7 +112,17 @@ def _filling(translation: Translation, scaling: Scaling | None, fill: float) -> 
 
 
 def widened(translation: Translation, view: Window, given: int, result: int) -> tuple[Window, int, int]:
-    """A window over one axis as one over two, the first of size 1, with tensors of four axes."""
+    """A window over one axis as one over two, the first of size 1, with tensors of four axes.
+
+    Args:
+        translation: the graph, which gets a Reshape of the input.
+        view: the window over one axis.
+        given: the tensor it reads, of three axes.
+        result: the tensor that the operator is to write, of three axes.
+
+    Returns:
+        The window, the tensor to read and one to write, both of four axes. `narrowed` reshapes what is written.
+    """
     tensors = translation.graph.tensors
     view = Window(
         (1, *view.size), (1, *view.strides), (1, *view.dilations), (0, *view.begin), (0, *view.end), view.covers
