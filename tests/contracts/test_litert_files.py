@@ -141,7 +141,9 @@ def test_layers_that_stay_in_float_keep_their_weights_and_others_do_not(make: Ma
     assert Counter(kind for kind in weights if kind != Type.INT32) == {Type.INT8: 2, Type.FLOAT32: 1}
 
 
-@pytest.mark.parametrize("options", [{"float_layers": [0]}, {"float_layers": [1, 2]}, {"repair": {"max_accuracy_drop": 0.0}}])
+@pytest.mark.parametrize(
+    "options", [{"float_layers": [0]}, {"float_layers": [1, 2]}, {"repair": {"max_accuracy_drop": 0.0}}]
+)
 def test_a_mixed_file_runs(options: dict[str, Any], make: Make, network: tuple[Path, Samples]) -> None:
     exported, samples = network
     expected = open_model(exported / "model.onnx")(samples.calibration)

@@ -38,7 +38,11 @@ SPOILT = 15.0
 """dB between network and quantized network under which nothing is promised."""
 WITHOUT_FORM = ("GRU", "LSTM", "3 spatial axes", "ConvTranspose")
 """What random networks have and LiteRT has not."""
-EXACT = {"kinds": ("convolution", "dense", "pool"), "activations": ("Relu", "none", "Clip"), "ends": ("Gemm", "ConvPool")}
+EXACT = {
+    "kinds": ("convolution", "dense", "pool"),
+    "activations": ("Relu", "none", "Clip"),
+    "ends": ("Gemm", "ConvPool"),
+}
 """Layers whose integer kernels round as onnxruntime does, but for ties."""
 
 untold = settings(

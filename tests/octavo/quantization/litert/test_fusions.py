@@ -44,7 +44,9 @@ def test_a_gate_of_another_value_is_no_hard_swish() -> None:
 
 def gelu(made: Graph, form: int, half: float = HALF, root: float = ROOT, one: float = 1.0) -> str:
     scaled = (
-        made.add("Div", "images", made.constant(root)) if form % 2 else made.add("Mul", made.constant(1 / root), "images")
+        made.add("Div", "images", made.constant(root))
+        if form % 2
+        else made.add("Mul", made.constant(1 / root), "images")
     )
     total = made.add("Add", made.add("Erf", scaled), made.constant(one))
     if form < 2:
