@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from ai_edge_litert.interpreter import Interpreter
@@ -343,6 +344,21 @@ def test_copies_are_no_evidence(model: Path, tmp_path: Path, capsys: pytest.Capt
     assert printed["often"]["remarks"] == [
         "2,960 examples of --data are left out: they have the same content as others, and a copy proves nothing more."
     ]
+
+
+def test_what_has_no_form_in_litert_is_refused_by_name_and_stops_nothing_else(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = onnx.load(model)
+    network.graph.node[-1].input[0] = "sums"
+    network.graph.node.insert(4, onnx.helper.make_node("CumSum", ["features", "axis"], ["sums"], name="adding"))
+    network.graph.initializer.append(onnx.numpy_helper.from_array(np.array(1), "axis"))
+    onnx.save(network, tmp_path / "net.onnx")
+    data, asked = patterns.folder(tmp_path / "photos", 60), ("litert_fp32", "onnx_fp16")
+    run(tmp_path / "net.onnx", data, capsys, out=tmp_path / "out", recipes=asked)
+    cards = load_scorecards(tmp_path / "out" / "scorecards.json")
+    assert {card.variant for card in cards.scorecards} == {"onnx_fp32", "onnx_fp16"}
+    assert "CumSum (layer 'adding') has no form in LiteRT" in cards.refused["litert_fp32"].reason
 
 
 def test_the_dynamic_file_is_measured_as_its_program_runs_it(
