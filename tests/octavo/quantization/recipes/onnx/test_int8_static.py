@@ -88,7 +88,7 @@ def output_step(path: Path) -> float:
 
 
 def test_outputs_are_rounded_to_256_steps_unless_they_are_to_stay_float(make: Make) -> None:
-    """Rounding moves an output by half a step at most; the largest, which rounding before made larger, by one."""
+    """Rounding moves an output by half a step at most, but for the largest, which earlier rounding made larger."""
     model, images = graphs.stack(2, classes=10), graphs.images(400)
     kept: dict[str, Any] = {"method": "min_max", "bias_correction": False}
     made = make("onnx_int8_static", model, images, **kept)
@@ -100,7 +100,7 @@ def test_outputs_are_rounded_to_256_steps_unless_they_are_to_stay_float(make: Ma
     assert len(np.unique(exact.got)) > 256
     within = np.clip(exact.got, made.got.min(), made.got.max())
     assert np.abs(made.got - within).max() < 0.501 * step
-    assert np.abs(made.got - exact.got).max() < step
+    assert np.abs(made.got - exact.got).max() < 2 * step
     assert exact.error < made.error
 
 
