@@ -1,6 +1,7 @@
 """From a float network and ranges to integers: everything that has an integer kernel, and nothing by halves."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ node = helper.make_node
 conv, head, relu = graphs.conv, graphs.head, graphs.relu
 
 SQUARE = (4, 4, 3, 3)
+FLOAT_ENDS = replace(ptq.ONNXRUNTIME, float_ends=True)
 
 
 def conv_and_relu() -> onnx.ModelProto:
@@ -132,12 +134,28 @@ def test_it_all_computes_in_integers(network: Callable[[], onnx.ModelProto], per
 
 
 @pytest.mark.parametrize("network", INTEGER)
-def test_logits_stay_unrounded(network: Callable[[], onnx.ModelProto], tmp_path: Path) -> None:
+def test_logits_stay_unrounded_where_a_kernel_returns_floats(
+    network: Callable[[], onnx.ModelProto], tmp_path: Path
+) -> None:
     model = network()
-    quantized = ptq.quantize(model, min_max(model))
+    quantized = ptq.quantize(model, min_max(model), kernels=FLOAT_ENDS)
     assert qdq.producers(quantized)["y"].op_type in ("Gemm", "MatMul")
     assert qdq.consumers(quantized).get("y") is None
     assert len(np.unique(graphs.answers(quantized, tmp_path, graphs.images(200)))) > 256
+
+
+@pytest.mark.parametrize("network", INTEGER)
+def test_rounded_logits_are_off_by_half_a_step_at_most(network: Callable[[], onnx.ModelProto], tmp_path: Path) -> None:
+    """Compared with the same integers whose logits stay float."""
+    model = network()
+    rounded, exact = (ptq.quantize(model, min_max(model), kernels=each) for each in (ptq.ONNXRUNTIME, FLOAT_ENDS))
+    last = qdq.producers(rounded)["y"]
+    assert last.op_type == "DequantizeLinear"
+    step = float(qdq.initializers(rounded)[last.input[1]])
+    got, wanted = (graphs.answers(each, tmp_path, graphs.images()) for each in (rounded, exact))
+    within = np.clip(wanted, got.min(), got.max())
+    assert np.abs(got - within).max() < 0.501 * step
+    assert np.abs(wanted - within).max() < 3 * step
 
 
 @pytest.mark.parametrize("network", INTEGER)
@@ -318,11 +336,13 @@ def test_the_same_inputs_give_the_same_bytes() -> None:
     assert content() == content()
 
 
-def test_biases_of_hidden_layers_stay_float_and_those_of_logits_are_integers() -> None:
+def test_biases_stay_float_but_for_those_of_float_logits() -> None:
+    """The bias of a layer with rounded output is rounded by onnxruntime; the other layers need it in integers."""
     model = graphs.stack(1)
-    types = {
-        tensor.name: numpy_helper.to_array(tensor).dtype
-        for tensor in ptq.quantize(model, min_max(model)).graph.initializer
-    }
-    assert types["c0_b"] == np.float32
-    assert types["y_b/integers"] == np.int32
+    for kernels, logits in ((ptq.ONNXRUNTIME, "y_b"), (FLOAT_ENDS, "y_b/integers")):
+        types = {
+            tensor.name: numpy_helper.to_array(tensor).dtype
+            for tensor in ptq.quantize(model, min_max(model), kernels=kernels).graph.initializer
+        }
+        biases = {name: kind for name, kind in types.items() if "_b" in name and not name.endswith(("scale", "zero"))}
+        assert biases == {"c0_b": np.float32, logits: np.int32 if kernels is FLOAT_ENDS else np.float32}

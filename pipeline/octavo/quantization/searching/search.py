@@ -77,7 +77,7 @@ def search(bench: Bench, start: Choice, space: Search) -> Choice:
     ]
     trials = bench.try_all(first, space.workers)
     if time.monotonic() < end:
-        trials += bench.try_all(_refined(bench, trials, space, forms), space.workers)
+        trials += bench.try_all(_refined(bench, trials, space, forms, start.method), space.workers)
     kept = _sound(bench, trials)
     if space.latency:
         kept = fastest(bench, equals(kept, bench.n))
@@ -116,18 +116,27 @@ def _forms(bench: Bench, space: Search) -> list[tuple[str, ...]]:
     return [form for form in dict.fromkeys([*by_layer, *by_operator]) if form]
 
 
-def _refined(bench: Bench, trials: Sequence[Trial], space: Search, forms: Sequence[tuple[str, ...]]) -> list[Choice]:
+def _refined(
+    bench: Bench, trials: Sequence[Trial], space: Search, forms: Sequence[tuple[str, ...]], method: str
+) -> list[Choice]:
     """The refinements that the space allows, for the best trial of each granularity.
+
+    If no trial of a granularity has sufficient SQNR, the best of them is best by chance: it may clip more than others
+    and lose the most once equalization has mended the weights. Then the method of the start is refined too.
 
     Args:
         bench: runs the trials.
         trials: the first round.
         space: what to try.
         forms: sets of operators to leave in float, as names of outputs.
+        method: of the start.
     """
-    groups = [[trial for trial in trials if trial.choice.per_channel == each] for each in space.per_channel]
-    limit = bench.samples.min_sqnr_db
-    bases = [best(sound(group, limit) or group, bench.n).choice for group in groups]
+    bases: list[Choice] = []
+    for each in space.per_channel:
+        group = [trial for trial in trials if trial.choice.per_channel == each]
+        kept = sound(group, bench.samples.min_sqnr_db)
+        also = [trial for trial in group if trial.choice.method == method and not kept]
+        bases += dict.fromkeys(trial.choice for trial in [best(kept or group, bench.n), *also])
     updates: list[dict[str, bool]] = [{"bias_correction": True}] if space.bias_correction else []
     if space.equalize and equalization.applies(bench.model):
         updates += [update | {"equalize": True} for update in ({}, *updates)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -139,8 +140,8 @@ def test_the_recipe_writes_no_file_that_does_not_pass(
 ) -> None:
     restore = qdq.store_integers
 
-    def defective(model: onnx.ModelProto, *arguments: object) -> None:
-        restore(model, *arguments)  # type: ignore[arg-type]
+    def defective(model: onnx.ModelProto, *arguments: Any, **options: Any) -> None:
+        restore(model, *arguments, **options)
         leave_weights_in_float(model)
 
     monkeypatch.setattr(qdq, "store_integers", defective)

@@ -259,6 +259,7 @@ class Imagined(Bench):
 
     def __init__(self, model: onnx.ModelProto, needed: set[str], damage: Mapping[str, float]) -> None:
         self.model, self.needed, self.damage = model, needed, damage
+        self.kernels = ptq.ONNXRUNTIME
         self.samples = Samples(np.zeros(0), Split(np.zeros(0), np.zeros(0)))
         self.trials: list[Trial] = []
         self.float_accuracy = 1.0
@@ -399,7 +400,7 @@ def test_an_unknown_method_is_answered_with_the_known(
 @pytest.mark.parametrize(
     ("options", "known"),
     [
-        ({"bits": 4}, "method, .*search, repair"),
+        ({"bits": 4}, "method, .*search, repair, round_output"),
         ({"search": {"bits": 4}}, "methods, .*workers"),
         ({"repair": {"bits": 4}}, "max_accuracy_drop"),
     ],

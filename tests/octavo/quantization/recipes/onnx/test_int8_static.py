@@ -1,6 +1,7 @@
 """Static INT8 of networks as users have them: shared layers, tiny channels, dense layers before anything."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -61,7 +62,10 @@ def test_equal_biases_of_different_layers_are_rounded_for_each(make: Make) -> No
 
 @pytest.mark.parametrize("size", [1e-9, 1e-38, 0])
 @pytest.mark.parametrize("per_channel", [True, False])
-def test_a_channel_of_tiny_weights_keeps_its_bias(size: float, per_channel: bool, make: Make) -> None:
+@pytest.mark.parametrize("round_output", [True, False])
+def test_a_channel_of_tiny_weights_keeps_its_bias(
+    size: float, per_channel: bool, round_output: bool, make: Make
+) -> None:
     """As weight decay leaves a channel that is never right, in a convolution and before the outputs."""
     constants = graphs.parameters({"c": (4, 4, 3, 3)}, 4)
     constants["c_w"][:2] *= size
@@ -69,9 +73,35 @@ def test_a_channel_of_tiny_weights_keeps_its_bias(size: float, per_channel: bool
     constants["y_w"][:, 0] *= size
     constants["y_b"][0] = 3
     model = graphs.unprepared([graphs.conv("x", "c"), graphs.relu("c", "r"), *graphs.head("r")], constants)
-    made = make("onnx_int8_static", model, graphs.images(100), per_channel=per_channel)
+    made = make("onnx_int8_static", model, graphs.images(100), per_channel=per_channel, round_output=round_output)
     assert made.error < 0.03
-    assert np.abs(made.got[:, 0] - made.wanted[:, 0]).max() < 1e-5
+    half_a_step = output_step(made.path) / 2 if round_output else 0
+    assert np.abs(made.got[:, 0] - made.wanted[:, 0]).max() < half_a_step + 1e-5
+
+
+def output_step(path: Path) -> float:
+    """The scale of a file's outputs."""
+    model = onnx.load(path)
+    last = qdq.producers(model)[model.graph.output[0].name]
+    assert last.op_type == "DequantizeLinear"
+    return float(qdq.initializers(model)[last.input[1]])
+
+
+def test_outputs_are_rounded_to_256_steps_unless_they_are_to_stay_float(make: Make) -> None:
+    """Rounding moves an output by half a step at most, but for the largest, which earlier rounding made larger."""
+    model, images = graphs.stack(2, classes=10), graphs.images(400)
+    kept: dict[str, Any] = {"method": "min_max", "bias_correction": False}
+    made = make("onnx_int8_static", model, images, **kept)
+    step = output_step(made.path)
+    codes = made.got / step
+    assert np.abs(codes - np.rint(codes)).max() < 1e-3
+    assert np.ptp(codes) < 256
+    exact = make("onnx_int8_static", model, images, **kept, round_output=False)
+    assert len(np.unique(exact.got)) > 256
+    within = np.clip(exact.got, made.got.min(), made.got.max())
+    assert np.abs(made.got - within).max() < 0.501 * step
+    assert np.abs(made.got - exact.got).max() < 2 * step
+    assert exact.error < made.error
 
 
 ENDS = {
