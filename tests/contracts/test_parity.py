@@ -16,7 +16,7 @@ import pytest
 
 from octavo.backends import model_files
 from octavo.backends.litert.content import tensors
-from octavo.backends.litert.kernels import others
+from octavo.backends.litert.kernels import default, others
 from octavo.backends.registry import open_model
 from octavo.data import sources
 from octavo.data.input_encoding import encode
@@ -157,6 +157,21 @@ def test_other_kernels_differ_by_a_few_steps(chain: Chain) -> None:
         assert parity.largest < 2.5
         assert parity.equal is not None
         assert parity.equal > 0.5 * logits.size
+
+
+def test_octavos_own_litert_files_run_in_one_part(chain: Chain, tmp_path: Path) -> None:
+    """XNNPACK takes the whole graph, and the answers are those of the ONNX file."""
+    raw = sources.load(Data(source="digits"))
+    samples = Samples(raw.train[0][300:400], Split(raw.train[0][:300], raw.train[1][:300]))
+    for recipe, exported in (("litert_int8_qat", chain.onnx.parent), ("litert_fp32", chain.static.parent)):
+        path = tmp_path / f"{recipe}.tflite"
+        recipes.quantize(recipe, exported, path, samples, {})
+        assert default.name(path, open_model(path).feed(chain.images)) == "XNNPACK"
+        if recipe == "litert_int8_qat":
+            parity = compare(chain.logits["onnx"], run(path, chain.images), integer_coverage.output_step(path))
+            assert parity.n == parity.top1
+            assert parity.equal is not None
+            assert parity.equal >= 0.999 * chain.logits["onnx"].size
 
 
 def test_the_exported_network_stands_for_keras(chain: Chain) -> None:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import onnx
@@ -38,7 +39,7 @@ SPOILT = 15.0
 """dB between network and quantized network under which nothing is promised."""
 WITHOUT_FORM = ("GRU", "LSTM", "3 spatial axes", "ConvTranspose")
 """What random networks have and LiteRT has not."""
-EXACT = {
+EXACT: dict[str, Any] = {
     "kinds": ("convolution", "dense", "pool"),
     "activations": ("Relu", "none", "Clip"),
     "ends": ("Gemm", "ConvPool"),

@@ -64,8 +64,10 @@ def _shapes(model: onnx.ModelProto, batch: int, example: Sequence[int]) -> Shape
 
 
 def _rounds_size(node: onnx.NodeProto) -> bool:
-    """Whether ONNX may infer another size than runtimes give: of a pooling whose last window starts behind the image, or
-    of a Resize by factors, which runtimes multiply in float32.
+    """Whether ONNX may infer another size than runtimes give.
+
+    That happens with a pooling whose last window starts behind the image, and with a Resize by factors: runtimes
+    multiply in float32.
     """
     by_factors = node.op_type == "Resize" and bool(node.input[min(2, len(node.input) - 1)])
     return by_factors or bool(qdq.attribute(node, "ceil_mode", 0))

@@ -126,7 +126,7 @@ def uneven(graph: Graph) -> str:
     return graph.add("Conv", "images", graph.constant(weights), graph.constant(bias))
 
 
-CONV = {"bias": 5, "pads": [1, 1, 1, 1]}
+CONV: dict[str, Any] = {"bias": 5, "pads": [1, 1, 1, 1]}
 LAYERS: Mapping[str, Case] = {
     "conv valid": layer("Conv", 5, 4, 3, 2, bias=5),
     "conv same": layer("Conv", 5, 4, 3, 3, **CONV),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +17,8 @@ from tests.octavo.quantization.litert.running import answers
 SAME, VALID, APART = schema.Padding.SAME, schema.Padding.VALID, -1
 
 
-def padding(size: int, stride: int, given: int, pads: tuple[int, int], wanted: int, **attributes: object) -> int:
-    node = helper.make_node("Conv", ["x", "w"], ["y"], strides=[stride], pads=pads, **attributes)
+def padding(size: int, stride: int, given: int, pads: tuple[int, int], wanted: int) -> int:
+    node = helper.make_node("Conv", ["x", "w"], ["y"], strides=[stride], pads=pads)
     return windows.window(node, (size,), (given,), (wanted,)).padding
 
 
@@ -45,7 +46,7 @@ def test_same_and_valid_are_told_from_padding_of_its_own(
     assert padding(size, stride, given, pads, wanted) == expected
 
 
-def every_window() -> Iterator[dict[str, object]]:
+def every_window() -> Iterator[dict[str, Any]]:
     for size, stride, dilation, height in product((1, 2, 3), (1, 2, 3), (1, 2), (7, 8)):
         reach = (size - 1) * dilation
         for pads in {(0, 0), (reach // 2, reach - reach // 2), (reach, 0), (0, reach)}:
