@@ -10,7 +10,7 @@ from octavo.data.splits import Samples
 from octavo.onnx_graph import canonicalize
 from octavo.onnx_graph.rewrites import network_input, preparation
 from octavo.project.files import atomic_write
-from octavo.quantization.litert.writing import Ends, write
+from octavo.quantization.litert.writing import Ends, check_operators, write
 
 
 def save(
@@ -44,10 +44,11 @@ def prepared(exported: Path, samples: Samples, take_bytes: bool) -> onnx.ModelPr
         take_bytes: whether images are to be given as bytes. The caller then changes the input, after all else.
 
     Raises:
-        ModelError: float images cannot be given as bytes.
+        ModelError: float images cannot be given as bytes, or an operator has no form in LiteRT.
     """
     if take_bytes:
         network_input.require(samples.calibration)
     model = canonicalize.load(exported / "model.onnx")
     preparation.prepare(model)
+    check_operators(model)
     return model

@@ -53,7 +53,7 @@ def write(
     """
     graph = onnx.ModelProto()
     graph.CopyFrom(model)
-    _check_operators(graph)
+    check_operators(graph)
     try:
         shapes, free = known_shapes.settle(graph, example)
     except ModelError as error:
@@ -80,8 +80,12 @@ def write(
     return Written(pack(cleaned), named)
 
 
-def _check_operators(model: onnx.ModelProto) -> None:
-    """Name the operators that LiteRT has not, before another one is at fault for them."""
+def check_operators(model: onnx.ModelProto) -> None:
+    """Name the operators that LiteRT has not, before another one is at fault for them.
+
+    Raises:
+        ModelError: there are some.
+    """
     strange = {
         f"{node.op_type} (layer '{node.doc_string}')" if node.doc_string else node.op_type
         for node in model.graph.node

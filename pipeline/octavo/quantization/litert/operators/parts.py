@@ -8,8 +8,8 @@ from octavo.backends.litert.content.packing import Scaling
 from octavo.onnx_graph import qdq
 from octavo.quantization.litert import layouts
 from octavo.quantization.litert.endings import ending
-from octavo.quantization.litert.operators import elementwise
-from octavo.quantization.litert.operators.elementwise import apply
+from octavo.quantization.litert.operators import activations
+from octavo.quantization.litert.operators.activations import apply
 from octavo.quantization.litert.translation import Code, Translation, option
 
 SELU_ALPHA, SELU_GAMMA = 1.6732632423543772, 1.0507009873554805
@@ -107,7 +107,7 @@ def softmax(translation: Translation, node: onnx.NodeProto) -> None:
     """Softmax along any axis. In integers it gives 1/256 a step."""
     order = _with_last(translation, node)
     options = option(schema.SoftmaxOptionsT(), beta=1.0)
-    elementwise.in_one_range(translation, node, Code.SOFTMAX, PROBABILITIES, options, order)
+    activations.in_one_range(translation, node, Code.SOFTMAX, PROBABILITIES, options, order)
 
 
 def log_softmax(translation: Translation, node: onnx.NodeProto) -> None:
@@ -163,7 +163,7 @@ def activation(translation: Translation, node: onnx.NodeProto) -> None:
         """One operator; `other` is a number if it is a float, and a tensor if it is an int."""
         into = translation.between(shape) if target is None else target
         if isinstance(other, int):
-            translation.call(code, [source, other], [into], elementwise.OPTIONS[code]())
+            translation.call(code, [source, other], [into], activations.OPTIONS[code]())
             return into
         return apply(translation, code, source, other, into)
 

@@ -3,11 +3,9 @@
 from collections.abc import Callable
 
 import onnx
-from ai_edge_litert import schema_py_generated as schema
 
-from octavo.onnx_graph import qdq
-from octavo.quantization.litert.endings import ending
 from octavo.quantization.litert.operators import (
+    activations,
     elementwise,
     layers,
     parts,
@@ -15,30 +13,23 @@ from octavo.quantization.litert.operators import (
     resizing,
     rounding,
     shaping,
+    slicing,
     transposed,
 )
-from octavo.quantization.litert.translation import Code, Translation, option
+from octavo.quantization.litert.translation import Translation
 
 Translator = Callable[[Translation, onnx.NodeProto], None]
-
-
-def gelu(translation: Translation, node: onnx.NodeProto) -> None:
-    """Gelu, exact or with tanh."""
-    end, order = ending(translation, node), translation.order(node.input[0])
-    given = translation.tensor(node.input[0], order)
-    options = option(schema.GeluOptionsT(), approximate=qdq.attribute(node, "approximate", b"none") == b"tanh")
-    translation.call(Code.GELU, [given], [translation.hold(end.value, order)], options)
 
 
 TABLE: dict[str, Translator] = {
     **dict.fromkeys(elementwise.BINARY, elementwise.binary),
     **dict.fromkeys(elementwise.COMPARISONS, elementwise.comparison),
-    **dict.fromkeys(elementwise.UNARY, elementwise.unary),
-    **dict.fromkeys(elementwise.FIXED, elementwise.fixed),
+    **dict.fromkeys(activations.UNARY, activations.unary),
+    **dict.fromkeys(activations.FIXED, activations.fixed),
     **dict.fromkeys(pooling.REDUCTIONS, pooling.reduction),
     **dict.fromkeys(pooling.WHOLE, pooling.whole),
     **dict.fromkeys(("Celu", "Elu", "Mish", "Reciprocal", "Selu", "Softplus", "Softsign"), parts.activation),
-    **dict.fromkeys(("Relu", "Clip"), elementwise.clip),
+    **dict.fromkeys(("Relu", "Clip"), activations.clip),
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), shaping.reshape),
     **dict.fromkeys(("Identity", "Dropout"), shaping.identity),
     **dict.fromkeys(("MaxPool", "AveragePool"), pooling.pool),
@@ -51,20 +42,20 @@ TABLE: dict[str, Translator] = {
     "ConvTranspose": transposed.transposed_convolution,
     "DequantizeLinear": rounding.dequantize,
     "Expand": shaping.expand,
-    "Gather": shaping.gather,
-    "Gelu": gelu,
+    "Gather": slicing.gather,
+    "Gelu": activations.gelu,
     "HardSigmoid": parts.hard_sigmoid,
     "InstanceNormalization": parts.instance_normalization,
     "LayerNormalization": parts.layer_normalization,
-    "LeakyRelu": elementwise.leaky_relu,
+    "LeakyRelu": activations.leaky_relu,
     "LogSoftmax": parts.log_softmax,
-    "PRelu": elementwise.prelu,
-    "Pad": shaping.pad,
+    "PRelu": activations.prelu,
+    "Pad": slicing.pad,
     "QuantizeLinear": rounding.quantize,
     "Resize": resizing.resize,
-    "Slice": shaping.cut,
+    "Slice": slicing.cut,
     "Softmax": parts.softmax,
-    "Split": shaping.split,
+    "Split": slicing.split,
     "Tile": shaping.tile,
     "Transpose": shaping.transpose,
     "Where": elementwise.choice,

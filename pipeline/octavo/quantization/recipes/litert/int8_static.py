@@ -8,7 +8,7 @@ from pathlib import Path
 
 from octavo.data.splits import Samples
 from octavo.quantization.litert.kernels import kernels_for
-from octavo.quantization.litert.saving import save
+from octavo.quantization.litert.saving import prepared, save
 from octavo.quantization.recipes.litert._options import EndOptions
 from octavo.quantization.searching.static import StaticOptions, quantized
 
@@ -32,4 +32,5 @@ def quantize(exported: Path, target: Path, samples: Samples, options: Options) -
             option `take_bytes`.
         ParamsError: `float_layers` names a layer that the network does not have.
     """
+    prepared(exported, samples, options.take_bytes)  # a search takes long, and a network may have no form in LiteRT
     save(quantized(exported, target, samples, options, kernels_for(options.io)), target, samples, options.io)
