@@ -306,6 +306,8 @@ def is_layer(
         return False
     if has_bias(node) and node.input[BIAS_INPUT] not in known:
         return False
+    if node.op_type == "ConvTranspose" and attribute(node, "group", 1) != 1:
+        return False  # its groups share one scale for each channel, and have biases of their own
     rank = len(known[node.input[WEIGHT_INPUT]].dims)
     return rank < VOLUMES if node.op_type in ("Conv", "ConvTranspose") else not node.attribute and rank == 2
 

@@ -84,9 +84,11 @@ def _values(model: onnx.ModelProto, names: Sequence[str], batch: int, example: S
 
 
 def _drop_targets(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Drop computed targets of operators whose output's shape is known."""
+    """Drop targets of operators whose output's shape is known. A Resize keeps those that are constant."""
+    known = qdq.constants(model)
     for node in model.graph.node:
-        if node.op_type in FROM_SHAPE and node.output[0] in shapes:
+        computed = any(name and name not in known for name in node.input[1:])
+        if node.output[0] in shapes and (node.op_type in FROM_SHAPE or (node.op_type == "Resize" and computed)):
             node.input[:] = node.input[:1]
 
 

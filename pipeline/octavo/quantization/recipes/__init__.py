@@ -8,7 +8,8 @@ A recipe module has `Options`, a pydantic model of the keys that `params.yaml` m
 - `target`: the file to write.
 - `samples`: calibration images, and selection images to choose between alternatives.
 
-A recipe that needs a quantization-aware network sets `LEARNED = True`. To add a recipe, add one file here, in the
+A recipe that needs a quantization-aware network sets `LEARNED = True`. One whose files must be closer to their network
+than others sets `LEAST_SQNR_DB`, in place of the default of `min_sqnr_db`. To add a recipe, add one file here, in the
 folder of its format, and one line in `params.yaml`. A user's own recipe is a module of the user's; `params.yaml` gives
 its dotted name. The `__init__.py` of a folder may list in `SMALL_IN_FLOAT` the recipes that make small files that
 compute in float. Octavo recommends these when a file in integers is refused.
@@ -19,6 +20,7 @@ variant is refused.
 
 import importlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -34,7 +36,7 @@ from octavo.project.errors import ModelError, ParamsError, known_are
 from octavo.project.params.networks import WITH_TENSORFLOW
 from octavo.project.params.params import PARAMS, Params
 from octavo.project.params.section import faults
-from octavo.project.params.variants import CONVERTED, module_of
+from octavo.project.params.variants import CONVERTED, MIN_SQNR_DB, module_of
 from octavo.quantization import acceptance
 
 FORMER = {
@@ -151,6 +153,8 @@ def quantize(name: str, exported: Path, target: Path, samples: Samples, given: M
     """
     recipe = load(name)
     checked = options(name, recipe, given)
+    if samples.min_sqnr_db == MIN_SQNR_DB:  # the user asks for none
+        samples = replace(samples, min_sqnr_db=getattr(recipe, "LEAST_SQNR_DB", MIN_SQNR_DB))
     target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".", dir=target.parent) as folder:
         made = Path(folder, target.name)

@@ -76,6 +76,14 @@ def resize(mode: str, how: str, sizes: tuple[int, int] = (18, 12), **attributes:
     return add
 
 
+def sizes_beside_the_batch(graph: Graph, *sizes: int) -> str:
+    """As PyTorch exports `interpolate(size=…)`: the batch and the channels are read from the shape."""
+    outer = graph.add(
+        "Slice", graph.add("Shape", "images"), graph.constant([0], np.int64), graph.constant([2], np.int64)
+    )
+    return graph.add("Concat", outer, graph.constant(sizes, np.int64), axis=0)
+
+
 def joined(*others: str) -> Case:
     """Concat of the input with what these operators make of it: their ranges differ."""
     return lambda graph: graph.add("Concat", "images", *(graph.add(each, "images") for each in others), axis=1)
@@ -163,6 +171,10 @@ LAYERS: Mapping[str, Case] = {
     "transposed": layer("ConvTranspose", 4, 5, 3, 2, bias=5, strides=[2, 2]),
     "transposed same": layer("ConvTranspose", 4, 5, 3, 3, bias=5, strides=[2, 2], pads=[1, 1, 0, 0]),
     "transposed cropped": layer("ConvTranspose", 4, 5, 4, 3, bias=5, strides=[2, 1], pads=[1, 0, 2, 1]),
+    "transposed groups": layer("ConvTranspose", 4, 3, 3, 2, bias=6, group=2, strides=[2, 1]),
+    "transposed depthwise": layer("ConvTranspose", 4, 1, 2, 2, bias=4, group=4, strides=[2, 2]),
+    "signal transposed": layer("ConvTranspose", 4, 5, 3, bias=5, strides=[2], pads=[1, 0]),
+    "volume transposed": layer("ConvTranspose", 2, 3, 2, 1, 3, bias=3, strides=[2, 1, 2], pads=[0, 0, 1, 1, 0, 0]),
     "transposed no bias": layer("ConvTranspose", 4, 5, 2, 2, strides=[2, 2]),
 }
 """Operators with weights."""
@@ -179,6 +191,14 @@ POOLS: Mapping[str, Case] = {
     "average pool counted": one("AveragePool", kernel_shape=[3, 3], pads=[1] * 4, count_include_pad=1),
     "average pool uneven": one("AveragePool", kernel_shape=[3, 2], pads=[0, 1, 1, 0], count_include_pad=1),
     "average pool ceil": one("AveragePool", kernel_shape=[2, 2], strides=[2, 4], ceil_mode=1),
+    "average pool ceil counted": one(
+        "AveragePool", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1, count_include_pad=1
+    ),
+    "average pool ceil counted padded": one(
+        "AveragePool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 0, 0, 1], ceil_mode=1, count_include_pad=1
+    ),
+    "volume max pool": one("MaxPool", kernel_shape=[2, 2, 3], strides=[2, 1, 2]),
+    "volume average pool": one("AveragePool", kernel_shape=[1, 2, 2], strides=[1, 2, 2]),
     "average pool whole": one("AveragePool", kernel_shape=[9, 6]),
     "signal max pool": one("MaxPool", kernel_shape=[2], strides=[2], ceil_mode=1),
     "signal average pool": one("AveragePool", kernel_shape=[3], strides=[2], pads=[1, 0]),
@@ -277,6 +297,12 @@ MOVERS: Mapping[str, Case] = {
     "split": split,
     "slice": with_numbers("Slice", [1, 0], [7, -1], [2, 3], [2, 1]),
     "slice channels": with_numbers("Slice", [-3], [2**31 - 1], [1]),
+    "pad edge": lambda graph: graph.add(
+        "Pad", "images", graph.constant([0, 0, 1, 0, 0, 0, 1, 1], np.int64), mode="edge"
+    ),
+    "resize to sizes": lambda graph: graph.add(
+        "Resize", "images", "", "", sizes_beside_the_batch(graph, 18, 12), mode="nearest"
+    ),
     "pad": lambda graph: graph.add("Pad", "images", graph.constant([0, 0, 1, 2, 0, 0, 3, 0], np.int64)),
     "pad with number": lambda graph: graph.add(
         "Pad", "images", graph.constant([0, 1, 1, 0, 0, 0, 0, 1], np.int64), graph.constant(0.5)

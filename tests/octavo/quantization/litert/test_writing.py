@@ -40,8 +40,12 @@ XNNPACK rounds from one range to another with a factor of 8 bits. It averages in
 twice.
 """
 LEFT_OUT = ("Flatten", "Greater", "Identity")
-IN_FLOAT_ELSEWHERE = ("row gemm of columns",)
+IN_FLOAT_ELSEWHERE = ("row gemm of columns", "transposed groups", "transposed depthwise", "volume transposed")
 """Layers whose float weights onnxruntime stores as integers when it loads the file."""
+WRONG_ELSEWHERE = ("average pool ceil counted", "average pool ceil counted padded")
+"""Averages whose integer kernel in onnxruntime divides the last windows by other counts than its float kernel."""
+WITH_SHAPES = ("resize to sizes",)
+"""Cases with values that are no activations, which `rounded` would round."""
 CODES = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
 
 
@@ -107,7 +111,7 @@ def rounded(case: str) -> tuple[onnx.ModelProto, np.ndarray]:
     return model, images
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case not in IN_FLOAT_ELSEWHERE])
+@pytest.mark.parametrize("case", sorted(CASES.keys() - {*IN_FLOAT_ELSEWHERE, *WRONG_ELSEWHERE, *WITH_SHAPES}))
 def test_it_computes_the_same_integers(case: str) -> None:
     model, images = rounded(case)
     content = write(model, images.shape[1:]).content

@@ -45,18 +45,13 @@ def pool(translation: Translation, node: onnx.NodeProto) -> None:
         _pool_volumes(translation, node, view)
         return
     average, rounds = node.op_type == "AveragePool", ending(translation, node).scaling is not None
-    if average and translation.is_integer(source) and rounds and not _leaves_out_padding(node, view):
+    if average and translation.is_integer(source) and rounds and (_factors(node, view, shape) == 1).all():
         if size == shape and view.padding == schema.Padding.VALID:
             _reduce(translation, node, Code.MEAN, list(range(2, rank)), keeps=True)
         else:
             _average_in_integers(translation, node, view)
         return
     _pool(translation, node, view)
-
-
-def _leaves_out_padding(node: onnx.NodeProto, view: Window) -> bool:
-    padded = any(view.begin) or any(each > 0 for each in view.end)
-    return padded and not qdq.attribute(node, "count_include_pad", 0)
 
 
 def _average_in_integers(translation: Translation, node: onnx.NodeProto, view: Window) -> None:
@@ -99,14 +94,16 @@ def _pool(translation: Translation, node: onnx.NodeProto, view: Window) -> None:
     """
     source, target, rank = node.input[0], node.output[0], translation.rank(node.input[0])
     last, average = layouts.channels_last(rank), node.op_type == "AveragePool"
-    corrected = average and view.padding < 0 and not qdq.attribute(node, "count_include_pad", 0)
-    integers = translation.is_integer(source) and not corrected
+    spatial = translation.shape(source)[2:]
+    by_itself = view.padding >= 0 and not qdq.attribute(node, "count_include_pad", 0)
+    counts = None if not average or by_itself else _factors(node, view, spatial)
+    counts = None if counts is None or (counts == 1).all() else counts
+    integers = translation.is_integer(source) and counts is None
     given = translation.tensor(source, last, integers)
     result = translation.hold(target, last, translation.scaling(source) if integers else None)
     inner = result
     if rank == 3:
         view, given, inner = windows.widened(translation, view, given, result)
-    counts = _counts(view, translation.shape(source)[2:]) if corrected else None
     if view.padding < 0:
         given = windows.padded(translation, given, view.begin, view.end, 0 if average else -np.inf)
     elif view.padding == schema.Padding.SAME and average and qdq.attribute(node, "count_include_pad", 0):
@@ -167,16 +164,31 @@ def _pool_volumes(translation: Translation, node: onnx.NodeProto, view: Window) 
     translation.call(Code.RESHAPE, [found, wanted], [result])
 
 
-def _counts(view: Window, spatial: tuple[int, ...]) -> np.ndarray:
-    """What each average over padding is multiplied by, so that padding does not count."""
-    factors = np.ones((1, 1), np.float64)
-    sizes = spatial if len(spatial) == 2 else (1, *spatial)
+def _factors(node: onnx.NodeProto, view: Window, spatial: tuple[int, ...]) -> np.ndarray:
+    """What an average over the whole window is multiplied by, so that only what counts is divided by.
+
+    Padding counts if the operator says so, but never what a rounded up size adds behind it.
+
+    Args:
+        node: the operator.
+        view: its window.
+        spatial: shape of the input.
+
+    Returns:
+        float32 (1, H, W, 1), for each output.
+    """
+    count = len(view.size)
+    declared = qdq.attribute(node, "auto_pad", b"NOTSET") == b"NOTSET"
+    ends = qdq.attribute(node, "pads", [0] * 2 * count)[count:] if declared else [max(each, 0) for each in view.end]
+    padding = qdq.attribute(node, "count_include_pad", 0)
+    lines = []
     for axis, (size, stride, low) in enumerate(zip(view.size, view.strides, view.begin, strict=True)):
-        high = max(view.end[axis], 0)
-        starts = np.arange(0, sizes[axis] + low + high - size + 1, stride) - low
-        real = np.minimum(starts + size, sizes[axis]) - np.maximum(starts, 0)
-        factors = factors * np.expand_dims(size / real, 1 - axis)
-    return factors.astype(np.float32)[None, :, :, None]
+        first, last = (-low, spatial[axis] + ends[axis]) if padding else (0, spatial[axis])
+        starts = np.arange(0, spatial[axis] + low + view.end[axis] - size + 1, stride) - low
+        real = np.minimum(starts + size, last) - np.maximum(starts, first)
+        lines.append(size / real)
+    rows = lines[0] if count > 1 else np.ones(1)
+    return np.outer(rows, lines[-1]).astype(np.float32)[None, :, :, None]
 
 
 def whole(translation: Translation, node: onnx.NodeProto) -> None:

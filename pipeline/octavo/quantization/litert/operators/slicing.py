@@ -10,7 +10,7 @@ from octavo.quantization.litert import layouts
 from octavo.quantization.litert.operators.shaping import integers, moved
 from octavo.quantization.litert.translation import Code, Translation, option
 
-MIRRORS = {"reflect": schema.MirrorPadMode.REFLECT}
+MIRRORS = {"reflect": schema.MirrorPadMode.REFLECT, "symmetric": schema.MirrorPadMode.SYMMETRIC}
 
 
 def pad(translation: Translation, node: onnx.NodeProto) -> None:
@@ -22,6 +22,8 @@ def pad(translation: Translation, node: onnx.NodeProto) -> None:
     pairs = np.zeros((rank, 2), np.int32)
     for place, axis in enumerate(axes):
         pairs[axis % rank] = amounts[place], amounts[place + len(axes)]
+    if mode == "edge" and pairs.max(initial=0) <= 1:  # one more of the last value is the mirror image of itself
+        mode = "symmetric"
     if (pairs < 0).any() or (mode != "constant" and mode not in MIRRORS):
         raise ModelError(f"a Pad that cuts, or of mode '{mode}', has no form in LiteRT")
     fill = 0.0
@@ -36,7 +38,7 @@ def pad(translation: Translation, node: onnx.NodeProto) -> None:
         options = option(schema.MirrorPadOptionsT(), mode=MIRRORS[mode])
         translation.call(Code.MIRROR_PAD, inputs, [result], options, 2 if scaling else 1)
     elif fill:
-        inputs.append(translation.constant(np.array([fill], np.float32)))
+        inputs.append(translation.constant(np.array(fill, np.float32)))
         translation.call(Code.PADV2, inputs, [result], schema.PadV2OptionsT())
     else:
         translation.call(Code.PAD, inputs, [result], schema.PadOptionsT(), 2 if scaling else 1)

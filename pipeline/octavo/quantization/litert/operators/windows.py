@@ -105,10 +105,10 @@ def _starts_at_zero(translation: Translation, source: int) -> bool:
 
 def _filling(translation: Translation, scaling: Scaling | None, fill: float) -> int:
     if scaling is None:
-        return translation.constant(np.array([np.finfo(np.float32).min if np.isinf(fill) else fill], np.float32))
+        return translation.constant(np.array(np.finfo(np.float32).min if np.isinf(fill) else fill, np.float32))
     if not np.isinf(fill):
         raise ModelError("a padding in integers with another value than 0 has no form in LiteRT")
-    return translation.constant(np.array([LOWEST], np.int8), scaling)
+    return translation.constant(np.array(LOWEST, np.int8), scaling)
 
 
 def widened(translation: Translation, view: Window, given: int, result: int) -> tuple[Window, int, int]:

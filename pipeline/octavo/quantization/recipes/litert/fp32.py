@@ -7,6 +7,9 @@ from octavo.onnx_graph.rewrites import network_input
 from octavo.quantization.litert.saving import prepared, save
 from octavo.quantization.recipes.litert._options import InputOptions
 
+LEAST_SQNR_DB = 30.0
+"""A file in float that differs more from its network is not a copy of it."""
+
 
 class Options(InputOptions):
     pass
