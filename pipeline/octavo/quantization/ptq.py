@@ -98,9 +98,9 @@ def points(model: onnx.ModelProto, left: Collection[str] = (), kernels: Kernels 
             found.update(qdq.origin(name, makers) for name in node.input)
             if node.op_type not in kernels.float_output:
                 found.add(result)
-    rounded = {}
+    rounded, in_float = {}, {*left, *_misjudged(model)}
     for node in model.graph.node:
-        if node.op_type in kernels.without_weights and node.output[0] not in left:
+        if node.op_type in kernels.without_weights and node.output[0] not in in_float:
             read = {qdq.origin(name, makers) for name in node.input if name not in free}
             if read and read <= found:
                 rounded[node.output[0]] = behind_clip(node, readers)
@@ -180,7 +180,7 @@ def quantize(
 
     qdq.store_integers(result, grid_of, left, kernels.layers)
     qdq.store_for_float(result, ("Conv", "ConvTranspose"), grid_of, left)
-    _keep_float(result, [*left, *_volumes(model)])
+    _keep_float(result, [*left, *_volumes(model), *_misjudged(model)])
     return result
 
 
@@ -210,6 +210,17 @@ def _volumes(model: onnx.ModelProto) -> list[str]:
         node.output[0]
         for node in model.graph.node
         if node.op_type == "Conv" and node.input[1] in known and len(known[node.input[1]].dims) == qdq.VOLUMES
+    ]
+
+
+def _misjudged(model: onnx.ModelProto) -> list[str]:
+    """Outputs of averages that onnxruntime's integer kernel gets wrong: it divides the last windows by other counts."""
+    return [
+        node.output[0]
+        for node in model.graph.node
+        if node.op_type == "AveragePool"
+        and qdq.attribute(node, "ceil_mode", 0)
+        and qdq.attribute(node, "count_include_pad", 0)
     ]
 
 
