@@ -139,11 +139,14 @@ def warnings(decision: Decision) -> list[str]:
 
 
 def findings(lines: Sequence[VariantLine]) -> list[str]:
-    """Why each variant that did not pass did not pass, in one or two sentences each."""
+    """Why each variant that did not pass did not pass, in one or two sentences each; once for all of the same reasons."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for line in lines:
+        if line.reasons:
+            found.setdefault((line.verdict, *line.reasons), []).append(line.variant)
     return [
-        f"{line.verdict.capitalize()} {line.variant}: {'; '.join(line.reasons).rstrip('.')}."
-        for line in lines
-        if line.reasons
+        f"{verdict.capitalize()} {', '.join(names)}: {'; '.join(reasons).rstrip('.')}."
+        for (verdict, *reasons), names in found.items()
     ]
 
 

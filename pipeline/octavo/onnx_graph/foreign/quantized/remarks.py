@@ -49,14 +49,14 @@ def kept(model: onnx.ModelProto, learned: Ledger, counts: Counts) -> Iterator[st
         (counts.rounded, "float biases become int32, so that their layers compute in integers"),
     ):
         if number:
-            yield f"Form of the INT8 file: {number} {what}."
+            yield f"Form of the INT8 file in ONNX: {number} {what}."
     bits = {_name(node): _bits(learned.weights[node.output[0]].arrays[0]) for node in _layers(model, learned)}
     few = [name for name, each in bits.items() if each < BITS]
     if few:
         yield f"The weights of {some(few, SHOWN)} use {max(bits[name] for name in few)} bits. They are stored in 8."
     clips = [node for node in model.graph.node if node.op_type == "Clip" and _is_integer(node, model)]
     if clips:
-        yield f"Form of the INT8 file: {len(clips)} activations keep to a part of their range by a Clip on integers."
+        yield f"Form of the INT8 file in ONNX: {len(clips)} activations keep to a part of their range by a Clip on integers."
 
 
 def outside(model: onnx.ModelProto, learned: Ledger, misfits: Sequence[onnx.NodeProto]) -> Iterator[str]:
