@@ -139,7 +139,7 @@ def warnings(decision: Decision) -> list[str]:
 
 
 def findings(lines: Sequence[VariantLine]) -> list[str]:
-    """Why each variant that did not pass did not pass, in one or two sentences each; once for all of the same reasons."""
+    """Why variants did not pass, in one or two sentences; once for all that have the same reasons."""
     found: dict[tuple[str, ...], list[str]] = {}
     for line in lines:
         if line.reasons:

@@ -56,7 +56,8 @@ def kept(model: onnx.ModelProto, learned: Ledger, counts: Counts) -> Iterator[st
         yield f"The weights of {some(few, SHOWN)} use {max(bits[name] for name in few)} bits. They are stored in 8."
     clips = [node for node in model.graph.node if node.op_type == "Clip" and _is_integer(node, model)]
     if clips:
-        yield f"Form of the INT8 file in ONNX: {len(clips)} activations keep to a part of their range by a Clip on integers."
+        said = f"{len(clips)} activations keep to a part of their range by a Clip on integers"
+        yield f"Form of the INT8 file in ONNX: {said}."
 
 
 def outside(model: onnx.ModelProto, learned: Ledger, misfits: Sequence[onnx.NodeProto]) -> Iterator[str]:
