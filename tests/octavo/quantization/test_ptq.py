@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -350,7 +351,7 @@ def test_biases_stay_float_but_for_those_of_float_logits() -> None:
 
 def test_an_average_whose_size_is_rounded_up_divides_as_in_float(tmp_path: Path) -> None:
     """The last windows reach beyond the image. onnxruntime's integer kernel would divide them by too much."""
-    pool = {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1, "count_include_pad": 1}
+    pool: dict[str, Any] = {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1, "count_include_pad": 1}
     nodes = [graphs.conv("x", "c0"), helper.make_node("AveragePool", ["c0"], ["p"], **pool)]
     nodes += [graphs.conv("p", "c1"), helper.make_node("Reshape", ["c1", "flat"], ["row"]), graphs.head("p")[-1]]
     shapes = {"c0": (8, 4, 3, 3), "c1": (8, 8, 3, 3)}
