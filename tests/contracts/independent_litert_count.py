@@ -13,7 +13,15 @@ from tests.contracts.independent_count import Share
 B = schema.BuiltinOperator
 NAMES = {value: name for name, value in vars(B).items() if isinstance(value, int)}
 INTEGERS = {schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT16, schema.TensorType.INT4}
-LINEAR = {"BATCH_MATMUL", "CONV_2D", "CONV_3D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
+LINEAR = {
+    "BATCH_MATMUL",
+    "CONV_2D",
+    "CONV_3D",
+    "CONV_3D_TRANSPOSE",
+    "DEPTHWISE_CONV_2D",
+    "FULLY_CONNECTED",
+    "TRANSPOSE_CONV",
+}
 SETTINGS = {
     "EXPAND_DIMS",
     "GATHER",
@@ -112,6 +120,8 @@ def _macs(name: str, operator: Any, shapes: dict[int, list[int]]) -> int:
     output, weight = shapes[operator.outputs[0]], shapes[operator.inputs[1]]
     if name == "TRANSPOSE_CONV":
         return prod(shapes[operator.inputs[2]]) * prod(weight[:3])
+    if name == "CONV_3D_TRANSPOSE":
+        return prod(shapes[operator.inputs[2]]) * prod(weight[:4])
     if name == "BATCH_MATMUL":
         return prod(output) * shapes[operator.inputs[0]][-1]
     if name == "CONV_3D":

@@ -140,7 +140,7 @@ def test_what_litert_cuts_off_is_counted(make: Make, exported: Path, tmp_path: P
             steps = floats[len(tensor.shape)] / tensor.quantization.scale.reshape(-1, *[1] * (len(tensor.shape) - 1))
             lost += int((np.abs(steps) > 127.51).sum())
             buffer.data = np.frombuffer(np.clip(np.rint(steps), -127, 127).astype(np.int8).tobytes(), np.uint8)
-        elif tensor.type == schema.TensorType.INT32 and tensor.quantization.scale is not None:
+        elif tensor.type == schema.TensorType.INT32 and tensor.quantization is not None:
             buffer.data = np.frombuffer(np.full(tensor.shape, -(2**31) + 1, np.int32).tobytes(), np.uint8)
     builder = flatbuffers.Builder()
     builder.Finish(model.Pack(builder), b"TFL3")
