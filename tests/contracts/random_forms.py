@@ -30,7 +30,10 @@ def rounded_up_pool(graph: Graph, value: str, layer: Layer) -> str:
     if len(places) not in (1, 2) or min(places) < 3:
         return convolution(graph, value, layer)
     kind, sides = ("MaxPool", "AveragePool")[layer.form % 2], len(places)
-    how = {"kernel_shape": [2 + place for place in range(sides)], "strides": [1 + layer.stride] * sides}
+    how = {
+        "kernel_shape": [2 + place for place in range(sides)],
+        "strides": [min(1 + layer.stride, 2 + place) for place in range(sides)],
+    }
     if layer.form // 2 % 2:
         return graph.add(kind, value, ceil_mode=1, **how | {"strides": [2] * sides})
     if layer.form // 4 % 2:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 from hypothesis import HealthCheck, Phase, assume, given, reject, settings
 
 from octavo.backends.registry import open_model
@@ -37,7 +38,7 @@ DRAWN = 8.0
 """dB that two ways to round inputs at each call may differ by."""
 SPOILT = 15.0
 """dB between network and quantized network under which nothing is promised."""
-WITHOUT_FORM = ("GRU", "LSTM", "3 spatial axes", "ConvTranspose")
+WITHOUT_FORM = ("GRU", "LSTM", "spatial axes", "ConvTranspose")
 """What random networks have and LiteRT has not."""
 EXACT: dict[str, Any] = {
     "kinds": ("convolution", "dense", "pool"),
@@ -132,6 +133,7 @@ def test_layers_give_the_integers_that_onnxruntime_gives() -> None:
             nodes = onnx.load(network.exported / "model.onnx").graph.node
             assume(not any(qdq.attribute(node, "transA", 0) for node in nodes))  # its weights stay in float
             _, twin, got = answers(network)
+            assume("AVERAGE_POOL_2D" not in operators(made("litert_int8_static", network)))  # it rounds twice
             assert (np.abs(got - twin) > np.abs(twin).max() * 1e-5).mean() < 0.01
 
     holds()
@@ -160,6 +162,12 @@ def answers(network: Network) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     expected, other, got = (open_model(each)(network.test) for each in (network.exported / "model.onnx", twin, path))
     assert got.shape == expected.shape
     return expected, other, got
+
+
+def operators(path: Path) -> set[str]:
+    """Names of the file's operators."""
+    interpreter = Interpreter(model_path=str(path))
+    return {operator["op_name"] for operator in interpreter._get_ops_details()}
 
 
 def assert_same(expected: np.ndarray, got: np.ndarray) -> None:
