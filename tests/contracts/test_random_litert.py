@@ -4,8 +4,10 @@ A file is compared with what onnxruntime computes of the graph that it was writt
 same files to those of TensorFlow's converter.
 """
 
+import math
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -75,10 +77,10 @@ STORED: Mapping[str, Callable[[onnx.ModelProto], None]] = {
 
 
 def made(recipe: str, network: Network) -> Path:
-    """The file of a recipe. A network that it refuses, and may refuse, is drawn again."""
-    path = network.exported / f"{recipe}.tflite"
+    """The file of a recipe, however far it is from its network. One that it may refuse is drawn again."""
+    path, samples = network.exported / f"{recipe}.tflite", replace(network.samples, min_sqnr_db=-math.inf)
     try:
-        recipes.quantize(recipe, network.exported, path, network.samples, {})
+        recipes.quantize(recipe, network.exported, path, samples, {})
     except ModelError as error:
         told = str(error)
         if "cannot be written as a LiteRT file" in told and any(name in told for name in WITHOUT_FORM):
