@@ -108,8 +108,8 @@ def _translate(translation: Translation, node: onnx.NodeProto) -> None:
 
 def _refused(reason: str) -> ModelError:
     return ModelError(
-        f"The network cannot be written as a LiteRT file: {reason}. Replace that layer, or keep to ONNX files of this "
-        "network. If it has a SavedModel, recipes that end in _tensorflow may write it."
+        f"The network cannot be written as a LiteRT file: {reason}. Replace that layer, keep to ONNX files of this "
+        "network, or if it has a SavedModel, take a recipe that ends in _tensorflow."
     )
 
 
